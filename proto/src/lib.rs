@@ -1,1 +1,37 @@
-//! Work in progress.
+//! The words two strangers exchange: ids, units, keys, offers, session frames, vouchers.
+//!
+//! No IO, no async, no clock. A type from here that came off a wire has been checked: sizes,
+//! lengths, and (for [`SignedOffer`]) the signature. Start reading at [`offer`], then [`session`].
+//! The wire itself is specified by the comments in `schema/warren.proto`.
+#![forbid(unsafe_code)]
+
+pub mod id;
+pub mod key;
+pub mod lock;
+pub mod offer;
+pub mod payment;
+pub mod session;
+pub mod step;
+pub mod terms;
+pub mod unit;
+mod wire;
+
+pub use id::{ChannelId, NodeId, OfferHash, PayoutAddress, SessionId, TermsHash, TxHash};
+pub use key::{Domain, NodeKey, Signature, TunnelPublicKey};
+pub use lock::{HashLock, Preimage};
+pub use offer::{
+    Capacity, CountryCode, MAX_OFFER_BYTES, MAX_OFFER_LIFE, Offer, OfferError, PolicyId, Region,
+    SignedOffer,
+};
+pub use payment::{
+    ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Voucher, VoucherAck,
+    WordFrame,
+};
+pub use session::{
+    Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,
+    SessionRequest, SessionStart, StartPayment,
+};
+pub use step::Step;
+pub use terms::{Candidate, CandidateKind, SessionTerms};
+pub use unit::{Amount, AmountOverflow, ByteCount, Price, UnixTime};
+pub use wire::WireError;

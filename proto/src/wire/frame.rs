@@ -1,0 +1,173 @@
+//! Session frames to bytes and back.
+
+use pb::frame::Kind;
+use prost::Message as _;
+
+use super::parts::{
+    Result, amount, chain, chain_pb, cut, decode, fixed, need, params, params_pb, price, text,
+    voucher, voucher_pb,
+};
+use super::terms::{read_terms, terms_pb};
+use super::{WireError, pb};
+use crate::id::{ChannelId, OfferHash, SessionId};
+use crate::key::{Signature, TunnelPublicKey};
+use crate::lock::Preimage;
+use crate::payment::{MAX_LOCKS, MAX_UNITS, PayErrorCode, VoucherAck, WordFrame};
+use crate::session::{
+    Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,
+    SessionRequest, SessionStart, StartPayment,
+};
+
+const MAX_DETAIL: usize = 200;
+
+pub(crate) fn encode_frame(frame: &SessionFrame) -> Vec<u8> {
+    pb::Frame { kind: Some(kind(frame)) }.encode_to_vec()
+}
+
+fn kind(frame: &SessionFrame) -> Kind {
+    match frame {
+        SessionFrame::Request(it) => Kind::Request(pb::Request {
+            session: it.session.as_bytes().to_vec(),
+            offer: it.offer.as_bytes().to_vec(),
+            per_mib: it.price.per_mib.to_be_bytes().to_vec(),
+            per_minute: it.price.per_minute.to_be_bytes().to_vec(),
+            tunnel_key: it.tunnel_key.as_bytes().to_vec(),
+            chain: Some(chain_pb(&it.chain)),
+            resume: it.resume,
+        }),
+        SessionFrame::Grant(it) => Kind::Grant(pb::Grant {
+            terms: Some(terms_pb(&it.terms)),
+            signature: it.signature.as_bytes().to_vec(),
+        }),
+        SessionFrame::Refusal(it) => Kind::Refusal(pb::Refusal {
+            session: it.session.as_bytes().to_vec(),
+            reason: it.reason.code(),
+            detail: cut(&it.detail, MAX_DETAIL),
+        }),
+        SessionFrame::Start(it) => Kind::Start(pb::Start {
+            session: it.session.as_bytes().to_vec(),
+            signature: it.signature.as_bytes().to_vec(),
+            channel: it.payment.as_ref().map(|p| params_pb(&p.channel)),
+            auth: it.payment.as_ref().map(|p| p.auth.to_vec()).unwrap_or_default(),
+            voucher: it.payment.as_ref().map(|p| voucher_pb(&p.voucher)),
+        }),
+        SessionFrame::Ready(id) => Kind::Ready(pb::Ready { session: id.as_bytes().to_vec() }),
+        SessionFrame::Voucher(it) => Kind::Voucher(voucher_pb(it)),
+        SessionFrame::VoucherAck(it) => Kind::VoucherAck(pb::VoucherAck {
+            channel: it.channel.as_bytes().to_vec(),
+            seq: it.seq,
+            value_now: it.value_now.to_be_bytes().to_vec(),
+            covered: it.covered.to_be_bytes().to_vec(),
+        }),
+        SessionFrame::Word(it) => {
+            Kind::Word(pb::Word { lane: it.lane, k: it.k, word: it.word.expose().to_vec() })
+        }
+        SessionFrame::WordAck { lane, k } => Kind::WordAck(pb::WordAck { lane: *lane, k: *k }),
+        SessionFrame::Meter(it) => Kind::Meter(pb::Meter {
+            up: it.up,
+            down: it.down,
+            millis: it.millis,
+            due_units: it.due_units,
+        }),
+        SessionFrame::PayError { channel, code, detail } => Kind::PayError(pb::PayError {
+            channel: channel.as_bytes().to_vec(),
+            code: code.code(),
+            detail: cut(detail, MAX_DETAIL),
+        }),
+        SessionFrame::Goodbye(it) => Kind::Goodbye(pb::Goodbye {
+            session: it.session.as_bytes().to_vec(),
+            reason: it.reason.code(),
+        }),
+    }
+}
+
+pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
+    let frame: pb::Frame = decode(bytes, MAX_FRAME_BYTES)?;
+    Ok(match need(frame.kind, "kind")? {
+        Kind::Request(it) => SessionFrame::Request(SessionRequest {
+            session: session(&it.session)?,
+            offer: OfferHash::from_bytes(fixed(&it.offer, "offer")?),
+            price: price(&it.per_mib, &it.per_minute)?,
+            tunnel_key: TunnelPublicKey::from_bytes(fixed(&it.tunnel_key, "tunnel_key")?),
+            chain: chain(it.chain)?,
+            resume: it.resume,
+        }),
+        Kind::Grant(it) => SessionFrame::Grant(Box::new(Grant {
+            terms: read_terms(need(it.terms, "terms")?)?,
+            signature: Signature::from_bytes(fixed(&it.signature, "signature")?),
+        })),
+        Kind::Refusal(it) => SessionFrame::Refusal(Refusal {
+            session: session(&it.session)?,
+            reason: RefusalReason::from_code(it.reason).ok_or(range("reason", it.reason))?,
+            detail: text(it.detail, MAX_DETAIL, "detail")?,
+        }),
+        Kind::Start(it) => SessionFrame::Start(Box::new(start(it)?)),
+        Kind::Ready(it) => SessionFrame::Ready(session(&it.session)?),
+        Kind::Voucher(it) => SessionFrame::Voucher(voucher(&it)?),
+        Kind::VoucherAck(it) => SessionFrame::VoucherAck(VoucherAck {
+            channel: channel(&it.channel)?,
+            seq: it.seq,
+            value_now: amount(&it.value_now, "value_now")?,
+            covered: amount(&it.covered, "covered")?,
+        }),
+        Kind::Word(it) => SessionFrame::Word(WordFrame {
+            lane: lane(it.lane)?,
+            k: units(it.k)?,
+            word: Preimage::from_bytes(fixed(&it.word, "word")?),
+        }),
+        Kind::WordAck(it) => SessionFrame::WordAck { lane: lane(it.lane)?, k: units(it.k)? },
+        Kind::Meter(it) => SessionFrame::Meter(Meter {
+            up: it.up,
+            down: it.down,
+            millis: it.millis,
+            due_units: it.due_units,
+        }),
+        Kind::PayError(it) => SessionFrame::PayError {
+            channel: channel(&it.channel)?,
+            code: PayErrorCode::from_code(it.code).ok_or(range("code", it.code))?,
+            detail: text(it.detail, MAX_DETAIL, "detail")?,
+        },
+        Kind::Goodbye(it) => SessionFrame::Goodbye(Goodbye {
+            session: session(&it.session)?,
+            reason: GoodbyeReason::from_code(it.reason).ok_or(range("reason", it.reason))?,
+        }),
+    })
+}
+
+fn start(it: pb::Start) -> Result<SessionStart> {
+    let payment = match (&it.channel, &it.voucher) {
+        (None, None) => None,
+        (Some(channel), Some(first)) => Some(StartPayment {
+            channel: params(channel)?,
+            auth: fixed(&it.auth, "auth")?,
+            voucher: voucher(first)?,
+        }),
+        (Some(_), None) => return Err(WireError::Missing { field: "voucher" }),
+        (None, Some(_)) => return Err(WireError::Missing { field: "channel" }),
+    };
+    Ok(SessionStart {
+        session: session(&it.session)?,
+        signature: Signature::from_bytes(fixed(&it.signature, "signature")?),
+        payment,
+    })
+}
+
+fn session(bytes: &[u8]) -> Result<SessionId> {
+    Ok(SessionId::from_bytes(fixed(bytes, "session")?))
+}
+
+fn channel(bytes: &[u8]) -> Result<ChannelId> {
+    Ok(ChannelId::from_bytes(fixed(bytes, "channel")?))
+}
+
+fn range(field: &'static str, value: u32) -> WireError {
+    WireError::Range { field, value: value.into() }
+}
+
+fn lane(value: u32) -> Result<u32> {
+    if (value as usize) < MAX_LOCKS { Ok(value) } else { Err(range("lane", value)) }
+}
+
+fn units(value: u32) -> Result<u32> {
+    if (1..=MAX_UNITS).contains(&value) { Ok(value) } else { Err(range("k", value)) }
+}

@@ -1,0 +1,140 @@
+//! Readers of single fields, shared by all messages.
+
+use prost::Message;
+
+use super::{WireError, pb};
+use crate::id::PayoutAddress;
+use crate::lock::HashLock;
+use crate::payment::{ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, Voucher};
+use crate::unit::{Amount, Price};
+
+pub(super) type Result<T> = std::result::Result<T, WireError>;
+
+/// Checks the size, then decodes.
+pub(super) fn decode<M: Message + Default>(bytes: &[u8], limit: usize) -> Result<M> {
+    if bytes.len() > limit {
+        return Err(WireError::TooLong { bytes: bytes.len(), limit });
+    }
+    M::decode(bytes).map_err(|e| WireError::Malformed { detail: e.to_string() })
+}
+
+pub(super) fn need<T>(value: Option<T>, field: &'static str) -> Result<T> {
+    value.ok_or(WireError::Missing { field })
+}
+
+pub(super) fn fixed<const N: usize>(bytes: &[u8], field: &'static str) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| WireError::Length { field, found: bytes.len() })
+}
+
+pub(super) fn amount(bytes: &[u8], field: &'static str) -> Result<Amount> {
+    Amount::from_be_slice(bytes).ok_or(WireError::Length { field, found: bytes.len() })
+}
+
+/// A text for people or a name: bounded, without control or direction-changing characters.
+pub(super) fn text(value: String, max: usize, field: &'static str) -> Result<String> {
+    let plain = |c: char| !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if value.len() <= max && value.chars().all(plain) {
+        Ok(value)
+    } else {
+        Err(WireError::Text { field })
+    }
+}
+
+/// Cuts our own text so that every receiver takes it.
+pub(super) fn cut(value: &str, max: usize) -> String {
+    let mut out = String::new();
+    for c in value.chars().filter(|c| !c.is_control()) {
+        if out.len().saturating_add(c.len_utf8()) > max {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}
+
+pub(super) fn price(per_mib: &[u8], per_minute: &[u8]) -> Result<Price> {
+    Ok(Price {
+        per_mib: amount(per_mib, "per_mib")?,
+        per_minute: amount(per_minute, "per_minute")?,
+    })
+}
+
+pub(super) fn chain(value: Option<pb::Chain>) -> Result<ChainRef> {
+    let value = need(value, "chain")?;
+    Ok(ChainRef {
+        chain_id: value.chain_id,
+        contract: PayoutAddress::from_bytes(fixed(&value.contract, "contract")?),
+        token: PayoutAddress::from_bytes(fixed(&value.token, "token")?),
+    })
+}
+
+pub(super) fn chain_pb(chain: &ChainRef) -> pb::Chain {
+    pb::Chain {
+        chain_id: chain.chain_id,
+        contract: chain.contract.as_bytes().to_vec(),
+        token: chain.token.as_bytes().to_vec(),
+    }
+}
+
+pub(super) fn params(value: &pb::ChannelParams) -> Result<ChannelParams> {
+    Ok(ChannelParams {
+        payer: PayoutAddress::from_bytes(fixed(&value.payer, "payer")?),
+        payee: PayoutAddress::from_bytes(fixed(&value.payee, "payee")?),
+        period_secs: value.period_secs,
+        salt: value.salt,
+    })
+}
+
+pub(super) fn params_pb(params: &ChannelParams) -> pb::ChannelParams {
+    pb::ChannelParams {
+        payer: params.payer.as_bytes().to_vec(),
+        payee: params.payee.as_bytes().to_vec(),
+        period_secs: params.period_secs,
+        salt: params.salt,
+    }
+}
+
+pub(super) fn voucher(value: &pb::Voucher) -> Result<Voucher> {
+    if value.locks.len() > MAX_LOCKS {
+        return Err(WireError::Range { field: "locks", value: value.locks.len() as u64 });
+    }
+    Ok(Voucher {
+        channel: crate::ChannelId::from_bytes(fixed(&value.channel, "channel")?),
+        seq: value.seq,
+        base: amount(&value.base, "base")?,
+        locks: value.locks.iter().map(lock).collect::<Result<_>>()?,
+        signature: fixed(&value.signature, "signature")?,
+    })
+}
+
+fn lock(value: &pb::Lock) -> Result<Lock> {
+    if value.units == 0 || value.units > MAX_UNITS {
+        return Err(WireError::Range { field: "units", value: value.units.into() });
+    }
+    // The contract keeps expiry in 48 bits.
+    if value.expiry >= 1 << 48 {
+        return Err(WireError::Range { field: "expiry", value: value.expiry });
+    }
+    Ok(Lock {
+        anchor: HashLock::from_bytes(fixed(&value.anchor, "anchor")?),
+        unit_price: amount(&value.unit_price, "unit_price")?,
+        units: value.units,
+        expiry: value.expiry,
+    })
+}
+
+pub(super) fn voucher_pb(voucher: &Voucher) -> pb::Voucher {
+    let lock = |lock: &Lock| pb::Lock {
+        anchor: lock.anchor.as_bytes().to_vec(),
+        unit_price: lock.unit_price.to_be_bytes().to_vec(),
+        units: lock.units,
+        expiry: lock.expiry,
+    };
+    pb::Voucher {
+        channel: voucher.channel.as_bytes().to_vec(),
+        seq: voucher.seq,
+        base: voucher.base.to_be_bytes().to_vec(),
+        locks: voucher.locks.iter().map(lock).collect(),
+        signature: voucher.signature.to_vec(),
+    }
+}
