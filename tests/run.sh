@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Runs the tests; installs what they need.
+#   tests/run.sh [SUITE…]     unit stories chain net docker; all (the default) is every one of them
+#
+# unit     formatting, lints, documents, and every test that needs nothing but this machine's CPU
+# stories  whole sessions in the deterministic world
+# chain    the contract, rebuilt and compared, and a foreign chain (anvil)
+# net      real TUN devices, NAT and firewalls in network namespaces (root)
+# docker   the compose demo on a real engine (root)
+#
+# The last line is the total. Exit code 0 means nothing failed; what was skipped is listed.
+# Build output goes to CARGO_TARGET_DIR, by default ~/.cache/warren/target; logs to target/run.
+set -uo pipefail
+exec </dev/null
+cd "$(dirname "$0")/.."
+
+export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
+export NEXTEST_PROFILE=${NEXTEST_PROFILE:-ci}
+if [ ! -t 1 ]; then export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never NEXTEST_HIDE_PROGRESS_BAR=1; fi
+
+known=(unit stories chain net docker)
+suites=()
+for suite in "${@:-all}"; do
+    case $suite in
+    all) suites+=("${known[@]}") ;;
+    unit | stories | chain | net | docker) suites+=("$suite") ;;
+    -h | --help) sed -n '2,/^set /{/^#/p}' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    *) echo "run.sh: no such suite: $suite (known: ${known[*]} all)" >&2; exit 2 ;;
+    esac
+done
+
+logs=target/run
+mkdir -p "$logs" target/figures
+rm -f "$logs"/*.log
+passed=0 failed=0
+broken=() skipped=() timings=()
+
+# check NAME COMMAND…: a step that is not a test; it counts only when it fails.
+check() {
+    local name=$1 log=$logs/$1.log begun=$SECONDS
+    shift
+    echo "== $name: $*"
+    if "$@" >"$log" 2>&1; then
+        echo "   ok in $((SECONDS - begun)) s"
+    else
+        failed=$((failed + 1))
+        broken+=("$name")
+        tail -n 60 "$log"
+        echo "   FAILED in $((SECONDS - begun)) s; all of it in $log"
+    fi
+}
+
+# count NAME STATUS PASSED FAILED: adds a runner's numbers; a runner that broke without naming a test counts as one.
+count() {
+    passed=$((passed + $3))
+    failed=$((failed + $4))
+    if [ "$2" != 0 ]; then
+        broken+=("$1")
+        [ "$4" != 0 ] || failed=$((failed + 1))
+    fi
+}
+
+# tests NAME FILTER: runs the tests of the workspace that the nextest filter selects.
+tests() {
+    local name=$1 log=$logs/$1.log status ran ok bad
+    echo "== $name: cargo nextest run --workspace -E '$2'"
+    rm -f target/nextest/ci/junit.xml
+    cargo nextest run --workspace --no-tests pass -E "$2" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    ran=$(grep -aE 'Summary \[' "$log" | tail -n 1)
+    ok=$(sed -nE 's/.* ([0-9]+) passed.*/\1/p' <<<"$ran")
+    bad=$(grep -oE '[0-9]+ (failed|timed out|exec failed)' <<<"$ran" | awk '{ n += $1 } END { print n + 0 }')
+    count "$name" "$status" "${ok:-0}" "${bad:-0}"
+    # A test that cannot run here prints `skipped: why`; the report keeps what passing tests printed.
+    if [ -f target/nextest/ci/junit.xml ]; then
+        while read -r line; do skipped+=("$line"); done \
+            < <(grep -aoE '^(.*>)?[[:space:]]*[Ss][Kk][Ii][Pp](ped)?: .*' target/nextest/ci/junit.xml | sed -E 's/^.*[Ss][Kk][Ii][Pp](ped)?: //; s/<.*//' | sort -u)
+    fi
+}
+
+doc_tests() {
+    local log=$logs/doctests.log status
+    echo "== doctests: cargo test --workspace --doc"
+    cargo test --workspace --doc >"$log" 2>&1
+    status=$?
+    [ $status = 0 ] || grep -vE '^(   Compiling|   Doc-tests)' "$log" | tail -n 60
+    local ok bad
+    ok=$(sed -nE 's/^test result: .* ([0-9]+) passed; .*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    bad=$(sed -nE 's/^test result: .* ([0-9]+) failed; .*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    echo "   $ok passed, $bad failed"
+    count doctests $status "$ok" "$bad"
+}
+
+net='binary(netns)'
+chain='binary(chain) | binary(contract) | binary(anvil)'
+stories='binary(stories)'
+
+unit() {
+    check fmt cargo fmt --all --check
+    for script in tests/*.sh deploy/*.sh .ci/run; do bash -n "$script" || broken+=("$script"); done
+    tests unit "not ($net | $chain | $stories)"
+    doc_tests
+    check clippy cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS=-Dwarnings check rustdoc cargo doc --workspace --no-deps
+    if command -v cargo-deny >/dev/null; then
+        check deny cargo deny --offline check bans licenses sources
+    else
+        skipped+=("deny.toml is not checked: cargo-deny is not installed (cargo tidy checks the homes)")
+    fi
+}
+
+docker_demo() {
+    local log=$logs/docker.log status
+    echo "== docker: tests/docker.sh"
+    bash tests/docker.sh 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    count docker "$status" "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
+    while read -r line; do skipped+=("docker: $line"); done < <(sed -n 's/^skipped: //p' "$log")
+}
+
+# ready SUITE PART…: everything the suite needs is installed, or the suite has failed.
+ready() {
+    local suite=$1
+    shift
+    tests/install.sh "$@" && return 0
+    broken+=("$suite: set-up")
+    failed=$((failed + 1))
+    return 1
+}
+
+root_for() {
+    [ "$(id -u)" = 0 ] && return 0
+    skipped+=("suite $1: needs root")
+    return 1
+}
+
+for suite in "${suites[@]}"; do
+    begun=$SECONDS
+    case $suite in
+    unit) ready unit build test && unit ;;
+    stories) ready stories build test && tests stories "$stories" ;;
+    chain) ready chain build test chain && tests chain "$chain" ;;
+    net) root_for net && ready net build test net chain && tests net "$net" ;;
+    docker) root_for docker && ready docker build docker && docker_demo ;;
+    esac
+    timings+=("$suite $((SECONDS - begun))")
+done
+
+echo
+echo "== total"
+for line in "${skipped[@]}"; do echo "skipped: $line"; done
+for line in "${broken[@]}"; do echo "failed:  $line"; done
+figures=
+for line in "${timings[@]}"; do
+    read -r name seconds <<<"$line"
+    echo "time:    $name $seconds s"
+    figures+="\"${name}_s\":{\"value\":$seconds,\"unit\":\"s\",\"n\":1,\"how\":\"tests/run.sh $name\"},"
+done
+figures+="\"passed\":{\"value\":$passed,\"unit\":\"tests\",\"n\":1,\"how\":\"tests/run.sh ${suites[*]}\"}"
+echo "{\"schema\":\"warren.figures/v1\",\"figures\":{$figures}}" >target/figures/run.json
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ ${#broken[@]} = 0 ]
