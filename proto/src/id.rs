@@ -143,6 +143,9 @@ mod tests {
     #[test]
     fn a_cut_id_is_refused_and_quoted() {
         let error = "0xabcd".parse::<PayoutAddress>().unwrap_err();
-        assert_eq!(error.to_string(), "`0xabcd` is not an address: 20 bytes in hex");
+        assert_eq!(
+            error.to_string(),
+            "`0xabcd` is not an address: 20 bytes in hex"
+        );
     }
 }

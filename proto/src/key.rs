@@ -99,7 +99,9 @@ impl NodeId {
     /// Says whether this node signed `body` for `domain` (RFC 8032, strict: no small-order keys).
     #[must_use]
     pub fn verify(&self, domain: Domain, body: &[u8], signature: &Signature) -> bool {
-        let Ok(key) = VerifyingKey::from_bytes(self.as_bytes()) else { return false };
+        let Ok(key) = VerifyingKey::from_bytes(self.as_bytes()) else {
+            return false;
+        };
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         key.verify_strict(&domain.message(body), &signature).is_ok()
     }

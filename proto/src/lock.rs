@@ -100,6 +100,9 @@ mod tests {
 
     #[test]
     fn a_word_is_never_printed() {
-        assert_eq!(format!("{:?}", Preimage::from_bytes([9; 32])), "Preimage(secret)");
+        assert_eq!(
+            format!("{:?}", Preimage::from_bytes([9; 32])),
+            "Preimage(secret)"
+        );
     }
 }

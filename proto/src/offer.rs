@@ -31,7 +31,10 @@ impl CountryCode {
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let bytes: [u8; 2] = text.as_bytes().try_into().ok()?;
-        bytes.iter().all(u8::is_ascii_alphabetic).then(|| Self(bytes.map(|b| b.to_ascii_uppercase())))
+        bytes
+            .iter()
+            .all(u8::is_ascii_alphabetic)
+            .then(|| Self(bytes.map(|b| b.to_ascii_uppercase())))
     }
 
     /// The two letters.
@@ -74,7 +77,9 @@ impl Serialize for CountryCode {
 
 impl<'de> Deserialize<'de> for CountryCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -260,9 +265,15 @@ impl SignedOffer {
             return Err(OfferError::FromTheFuture { node, ahead });
         }
         if offer.valid_until <= now {
-            return Err(OfferError::Expired { node, late: now.since(offer.valid_until) });
+            return Err(OfferError::Expired {
+                node,
+                late: now.since(offer.valid_until),
+            });
         }
-        Ok(Self { offer, bytes: bytes.to_vec() })
+        Ok(Self {
+            offer,
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// What it says.
@@ -286,6 +297,11 @@ impl SignedOffer {
 
 impl fmt::Debug for SignedOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SignedOffer({} seq {})", self.offer.node.short(), self.offer.seq)
+        write!(
+            f,
+            "SignedOffer({} seq {})",
+            self.offer.node.short(),
+            self.offer.seq
+        )
     }
 }

@@ -18,7 +18,11 @@ pub struct Step<S, E> {
 impl<S, E> Step<S, E> {
     /// Moves to `next`; nothing to save, nothing to do.
     pub fn to(next: S) -> Self {
-        Self { next, save: false, effects: Vec::new() }
+        Self {
+            next,
+            save: false,
+            effects: Vec::new(),
+        }
     }
 
     /// Keeps `state` as it is.

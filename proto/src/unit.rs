@@ -26,7 +26,11 @@ impl Amount {
     /// # Errors
     /// [`AmountOverflow`] above [`Self::MAX`].
     pub const fn from_wei(wei: u128) -> Result<Self, AmountOverflow> {
-        if wei > Self::MAX.0 { Err(AmountOverflow) } else { Ok(Self(wei)) }
+        if wei > Self::MAX.0 {
+            Err(AmountOverflow)
+        } else {
+            Ok(Self(wei))
+        }
     }
 
     /// Takes base units from a number that always fits.
@@ -46,7 +50,10 @@ impl Amount {
     /// # Errors
     /// [`AmountOverflow`] above [`Self::MAX`].
     pub fn checked_add(self, other: Self) -> Result<Self, AmountOverflow> {
-        self.0.checked_add(other.0).ok_or(AmountOverflow).and_then(Self::from_wei)
+        self.0
+            .checked_add(other.0)
+            .ok_or(AmountOverflow)
+            .and_then(Self::from_wei)
     }
 
     /// Subtracts.
@@ -62,7 +69,10 @@ impl Amount {
     /// # Errors
     /// [`AmountOverflow`] above [`Self::MAX`].
     pub fn checked_mul(self, count: u64) -> Result<Self, AmountOverflow> {
-        self.0.checked_mul(u128::from(count)).ok_or(AmountOverflow).and_then(Self::from_wei)
+        self.0
+            .checked_mul(u128::from(count))
+            .ok_or(AmountOverflow)
+            .and_then(Self::from_wei)
     }
 
     /// Subtracts, stopping at zero.
@@ -106,7 +116,9 @@ impl FromStr for Amount {
     type Err = AmountOverflow;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<u128>().map_err(|_| AmountOverflow).and_then(Self::from_wei)
+        text.parse::<u128>()
+            .map_err(|_| AmountOverflow)
+            .and_then(Self::from_wei)
     }
 }
 
@@ -118,7 +130,9 @@ impl Serialize for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -205,7 +219,9 @@ impl UnixTime {
 }
 
 /// What an exit asks: money per MiB of inner bytes and per minute served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Price {
     /// Per 1 048 576 inner bytes, both directions together.
     pub per_mib: Amount,
@@ -236,10 +252,20 @@ impl Price {
         // One common denominator (MiB · minute), so that the two parts are rounded once.
         let millis = served.as_millis();
         let bytes = u128::from(used.bytes());
-        let by_bytes = self.per_mib.wei().checked_mul(bytes).ok_or(AmountOverflow)?;
+        let by_bytes = self
+            .per_mib
+            .wei()
+            .checked_mul(bytes)
+            .ok_or(AmountOverflow)?;
         let by_bytes = by_bytes.checked_mul(MINUTE_MS).ok_or(AmountOverflow)?;
-        let by_time = self.per_minute.wei().checked_mul(millis).ok_or(AmountOverflow)?;
-        let by_time = by_time.checked_mul(u128::from(ByteCount::MIB)).ok_or(AmountOverflow)?;
+        let by_time = self
+            .per_minute
+            .wei()
+            .checked_mul(millis)
+            .ok_or(AmountOverflow)?;
+        let by_time = by_time
+            .checked_mul(u128::from(ByteCount::MIB))
+            .ok_or(AmountOverflow)?;
         let sum = by_bytes.checked_add(by_time).ok_or(AmountOverflow)?;
         Amount::from_wei(sum.div_ceil(MINUTE_MS * u128::from(ByteCount::MIB)))
     }
@@ -251,22 +277,37 @@ mod tests {
 
     #[test]
     fn money_never_leaves_its_range() {
-        assert_eq!(Amount::MAX.checked_add(Amount::from_wei_u64(1)), Err(AmountOverflow));
-        assert_eq!(Amount::ZERO.checked_sub(Amount::from_wei_u64(1)), Err(AmountOverflow));
+        assert_eq!(
+            Amount::MAX.checked_add(Amount::from_wei_u64(1)),
+            Err(AmountOverflow)
+        );
+        assert_eq!(
+            Amount::ZERO.checked_sub(Amount::from_wei_u64(1)),
+            Err(AmountOverflow)
+        );
         assert_eq!(Amount::MAX.checked_mul(2), Err(AmountOverflow));
     }
 
     #[test]
     fn the_wire_form_is_twelve_bytes() {
-        assert_eq!(Amount::from_be_slice(&Amount::MAX.to_be_bytes()), Some(Amount::MAX));
+        assert_eq!(
+            Amount::from_be_slice(&Amount::MAX.to_be_bytes()),
+            Some(Amount::MAX)
+        );
         assert_eq!(Amount::from_be_slice(&[0; 11]), None);
         assert_eq!(Amount::from_be_slice(&[0; 13]), None);
     }
 
     #[test]
     fn bytes_and_minutes_are_rounded_once() {
-        let price = Price { per_mib: Amount::from_wei_u64(1), per_minute: Amount::from_wei_u64(1) };
-        let half = price.due(ByteCount::from_bytes(ByteCount::MIB / 2), Duration::from_secs(30));
+        let price = Price {
+            per_mib: Amount::from_wei_u64(1),
+            per_minute: Amount::from_wei_u64(1),
+        };
+        let half = price.due(
+            ByteCount::from_bytes(ByteCount::MIB / 2),
+            Duration::from_secs(30),
+        );
         assert_eq!(half, Ok(Amount::from_wei_u64(1)));
     }
 }

@@ -11,7 +11,12 @@ pub(crate) use frame::{decode_frame, encode_frame};
 pub(crate) use offer::{offer_bytes, read_signed_offer, signed_offer_bytes};
 pub(crate) use terms::{terms_bytes, terms_from_bytes};
 
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the schema")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated from the schema"
+)]
 mod pb {
     include!(concat!(env!("OUT_DIR"), "/warren.v1.rs"));
 }

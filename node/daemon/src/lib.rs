@@ -1,1 +1,4 @@
-//! Work in progress.
+//! The daemon: roles, wiring, store, API.
+#![forbid(unsafe_code)]
+
+pub mod session;

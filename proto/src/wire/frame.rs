@@ -21,7 +21,10 @@ use crate::session::{
 const MAX_DETAIL: usize = 200;
 
 pub(crate) fn encode_frame(frame: &SessionFrame) -> Vec<u8> {
-    pb::Frame { kind: Some(kind(frame)) }.encode_to_vec()
+    pb::Frame {
+        kind: Some(kind(frame)),
+    }
+    .encode_to_vec()
 }
 
 fn kind(frame: &SessionFrame) -> Kind {
@@ -48,10 +51,16 @@ fn kind(frame: &SessionFrame) -> Kind {
             session: it.session.as_bytes().to_vec(),
             signature: it.signature.as_bytes().to_vec(),
             channel: it.payment.as_ref().map(|p| params_pb(&p.channel)),
-            auth: it.payment.as_ref().map(|p| p.auth.to_vec()).unwrap_or_default(),
+            auth: it
+                .payment
+                .as_ref()
+                .map(|p| p.auth.to_vec())
+                .unwrap_or_default(),
             voucher: it.payment.as_ref().map(|p| voucher_pb(&p.voucher)),
         }),
-        SessionFrame::Ready(id) => Kind::Ready(pb::Ready { session: id.as_bytes().to_vec() }),
+        SessionFrame::Ready(id) => Kind::Ready(pb::Ready {
+            session: id.as_bytes().to_vec(),
+        }),
         SessionFrame::Voucher(it) => Kind::Voucher(voucher_pb(it)),
         SessionFrame::VoucherAck(it) => Kind::VoucherAck(pb::VoucherAck {
             channel: it.channel.as_bytes().to_vec(),
@@ -59,9 +68,11 @@ fn kind(frame: &SessionFrame) -> Kind {
             value_now: it.value_now.to_be_bytes().to_vec(),
             covered: it.covered.to_be_bytes().to_vec(),
         }),
-        SessionFrame::Word(it) => {
-            Kind::Word(pb::Word { lane: it.lane, k: it.k, word: it.word.expose().to_vec() })
-        }
+        SessionFrame::Word(it) => Kind::Word(pb::Word {
+            lane: it.lane,
+            k: it.k,
+            word: it.word.expose().to_vec(),
+        }),
         SessionFrame::WordAck { lane, k } => Kind::WordAck(pb::WordAck { lane: *lane, k: *k }),
         SessionFrame::Meter(it) => Kind::Meter(pb::Meter {
             up: it.up,
@@ -69,7 +80,11 @@ fn kind(frame: &SessionFrame) -> Kind {
             millis: it.millis,
             due_units: it.due_units,
         }),
-        SessionFrame::PayError { channel, code, detail } => Kind::PayError(pb::PayError {
+        SessionFrame::PayError {
+            channel,
+            code,
+            detail,
+        } => Kind::PayError(pb::PayError {
             channel: channel.as_bytes().to_vec(),
             code: code.code(),
             detail: cut(detail, MAX_DETAIL),
@@ -115,7 +130,10 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
             k: units(it.k)?,
             word: Preimage::from_bytes(fixed(&it.word, "word")?),
         }),
-        Kind::WordAck(it) => SessionFrame::WordAck { lane: lane(it.lane)?, k: units(it.k)? },
+        Kind::WordAck(it) => SessionFrame::WordAck {
+            lane: lane(it.lane)?,
+            k: units(it.k)?,
+        },
         Kind::Meter(it) => SessionFrame::Meter(Meter {
             up: it.up,
             down: it.down,
@@ -161,13 +179,24 @@ fn channel(bytes: &[u8]) -> Result<ChannelId> {
 }
 
 fn range(field: &'static str, value: u32) -> WireError {
-    WireError::Range { field, value: value.into() }
+    WireError::Range {
+        field,
+        value: value.into(),
+    }
 }
 
 fn lane(value: u32) -> Result<u32> {
-    if (value as usize) < MAX_LOCKS { Ok(value) } else { Err(range("lane", value)) }
+    if (value as usize) < MAX_LOCKS {
+        Ok(value)
+    } else {
+        Err(range("lane", value))
+    }
 }
 
 fn units(value: u32) -> Result<u32> {
-    if (1..=MAX_UNITS).contains(&value) { Ok(value) } else { Err(range("k", value)) }
+    if (1..=MAX_UNITS).contains(&value) {
+        Ok(value)
+    } else {
+        Err(range("k", value))
+    }
 }

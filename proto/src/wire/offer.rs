@@ -43,8 +43,11 @@ pub(crate) fn offer_bytes(offer: &Offer) -> Vec<u8> {
 }
 
 pub(crate) fn signed_offer_bytes(body: &[u8], signature: &Signature) -> Vec<u8> {
-    pb::SignedOffer { offer: body.to_vec(), signature: signature.as_bytes().to_vec() }
-        .encode_to_vec()
+    pb::SignedOffer {
+        offer: body.to_vec(),
+        signature: signature.as_bytes().to_vec(),
+    }
+    .encode_to_vec()
 }
 
 /// Splits a signed offer into the signed bytes, the signature, and what the bytes say.
@@ -56,13 +59,22 @@ pub(crate) fn read_signed_offer(bytes: &[u8]) -> Result<(Vec<u8>, [u8; 64], Offe
 
 fn read_offer(it: pb::Offer) -> Result<Offer> {
     if it.addresses.len() > MAX_ADDRESSES {
-        return Err(WireError::Range { field: "addresses", value: it.addresses.len() as u64 });
+        return Err(WireError::Range {
+            field: "addresses",
+            value: it.addresses.len() as u64,
+        });
     }
     if it.guests_free > it.guests_max {
-        return Err(WireError::Range { field: "guests_free", value: it.guests_free.into() });
+        return Err(WireError::Range {
+            field: "guests_free",
+            value: it.guests_free.into(),
+        });
     }
     if it.prepay_units == 0 {
-        return Err(WireError::Range { field: "prepay_units", value: 0 });
+        return Err(WireError::Range {
+            field: "prepay_units",
+            value: 0,
+        });
     }
     let address = |a: String| text(a, MAX_ADDRESS_BYTES, "addresses");
     Ok(Offer {
@@ -75,7 +87,11 @@ fn read_offer(it: pb::Offer) -> Result<Offer> {
             country: CountryCode::new(&it.country).ok_or(WireError::Text { field: "country" })?,
             city: text(it.city, 48, "city")?,
         },
-        addresses: it.addresses.into_iter().map(address).collect::<Result<_>>()?,
+        addresses: it
+            .addresses
+            .into_iter()
+            .map(address)
+            .collect::<Result<_>>()?,
         price: price(&it.per_mib, &it.per_minute)?,
         chain: chain(it.chain)?,
         payee: PayoutAddress::from_bytes(fixed(&it.payee, "payee")?),
@@ -87,7 +103,10 @@ fn read_offer(it: pb::Offer) -> Result<Offer> {
             name: text(it.policy, 32, "policy")?,
             hash: fixed(&it.policy_hash, "policy_hash")?,
         },
-        capacity: Capacity { guests_max: it.guests_max, guests_free: it.guests_free },
+        capacity: Capacity {
+            guests_max: it.guests_max,
+            guests_free: it.guests_free,
+        },
         ipv4: it.ipv4,
         ipv6: it.ipv6,
         rootless: it.rootless,

@@ -13,9 +13,14 @@ pub(super) type Result<T> = std::result::Result<T, WireError>;
 /// Checks the size, then decodes.
 pub(super) fn decode<M: Message + Default>(bytes: &[u8], limit: usize) -> Result<M> {
     if bytes.len() > limit {
-        return Err(WireError::TooLong { bytes: bytes.len(), limit });
+        return Err(WireError::TooLong {
+            bytes: bytes.len(),
+            limit,
+        });
     }
-    M::decode(bytes).map_err(|e| WireError::Malformed { detail: e.to_string() })
+    M::decode(bytes).map_err(|e| WireError::Malformed {
+        detail: e.to_string(),
+    })
 }
 
 pub(super) fn need<T>(value: Option<T>, field: &'static str) -> Result<T> {
@@ -23,16 +28,25 @@ pub(super) fn need<T>(value: Option<T>, field: &'static str) -> Result<T> {
 }
 
 pub(super) fn fixed<const N: usize>(bytes: &[u8], field: &'static str) -> Result<[u8; N]> {
-    bytes.try_into().map_err(|_| WireError::Length { field, found: bytes.len() })
+    bytes.try_into().map_err(|_| WireError::Length {
+        field,
+        found: bytes.len(),
+    })
 }
 
 pub(super) fn amount(bytes: &[u8], field: &'static str) -> Result<Amount> {
-    Amount::from_be_slice(bytes).ok_or(WireError::Length { field, found: bytes.len() })
+    Amount::from_be_slice(bytes).ok_or(WireError::Length {
+        field,
+        found: bytes.len(),
+    })
 }
 
 /// A text for people or a name: bounded, without control or direction-changing characters.
 pub(super) fn text(value: String, max: usize, field: &'static str) -> Result<String> {
-    let plain = |c: char| !c.is_control() && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     if value.len() <= max && value.chars().all(plain) {
         Ok(value)
     } else {
@@ -96,7 +110,10 @@ pub(super) fn params_pb(params: &ChannelParams) -> pb::ChannelParams {
 
 pub(super) fn voucher(value: &pb::Voucher) -> Result<Voucher> {
     if value.locks.len() > MAX_LOCKS {
-        return Err(WireError::Range { field: "locks", value: value.locks.len() as u64 });
+        return Err(WireError::Range {
+            field: "locks",
+            value: value.locks.len() as u64,
+        });
     }
     Ok(Voucher {
         channel: crate::ChannelId::from_bytes(fixed(&value.channel, "channel")?),
@@ -109,11 +126,17 @@ pub(super) fn voucher(value: &pb::Voucher) -> Result<Voucher> {
 
 fn lock(value: &pb::Lock) -> Result<Lock> {
     if value.units == 0 || value.units > MAX_UNITS {
-        return Err(WireError::Range { field: "units", value: value.units.into() });
+        return Err(WireError::Range {
+            field: "units",
+            value: value.units.into(),
+        });
     }
     // The contract keeps expiry in 48 bits.
     if value.expiry >= 1 << 48 {
-        return Err(WireError::Range { field: "expiry", value: value.expiry });
+        return Err(WireError::Range {
+            field: "expiry",
+            value: value.expiry,
+        });
     }
     Ok(Lock {
         anchor: HashLock::from_bytes(fixed(&value.anchor, "anchor")?),

@@ -81,18 +81,30 @@ pub(super) fn terms_pb(it: &SessionTerms) -> pb::Terms {
 
 pub(super) fn read_terms(it: pb::Terms) -> Result<SessionTerms> {
     if it.dns.len() > MAX_DNS {
-        return Err(WireError::Range { field: "dns", value: it.dns.len() as u64 });
+        return Err(WireError::Range {
+            field: "dns",
+            value: it.dns.len() as u64,
+        });
     }
     if it.endpoints.is_empty() || it.endpoints.len() > MAX_ENDPOINTS {
-        return Err(WireError::Range { field: "endpoints", value: it.endpoints.len() as u64 });
+        return Err(WireError::Range {
+            field: "endpoints",
+            value: it.endpoints.len() as u64,
+        });
     }
-    let bad_mtu = WireError::Range { field: "mtu", value: it.mtu.into() };
+    let bad_mtu = WireError::Range {
+        field: "mtu",
+        value: it.mtu.into(),
+    };
     let mtu = match u16::try_from(it.mtu) {
         Ok(mtu) if MTU.contains(&it.mtu) => mtu,
         Ok(_) | Err(_) => return Err(bad_mtu),
     };
     if it.prepay_units == 0 {
-        return Err(WireError::Range { field: "prepay_units", value: 0 });
+        return Err(WireError::Range {
+            field: "prepay_units",
+            value: 0,
+        });
     }
     Ok(SessionTerms {
         session: SessionId::from_bytes(fixed(&it.session, "session")?),
@@ -128,9 +140,17 @@ fn candidate(it: &pb::Candidate) -> Result<Candidate> {
         2 => CandidateKind::Mapped,
         3 => CandidateKind::Reflexive,
         4 => CandidateKind::Relayed,
-        value => return Err(WireError::Range { field: "kind", value: value.into() }),
+        value => {
+            return Err(WireError::Range {
+                field: "kind",
+                value: value.into(),
+            });
+        }
     };
     let port = u16::try_from(it.port).ok().filter(|&port| port != 0);
     let port = need(port, "port")?;
-    Ok(Candidate { kind, address: SocketAddr::new(ip(&it.ip, "ip")?, port) })
+    Ok(Candidate {
+        kind,
+        address: SocketAddr::new(ip(&it.ip, "ip")?, port),
+    })
 }

@@ -1,0 +1,69 @@
+//! The session: one deal from request to goodbye, as two machines that never meet.
+//!
+//! [`ConsumerSession`] chooses, pays and connects; [`ProviderSession`] grants, meters and gates;
+//! [`Admission`] decides what is granted at all. All three are sans-IO: the role loops bring in
+//! frames, money news, meter readings and the time, and perform the effects.
+//!
+//! ```text
+//! consumer  Negotiating ─▶ Funding ─▶ Starting ─▶ Connecting ─▶ Active ⇄ Stalled ─▶ Closed
+//! provider  Granted ─▶ AwaitingFunds ─▶ AwaitingWord ─▶ Serving ⇄ Paused ─▶ Closed
+//! ```
+//!
+//! Invariants: the consumer never releases more than `due + prepay_units` by its own meter; the
+//! provider never opens the gate beyond `paid + credit_units` by its own.
+
+mod admission;
+mod consumer;
+mod limits;
+mod provider;
+#[cfg(test)]
+mod tests;
+
+pub use admission::{Admission, ExitTerms, Fresh};
+pub use consumer::{
+    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
+};
+pub use limits::SessionLimits;
+pub use provider::{ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession};
+
+use std::time::Duration;
+
+use warren_proto::{Amount, AmountOverflow, ByteCount, SessionTerms};
+
+/// Words due under `terms` for a whole session so far, rounded up to the next word.
+///
+/// # Errors
+/// [`AmountOverflow`] if the due amount leaves the range of money.
+pub fn due_units(
+    terms: &SessionTerms,
+    used: ByteCount,
+    served: Duration,
+) -> Result<u64, AmountOverflow> {
+    let due = terms.price.due(used, served)?;
+    if terms.unit_price == Amount::ZERO {
+        return Ok(0);
+    }
+    u64::try_from(due.wei().div_ceil(terms.unit_price.wei())).map_err(|_| AmountOverflow)
+}
+
+/// Inner bytes that `units` words pay for after `served`; what the gate may let through.
+///
+/// The inverse of [`due_units`], rounded down: passing exactly so many bytes makes at most `units`
+/// due. A price of zero per MiB never runs out by bytes.
+#[must_use]
+pub fn bytes_covered(terms: &SessionTerms, units: u64, served: Duration) -> ByteCount {
+    const MINUTE_MS: u128 = 60_000;
+    let paid = terms.unit_price.wei().saturating_mul(u128::from(units));
+    let by_time = terms
+        .price
+        .per_minute
+        .wei()
+        .saturating_mul(served.as_millis());
+    let left = paid.saturating_mul(MINUTE_MS).saturating_sub(by_time);
+    let scaled = left.saturating_mul(u128::from(ByteCount::MIB));
+    let per_mib = terms.price.per_mib.wei().saturating_mul(MINUTE_MS);
+    match scaled.checked_div(per_mib) {
+        Some(bytes) => ByteCount::from_bytes(u64::try_from(bytes).unwrap_or(u64::MAX)),
+        None => ByteCount::from_bytes(u64::MAX),
+    }
+}

@@ -1,0 +1,372 @@
+//! The consumer's side of one session.
+//!
+//! Sans-IO. [`ConsumerSession::handle`] decides; the consumer loop saves, pays and connects.
+//!
+//! Money: words are released only for bytes this side has counted itself, plus `prepay_units`.
+//! The first word leaves only after the tunnel's handshake, so an exit that cannot be reached
+//! costs nothing.
+
+use std::time::Duration;
+
+use warren_proto::{
+    ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, Price, Refusal, SessionFrame,
+    SessionId, SessionRequest, SessionTerms, Signature, SignedOffer, UnixTime, VoucherAck,
+};
+
+mod event;
+mod grant;
+pub use event::{ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, Wish};
+
+use self::grant::check;
+use super::{SessionLimits, due_units};
+
+use ConsumerEffect as Do;
+use ConsumerPhase as Phase;
+
+/// One deal, seen by the consumer.
+#[derive(Debug, Clone)]
+pub struct ConsumerSession {
+    wish: Wish,
+    limits: SessionLimits,
+    phase: Phase,
+    since: UnixTime,
+    heard: UnixTime,
+    terms: Option<SessionTerms>,
+    used: (ByteCount, ByteCount),
+    active_since: Option<UnixTime>,
+    released: u64,
+    theirs: Meter,
+    reopening: bool,
+}
+
+impl ConsumerSession {
+    /// Starts a session by asking for it.
+    #[must_use]
+    pub fn new(wish: Wish, limits: SessionLimits, now: UnixTime) -> (Self, Vec<Do>) {
+        let it = Self {
+            wish,
+            limits,
+            phase: Phase::Negotiating,
+            since: now,
+            heard: now,
+            terms: None,
+            used: Default::default(),
+            active_since: None,
+            released: 0,
+            theirs: Meter::default(),
+            reopening: false,
+        };
+        let effects = vec![Do::Report(it.phase), Do::Send(it.request(false))];
+        (it, effects)
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub const fn phase(&self) -> ConsumerPhase {
+        self.phase
+    }
+
+    /// The deal, once granted.
+    #[must_use]
+    pub const fn terms(&self) -> Option<&SessionTerms> {
+        self.terms.as_ref()
+    }
+
+    /// The offer it relies on.
+    #[must_use]
+    pub const fn offer(&self) -> &SignedOffer {
+        &self.wish.offer
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.wish.session
+    }
+
+    /// Words released in this session.
+    #[must_use]
+    pub const fn released(&self) -> u64 {
+        self.released
+    }
+
+    /// Inner bytes up and down by the own meter.
+    #[must_use]
+    pub const fn used(&self) -> (ByteCount, ByteCount) {
+        self.used
+    }
+
+    /// The provider's last meter.
+    #[must_use]
+    pub const fn theirs(&self) -> Meter {
+        self.theirs
+    }
+
+    /// Says what `event` makes of the session. Total: late and repeated events change nothing.
+    pub fn handle(&mut self, event: ConsumerEvent, now: UnixTime) -> Vec<Do> {
+        if self.phase == Phase::Closed {
+            return Vec::new();
+        }
+        match event {
+            ConsumerEvent::Frame(frame) => {
+                self.heard = now;
+                self.frame(frame, now)
+            }
+            ConsumerEvent::StreamLost => self.stream_lost(now),
+            ConsumerEvent::StreamBack => {
+                self.reopening = false;
+                vec![Do::Send(self.request(true))]
+            }
+            ConsumerEvent::Funded { start } if self.phase == Phase::Funding => {
+                let mut effects = vec![Do::Send(SessionFrame::Start(start))];
+                self.enter(Phase::Starting, now, &mut effects);
+                effects
+            }
+            ConsumerEvent::FundsMissing if self.phase == Phase::Funding => {
+                self.end(ConsumerEnd::Unfunded, Some(GoodbyeReason::Asked))
+            }
+            ConsumerEvent::TunnelUp if self.phase == Phase::Connecting => {
+                self.active_since = Some(now);
+                self.heard = now;
+                let mut effects = Vec::new();
+                self.enter(Phase::Active, now, &mut effects);
+                effects.extend(self.pay(now));
+                effects
+            }
+            // Old news: the phase it was meant for is over.
+            ConsumerEvent::Funded { .. }
+            | ConsumerEvent::FundsMissing
+            | ConsumerEvent::TunnelUp => Vec::new(),
+            ConsumerEvent::Usage { up, down } => {
+                self.used = (self.used.0.max(up), self.used.1.max(down));
+                self.pay(now)
+            }
+            ConsumerEvent::Tick => self.tick(now),
+            ConsumerEvent::Stop => self.stop(),
+        }
+    }
+
+    fn frame(&mut self, frame: SessionFrame, now: UnixTime) -> Vec<Do> {
+        match frame {
+            SessionFrame::Grant(grant) => self.granted(*grant, now),
+            SessionFrame::Refusal(refusal) => self.refused(refusal),
+            SessionFrame::Ready(id) if id == self.wish.session && self.phase == Phase::Starting => {
+                let Some(terms) = self.terms.clone() else {
+                    return Vec::new();
+                };
+                let mut effects = vec![Do::Connect(Box::new(terms))];
+                self.enter(Phase::Connecting, now, &mut effects);
+                effects
+            }
+            SessionFrame::Meter(meter) => {
+                self.theirs = meter;
+                let mut effects = Vec::new();
+                if self.phase == Phase::Stalled {
+                    self.enter(Phase::Active, now, &mut effects);
+                }
+                effects
+            }
+            SessionFrame::PayError { code, .. } => self.pay_error(code),
+            SessionFrame::Goodbye(Goodbye { session, reason }) if session == self.wish.session => {
+                self.end(ConsumerEnd::Ended(reason), None)
+            }
+            SessionFrame::Ready(_)
+            | SessionFrame::Goodbye(_)
+            | SessionFrame::VoucherAck(VoucherAck { .. })
+            | SessionFrame::WordAck { .. } => Vec::new(),
+            // Only a consumer sends these.
+            SessionFrame::Request(_)
+            | SessionFrame::Start(_)
+            | SessionFrame::Voucher(_)
+            | SessionFrame::Word(_) => {
+                let reason = GoodbyeReason::Protocol;
+                self.end(ConsumerEnd::Ended(reason), Some(reason))
+            }
+        }
+    }
+
+    fn granted(&mut self, grant: Grant, now: UnixTime) -> Vec<Do> {
+        if let Some(terms) = &self.terms {
+            // A resumed session goes on under the very same deal or not at all.
+            if grant.terms.hash() == terms.hash() {
+                return vec![Do::Resync];
+            }
+            let end = ConsumerEnd::BadGrant("the terms changed on resume");
+            return self.end(end, Some(GoodbyeReason::Protocol));
+        }
+        if let Err(why) = check(&self.wish, &grant.terms, &grant.signature) {
+            return self.end(ConsumerEnd::BadGrant(why), Some(GoodbyeReason::Protocol));
+        }
+        let mut effects = vec![Do::Fund(Box::new(grant.terms.clone()))];
+        self.terms = Some(grant.terms);
+        self.enter(Phase::Funding, now, &mut effects);
+        effects
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> Vec<Do> {
+        if refusal.session == self.wish.session {
+            self.end(ConsumerEnd::Refused(refusal), None)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn pay_error(&mut self, code: PayErrorCode) -> Vec<Do> {
+        match code {
+            // The payee waits or will catch up with the next voucher.
+            PayErrorCode::NotConfirmed | PayErrorCode::StaleSeq | PayErrorCode::Busy => Vec::new(),
+            // It lost the voucher in between: send it again with the words.
+            PayErrorCode::WordGap | PayErrorCode::BadWord => vec![Do::Resync],
+            PayErrorCode::BadSignature
+            | PayErrorCode::NotDominating
+            | PayErrorCode::OverCommitted
+            | PayErrorCode::UnknownChannel
+            | PayErrorCode::Closing
+            | PayErrorCode::ChainMismatch
+            | PayErrorCode::ContractMismatch
+            | PayErrorCode::TooManyLocks
+            | PayErrorCode::AnchorReused
+            | PayErrorCode::ExpiryTooSoon
+            | PayErrorCode::ExpiryTooFar
+            | PayErrorCode::UnitTooSmall
+            | PayErrorCode::CreditExceeded
+            | PayErrorCode::MeterMismatch
+            | PayErrorCode::NoRoute
+            | PayErrorCode::NoCapacity
+            | PayErrorCode::ChainStale
+            | PayErrorCode::Internal => self.end(
+                ConsumerEnd::PaymentRefused(code),
+                Some(GoodbyeReason::Protocol),
+            ),
+        }
+    }
+
+    fn stream_lost(&mut self, now: UnixTime) -> Vec<Do> {
+        match self.phase {
+            Phase::Active | Phase::Stalled | Phase::Connecting | Phase::Starting => {
+                let mut effects = Vec::new();
+                if self.phase == Phase::Active {
+                    self.enter(Phase::Stalled, now, &mut effects);
+                }
+                effects.extend(self.reopen());
+                effects
+            }
+            Phase::Negotiating | Phase::Funding => {
+                self.end(ConsumerEnd::TimedOut(self.phase), None)
+            }
+            Phase::Closed => Vec::new(),
+        }
+    }
+
+    fn reopen(&mut self) -> Option<Do> {
+        (!std::mem::replace(&mut self.reopening, true)).then_some(Do::Reopen)
+    }
+
+    /// Releases what the own meter says is due, and the prepaid words ahead of it.
+    fn pay(&mut self, now: UnixTime) -> Vec<Do> {
+        let (Some(terms), Phase::Active) = (&self.terms, self.phase) else {
+            return Vec::new();
+        };
+        let served = self.served(now);
+        let Ok(due) = due_units(terms, self.used.0.plus(self.used.1), served) else {
+            return self.end(ConsumerEnd::CapReached, Some(GoodbyeReason::Cap));
+        };
+        if terms.price == Price::default() {
+            return Vec::new();
+        }
+        let wanted = due.saturating_add(terms.prepay_units.into());
+        let cap = self
+            .wish
+            .max_spend
+            .map(|cap| cap.wei().checked_div(terms.unit_price.wei()));
+        if let Some(Some(cap)) = cap
+            && u128::from(wanted) > cap
+        {
+            return self.end(ConsumerEnd::CapReached, Some(GoodbyeReason::Cap));
+        }
+        if wanted <= self.released {
+            return Vec::new();
+        }
+        self.released = wanted;
+        vec![Do::Release { units: wanted }]
+    }
+
+    fn tick(&mut self, now: UnixTime) -> Vec<Do> {
+        let waited = now.since(self.since);
+        let limit = match self.phase {
+            Phase::Negotiating => self.limits.negotiate,
+            Phase::Funding => self.limits.fund,
+            Phase::Starting => self.limits.start,
+            Phase::Connecting => self.limits.connect,
+            Phase::Active | Phase::Stalled => return self.watch(now),
+            Phase::Closed => return Vec::new(),
+        };
+        if waited < limit {
+            return Vec::new();
+        }
+        self.end(
+            ConsumerEnd::TimedOut(self.phase),
+            Some(GoodbyeReason::Unserved),
+        )
+    }
+
+    /// Active and Stalled: is the exit still there?
+    fn watch(&mut self, now: UnixTime) -> Vec<Do> {
+        let silent = now.since(self.heard);
+        if silent >= self.limits.lost {
+            return self.end(ConsumerEnd::ExitLost, None);
+        }
+        let mut effects = Vec::new();
+        if silent >= self.limits.stall && self.phase == Phase::Active {
+            self.enter(Phase::Stalled, now, &mut effects);
+        }
+        effects.extend(self.pay(now));
+        effects
+    }
+
+    fn stop(&mut self) -> Vec<Do> {
+        self.end(ConsumerEnd::Asked, Some(GoodbyeReason::Asked))
+    }
+
+    fn end(&mut self, end: ConsumerEnd, goodbye: Option<GoodbyeReason>) -> Vec<Do> {
+        let mut effects = Vec::new();
+        let paying = self.released > 0;
+        if paying && !matches!(end, ConsumerEnd::ExitLost | ConsumerEnd::PaymentRefused(_)) {
+            effects.push(Do::Finish);
+        }
+        if let Some(reason) = goodbye {
+            let session = self.wish.session;
+            effects.push(Do::Send(SessionFrame::Goodbye(Goodbye { session, reason })));
+        }
+        effects.push(Do::Disconnect);
+        self.phase = Phase::Closed;
+        effects.push(Do::Report(self.phase));
+        effects.push(Do::Ended(end));
+        effects
+    }
+
+    fn enter(&mut self, phase: Phase, now: UnixTime, effects: &mut Vec<Do>) {
+        self.phase = phase;
+        self.since = now;
+        effects.push(Do::Report(phase));
+    }
+
+    /// Time since the tunnel came up.
+    #[must_use]
+    pub fn served(&self, now: UnixTime) -> Duration {
+        self.active_since
+            .map_or(Duration::ZERO, |start| now.since(start))
+    }
+
+    fn request(&self, resume: bool) -> SessionFrame {
+        let offer = self.wish.offer.offer();
+        SessionFrame::Request(SessionRequest {
+            session: self.wish.session,
+            offer: self.wish.offer.hash(),
+            price: offer.price,
+            tunnel_key: self.wish.tunnel_key,
+            chain: offer.chain,
+            resume,
+        })
+    }
+}

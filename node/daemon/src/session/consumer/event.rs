@@ -1,0 +1,140 @@
+//! What a consumer's session can hear, ask for, and end with.
+//!
+//! Sans-IO.
+
+use warren_proto::{
+    Amount, ByteCount, GoodbyeReason, NodeId, PayErrorCode, Refusal, SessionFrame, SessionId,
+    SessionStart, SessionTerms, SignedOffer, TunnelPublicKey,
+};
+
+/// What the consumer wants and brings.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Fresh and random.
+    pub session: SessionId,
+    /// This node.
+    pub consumer: NodeId,
+    /// The offer chosen.
+    pub offer: SignedOffer,
+    /// This session's tunnel key.
+    pub tunnel_key: TunnelPublicKey,
+    /// The most the user allows for this session; `None` = the deposit is the only cap.
+    pub max_spend: Option<Amount>,
+}
+
+/// Where the session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerPhase {
+    /// Waiting for Grant or Refusal.
+    Negotiating,
+    /// Waiting for a channel that can pay.
+    Funding,
+    /// Waiting for Ready.
+    Starting,
+    /// Waiting for the first handshake.
+    Connecting,
+    /// Traffic flows and is paid.
+    Active,
+    /// Nothing heard from the exit for a while; traffic is blocked, not leaked.
+    Stalled,
+    /// Over.
+    Closed,
+}
+
+/// How the session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConsumerEnd {
+    /// The user asked.
+    Asked,
+    /// The provider refused.
+    Refused(Refusal),
+    /// The provider ended it.
+    Ended(GoodbyeReason),
+    /// No channel could be funded.
+    Unfunded,
+    /// The payee does not take the payment.
+    PaymentRefused(PayErrorCode),
+    /// The granted terms are not what was offered.
+    BadGrant(&'static str),
+    /// No answer or no handshake in time.
+    TimedOut(ConsumerPhase),
+    /// The exit vanished while it served.
+    ExitLost,
+    /// The spending cap is reached.
+    CapReached,
+}
+
+impl ConsumerEnd {
+    /// Whether trying the next exit makes sense.
+    #[must_use]
+    pub const fn try_next(&self) -> bool {
+        match self {
+            Self::Asked | Self::Unfunded | Self::CapReached => false,
+            Self::Refused(_)
+            | Self::Ended(_)
+            | Self::PaymentRefused(_)
+            | Self::BadGrant(_)
+            | Self::TimedOut(_)
+            | Self::ExitLost => true,
+        }
+    }
+}
+
+/// What a consumer's session can hear.
+#[derive(Debug, Clone)]
+pub enum ConsumerEvent {
+    /// A frame of the provider.
+    Frame(SessionFrame),
+    /// The stream broke.
+    StreamLost,
+    /// A new stream to the same provider stands.
+    StreamBack,
+    /// A channel can pay; the signature is this node's over the terms.
+    Funded {
+        /// Ready to send.
+        start: Box<SessionStart>,
+    },
+    /// No channel can be had.
+    FundsMissing,
+    /// The tunnel's handshake is done.
+    TunnelUp,
+    /// Inner bytes so far, by the own meter.
+    Usage {
+        /// Consumer → exit.
+        up: ByteCount,
+        /// Exit → consumer.
+        down: ByteCount,
+    },
+    /// Time passes.
+    Tick,
+    /// The user wants to stop.
+    Stop,
+}
+
+/// What a consumer's session asks for, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConsumerEffect {
+    /// Send to the provider.
+    Send(SessionFrame),
+    /// Find or open a channel for these terms, then say Funded or FundsMissing.
+    Fund(Box<SessionTerms>),
+    /// Raise the tunnel.
+    Connect(Box<SessionTerms>),
+    /// Have released so many words in this session, cumulative.
+    Release {
+        /// Words since the session's first voucher.
+        units: u64,
+    },
+    /// Send the newest voucher and words again: the stream is new.
+    Resync,
+    /// Open a new stream to the provider.
+    Reopen,
+    /// Fold what is paid into a last voucher and send it.
+    Finish,
+    /// Take the tunnel down. The kill switch is not the session's to lift.
+    Disconnect,
+    /// Tell the user where it stands.
+    Report(ConsumerPhase),
+    /// It is over.
+    Ended(ConsumerEnd),
+}

@@ -1,0 +1,106 @@
+//! What a provider's session can hear, ask for, and end with.
+//!
+//! Sans-IO.
+
+use warren_proto::{
+    Amount, ByteCount, GoodbyeReason, PayErrorCode, SessionFrame, SessionStart, SessionTerms,
+    Voucher, WordFrame,
+};
+
+/// Where the session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderPhase {
+    /// Granted; waiting for Start.
+    Granted,
+    /// The channel's deposit is not confirmed yet.
+    AwaitingFunds,
+    /// Ready sent; the gate opens with the first word.
+    AwaitingWord,
+    /// Paid within credit; the gate is open up to the allowance.
+    Serving,
+    /// Too much is unpaid; the gate is shut.
+    Paused,
+    /// Over.
+    Closed,
+}
+
+/// How the session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderEnd {
+    /// Start did not come in time.
+    NotStarted,
+    /// The first voucher was refused.
+    BadPayment(PayErrorCode),
+    /// The deposit was not confirmed in time.
+    NotFunded,
+    /// Either side said goodbye.
+    Goodbye(GoodbyeReason),
+    /// Unpaid for too long.
+    Unpaid,
+    /// The stream broke and nobody came back.
+    Vanished,
+    /// The consumer broke the protocol.
+    Protocol,
+}
+
+/// What a provider's session can hear.
+#[derive(Debug, Clone)]
+pub enum ProviderEvent {
+    /// A frame of the consumer.
+    Frame(SessionFrame),
+    /// The stream broke.
+    StreamLost,
+    /// The consumer came back on a new stream with the same request.
+    Resumed,
+    /// The first voucher is on disk; the channel could be claimed for `value`.
+    PaymentTaken {
+        /// What the payee could claim now.
+        value: Amount,
+        /// Whether the deposit is confirmed.
+        usable: bool,
+    },
+    /// The deposit is confirmed.
+    ChannelUsable,
+    /// A word or better voucher counts; the channel could be claimed for `value`.
+    Paid {
+        /// What the payee could claim now.
+        value: Amount,
+    },
+    /// A voucher or word does not count.
+    PaymentRefused(PayErrorCode),
+    /// The payer closes the channel on chain.
+    ChannelClosing,
+    /// Inner bytes so far, by the own meter.
+    Usage {
+        /// Consumer → exit.
+        up: ByteCount,
+        /// Exit → consumer.
+        down: ByteCount,
+    },
+    /// Time passes.
+    Tick,
+    /// The node stops.
+    Stop(GoodbyeReason),
+}
+
+/// What a provider's session asks for, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProviderEffect {
+    /// Send to the consumer.
+    Send(SessionFrame),
+    /// Check SessionAuth and the channel, take the first voucher, then say PaymentTaken or
+    /// PaymentRefused.
+    TakePayment(Box<SessionStart>),
+    /// Take a better voucher, then say Paid or PaymentRefused.
+    TakeVoucher(Voucher),
+    /// Take a word, then say Paid or PaymentRefused.
+    TakeWord(WordFrame),
+    /// Let the guest's handshakes in; no data yet.
+    AddGuest(Box<SessionTerms>),
+    /// Let data pass until so many inner bytes have passed, cumulative.
+    Allow(ByteCount),
+    /// Take the guest off the tunnel.
+    RemoveGuest,
+    /// It is over; the channel may be claimed by the settle policy.
+    Ended(ProviderEnd),
+}

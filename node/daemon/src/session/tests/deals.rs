@@ -1,0 +1,110 @@
+//! What is granted, what is refused, and what a word covers.
+
+use super::*;
+
+#[test]
+fn a_grant_that_is_not_what_was_offered_is_refused() {
+    let cheat = |change: fn(&mut SessionTerms)| {
+        let (mut consumer, _) = ConsumerSession::new(wish(None), SessionLimits::default(), NOON);
+        let request = SessionRequest {
+            session: consumer.id(),
+            offer: offer().hash(),
+            price: offer().offer().price,
+            tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+            chain: offer().offer().chain,
+            resume: false,
+        };
+        let terms = admission().decide(&request, consumer_key().id(), fresh(), NOON);
+        let mut terms = terms.unwrap();
+        change(&mut terms);
+        let signature = terms.sign(&provider_key());
+        let grant = SessionFrame::Grant(Box::new(Grant { terms, signature }));
+        let effects = consumer.handle(ConsumerEvent::Frame(grant), NOON);
+        effects
+            .iter()
+            .any(|e| matches!(e, ConsumerEffect::Ended(ConsumerEnd::BadGrant(_))))
+    };
+    assert!(!cheat(|_| {}), "an honest grant is taken");
+    assert!(cheat(|t| t.price.per_mib = Amount::from_wei_u64(UNIT + 1)));
+    assert!(cheat(|t| t.prepay_units = 2));
+    assert!(cheat(|t| t.payee = PayoutAddress::from_bytes([6; 20])));
+    assert!(cheat(|t| t.chain.chain_id = 2));
+    assert!(cheat(|t| t.policy_hash = [1; 32]));
+    assert!(cheat(
+        |t| t.consumer_key = TunnelPublicKey::from_bytes([1; 32])
+    ));
+    assert!(cheat(|t| t.close_window_secs = 1));
+}
+
+#[test]
+fn an_exit_refuses_what_it_cannot_serve() {
+    let request = |price: u64, chain_id: u64| SessionRequest {
+        session: SessionId::from_bytes([3; 16]),
+        offer: offer().hash(),
+        price: Price {
+            per_mib: Amount::from_wei_u64(price),
+            per_minute: Amount::ZERO,
+        },
+        tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+        chain: ChainRef {
+            chain_id,
+            ..offer().offer().chain
+        },
+        resume: false,
+    };
+    let ask = |admission: &mut Admission, who: u8, request: &SessionRequest| {
+        let consumer = NodeKey::from_seed(&[who; 32]).id();
+        admission
+            .decide(request, consumer, fresh(), NOON)
+            .map_err(|refusal| refusal.reason)
+    };
+    let mut exit = admission();
+    assert_eq!(
+        ask(&mut exit, 1, &request(1, 1)).unwrap_err(),
+        RefusalReason::PriceChanged
+    );
+    assert_eq!(
+        ask(&mut exit, 1, &request(UNIT, 2)).unwrap_err(),
+        RefusalReason::Chain
+    );
+    let one = ask(&mut exit, 1, &request(UNIT, 1)).unwrap();
+    let two = ask(&mut exit, 2, &request(UNIT, 1)).unwrap();
+    assert_ne!(one.consumer_v4, two.consumer_v4);
+    assert_ne!(one.consumer_v6, two.consumer_v6);
+    assert_eq!(
+        ask(&mut exit, 3, &request(UNIT, 1)).unwrap_err(),
+        RefusalReason::Full
+    );
+    assert!(
+        ask(&mut exit, 1, &request(UNIT, 1)).is_ok(),
+        "a guest may ask anew"
+    );
+    exit.drain();
+    assert_eq!(
+        ask(&mut exit, 1, &request(UNIT, 1)).unwrap_err(),
+        RefusalReason::Draining
+    );
+}
+
+#[test]
+fn what_is_covered_is_exactly_what_is_due() {
+    let terms = {
+        let request = SessionRequest {
+            session: SessionId::from_bytes([3; 16]),
+            offer: offer().hash(),
+            price: offer().offer().price,
+            tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+            chain: offer().offer().chain,
+            resume: false,
+        };
+        admission()
+            .decide(&request, consumer_key().id(), fresh(), NOON)
+            .unwrap()
+    };
+    for units in [0, 1, 2, 77, 1000] {
+        let bytes = bytes_covered(&terms, units, Duration::ZERO);
+        assert_eq!(due_units(&terms, bytes, Duration::ZERO), Ok(units));
+        let more = ByteCount::from_bytes(bytes.bytes() + 1);
+        assert_eq!(due_units(&terms, more, Duration::ZERO), Ok(units + 1));
+    }
+}
