@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Builds the image `warren:local` (and `warren:plain`, without capabilities) from this source tree.
+#   deploy/docker/build.sh [BASE]      default base: debian:bookworm-slim from the registry
+# deploy/docker/base.sh makes a base without a registry: deploy/docker/build.sh "$(deploy/docker/base.sh)"
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+base=${1:-debian:bookworm-slim}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
+cargo build --quiet -p warren
+
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+strip -o "$context/warren" "$CARGO_TARGET_DIR/debug/warren"
+cp deploy/Dockerfile "$context/"
+for target in plain node; do
+    tag=warren:local
+    [ $target = node ] || tag=warren:$target
+    # With a base of our own nothing is fetched; the registry's base installs three packages.
+    network=default
+    case $base in warren-base:*) network=none ;; esac
+    DOCKER_BUILDKIT=0 docker build --quiet --network $network --build-arg BASE="$base" --target $target \
+        --tag $tag "$context" 2>&1 | grep -vE 'DEPRECATED|Install the buildx|docs.docker.com|^$|^sha256:' || true
+    docker image inspect $tag >/dev/null
+done
+echo "build.sh: warren:local is ready"
