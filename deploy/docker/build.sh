@@ -20,7 +20,6 @@ for target in plain node; do
     network=default
     case $base in warren-base:*) network=none ;; esac
     DOCKER_BUILDKIT=0 docker build --quiet --network $network --build-arg BASE="$base" --target $target \
-        --tag $tag "$context" 2>&1 | grep -vE 'DEPRECATED|Install the buildx|docs.docker.com|^$|^sha256:' || true
-    docker image inspect $tag >/dev/null
+        --tag $tag "$context" >"$context/log" 2>&1 || { cat "$context/log" >&2; exit 1; }
 done
 echo "build.sh: warren:local is ready"
