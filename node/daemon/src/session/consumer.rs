@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use warren_proto::{
     ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, Price, Refusal, SessionFrame,
-    SessionId, SessionRequest, SessionTerms, Signature, SignedOffer, UnixTime, VoucherAck,
+    SessionId, SessionRequest, SessionTerms, SignedOffer, UnixTime, VoucherAck,
 };
 
 mod event;

@@ -1,0 +1,226 @@
+//! Golden bytes of every message: a change of the wire is a visible diff.
+//!
+//! `UPDATE_EXPECT=1 cargo nextest run -p warren-proto` rewrites them after a wanted change.
+
+use std::time::Duration;
+
+use expect_test::expect_file;
+use warren_proto::*;
+
+fn hex_lines(bytes: &[u8]) -> String {
+    let text = hex::encode(bytes);
+    let lines = text
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line).into_owned());
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+fn wei(wei: u64) -> Amount {
+    Amount::from_wei_u64(wei)
+}
+
+fn chain() -> ChainRef {
+    let at = |byte| PayoutAddress::from_bytes([byte; 20]);
+    ChainRef {
+        chain_id: 31337,
+        contract: at(0xc0),
+        token: at(0x70),
+    }
+}
+
+fn offer() -> Offer {
+    let noon = UnixTime::from_secs(1_800_000_000);
+    Offer {
+        node: NodeKey::from_seed(&[1; 32]).id(),
+        seq: 7,
+        issued: noon,
+        valid_until: noon.plus(Duration::from_secs(3600)),
+        network: "warren/1".into(),
+        region: Region {
+            country: "de".parse().unwrap(),
+            city: "Leipzig".into(),
+        },
+        addresses: vec!["/ip4/192.0.2.1/udp/4077/quic-v1".into()],
+        price: Price {
+            per_mib: wei(3),
+            per_minute: wei(1),
+        },
+        chain: chain(),
+        payee: PayoutAddress::from_bytes([0xee; 20]),
+        unit_price: wei(3),
+        prepay_units: 1,
+        credit_units: 4,
+        close_window_secs: 86_400,
+        policy: PolicyId {
+            name: "web+dns".into(),
+            hash: [0xaa; 32],
+        },
+        capacity: Capacity {
+            guests_max: 8,
+            guests_free: 6,
+        },
+        ipv4: true,
+        ipv6: true,
+        rootless: false,
+        version: "0.1.0".into(),
+    }
+}
+
+fn voucher() -> Voucher {
+    let lock = |byte, units| Lock {
+        anchor: HashLock::from_bytes([byte; 32]),
+        unit_price: wei(3),
+        units,
+        expiry: 0,
+    };
+    Voucher {
+        channel: ChannelId::from_bytes([0xcc; 32]),
+        seq: 2,
+        base: wei(768),
+        locks: vec![lock(1, 256), lock(2, 1024)],
+        signature: [0x55; 64],
+    }
+}
+
+fn terms() -> SessionTerms {
+    let offer = offer();
+    SessionTerms {
+        session: SessionId::from_bytes([0x5e; 16]),
+        consumer: NodeKey::from_seed(&[2; 32]).id(),
+        provider: offer.node,
+        offer: OfferHash::from_bytes([0x0f; 32]),
+        price: offer.price,
+        unit_price: offer.unit_price,
+        prepay_units: 1,
+        credit_units: 4,
+        min_deposit: wei(192),
+        chain: offer.chain,
+        payee: offer.payee,
+        close_window_secs: 86_400,
+        policy_hash: offer.policy.hash,
+        consumer_key: TunnelPublicKey::from_bytes([0x11; 32]),
+        provider_key: TunnelPublicKey::from_bytes([0x22; 32]),
+        consumer_v4: "10.77.0.2".parse().unwrap(),
+        consumer_v6: "fd77:7761::2".parse().unwrap(),
+        gateway_v4: "10.77.0.1".parse().unwrap(),
+        gateway_v6: "fd77:7761::1".parse().unwrap(),
+        dns: vec![
+            "10.77.0.1".parse().unwrap(),
+            "fd77:7761::1".parse().unwrap(),
+        ],
+        mtu: 1380,
+        endpoints: vec![
+            Candidate {
+                kind: CandidateKind::Mapped,
+                address: "192.0.2.1:41820".parse().unwrap(),
+            },
+            Candidate {
+                kind: CandidateKind::Host,
+                address: "[2001:db8::1]:41820".parse().unwrap(),
+            },
+        ],
+        payee_nonce: [0x33; 32],
+        valid_until: UnixTime::from_secs(1_800_000_300),
+    }
+}
+
+fn frames() -> Vec<SessionFrame> {
+    let session = SessionId::from_bytes([0x5e; 16]);
+    let channel = ChannelParams {
+        payer: PayoutAddress::from_bytes([0xaa; 20]),
+        payee: PayoutAddress::from_bytes([0xee; 20]),
+        period_secs: 86_400,
+        salt: 9,
+    };
+    let signature = Signature::from_bytes([0x66; 64]);
+    vec![
+        SessionFrame::Request(SessionRequest {
+            session,
+            offer: OfferHash::from_bytes([0x0f; 32]),
+            price: offer().price,
+            tunnel_key: TunnelPublicKey::from_bytes([0x11; 32]),
+            chain: chain(),
+            resume: true,
+        }),
+        SessionFrame::Grant(Box::new(Grant {
+            terms: terms(),
+            signature,
+        })),
+        SessionFrame::Refusal(Refusal {
+            session,
+            reason: RefusalReason::Full,
+            detail: "no free place".into(),
+        }),
+        SessionFrame::Start(Box::new(SessionStart {
+            session,
+            signature,
+            payment: Some(StartPayment {
+                channel,
+                auth: [0x77; 64],
+                voucher: voucher(),
+            }),
+        })),
+        SessionFrame::Ready(session),
+        SessionFrame::Voucher(voucher()),
+        SessionFrame::VoucherAck(VoucherAck {
+            channel: ChannelId::from_bytes([0xcc; 32]),
+            seq: 2,
+            value_now: wei(771),
+            covered: wei(5000),
+        }),
+        SessionFrame::Word(WordFrame {
+            lane: 1,
+            k: 300,
+            word: Preimage::from_bytes([0x99; 32]),
+        }),
+        SessionFrame::WordAck { lane: 1, k: 300 },
+        SessionFrame::Meter(Meter {
+            up: 1,
+            down: 2,
+            millis: 3,
+            due_units: 4,
+        }),
+        SessionFrame::PayError {
+            channel: ChannelId::from_bytes([0xcc; 32]),
+            code: PayErrorCode::OverCommitted,
+            detail: "deposit too small".into(),
+        },
+        SessionFrame::Goodbye(Goodbye {
+            session,
+            reason: GoodbyeReason::Asked,
+        }),
+    ]
+}
+
+#[test]
+fn every_frame_has_its_golden_bytes_and_comes_back_whole() {
+    for frame in frames() {
+        let bytes = frame.encode();
+        let file = format!("golden/{}.hex", frame.name().to_lowercase());
+        expect_file![file].assert_eq(&hex_lines(&bytes));
+        assert_eq!(SessionFrame::decode(&bytes).as_ref(), Ok(&frame));
+    }
+}
+
+#[test]
+fn a_signed_offer_has_its_golden_bytes_and_comes_back_whole() {
+    let signed = offer().sign(&NodeKey::from_seed(&[1; 32])).unwrap();
+    expect_file!["golden/signed_offer.hex"].assert_eq(&hex_lines(signed.as_bytes()));
+    let again = SignedOffer::decode(signed.as_bytes(), offer().issued).unwrap();
+    assert_eq!(again, signed);
+    assert!(
+        signed.as_bytes().len() < 600,
+        "an offer is gossiped to everyone: keep it small"
+    );
+}
+
+#[test]
+fn the_ids_of_a_channel_and_of_terms_are_golden() {
+    let SessionFrame::Start(start) = &frames()[3] else {
+        panic!("frames() changed its order")
+    };
+    let channel = start.payment.as_ref().unwrap().channel.id(&chain());
+    let text = format!("channel {channel}\nterms {}\n", terms().hash());
+    expect_file!["golden/ids.txt"].assert_eq(&text);
+}

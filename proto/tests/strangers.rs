@@ -1,0 +1,141 @@
+//! What strangers may send: anything. Each gets a clear error; none panics.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use warren_proto::*;
+
+const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+fn key() -> NodeKey {
+    NodeKey::from_seed(&[1; 32])
+}
+
+fn offer() -> Offer {
+    Offer {
+        node: key().id(),
+        seq: 1,
+        issued: NOON,
+        valid_until: NOON.plus(Duration::from_secs(3600)),
+        network: "warren/1".into(),
+        region: Region {
+            country: CountryCode::new("NL").unwrap(),
+            city: String::new(),
+        },
+        addresses: vec![],
+        price: Price::default(),
+        chain: ChainRef {
+            chain_id: 1,
+            contract: PayoutAddress::ZERO,
+            token: PayoutAddress::ZERO,
+        },
+        payee: PayoutAddress::ZERO,
+        unit_price: Amount::from_wei_u64(1),
+        prepay_units: 1,
+        credit_units: 0,
+        close_window_secs: 3600,
+        policy: PolicyId {
+            name: "all".into(),
+            hash: [0; 32],
+        },
+        capacity: Capacity {
+            guests_max: 1,
+            guests_free: 1,
+        },
+        ipv4: true,
+        ipv6: false,
+        rootless: false,
+        version: String::new(),
+    }
+}
+
+#[test]
+fn an_offer_is_forged_if_any_bit_of_it_changes() {
+    let good = offer().sign(&key()).unwrap();
+    for at in 0..good.as_bytes().len() {
+        for bit in 0..8 {
+            let mut bad = good.as_bytes().to_vec();
+            bad[at] ^= 1 << bit;
+            assert!(
+                SignedOffer::decode(&bad, NOON).is_err(),
+                "byte {at} bit {bit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_offer_signed_by_another_key_is_forged() {
+    let error = offer().sign(&NodeKey::from_seed(&[2; 32])).unwrap_err();
+    assert_eq!(error, OfferError::Forged { node: key().id() });
+}
+
+#[test]
+fn an_offer_is_refused_before_and_after_its_time() {
+    let signed = offer().sign(&key()).unwrap();
+    let at = |time| SignedOffer::decode(signed.as_bytes(), time);
+    assert!(at(NOON).is_ok());
+    let late = at(NOON.plus(Duration::from_secs(3600)));
+    assert!(matches!(late, Err(OfferError::Expired { .. })));
+    let early = at(UnixTime::from_secs(NOON.as_secs() - 121));
+    assert!(matches!(early, Err(OfferError::FromTheFuture { .. })));
+    let long = Offer {
+        valid_until: NOON.plus(Duration::from_secs(3601)),
+        ..offer()
+    };
+    assert!(matches!(long.sign(&key()), Err(OfferError::TooLong { .. })));
+}
+
+#[test]
+fn an_oversized_offer_is_refused_by_its_size_alone() {
+    let error = SignedOffer::decode(&vec![0; MAX_OFFER_BYTES + 1], NOON).unwrap_err();
+    assert_eq!(
+        error,
+        OfferError::TooLarge {
+            bytes: MAX_OFFER_BYTES + 1
+        }
+    );
+    let error = SessionFrame::decode(&vec![0; MAX_FRAME_BYTES + 1]).unwrap_err();
+    assert!(matches!(error, WireError::TooLong { .. }));
+}
+
+#[test]
+fn texts_of_strangers_carry_no_control_characters() {
+    for city in ["a\nb", "\u{1b}[2J", "\u{202e}evil", &"x".repeat(49)] {
+        let region = Region {
+            city: city.to_owned(),
+            ..offer().region
+        };
+        let error = Offer { region, ..offer() }.sign(&key()).unwrap_err();
+        assert_eq!(
+            error,
+            OfferError::Malformed(WireError::Text { field: "city" })
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = SessionFrame::decode(&bytes);
+        let _ = SignedOffer::decode(&bytes, NOON);
+        let _ = SessionTerms::decode(&bytes);
+    }
+
+    #[test]
+    fn a_frame_that_decodes_encodes_to_itself(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        if let Ok(frame) = SessionFrame::decode(&bytes) {
+            prop_assert_eq!(SessionFrame::decode(&frame.encode()), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn dues_grow_and_are_never_undercharged(per_mib in 0_u64..1 << 40, a in 0_u64..1 << 40, b in 0_u64..1 << 40) {
+        let price = Price { per_mib: Amount::from_wei_u64(per_mib), per_minute: Amount::ZERO };
+        let due = |bytes| price.due(ByteCount::from_bytes(bytes), Duration::ZERO).unwrap().wei();
+        prop_assert!(due(a.min(b)) <= due(a.max(b)));
+        let exact = u128::from(per_mib) * u128::from(a);
+        prop_assert!(due(a) * (1 << 20) >= exact);
+        prop_assert!(due(a) * (1 << 20) < exact + (1 << 20));
+    }
+}
