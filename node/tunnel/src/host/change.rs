@@ -1,0 +1,124 @@
+//! One thing done to the host: how to do it, how to take it back, how to say it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::journal::Journal;
+use super::netlink::Netlink;
+use super::report::{Outcome, RecoverReport, UndoneChange};
+use super::{HostError, ResolvConf, ResolvedLink, RouteChange, RuleChange, Sysctl, nft};
+
+/// One thing done to the host. What it needs to be taken back is inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A firewall table of ours.
+    NftTable(NftTable),
+    /// A kernel setting.
+    Sysctl(Sysctl),
+    /// A policy routing rule.
+    Rule(RuleChange),
+    /// A route in our table.
+    Route(RouteChange),
+    /// Name servers given to systemd-resolved for a device.
+    Resolved(ResolvedLink),
+    /// A replaced `resolv.conf`.
+    ResolvConf(ResolvConf),
+}
+
+/// A firewall table of ours in family `inet`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NftTable {
+    /// Its name.
+    pub name: String,
+    /// What makes it; replaces a table of the same name in one transaction. Empty when read back:
+    /// taking the table away needs only its name.
+    #[serde(skip)]
+    pub script: String,
+}
+
+impl Change {
+    /// Makes the change. The journal line must be on disk before.
+    ///
+    /// # Errors
+    /// As the host gave; nothing or all of the change is then in force.
+    pub async fn apply(&self) -> Result<(), HostError> {
+        match self {
+            Self::NftTable(it) => nft::run(&it.script).await,
+            Self::Sysctl(it) => it.apply(),
+            Self::Rule(it) => Netlink::open()?.add_rule(it).await,
+            Self::Route(it) => Netlink::open()?.add_route(it).await,
+            Self::Resolved(it) => it.apply().await,
+            Self::ResolvConf(it) => it.apply(),
+        }
+    }
+
+    /// Takes the change back. Doing it twice is the same as once.
+    ///
+    /// # Errors
+    /// As the host gave; the change may still be in force.
+    pub async fn undo(&self) -> Result<Outcome, HostError> {
+        match self {
+            Self::NftTable(it) => nft::remove_table(&it.name).await,
+            Self::Sysctl(it) => it.undo(),
+            Self::Rule(it) => Netlink::open()?.remove_rule(it).await,
+            Self::Route(it) => Netlink::open()?.remove_route(it).await,
+            Self::Resolved(it) => it.undo().await,
+            Self::ResolvConf(it) => it.undo(),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NftTable(it) => write!(f, "firewall table inet {}", it.name),
+            Self::Sysctl(it) => write!(f, "{it}"),
+            Self::Rule(it) => write!(f, "{it}"),
+            Self::Route(it) => write!(f, "{it}"),
+            Self::Resolved(it) => write!(f, "{it}"),
+            Self::ResolvConf(it) => write!(f, "{it}"),
+        }
+    }
+}
+
+/// Makes `changes` in order, each after its journal line. Stops at the first that fails: what was
+/// made until then is in the journal and is taken back by undo.
+pub(crate) async fn make(journal: &mut Journal, changes: &[Change]) -> Result<(), HostError> {
+    for change in changes {
+        journal.record(change)?;
+        change.apply().await?;
+        tracing::debug!(%change, "host changed");
+    }
+    Ok(())
+}
+
+/// Takes back, newest first, the pending changes that `chosen` picks.
+///
+/// One that fails stays in the journal and does not hold up the others.
+pub(crate) async fn take_back(
+    journal: &mut Journal,
+    chosen: impl Fn(&Change) -> bool,
+) -> Result<RecoverReport, HostError> {
+    let mut report = RecoverReport {
+        changes: Vec::new(),
+        unreadable_lines: journal.unreadable_lines().to_vec(),
+    };
+    let entries: Vec<_> = journal.pending().iter().rev().cloned().collect();
+    for entry in entries.iter().filter(|entry| chosen(&entry.change)) {
+        let outcome = match entry.change.undo().await {
+            Ok(outcome) => {
+                journal.forget(entry.seq)?;
+                outcome
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        tracing::debug!(change = %entry.change, %outcome, "host change taken back");
+        report.changes.push(UndoneChange {
+            change: entry.change.to_string(),
+            outcome,
+        });
+    }
+    Ok(report)
+}

@@ -1,0 +1,171 @@
+//! The consumer's host: kill switch, routes, names.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+
+use super::change::{make, take_back};
+use super::journal::Journal;
+use super::nft::{self, KILL_SWITCH_TABLE, KillSwitchSpec, check_device};
+use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, RouteSpec, Sysctl};
+use super::{dns, routes, sysctl};
+
+/// What was changed on a consumer's host. Dropping it undoes nothing.
+#[derive(Debug)]
+pub struct ConsumerHost {
+    journal: Journal,
+}
+
+impl ConsumerHost {
+    /// Puts the kill switch up. Call it before there is a tunnel, even before an exit is chosen.
+    ///
+    /// If a dead process left its changes, its kill switch is replaced without a gap and its
+    /// routes and name servers are taken back.
+    ///
+    /// # Errors
+    /// [`HostError::JournalBusy`] if another process holds the journal; otherwise as the host
+    /// gave, and nothing is changed.
+    pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
+        check_device(&spec.device)?;
+        if let Some(net) = spec.lan.iter().find(|net| !is_private(net)) {
+            return Err(HostError::LanNotPrivate { net: *net });
+        }
+        let mut host = Self {
+            journal: Journal::open(journal)?,
+        };
+        let script = nft::kill_switch_script(spec);
+        let table = Change::NftTable(NftTable {
+            name: KILL_SWITCH_TABLE.to_owned(),
+            script,
+        });
+        if host.holds_kill_switch() {
+            table.apply().await?;
+        } else {
+            make(&mut host.journal, &[table]).await?;
+        }
+        host.release().await?;
+        Ok(host)
+    }
+
+    /// Replaces the endpoints that marked packets may go to, in one transaction.
+    ///
+    /// # Errors
+    /// As the host gave; the old endpoints then stand.
+    pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
+        nft::run(&nft::endpoints_script(endpoints)).await
+    }
+
+    /// Leads everything into the tunnel whose device exists by now, IPv6 included or blocked.
+    ///
+    /// # Errors
+    /// As the host gave; what was made until then is undone by [`release`](Self::release).
+    pub async fn route(&mut self, spec: &RouteSpec) -> Result<(), HostError> {
+        check_device(&spec.device)?;
+        let mut changes = routes::plan(spec, &families());
+        changes.extend(loose_reverse_path()?);
+        make(&mut self.journal, &changes).await
+    }
+
+    /// Leads names through the tunnel.
+    ///
+    /// # Errors
+    /// As the host gave.
+    pub async fn dns(&mut self, spec: &DnsSpec) -> Result<(), HostError> {
+        check_device(&spec.device)?;
+        let change = dns::plan(spec).await?;
+        make(&mut self.journal, &[change]).await
+    }
+
+    /// Takes routes and name servers back and leaves the kill switch up: between two sessions
+    /// nothing leaks.
+    ///
+    /// # Errors
+    /// Only if the journal cannot be written; what else failed is in the report.
+    pub async fn release(&mut self) -> Result<RecoverReport, HostError> {
+        take_back(&mut self.journal, |change| !is_kill_switch(change)).await
+    }
+
+    /// Takes everything back, the kill switch last.
+    ///
+    /// # Errors
+    /// Only if the journal cannot be written; what else failed is in the report.
+    pub async fn undo(mut self) -> Result<RecoverReport, HostError> {
+        let report = take_back(&mut self.journal, |_| true).await?;
+        self.journal.close()?;
+        Ok(report)
+    }
+
+    /// Returns how many packets the kill switch has stopped: own, forwarded, probes from outside.
+    ///
+    /// # Errors
+    /// As the host gave.
+    pub async fn blocked(&self) -> Result<u64, HostError> {
+        let counters = nft::counters(KILL_SWITCH_TABLE).await?;
+        Ok(counters.values().sum())
+    }
+
+    /// Returns what was changed and not taken back, oldest first, in words.
+    pub fn changes(&self) -> Vec<String> {
+        self.journal
+            .pending()
+            .iter()
+            .map(|entry| entry.change.to_string())
+            .collect()
+    }
+
+    fn holds_kill_switch(&self) -> bool {
+        self.journal
+            .pending()
+            .iter()
+            .any(|entry| is_kill_switch(&entry.change))
+    }
+}
+
+fn is_kill_switch(change: &Change) -> bool {
+    matches!(change, Change::NftTable(table) if table.name == KILL_SWITCH_TABLE)
+}
+
+/// A kernel without IPv6 has nothing to block.
+fn families() -> Vec<Family> {
+    let v6 = Path::new("/proc/sys/net/ipv6/conf/all")
+        .exists()
+        .then_some(Family::V6);
+    [Some(Family::V4), v6].into_iter().flatten().collect()
+}
+
+/// Answers of the exit come in at a device the routes no longer point to: the strict check of
+/// the return path would drop them. The kernel takes the larger of `all` and the device's own.
+fn loose_reverse_path() -> Result<Option<Change>, HostError> {
+    let value = |name: &str| {
+        let key = format!("net/ipv4/conf/{name}/rp_filter");
+        sysctl::read(&key)
+            .ok()
+            .and_then(|it| it.parse::<u8>().ok())
+            .unwrap_or(0)
+    };
+    let all = value("all");
+    if sysctl::devices()
+        .iter()
+        .any(|device| value(device).max(all) == 1)
+    {
+        return Sysctl::plan("net/ipv4/conf/all/rp_filter".to_owned(), "2");
+    }
+    Ok(None)
+}
+
+/// Private in the sense of RFC 1918, RFC 4193, or link-local; nothing else is anybody's LAN.
+fn is_private(net: &IpNet) -> bool {
+    let blocks = [
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    ];
+    blocks
+        .iter()
+        .filter_map(|it| it.parse::<IpNet>().ok())
+        .any(|block| block.contains(net))
+}

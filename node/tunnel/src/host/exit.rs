@@ -1,0 +1,169 @@
+//! The exit's host: forwarding, NAT, deny table.
+
+use std::path::Path;
+
+use super::change::{make, take_back};
+use super::journal::Journal;
+use super::netlink::{Netlink, default_uplinks};
+use super::nft::{self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, check_device};
+use super::{Change, HostError, NftTable, RecoverReport, Sysctl};
+
+/// What was changed on an exit's host. Dropping it undoes nothing: guests are cut off by the
+/// tunnel's end, and the deny table outlives a `kill -9`.
+#[derive(Debug)]
+pub struct ExitHost {
+    journal: Journal,
+    spec: ExitNatSpec,
+    around: ExitSurroundings,
+}
+
+/// How many guest packets were refused, and why. Never where they wanted to go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExitDrops {
+    /// The destination is denied: a special block, an own address or network.
+    pub address: u64,
+    /// The port or protocol is not carried.
+    pub port: u64,
+    /// Too many flows, or too fast.
+    pub rate: u64,
+    /// The source is not a guest's, or a guest's came from outside.
+    pub source: u64,
+}
+
+impl ExitHost {
+    /// Turns this host into an exit: deny table and NAT first, forwarding last.
+    ///
+    /// The tunnel's device must exist. Changes a dead process left are taken back first; until the
+    /// new table stands there is no forwarding.
+    ///
+    /// # Errors
+    /// As the host gave; what was made until then is in the journal, and undone by
+    /// [`recover`](super::recover) or the next try.
+    pub async fn enable(journal: &Path, spec: ExitNatSpec) -> Result<Self, HostError> {
+        let mut spec = spec;
+        if spec.uplinks.is_empty() {
+            spec.uplinks = default_uplinks().await?;
+        }
+        spec.uplinks.retain(|uplink| *uplink != spec.device);
+        if spec.uplinks.is_empty() {
+            return Err(HostError::NoUplink);
+        }
+        for device in spec.uplinks.iter().chain([&spec.device]) {
+            check_device(device)?;
+            nix::net::if_::if_nametoindex(device.as_str()).map_err(|_| HostError::NoDevice {
+                device: device.clone(),
+            })?;
+        }
+        let mut journal = Journal::open(journal)?;
+        take_back(&mut journal, |_| true).await?;
+        let settings = forwarding(&spec)?;
+        let around = surroundings(&spec, &settings).await?;
+        let script = nft::exit_script(&spec, &around);
+        let table = Change::NftTable(NftTable {
+            name: EXIT_TABLE.to_owned(),
+            script,
+        });
+        make(&mut journal, &[table]).await?;
+        make(&mut journal, &settings).await?;
+        Ok(Self {
+            journal,
+            spec,
+            around,
+        })
+    }
+
+    /// Reads the host's networks again and replaces the table; call it when addresses change.
+    ///
+    /// # Errors
+    /// As the host gave; the old table then stands.
+    pub async fn refresh(&mut self) -> Result<(), HostError> {
+        self.around.own = Netlink::open()?.own_networks(&self.spec.device).await?;
+        nft::run(&nft::exit_script(&self.spec, &self.around)).await
+    }
+
+    /// Replaces the policy. Flows that were allowed go on, except to addresses now denied.
+    ///
+    /// # Errors
+    /// As the host gave; the old policy then stands.
+    pub async fn set_policy(&mut self, policy: crate::policy::ExitPolicy) -> Result<(), HostError> {
+        let spec = ExitNatSpec {
+            policy,
+            ..self.spec.clone()
+        };
+        nft::run(&nft::exit_script(&spec, &self.around)).await?;
+        self.spec = spec;
+        Ok(())
+    }
+
+    /// Returns what was refused since the table was made.
+    ///
+    /// # Errors
+    /// As the host gave.
+    pub async fn drops(&self) -> Result<ExitDrops, HostError> {
+        let counters = nft::counters(EXIT_TABLE).await?;
+        let count = |name: &str| counters.get(name).copied().unwrap_or(0);
+        Ok(ExitDrops {
+            address: count("denied_address"),
+            port: count("denied_port"),
+            rate: count("denied_rate"),
+            source: count("denied_source"),
+        })
+    }
+
+    /// Returns the devices that lead to the internet.
+    pub fn uplinks(&self) -> &[String] {
+        &self.spec.uplinks
+    }
+
+    /// Takes everything back: forwarding first, the deny table last.
+    ///
+    /// # Errors
+    /// Only if the journal cannot be written; what else failed is in the report.
+    pub async fn undo(mut self) -> Result<RecoverReport, HostError> {
+        let report = take_back(&mut self.journal, |_| true).await?;
+        self.journal.close()?;
+        Ok(report)
+    }
+}
+
+/// Plans the settings that make the kernel forward between the tunnel and the uplinks.
+///
+/// IPv4 forwards per device. IPv6 knows only all or nothing, and forwarding makes a host deaf to
+/// router advertisements unless `accept_ra` is 2: that comes first, or the default route is lost.
+fn forwarding(spec: &ExitNatSpec) -> Result<Vec<Change>, HostError> {
+    let mut changes = Vec::new();
+    for uplink in &spec.uplinks {
+        let key = format!("net/ipv6/conf/{uplink}/accept_ra");
+        if super::sysctl::read(&key).is_ok_and(|now| now == "1") {
+            changes.extend(Sysctl::plan(key, "2")?);
+        }
+    }
+    for device in spec.uplinks.iter().chain([&spec.device]) {
+        changes.extend(Sysctl::plan(
+            format!("net/ipv4/conf/{device}/forwarding"),
+            "1",
+        )?);
+    }
+    changes.extend(Sysctl::plan(
+        "net/ipv6/conf/all/forwarding".to_owned(),
+        "1",
+    )?);
+    Ok(changes)
+}
+
+async fn surroundings(
+    spec: &ExitNatSpec,
+    settings: &[Change],
+) -> Result<ExitSurroundings, HostError> {
+    let turned_on = |key: &str| {
+        settings
+            .iter()
+            .any(|it| matches!(it, Change::Sysctl(setting) if setting.key == key))
+    };
+    let opened = |name: &&String| turned_on(&format!("net/ipv4/conf/{name}/forwarding"));
+    Ok(ExitSurroundings {
+        own: Netlink::open()?.own_networks(&spec.device).await?,
+        opened_v4: spec.uplinks.iter().filter(opened).cloned().collect(),
+        opened_v6: turned_on("net/ipv6/conf/all/forwarding"),
+    })
+}

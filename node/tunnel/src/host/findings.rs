@@ -1,0 +1,193 @@
+//! What on this host stands in the way, found before anything is changed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::caps::{Capability, held_capabilities};
+use super::nft::{EXIT_TABLE, KILL_SWITCH_TABLE};
+use super::{default_uplinks, nft, sysctl};
+
+/// Something on this host that stands in the way. `Display` says what was seen and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    /// The process lacks a capability.
+    #[error(
+        "{capability} is missing: run as root, or `setcap cap_net_admin,cap_setuid+ep` on the program"
+    )]
+    CapabilityMissing {
+        /// Its name.
+        capability: String,
+    },
+    /// There is no TUN device node.
+    #[error("{} cannot be opened ({reason}): `modprobe tun`, or pass the device into the container", path.display())]
+    TunDevice {
+        /// The node.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The firewall program is missing or refuses us.
+    #[error("nft does not work ({reason}): install the package nftables")]
+    Nft {
+        /// What was said.
+        reason: String,
+    },
+    /// Another table drops forwarded packets by default; ours cannot overrule it.
+    #[error("chain {chain} of table {family} {table} drops forwarded packets: {remedy}")]
+    ForwardDropped {
+        /// The chain's family, as `ip`.
+        family: String,
+        /// Its table.
+        table: String,
+        /// Its name.
+        chain: String,
+        /// What mends it.
+        remedy: String,
+    },
+    /// Rules of the old iptables are loaded beside nftables; they may drop, and we cannot see.
+    #[error("rules of legacy iptables are loaded ({table}): they may drop what nftables lets pass")]
+    LegacyIptables {
+        /// The table's name.
+        table: String,
+    },
+    /// Forwarding is off and cannot be turned on from here.
+    #[error("kernel setting {key} is {now} and read-only here: start the container with --sysctl {}=1", key.replace('/', "."))]
+    SysctlReadOnly {
+        /// Path below `/proc/sys`.
+        key: String,
+        /// Its value.
+        now: String,
+    },
+    /// No default route of either family.
+    #[error("no default route: this host has no internet to share")]
+    NoUplink,
+}
+
+/// Looks for what stands in the way of a consumer.
+pub async fn check_consumer() -> Vec<Finding> {
+    let mut findings = check_process(&[Capability::NetAdmin, Capability::SetUid]);
+    findings.extend(check_nft().await.err());
+    findings.extend(legacy_iptables());
+    findings
+}
+
+/// Looks for what stands in the way of an exit.
+pub async fn check_exit() -> Vec<Finding> {
+    let mut findings = check_process(&[Capability::NetAdmin]);
+    match check_nft().await {
+        Ok(chains) => findings.extend(forward_drops(&chains)),
+        Err(finding) => findings.push(finding),
+    }
+    findings.extend(legacy_iptables());
+    findings.extend(
+        ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]
+            .map(stuck)
+            .into_iter()
+            .flatten(),
+    );
+    if default_uplinks()
+        .await
+        .is_ok_and(|uplinks| uplinks.is_empty())
+    {
+        findings.push(Finding::NoUplink);
+    }
+    findings
+}
+
+fn check_process(needed: &[Capability]) -> Vec<Finding> {
+    let held = held_capabilities().unwrap_or_default();
+    let missing = needed.iter().filter(|it| !held.contains(it));
+    let mut findings: Vec<Finding> = missing
+        .map(|it| Finding::CapabilityMissing {
+            capability: it.to_string(),
+        })
+        .collect();
+    let path = Path::new("/dev/net/tun");
+    if let Err(error) = std::fs::File::options().read(true).write(true).open(path) {
+        findings.push(Finding::TunDevice {
+            path: path.into(),
+            reason: error.to_string(),
+        });
+    }
+    findings
+}
+
+async fn check_nft() -> Result<serde_json::Value, Finding> {
+    nft::list(&["chains"]).await.map_err(|error| Finding::Nft {
+        reason: error.to_string(),
+    })
+}
+
+/// Finds chains of others that drop forwarded packets by default.
+pub(super) fn forward_drops(chains: &serde_json::Value) -> Vec<Finding> {
+    let rows = chains["nftables"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let word = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or("").to_owned();
+    let drops = |row: &&serde_json::Value| {
+        let ours = [KILL_SWITCH_TABLE, EXIT_TABLE]
+            .iter()
+            .any(|name| row["table"] == *name);
+        row["hook"] == "forward" && row["policy"] == "drop" && !(ours && row["family"] == "inet")
+    };
+    rows.iter()
+        .map(|row| &row["chain"])
+        .filter(drops)
+        .map(|row| Finding::ForwardDropped {
+            family: word(row, "family"),
+            table: word(row, "table"),
+            chain: word(row, "name"),
+            remedy: remedy(rows, row),
+        })
+        .collect()
+}
+
+/// Docker keeps one chain for its owner's rules, and sets the policy to drop.
+fn remedy(rows: &[serde_json::Value], dropping: &serde_json::Value) -> String {
+    let docker = rows.iter().map(|row| &row["chain"]).any(|row| {
+        row["name"] == "DOCKER-USER"
+            && row["table"] == dropping["table"]
+            && row["family"] == dropping["family"]
+    });
+    let program = if dropping["family"] == "ip6" {
+        "ip6tables"
+    } else {
+        "iptables"
+    };
+    if docker {
+        return format!(
+            "`{program} -I DOCKER-USER -i warren0 -j ACCEPT; {program} -I DOCKER-USER -o warren0 -j ACCEPT`"
+        );
+    }
+    "let packets from and to warren0 pass there".to_owned()
+}
+
+fn legacy_iptables() -> Vec<Finding> {
+    ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .flat_map(|names| names.lines().map(str::to_owned).collect::<Vec<_>>())
+        .map(|table| Finding::LegacyIptables { table })
+        .collect()
+}
+
+/// Finds a setting that is off and on a read-only file system, as in containers.
+fn stuck(key: &str) -> Option<Finding> {
+    let now = sysctl::read(key).ok().filter(|now| now != "1")?;
+    let open = std::fs::File::options()
+        .write(true)
+        .open(Path::new("/proc/sys").join(key));
+    let refused = open.err().map(|error| error.kind());
+    let stuck = matches!(
+        refused,
+        Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    );
+    stuck.then(|| Finding::SysctlReadOnly {
+        key: key.to_owned(),
+        now,
+    })
+}

@@ -1,0 +1,262 @@
+//! Rules, routes and addresses of the kernel, by netlink; no `ip` program needed.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use futures::TryStreamExt;
+use ipnet::IpNet;
+use nix::errno::Errno;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
+};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RuleUidRange};
+use rtnetlink::{Error, Handle, RouteMessageBuilder};
+use tokio::task::JoinHandle;
+
+use super::report::Outcome;
+use super::{Family, HostError, RouteChange, RuleChange, Selector, TABLE, Target};
+
+/// A netlink connection of the calling thread's network namespace; closed when dropped.
+pub(crate) struct Netlink {
+    handle: Handle,
+    pump: JoinHandle<()>,
+}
+
+impl Drop for Netlink {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+impl Netlink {
+    pub(crate) fn open() -> Result<Self, HostError> {
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(HostError::NetlinkSocket)?;
+        Ok(Self {
+            handle,
+            pump: tokio::spawn(connection),
+        })
+    }
+
+    pub(crate) async fn add_rule(&self, rule: &RuleChange) -> Result<(), HostError> {
+        let mut request = self.handle.rule().add();
+        *request.message_mut() = rule_message(rule);
+        match request.execute().await {
+            Err(source) if errno(&source) != Some(Errno::EEXIST) => Err(HostError::Netlink {
+                doing: format!("add {rule}"),
+                source,
+            }),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    pub(crate) async fn remove_rule(&self, rule: &RuleChange) -> Result<Outcome, HostError> {
+        let answer = self.handle.rule().del(rule_message(rule)).execute().await;
+        gone(answer, || format!("remove {rule}"))
+    }
+
+    pub(crate) async fn add_route(&self, route: &RouteChange) -> Result<(), HostError> {
+        let mut message = route_message(route);
+        if let Some(device) = &route.device {
+            let index = nix::net::if_::if_nametoindex(device.as_str()).map_err(|_| {
+                HostError::NoDevice {
+                    device: device.clone(),
+                }
+            })?;
+            message.attributes.push(RouteAttribute::Oif(index));
+        }
+        match self.handle.route().add(message).replace().execute().await {
+            Ok(()) => Ok(()),
+            Err(source) => Err(HostError::Netlink {
+                doing: format!("add {route}"),
+                source,
+            }),
+        }
+    }
+
+    pub(crate) async fn remove_route(&self, route: &RouteChange) -> Result<Outcome, HostError> {
+        let answer = self
+            .handle
+            .route()
+            .del(route_message(route))
+            .execute()
+            .await;
+        gone(answer, || format!("remove {route}"))
+    }
+
+    /// Returns the routes of table main of one family.
+    async fn main_routes(&self, family: Family) -> Result<Vec<RouteMessage>, HostError> {
+        let mut question = RouteMessage::default();
+        question.header.address_family = address_family(family);
+        let all: Result<Vec<RouteMessage>, Error> = self
+            .handle
+            .route()
+            .get(question)
+            .execute()
+            .try_collect()
+            .await;
+        let all = all.map_err(|source| HostError::Netlink {
+            doing: "list routes".to_owned(),
+            source,
+        })?;
+        Ok(all
+            .into_iter()
+            .filter(|it| it.header.table == RouteHeader::RT_TABLE_MAIN)
+            .collect())
+    }
+
+    /// Returns the networks that table main knows a narrower way to than the default route.
+    ///
+    /// Those of the tunnel's own `device` and half-internet routes (as some VPNs set) are left out.
+    pub(crate) async fn own_networks(&self, device: &str) -> Result<Vec<IpNet>, HostError> {
+        let tunnel = nix::net::if_::if_nametoindex(device).ok();
+        let mut nets = BTreeSet::new();
+        for (family, shortest) in [(Family::V4, 8), (Family::V6, 16)] {
+            for route in self.main_routes(family).await? {
+                let length = route.header.destination_prefix_length;
+                if length < shortest || oif(&route) == tunnel && tunnel.is_some() {
+                    continue;
+                }
+                nets.extend(destination(&route).and_then(|it| IpNet::new(it, length).ok()));
+            }
+        }
+        Ok(nets.into_iter().collect())
+    }
+}
+
+/// Returns the names of the devices that hold default routes, IPv4 first.
+///
+/// # Errors
+/// As the kernel gave.
+pub async fn default_uplinks() -> Result<Vec<String>, HostError> {
+    let netlink = Netlink::open()?;
+    let mut names = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        for route in netlink.main_routes(family).await? {
+            let Some(index) = oif(&route).filter(|_| route.header.destination_prefix_length == 0)
+            else {
+                continue;
+            };
+            let name = nix::net::if_::if_indextoname(index).ok();
+            let name = name.and_then(|it| it.into_string().ok());
+            names.extend(name.filter(|it| !names.contains(it)));
+        }
+    }
+    Ok(names)
+}
+
+fn rule_message(rule: &RuleChange) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = address_family(rule.family);
+    message
+        .attributes
+        .push(RuleAttribute::Priority(rule.priority));
+    match rule.target {
+        Target::Main => {
+            message.header.action = RuleAction::ToTable;
+            message.header.table = RouteHeader::RT_TABLE_MAIN;
+        }
+        Target::Tunnel => {
+            message.header.action = RuleAction::ToTable;
+            message.attributes.push(RuleAttribute::Table(TABLE));
+        }
+        Target::Unreachable => message.header.action = RuleAction::Unreachable,
+    }
+    match rule.selector {
+        Selector::Mark(mark) => message.attributes.push(RuleAttribute::FwMark(mark)),
+        Selector::Uid(uid) => message
+            .attributes
+            .push(RuleAttribute::UidRange(RuleUidRange {
+                start: uid,
+                end: uid,
+            })),
+        Selector::To(net) => {
+            message.header.dst_len = net.prefix_len();
+            message
+                .attributes
+                .push(RuleAttribute::Destination(net.network()));
+        }
+        Selector::All => {}
+    }
+    message
+}
+
+fn route_message(route: &RouteChange) -> RouteMessage {
+    let kind = match route.device {
+        Some(_) => RouteType::Unicast,
+        None => RouteType::Unreachable,
+    };
+    let (table, metric) = (TABLE, route.metric());
+    match route.family {
+        Family::V4 => {
+            let it = RouteMessageBuilder::<Ipv4Addr>::new()
+                .table_id(table)
+                .priority(metric);
+            it.kind(kind).build()
+        }
+        Family::V6 => {
+            let it = RouteMessageBuilder::<Ipv6Addr>::new()
+                .table_id(table)
+                .priority(metric);
+            it.kind(kind).build()
+        }
+    }
+}
+
+fn destination(route: &RouteMessage) -> Option<IpAddr> {
+    route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(it)) => Some(IpAddr::V4(*it)),
+            RouteAttribute::Destination(RouteAddress::Inet6(it)) => Some(IpAddr::V6(*it)),
+            _ => None,
+        })
+}
+
+fn oif(route: &RouteMessage) -> Option<u32> {
+    route
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })
+}
+
+fn address_family(family: Family) -> AddressFamily {
+    match family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    }
+}
+
+fn errno(error: &Error) -> Option<Errno> {
+    match error {
+        Error::NetlinkError(message) => Some(Errno::from_raw(-message.raw_code())),
+        Error::UnexpectedMessage(_)
+        | Error::RequestFailed
+        | Error::NamespaceError(_)
+        | Error::InvalidHardwareAddress(_)
+        | Error::InvalidIp(_)
+        | Error::InvalidAddress(..)
+        | Error::InvalidNla(_) => None,
+    }
+}
+
+/// What is not there needs no removing.
+fn gone(answer: Result<(), Error>, doing: impl Fn() -> String) -> Result<Outcome, HostError> {
+    match answer {
+        Ok(()) => Ok(Outcome::Undone),
+        Err(source) => match errno(&source) {
+            Some(Errno::ENOENT | Errno::ESRCH | Errno::ENODEV | Errno::EAFNOSUPPORT) => {
+                Ok(Outcome::AlreadyGone)
+            }
+            Some(_) | None => Err(HostError::Netlink {
+                doing: doing(),
+                source,
+            }),
+        },
+    }
+}

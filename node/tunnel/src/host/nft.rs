@@ -1,0 +1,93 @@
+//! Firewall tables: plans rendered to text, and the one place that runs `nft`.
+//!
+//! The renderers ([`kill_switch_script`], [`exit_script`]) are sans-IO; a script replaces its
+//! table in one kernel transaction, so there is no moment with half a table.
+
+mod exit_nat;
+mod kill_switch;
+
+pub use exit_nat::{DnsOffer, ExitNatSpec, ExitSurroundings, GuestLimits, exit_script};
+pub use kill_switch::{KillSwitchSpec, endpoints_script, kill_switch_script};
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use super::report::Outcome;
+use super::{HostError, command};
+
+/// The consumer's table.
+pub const KILL_SWITCH_TABLE: &str = "warren";
+/// The exit's table.
+pub const EXIT_TABLE: &str = "warren_exit";
+
+/// Gives `script` to the kernel, all of it or nothing.
+pub(crate) async fn run(script: &str) -> Result<(), HostError> {
+    command::run("nft", &["-f", "-"], script).await.map(drop)
+}
+
+/// Lists chains or counters as JSON.
+pub(crate) async fn list(arguments: &[&str]) -> Result<serde_json::Value, HostError> {
+    let words: Vec<&str> = ["-j", "list"].iter().chain(arguments).copied().collect();
+    let answer = command::run("nft", &words, "").await?;
+    serde_json::from_slice(&answer).map_err(|source| HostError::Answer {
+        program: "nft",
+        source,
+    })
+}
+
+/// Returns the packet counts of the named counters of a table of ours.
+pub(crate) async fn counters(table: &str) -> Result<BTreeMap<String, u64>, HostError> {
+    let answer = list(&["counters", "table", "inet", table]).await?;
+    let rows = answer["nftables"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let read = |row: &serde_json::Value| {
+        let name = row["counter"]["name"].as_str()?.to_owned();
+        Some((name, row["counter"]["packets"].as_u64()?))
+    };
+    Ok(rows.iter().filter_map(read).collect())
+}
+
+/// Removes a table of ours if it is there.
+pub(crate) async fn remove_table(name: &str) -> Result<Outcome, HostError> {
+    let tables = list(&["tables"]).await?;
+    let rows = tables["nftables"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let ours =
+        |row: &serde_json::Value| row["table"]["family"] == "inet" && row["table"]["name"] == name;
+    if !rows.iter().any(ours) {
+        return Ok(Outcome::AlreadyGone);
+    }
+    run(&format!("table inet {name}\ndelete table inet {name}\n")).await?;
+    Ok(Outcome::Undone)
+}
+
+/// Refuses a name that the kernel would refuse or that would break out of a quoted string.
+pub(crate) fn check_device(name: &str) -> Result<(), HostError> {
+    let fits = !name.is_empty() && name.len() < 16 && name != "." && name != "..";
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '+');
+    if fits && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(HostError::BadDeviceName {
+        name: name.to_owned(),
+    })
+}
+
+/// A set of networks; empty sets are legal and match nothing.
+fn net_set(name: &str, family: &str, nets: impl IntoIterator<Item = IpNet>) -> String {
+    let elements: Vec<String> = nets.into_iter().map(|net| net.to_string()).collect();
+    let elements = elements_line(&elements);
+    format!("\tset {name} {{\n\t\ttype {family}\n\t\tflags interval\n{elements}\t}}\n")
+}
+
+fn elements_line(elements: &[String]) -> String {
+    if elements.is_empty() {
+        return String::new();
+    }
+    format!("\t\telements = {{ {} }}\n", elements.join(", "))
+}

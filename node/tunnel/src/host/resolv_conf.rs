@@ -1,0 +1,176 @@
+//! Replaces `resolv.conf` and puts back what was there, byte for byte.
+//!
+//! By renaming, so that no reader sees half a file; where the file is a mount of its own, as in
+//! containers, it cannot be renamed over and is written in place.
+
+use std::fmt;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::HostError;
+use super::report::Outcome;
+
+/// What was at the file's path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileContent {
+    /// Nothing.
+    Absent,
+    /// A symbolic link to this target.
+    Link(PathBuf),
+    /// Text with these permission bits.
+    Text(String, u32),
+    /// Bytes that are no UTF-8, with these permission bits.
+    Bytes(Vec<u8>, u32),
+}
+
+/// A `resolv.conf` that was, or is about to be, replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolvConf {
+    /// The file.
+    pub path: PathBuf,
+    /// What was there; the backup.
+    pub before: FileContent,
+    /// What we write.
+    pub after: String,
+}
+
+impl ResolvConf {
+    pub(crate) fn plan(path: &Path, servers: &[IpAddr]) -> Result<Self, HostError> {
+        let mut after =
+            String::from("# Written by Warren; `warren recover` puts the old one back.\n");
+        servers
+            .iter()
+            .for_each(|it| after.push_str(&format!("nameserver {it}\n")));
+        after.push_str("options timeout:2 attempts:2\n");
+        let before = look(path).map_err(failed("read", path))?;
+        Ok(Self {
+            path: path.into(),
+            before,
+            after,
+        })
+    }
+
+    pub(super) fn apply(&self) -> Result<(), HostError> {
+        let content = FileContent::Text(self.after.clone(), 0o644);
+        put(&self.path, &content).map_err(failed("write", &self.path))
+    }
+
+    pub(super) fn undo(&self) -> Result<Outcome, HostError> {
+        let _ = fs::remove_file(temporary(&self.path)); // Left by a crash between write and rename.
+        let now = look(&self.path).map_err(failed("read", &self.path))?;
+        if now == self.before {
+            return Ok(Outcome::AlreadyGone);
+        }
+        if !self.is_ours(&now) {
+            return Ok(Outcome::ChangedByOthers);
+        }
+        put(&self.path, &self.before).map_err(failed("restore", &self.path))?;
+        Ok(Outcome::Undone)
+    }
+
+    /// Ours is what we wrote, or the beginning of it or of the backup: a crash while the file was
+    /// written in place.
+    fn is_ours(&self, now: &FileContent) -> bool {
+        let Some(now) = now.bytes() else {
+            return false;
+        };
+        let backup = self.before.bytes().unwrap_or_default();
+        self.after.as_bytes().starts_with(now) || backup.starts_with(now)
+    }
+}
+
+impl FileContent {
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Absent | Self::Link(_) => None,
+            Self::Text(text, _) => Some(text.as_bytes()),
+            Self::Bytes(bytes, _) => Some(bytes),
+        }
+    }
+
+    fn mode(&self) -> u32 {
+        match self {
+            Self::Absent | Self::Link(_) => 0o644,
+            Self::Text(_, mode) | Self::Bytes(_, mode) => *mode,
+        }
+    }
+}
+
+fn look(path: &Path) -> io::Result<FileContent> {
+    let kind = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FileContent::Absent),
+        other => other?,
+    };
+    if kind.is_symlink() {
+        return fs::read_link(path).map(FileContent::Link);
+    }
+    let mode = kind.permissions().mode() & 0o7777;
+    Ok(match String::from_utf8(fs::read(path)?) {
+        Ok(text) => FileContent::Text(text, mode),
+        Err(error) => FileContent::Bytes(error.into_bytes(), mode),
+    })
+}
+
+fn put(path: &Path, content: &FileContent) -> io::Result<()> {
+    let temporary = temporary(path);
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    match content {
+        FileContent::Absent => return fs::remove_file(path),
+        FileContent::Link(target) => symlink(target, &temporary)?,
+        FileContent::Text(..) | FileContent::Bytes(..) => write(&temporary, content)?,
+    }
+    match fs::rename(&temporary, path) {
+        Err(error) if is_mounted(&error) => {
+            fs::remove_file(&temporary)?;
+            write(path, content)
+        }
+        other => other,
+    }
+}
+
+fn is_mounted(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(number, Some(Errno::EBUSY | Errno::EXDEV))
+}
+
+fn write(path: &Path, content: &FileContent) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    file.write_all(content.bytes().unwrap_or_default())?;
+    file.set_permissions(Permissions::from_mode(content.mode()))?;
+    file.sync_all()
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".warren-new");
+    path.with_file_name(name)
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> HostError {
+    let path = path.to_owned();
+    move |source| HostError::File {
+        doing,
+        path: path.clone(),
+        source,
+    }
+}
+
+impl fmt::Display for ResolvConf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "name servers in {}", self.path.display())
+    }
+}

@@ -1,0 +1,105 @@
+//! Kernel settings under `/proc/sys`, changed only where they differ from what is needed.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::report::Outcome;
+use super::{Change, HostError};
+
+/// A kernel setting that was, or is about to be, changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sysctl {
+    /// Path below `/proc/sys`, as `net/ipv4/ip_forward`.
+    pub key: String,
+    /// What it was.
+    pub before: String,
+    /// What we set.
+    pub after: String,
+}
+
+impl Sysctl {
+    /// Plans to set `key` to `after`; `None` if it is so already or the kernel has no such key.
+    pub(crate) fn plan(key: String, after: &str) -> Result<Option<Change>, HostError> {
+        let before = match read(&key) {
+            Ok(it) => it,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(HostError::Sysctl {
+                    doing: "read",
+                    key,
+                    source,
+                });
+            }
+        };
+        if before == after {
+            return Ok(None);
+        }
+        Ok(Some(Change::Sysctl(Self {
+            key,
+            before,
+            after: after.to_owned(),
+        })))
+    }
+
+    pub(super) fn apply(&self) -> Result<(), HostError> {
+        self.write(&self.after)
+    }
+
+    pub(super) fn undo(&self) -> Result<Outcome, HostError> {
+        match read(&self.key) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(Outcome::AlreadyGone),
+            Err(source) => Err(HostError::Sysctl {
+                doing: "read",
+                key: self.key.clone(),
+                source,
+            }),
+            Ok(now) if now == self.before => Ok(Outcome::AlreadyGone),
+            Ok(now) if now != self.after => Ok(Outcome::ChangedByOthers),
+            Ok(_) => self.write(&self.before).map(|()| Outcome::Undone),
+        }
+    }
+
+    fn write(&self, value: &str) -> Result<(), HostError> {
+        std::fs::write(path(&self.key), value).map_err(|source| HostError::Sysctl {
+            doing: "write",
+            key: self.key.clone(),
+            source,
+        })
+    }
+}
+
+/// Returns the value of a setting without its newline.
+pub(crate) fn read(key: &str) -> io::Result<String> {
+    std::fs::read_to_string(path(key)).map(|it| it.trim_end().to_owned())
+}
+
+/// Returns the devices that have settings of their own, without `all` and `default`.
+pub(crate) fn devices() -> Vec<String> {
+    let entries = std::fs::read_dir(path("net/ipv4/conf"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.retain(|name| name != "all" && name != "default");
+    names.sort_unstable();
+    names
+}
+
+fn path(key: &str) -> PathBuf {
+    PathBuf::from("/proc/sys").join(key)
+}
+
+impl fmt::Display for Sysctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "kernel setting {} from {} to {}",
+            self.key, self.before, self.after
+        )
+    }
+}
