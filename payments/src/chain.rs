@@ -1,0 +1,215 @@
+//! What Warren asks of a blockchain, and nothing more: one trait, two implementations.
+//!
+//! ```text
+//!              trait Chain ◀── EthClient (typed answers over raw JSON-RPC)
+//!                                ▲                       ▲
+//!        DevChain: revm in this process        RpcChain: any EVM node over HTTP
+//! ```
+//!
+//! Both run the same client code above the `eth_` methods and the same contract bytes below
+//! them, so what holds on the one holds on the other.
+//!
+//! Invariant: nothing here signs anything and nothing here remembers money.
+
+pub mod dev;
+pub mod error;
+pub mod eth;
+pub mod rpc;
+pub mod serve;
+
+pub(crate) mod abi;
+mod event;
+mod json;
+mod revert;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash, UnixTime};
+
+pub use error::{ChainError, Revert};
+pub use event::{ChainEvent, EventKind};
+
+/// A boxed answer of the chain, so that [`Chain`] can be used as `dyn Chain`.
+pub type ChainFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ChainError>> + Send + 'a>>;
+
+/// A chain on which the payment contract lives.
+///
+/// Answers are what the node says *now*: a reorganisation may take them back. Whoever acts on
+/// money counts confirmations.
+pub trait Chain: Send + Sync + fmt::Debug {
+    /// Returns which chain, contract and token this is pinned to.
+    fn chain_ref(&self) -> ChainRef;
+
+    /// Checks chain id, the contract's code and its token against the pins.
+    ///
+    /// # Errors
+    /// [`ChainError::Mismatch`] if the node is on another chain or the code is not ours.
+    fn verify_contract(&self) -> ChainFuture<'_, ()>;
+
+    /// Returns the newest block.
+    fn head(&self) -> ChainFuture<'_, Head>;
+
+    /// Returns the block of this number; `None` when the chain is not that long.
+    fn block(&self, number: u64) -> ChainFuture<'_, Option<Head>>;
+
+    /// Returns a channel's state; `None` when it was never opened.
+    fn channel(&self, id: ChannelId) -> ChainFuture<'_, Option<ChannelState>>;
+
+    /// Returns what `owner` holds in the contract's pot.
+    fn balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
+
+    /// Returns what `owner` holds of the token, outside the contract.
+    fn token_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
+
+    /// Returns what the contract may take of `owner`'s tokens; capped at [`Amount::MAX`].
+    fn allowance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
+
+    /// Returns what `owner` has to pay gas with; capped at [`Amount::MAX`].
+    fn native_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
+
+    /// Returns the contract's events in blocks `from..=to`, ordered by block and index.
+    ///
+    /// Logs of any other contract are dropped even if the node sends them.
+    fn events(&self, from: u64, to: u64) -> ChainFuture<'_, Vec<ChainEvent>>;
+
+    /// Returns how many transactions of `owner` are in blocks: its next nonce.
+    fn nonce(&self, owner: PayoutAddress) -> ChainFuture<'_, u64>;
+
+    /// Hands a signed transaction to the node's pool.
+    ///
+    /// Handing in one the node already has is not an error.
+    fn submit_raw(&self, raw: Vec<u8>) -> ChainFuture<'_, TxHash>;
+
+    /// Returns what became of a transaction; `None` while it is in no block.
+    fn receipt(&self, tx: TxHash) -> ChainFuture<'_, Option<Receipt>>;
+
+    /// Executes a call against the newest block without keeping its effects.
+    ///
+    /// # Errors
+    /// [`ChainError::Reverted`] with the contract's own reason.
+    fn call(&self, request: CallRequest) -> ChainFuture<'_, Vec<u8>>;
+
+    /// Returns the gas a call would use.
+    ///
+    /// # Errors
+    /// [`ChainError::Reverted`] with the contract's own reason.
+    fn estimate(&self, request: CallRequest) -> ChainFuture<'_, u64>;
+
+    /// Returns what gas costs at the moment.
+    fn fees(&self) -> ChainFuture<'_, Fees>;
+}
+
+/// One block, as far as payments care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its height.
+    pub number: u64,
+    /// Its hash: another hash at the same number is another history.
+    pub hash: BlockHash,
+    /// Its hash's predecessor.
+    pub parent: BlockHash,
+    /// The chain's clock, to the second. Every deadline on chain is measured with it.
+    pub timestamp: UnixTime,
+}
+
+/// The hash of a block.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockHash([u8; 32]);
+
+impl BlockHash {
+    /// Wraps the 32 bytes of a block hash.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockHash({self})")
+    }
+}
+
+/// A channel as the contract stores it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelState {
+    /// All that was ever locked in it.
+    pub deposit: Amount,
+    /// What the payee has claimed so far; never above `deposit`, never falling.
+    pub claimed: Amount,
+    /// When the payer may take the rest; `None` while nobody asked to close.
+    pub closes_at: Option<UnixTime>,
+    /// Whether it can still be claimed on.
+    pub status: ChannelStatus,
+}
+
+/// Whether a channel lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelStatus {
+    /// It takes claims (also while it is closing).
+    Open,
+    /// It is over for ever; its id never opens again.
+    Closed,
+}
+
+/// A call to simulate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRequest {
+    /// Who calls.
+    pub from: PayoutAddress,
+    /// Which contract.
+    pub to: PayoutAddress,
+    /// The calldata.
+    pub data: Vec<u8>,
+}
+
+/// What became of a transaction that is in a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The transaction.
+    pub tx: TxHash,
+    /// The block's height.
+    pub block: u64,
+    /// The block's hash: when it changes, the receipt is void.
+    pub block_hash: BlockHash,
+    /// Whether the call took effect.
+    pub outcome: Outcome,
+    /// Gas paid for.
+    pub gas_used: u64,
+    /// Paid per gas.
+    pub gas_price: Amount,
+    /// The payment contract's events in it.
+    pub events: Vec<ChainEvent>,
+}
+
+/// Whether a transaction in a block took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did.
+    Done,
+    /// It was undone and paid for: see the call's [`Revert`] by simulating it.
+    Reverted,
+}
+
+/// What gas costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fees {
+    /// Burnt per gas in the next block.
+    pub base_fee: Amount,
+    /// Per gas to the block's maker, to be taken soon.
+    pub tip: Amount,
+}

@@ -1,0 +1,414 @@
+//! A whole chain in this process: the real EVM, the real contract, no socket and no clock.
+//!
+//! ```text
+//! submit_raw ──▶ pool ──mine──▶ block ──▶ receipts, logs, state
+//!                  ▲              │
+//!                  └───reorg──────┘
+//! ```
+//!
+//! Deterministic: the same calls in the same order make the same hashes. Time moves only when
+//! told to. It answers the same JSON-RPC a node far away would, so the same client runs on it.
+
+mod answer;
+mod engine;
+mod pool;
+mod shape;
+mod world;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ethers_core::abi::{self, Token};
+use ethers_core::types::Address;
+use ethers_core::utils::keccak256;
+use ethers_signers::{LocalWallet, Signer as _};
+use serde_json::Value;
+use warren_proto::{Amount, ChainRef, PayoutAddress, TxHash, UnixTime};
+
+use super::abi::Artefact;
+use super::eth::{EthNode, refusal};
+use super::{ChainError, ChainFuture, Head, json};
+use crate::calls::Call;
+use crate::tx::UnsignedTx;
+pub(super) use answer::METHODS;
+use engine::{Frame, Run, State, TX_GAS};
+use pool::Fault;
+use world::World;
+
+/// Native money of a dev account: 10 000 coins.
+const DEV_NATIVE_WEI: u128 = 10_000_000_000_000_000_000_000;
+/// JSON-RPC's door to the faucet: address, native wei, token wei.
+pub(super) const FUND: &str = "warren_fund";
+/// Tokens of a dev account: one million, 18 decimals.
+const DEV_TOKENS_WEI: u128 = 1_000_000_000_000_000_000_000_000;
+/// Dev accounts of the default first block.
+const DEV_ACCOUNTS: u32 = 10;
+/// Fees of the default first block: 1 gwei, and 1 gwei of tip.
+const GWEI: u64 = 1_000_000_000;
+const FAUCET_NATIVE_WEI: u128 = Amount::MAX.wei() >> 1;
+
+/// A development chain. Clones are handles to the same chain.
+#[derive(Debug, Clone)]
+pub struct DevChain {
+    world: Arc<Mutex<World>>,
+    pins: ChainRef,
+}
+
+/// What a development chain starts from.
+#[derive(Debug, Clone)]
+pub struct DevGenesis {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The first block's time, to the second.
+    pub timestamp: UnixTime,
+    /// When blocks are made.
+    pub mining: Mining,
+    /// Seconds from one block to the next where nobody says otherwise; at least 1.
+    pub block_secs: u32,
+    /// Burnt per gas.
+    pub base_fee: Amount,
+    /// Who starts with money.
+    pub accounts: Vec<DevAccount>,
+}
+
+/// Who starts with money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DevAccount {
+    /// The account.
+    pub owner: PayoutAddress,
+    /// Its native money, for gas.
+    pub native: Amount,
+    /// Its tokens.
+    pub tokens: Amount,
+}
+
+/// When blocks are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mining {
+    /// With each transaction that is handed in.
+    Auto,
+    /// When asked to.
+    Manual,
+}
+
+/// What becomes of the transactions in blocks that are taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reorg {
+    /// They go into the new blocks where they still fit.
+    Keep,
+    /// They are gone.
+    Drop,
+}
+
+/// The chain does not remember that far back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cannot take back {depth} blocks, only {kept}")]
+pub struct TooDeep {
+    /// How many were asked for.
+    pub depth: usize,
+    /// How many could be taken back.
+    pub kept: usize,
+}
+
+impl Default for DevGenesis {
+    /// Chain 7761, ten rich accounts ([`DevChain::secret`]), a block with each transaction.
+    fn default() -> Self {
+        Self {
+            chain_id: 7761,
+            timestamp: UnixTime::from_secs(1_750_000_000),
+            mining: Mining::Auto,
+            block_secs: 1,
+            base_fee: Amount::from_wei_u64(GWEI),
+            accounts: (0..DEV_ACCOUNTS).map(DevAccount::rich).collect(),
+        }
+    }
+}
+
+impl DevAccount {
+    /// The rich account of this index; its key is [`DevChain::secret`].
+    #[must_use]
+    pub fn rich(index: u32) -> Self {
+        Self {
+            owner: owner(&DevChain::secret(index)),
+            native: money(DEV_NATIVE_WEI),
+            tokens: money(DEV_TOKENS_WEI),
+        }
+    }
+}
+
+impl DevChain {
+    /// Starts a chain: token and contract deployed, accounts funded.
+    #[must_use]
+    pub fn new(genesis: &DevGenesis) -> Self {
+        let mut state = State::default();
+        let frame = Frame {
+            chain_id: genesis.chain_id,
+            number: 0,
+            timestamp_secs: genesis.timestamp.as_secs(),
+            base_fee: 0,
+        };
+        let token = deploy(&mut state, &frame, Artefact::dev_token().bytecode, &[]);
+        let argument = [Token::Address(Address::from(token.as_bytes()))];
+        let contract = deploy(
+            &mut state,
+            &frame,
+            Artefact::chain_lock().bytecode,
+            &argument,
+        );
+        let pins = ChainRef {
+            chain_id: genesis.chain_id,
+            contract,
+            token,
+        };
+        state.endow(owner(&faucet()), FAUCET_NATIVE_WEI);
+        for account in &genesis.accounts {
+            state.endow(account.owner, account.native.wei());
+            if account.tokens > Amount::ZERO {
+                let mint = Call::Mint {
+                    to: account.owner,
+                    amount: account.tokens,
+                };
+                first(&mut state, &frame, Some(token), mint.data(&pins));
+            }
+        }
+        let mut world = World::new(genesis.chain_id, state, genesis.timestamp);
+        world.mining = genesis.mining;
+        world.block_secs = u64::from(genesis.block_secs);
+        world.set_base_fee(genesis.base_fee);
+        world.tip = GWEI;
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            pins,
+        }
+    }
+
+    /// The public secret of a rich dev account. Worth nothing on any real chain.
+    #[must_use]
+    pub fn secret(index: u32) -> [u8; 32] {
+        keccak256(format!("warren/dev/account/{index}"))
+    }
+
+    /// The newest block.
+    #[must_use]
+    pub fn tip(&self) -> Head {
+        self.world().head()
+    }
+
+    /// Makes a block now, which is one block time after the last.
+    pub fn mine(&self) -> Head {
+        self.world().mine()
+    }
+
+    /// Makes this many blocks.
+    pub fn mine_many(&self, blocks: u32) -> Head {
+        let mut world = self.world();
+        for _ in 0..blocks {
+            world.mine();
+        }
+        world.head()
+    }
+
+    /// Makes a block at this time, or a second after the last if that is later.
+    pub fn mine_at(&self, time: UnixTime) -> Head {
+        self.world().mine_at(time.as_secs())
+    }
+
+    /// Makes a block that much later than the last.
+    pub fn advance(&self, span: Duration) -> Head {
+        let mut world = self.world();
+        let time = world.head().timestamp.plus(span);
+        world.mine_at(time.as_secs())
+    }
+
+    /// Lets no later block be earlier than `now`, for a shell that has a clock.
+    pub fn set_clock(&self, now: UnixTime) {
+        self.world().set_clock(now);
+    }
+
+    /// Changes when blocks are made.
+    pub fn set_mining(&self, mining: Mining) {
+        self.world().mining = mining;
+    }
+
+    /// Changes what is burnt per gas from the next block on.
+    pub fn set_base_fee(&self, fee: Amount) {
+        self.world().set_base_fee(fee);
+    }
+
+    /// Takes back the newest blocks and makes one more than that in their place.
+    ///
+    /// # Errors
+    /// [`TooDeep`] beyond 128 blocks or the first one.
+    pub fn reorg(&self, depth: usize, fate: Reorg) -> Result<Head, TooDeep> {
+        self.world().reorg(depth, fate)
+    }
+
+    /// Forgets a waiting transaction; says whether it was there.
+    pub fn drop_tx(&self, tx: TxHash) -> bool {
+        self.world().pool.drop_tx(tx)
+    }
+
+    /// How many transactions wait for a block.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.world().pool.len()
+    }
+
+    /// Gives money from the faucet: native for gas, tokens to pay with.
+    ///
+    /// Two transactions like any other: where blocks are made by hand, they wait for one.
+    ///
+    /// # Errors
+    /// [`ChainError`] if the pool is full.
+    pub fn fund(
+        &self,
+        to: PayoutAddress,
+        native: Amount,
+        tokens: Amount,
+    ) -> Result<(), ChainError> {
+        let mint = Call::Mint { to, amount: tokens };
+        self.grant(to, native, Vec::new())
+            .and_then(|()| self.grant(self.pins.token, Amount::ZERO, mint.data(&self.pins)))
+            .map_err(|fault| fault.into_error("fund"))
+    }
+
+    fn grant(&self, to: PayoutAddress, value: Amount, data: Vec<u8>) -> Result<(), Fault> {
+        let mut world = self.world();
+        let key = faucet();
+        let fee = Amount::from_wei_u64(world.base_fee.saturating_add(GWEI));
+        let tx = UnsignedTx {
+            chain_id: world.chain_id,
+            nonce: world.pool.next_nonce(owner(&key), &world.state),
+            to,
+            value,
+            gas_limit: 200_000,
+            max_fee: fee,
+            tip: Amount::from_wei_u64(GWEI),
+            data,
+        };
+        world
+            .submit(&tx.seal(&sign(&key, &tx.signing_hash())).raw)
+            .map(|_| ())
+    }
+
+    /// Answers a JSON-RPC request.
+    pub(crate) fn answer(&self, method: &str, params: &Value) -> Result<Value, ChainError> {
+        self.reply(method, params)
+            .map_err(|fault| fault.into_error(method))
+    }
+
+    pub(super) fn reply(&self, method: &str, params: &Value) -> Result<Value, Fault> {
+        match (method, params.as_array().map(Vec::as_slice)) {
+            (FUND, Some([to, native, tokens])) => {
+                let money = |it| json::u128(it).and_then(|it| Amount::from_wei(it).ok());
+                let bad = || Fault::new(-32602, "expected address, native wei, token wei");
+                let to = json::address(to).ok_or_else(bad)?;
+                let (native, tokens) = (
+                    money(native).ok_or_else(bad)?,
+                    money(tokens).ok_or_else(bad)?,
+                );
+                let mint = Call::Mint { to, amount: tokens };
+                self.grant(to, native, Vec::new())?;
+                self.grant(self.pins.token, Amount::ZERO, mint.data(&self.pins))?;
+                Ok(Value::Bool(true))
+            }
+            (_, Some(params)) => self.world().answer(method, params),
+            (_, None) => Err(Fault::new(-32602, "parameters must be a list")),
+        }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EthNode for DevChain {
+    fn pins(&self) -> ChainRef {
+        self.pins
+    }
+
+    fn ask(&self, method: &'static str, params: Value) -> ChainFuture<'_, Value> {
+        let answer = self.answer(method, &params);
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Fault {
+    fn into_error(self, method: &str) -> ChainError {
+        let data = self.data.map(json::hex_bytes);
+        refusal(method, self.code, &self.message, data.as_ref())
+    }
+}
+
+/// Who deploys, at the same addresses on every development chain.
+fn deployer() -> PayoutAddress {
+    let hash = keccak256("warren/dev/deployer");
+    PayoutAddress::from_slice(&hash[12..]).unwrap_or(PayoutAddress::ZERO)
+}
+
+fn deploy(
+    state: &mut State,
+    frame: &Frame,
+    mut code: Vec<u8>,
+    arguments: &[Token],
+) -> PayoutAddress {
+    code.extend(abi::encode(arguments));
+    first(state, frame, None, code).unwrap_or(PayoutAddress::ZERO)
+}
+
+/// Runs a call of the first block.
+#[expect(
+    clippy::expect_used,
+    reason = "our own contracts; every test of the chain runs this"
+)]
+fn first(
+    state: &mut State,
+    frame: &Frame,
+    to: Option<PayoutAddress>,
+    data: Vec<u8>,
+) -> Option<PayoutAddress> {
+    let run = Run {
+        from: deployer(),
+        to,
+        value: 0,
+        gas_limit: TX_GAS,
+        max_fee: 0,
+        tip: 0,
+        nonce: None,
+        data,
+    };
+    let ran = state.execute(frame, &run).expect("a valid call");
+    assert!(ran.success, "a call of the first block failed");
+    ran.created
+}
+
+fn faucet() -> [u8; 32] {
+    keccak256("warren/dev/faucet")
+}
+
+fn owner(secret: &[u8; 32]) -> PayoutAddress {
+    PayoutAddress::from_bytes(key(secret).address().0)
+}
+
+fn sign(secret: &[u8; 32], hash: &[u8; 32]) -> [u8; 65] {
+    #[expect(
+        clippy::expect_used,
+        reason = "fails only where r or s is 0: nobody can find one"
+    )]
+    let signature = key(secret).sign_hash((*hash).into()).expect("a signature");
+    let mut bytes: [u8; 65] = (&signature).into();
+    bytes[64] = bytes[64].saturating_sub(27);
+    bytes
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a hash is no key with a chance of 2^-127"
+)]
+fn key(secret: &[u8; 32]) -> LocalWallet {
+    LocalWallet::from_bytes(secret).expect("a key")
+}
+
+fn money(wei: u128) -> Amount {
+    Amount::from_wei(wei).unwrap_or(Amount::MAX)
+}

@@ -1,0 +1,168 @@
+//! A chain far away: any EVM node over HTTP, believed as little as possible.
+
+use std::fmt;
+use std::time::Duration;
+
+use jsonrpsee::core::client::{ClientT as _, Error};
+use jsonrpsee::core::params::ArrayParams;
+use jsonrpsee::http_client::HttpClient;
+use serde_json::Value;
+use warren_proto::ChainRef;
+
+use super::eth::{EthNode, refusal};
+use super::{Chain as _, ChainError, ChainFuture};
+
+/// How patient and how generous to be with the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RpcLimits {
+    /// For one answer, from the first byte sent to the last received.
+    pub timeout: Duration,
+    /// The longest answer taken.
+    pub max_reply_bytes: u32,
+    /// Questions asked at once.
+    pub max_concurrent: usize,
+}
+
+impl Default for RpcLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            max_reply_bytes: 8 << 20,
+            max_concurrent: 16,
+        }
+    }
+}
+
+/// An EVM node over HTTP, pinned to one chain, contract and token.
+#[derive(Clone)]
+pub struct RpcChain {
+    url: String,
+    client: HttpClient,
+    pins: ChainRef,
+    limits: RpcLimits,
+}
+
+impl RpcChain {
+    /// Prepares to talk to the node at `url` without doing so.
+    ///
+    /// # Errors
+    /// [`ChainError::BadUrl`] if it is no `http://` URL.
+    pub fn new(url: &str, pins: ChainRef, limits: RpcLimits) -> Result<Self, ChainError> {
+        let bad = |detail: String| ChainError::BadUrl {
+            url: url.into(),
+            detail,
+        };
+        let client = HttpClient::builder()
+            .request_timeout(limits.timeout)
+            .connect_timeout(limits.timeout)
+            .max_response_size(limits.max_reply_bytes)
+            .max_concurrent_requests(limits.max_concurrent)
+            .build(url)
+            .map_err(|error| bad(error.to_string()))?;
+        Ok(Self {
+            url: url.into(),
+            client,
+            pins,
+            limits,
+        })
+    }
+
+    /// Prepares, and checks that the node is on the pinned chain and the contract is ours.
+    ///
+    /// # Errors
+    /// [`ChainError::Mismatch`] if not; any other if the node does not answer.
+    pub async fn connect(url: &str, pins: ChainRef) -> Result<Self, ChainError> {
+        let chain = Self::new(url, pins, RpcLimits::default())?;
+        chain.verify_contract().await?;
+        Ok(chain)
+    }
+
+    /// The node's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn request(&self, method: &'static str, params: Value) -> Result<Value, ChainError> {
+        let mut list = ArrayParams::new();
+        for param in params.as_array().map(Vec::as_slice).unwrap_or_default() {
+            list.insert(param)
+                .map_err(|error| nonsense(method, &error))?;
+        }
+        let answer = self.client.request::<Value, _>(method, list);
+        // A second guard: the client's own timeout does not cover every stall.
+        match tokio::time::timeout(self.limits.timeout, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(sort(method, error)),
+            Err(_) => Err(ChainError::TimedOut {
+                method: method.into(),
+            }),
+        }
+    }
+}
+
+impl EthNode for RpcChain {
+    fn pins(&self) -> ChainRef {
+        self.pins
+    }
+
+    fn ask(&self, method: &'static str, params: Value) -> ChainFuture<'_, Value> {
+        Box::pin(self.request(method, params))
+    }
+}
+
+impl fmt::Debug for RpcChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RpcChain({})", self.url)
+    }
+}
+
+fn sort(method: &str, error: Error) -> ChainError {
+    match error {
+        Error::Call(object) => {
+            let data = object
+                .data()
+                .and_then(|it| serde_json::from_str::<Value>(it.get()).ok());
+            refusal(method, object.code(), object.message(), data.as_ref())
+        }
+        Error::Transport(error) => ChainError::Unreachable {
+            detail: chain_of(error.as_ref()),
+        },
+        Error::RestartNeeded(error) => ChainError::Unreachable {
+            detail: error.to_string(),
+        },
+        Error::ServiceDisconnect => ChainError::Unreachable {
+            detail: "disconnected".into(),
+        },
+        Error::RequestTimeout => ChainError::TimedOut {
+            method: method.into(),
+        },
+        other @ (Error::ParseError(_)
+        | Error::InvalidRequestId(_)
+        | Error::InvalidSubscriptionId
+        | Error::Custom(_)
+        | Error::HttpNotImplemented
+        | Error::EmptyBatchRequest(_)
+        | Error::RegisterMethod(_)) => nonsense(method, &other),
+    }
+}
+
+fn nonsense(method: &str, detail: &dyn fmt::Display) -> ChainError {
+    let detail = detail.to_string().chars().take(200).collect();
+    ChainError::Nonsense {
+        method: method.into(),
+        detail,
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(it) = cause {
+        text.push_str(": ");
+        text.push_str(&it.to_string());
+        cause = it.source();
+    }
+    text.chars().take(300).collect()
+}
