@@ -124,7 +124,9 @@ impl FromStr for ErrorCode {
         let number = digits.parse::<u16>().ok();
         number
             .and_then(|number| Self::ALL.iter().copied().find(|it| it.number() == number))
-            .ok_or_else(|| UnknownCode { text: text.chars().take(20).collect() })
+            .ok_or_else(|| UnknownCode {
+                text: text.chars().take(20).collect(),
+            })
     }
 }
 
@@ -145,9 +147,18 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(code.to_string().parse(), Ok(*code));
             let row = code.explain();
-            assert!(!row.title.is_empty() && !row.cause.is_empty() && !row.remedy.is_empty(), "{code}");
-            assert!(!row.title.ends_with('.') && row.cause.ends_with('.'), "{code}: full stops");
-            assert!((1000..7000).contains(&code.number()), "{code}: outside the families");
+            assert!(
+                !row.title.is_empty() && !row.cause.is_empty() && !row.remedy.is_empty(),
+                "{code}"
+            );
+            assert!(
+                !row.title.ends_with('.') && row.cause.ends_with('.'),
+                "{code}: full stops"
+            );
+            assert!(
+                (1000..7000).contains(&code.number()),
+                "{code}: outside the families"
+            );
         }
     }
 
@@ -159,7 +170,10 @@ mod tests {
 
     #[test]
     fn a_configuration_mishap_ends_with_ten() {
-        for code in ErrorCode::ALL.iter().filter(|it| (1001..1020).contains(&it.number())) {
+        for code in ErrorCode::ALL
+            .iter()
+            .filter(|it| (1001..1020).contains(&it.number()))
+        {
             assert_eq!(code.explain().exit, ExitCode::BadConfig, "{code}");
         }
     }
@@ -167,6 +181,9 @@ mod tests {
     #[test]
     fn an_unknown_code_is_quoted() {
         let error = "W9999".parse::<ErrorCode>().unwrap_err();
-        assert_eq!(error.to_string(), "`W9999` is no error code of this version; codes look like W2107");
+        assert_eq!(
+            error.to_string(),
+            "`W9999` is no error code of this version; codes look like W2107"
+        );
     }
 }

@@ -101,7 +101,9 @@ impl Client {
     /// Will ask the daemon that serves `socket`; connects with each question.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self {
+            socket: socket.to_owned(),
+        }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -115,7 +117,9 @@ impl Client {
         path: &str,
         query: &Q,
     ) -> Result<T, ClientError> {
-        let query = query_text(query).ok_or_else(|| ClientError::BadRequest { path: path.to_owned() })?;
+        let query = query_text(query).ok_or_else(|| ClientError::BadRequest {
+            path: path.to_owned(),
+        })?;
         self.get(&format!("{path}?{query}")).await
     }
 
@@ -132,8 +136,9 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<Response<Incoming>, ClientError> {
-        let body = serde_json::to_vec(body)
-            .map_err(|_| ClientError::BadRequest { path: path.to_owned() })?;
+        let body = serde_json::to_vec(body).map_err(|_| ClientError::BadRequest {
+            path: path.to_owned(),
+        })?;
         self.send(Method::POST, path, Bytes::from(body)).await
     }
 
@@ -149,9 +154,12 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.no_one(error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(ClientError::Broken)?;
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| self.no_one(error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(ClientError::Broken)?;
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -159,10 +167,14 @@ impl Client {
             .header(header::HOST, "warren")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
-            .map_err(|_| ClientError::BadRequest { path: path.to_owned() })?;
+            .map_err(|_| ClientError::BadRequest {
+                path: path.to_owned(),
+            })?;
         let answer = tokio::time::timeout(ANSWER_LIMIT, sender.send_request(request))
             .await
-            .map_err(|_| ClientError::Slow { path: path.to_owned() })?
+            .map_err(|_| ClientError::Slow {
+                path: path.to_owned(),
+            })?
             .map_err(ClientError::Broken)?;
         if answer.status().is_success() {
             return Ok(answer);
@@ -181,12 +193,19 @@ impl Client {
 }
 
 fn garbled(path: &str, why: impl ToString) -> ClientError {
-    ClientError::Garbled { path: path.to_owned(), why: why.to_string() }
+    ClientError::Garbled {
+        path: path.to_owned(),
+        why: why.to_string(),
+    }
 }
 
 async fn body_bytes(path: &str, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
     let limited = Limited::new(answer.into_body(), MAX_ANSWER_BYTES);
-    limited.collect().await.map(|it| it.to_bytes()).map_err(|error| garbled(path, error))
+    limited
+        .collect()
+        .await
+        .map(|it| it.to_bytes())
+        .map_err(|error| garbled(path, error))
 }
 
 async fn read<T: DeserializeOwned>(
@@ -201,7 +220,9 @@ async fn read<T: DeserializeOwned>(
 
 /// Writes a flat structure as a query. `None` if it is not flat.
 fn query_text<Q: Serialize>(query: &Q) -> Option<String> {
-    let serde_json::Value::Object(fields) = serde_json::to_value(query).ok()? else { return None };
+    let serde_json::Value::Object(fields) = serde_json::to_value(query).ok()? else {
+        return None;
+    };
     let mut parts = Vec::new();
     for (name, value) in fields {
         let text = match value {
@@ -220,7 +241,13 @@ fn query_text<Q: Serialize>(query: &Q) -> Option<String> {
 fn percent(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     text.bytes()
-        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if plain(b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }
 
@@ -231,7 +258,13 @@ mod tests {
 
     #[test]
     fn a_query_names_what_is_set_and_escapes_it() {
-        let query = ExitsQuery { policy: Some("web+dns".to_owned()), ..ExitsQuery::default() };
-        assert_eq!(query_text(&query).unwrap(), "policy=web%2Bdns&refresh=false&sort=rank");
+        let query = ExitsQuery {
+            policy: Some("web+dns".to_owned()),
+            ..ExitsQuery::default()
+        };
+        assert_eq!(
+            query_text(&query).unwrap(),
+            "policy=web%2Bdns&refresh=false&sort=rank"
+        );
     }
 }

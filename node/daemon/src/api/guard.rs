@@ -17,7 +17,7 @@ use super::types::Document;
 use crate::error::{ErrorCode, Problem};
 
 /// Connections served at a time; more wait in the kernel's queue.
-pub const MAX_CONNECTIONS: usize = 64;
+pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// How long to wait when the system has no descriptor left, before asking again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -44,8 +44,12 @@ impl PeerGuard {
 
 /// Whether the system's user database lists `uid` in `group`.
 fn is_member(uid: Uid, group: Gid) -> bool {
-    let Ok(Some(user)) = User::from_uid(uid) else { return false };
-    let Ok(Some(group)) = Group::from_gid(group) else { return false };
+    let Ok(Some(user)) = User::from_uid(uid) else {
+        return false;
+    };
+    let Ok(Some(group)) = Group::from_gid(group) else {
+        return false;
+    };
     group.mem.contains(&user.name)
 }
 
@@ -59,7 +63,11 @@ pub(super) struct GuardedListener {
 
 impl GuardedListener {
     pub(super) fn new(listener: UnixListener, guard: PeerGuard) -> Self {
-        Self { listener, guard, permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+        Self {
+            listener,
+            guard,
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        }
     }
 }
 
@@ -84,7 +92,13 @@ impl Listener for GuardedListener {
             };
             match stream.peer_cred() {
                 Ok(peer) if self.guard.lets_in(&peer) => {
-                    return (GuardedStream { stream, _permit: permit }, address);
+                    return (
+                        GuardedStream {
+                            stream,
+                            _permit: permit,
+                        },
+                        address,
+                    );
                 }
                 Ok(peer) => refuse(&stream, &format!("uid {} is not one of them", peer.uid())),
                 Err(error) => refuse(&stream, &format!("the peer's user is unknown: {error}")),

@@ -24,9 +24,9 @@ use super::types::{Document, Schema};
 use crate::error::{ErrorCode, ExitCode, Problem};
 
 /// The largest body of a request. Our choice: the largest real one has a few hundred bytes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long an answer may take to begin. A stream's own length has no limit.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 type Node = State<Arc<dyn NodeControl>>;
 type Reply = Result<Response, Problem>;
@@ -149,11 +149,15 @@ async fn metrics(State(node): Node) -> Response {
 }
 
 async fn no_such_path(request: Request) -> Problem {
-    Problem::new(ErrorCode::NotFound, format!("{} {}", request.method(), request.uri().path()))
+    Problem::new(
+        ErrorCode::NotFound,
+        format!("{} {}", request.method(), request.uri().path()),
+    )
 }
 
 fn channel_id(text: &str) -> Result<ChannelId, Problem> {
-    text.parse().map_err(|error| Problem::new(ErrorCode::BadRequest, error))
+    text.parse()
+        .map_err(|error| Problem::new(ErrorCode::BadRequest, error))
 }
 
 fn document<T: Schema + Serialize>(answer: Result<T, Problem>) -> Reply {
@@ -200,9 +204,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Said<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|it| {
-            Problem::new(ErrorCode::TooLarge, it.body_text())
-        })?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|it| Problem::new(ErrorCode::TooLarge, it.body_text()))?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text)
             .map(Self)

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::{Gid, Uid, chown};
-use tokio::net::unix::UCred;
 use tokio::net::UnixListener;
 
 use super::guard::{GuardedListener, PeerGuard};
@@ -55,7 +54,10 @@ impl ApiServer {
     /// # Errors
     /// [`ServeError`]
     pub fn bind(path: &Path, group: Option<Gid>) -> Result<Self, ServeError> {
-        let io = |source| ServeError::Io { path: path.to_owned(), source };
+        let io = |source| ServeError::Io {
+            path: path.to_owned(),
+            source,
+        };
         clear_the_way(path)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(io)?;
@@ -67,7 +69,11 @@ impl ApiServer {
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(io)?;
         let guard = PeerGuard::new(Uid::effective(), group);
-        Ok(Self { listener, path: path.to_owned(), guard })
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+            guard,
+        })
     }
 
     /// Serves until `ending` is done; then lets answers under way finish.
@@ -79,9 +85,15 @@ impl ApiServer {
         node: Arc<dyn NodeControl>,
         ending: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
-        let Self { listener, path, guard } = self;
+        let Self {
+            listener,
+            path,
+            guard,
+        } = self;
         let guarded = GuardedListener::new(listener, guard);
-        let served = axum::serve(guarded, handlers::router(node)).with_graceful_shutdown(ending).await;
+        let served = axum::serve(guarded, handlers::router(node))
+            .with_graceful_shutdown(ending)
+            .await;
         // The file is gone before the process: who connects next is told that nobody is home.
         let _ = fs::remove_file(&path);
         served.map_err(|source| ServeError::Io { path, source })
@@ -90,12 +102,21 @@ impl ApiServer {
 
 /// Removes a socket that nobody serves.
 fn clear_the_way(path: &Path) -> Result<(), ServeError> {
-    let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     if !meta.file_type().is_socket() {
-        return Err(ServeError::NotASocket { path: path.to_owned() });
+        return Err(ServeError::NotASocket {
+            path: path.to_owned(),
+        });
     }
     if BlockingStream::connect(path).is_ok() {
-        return Err(ServeError::Busy { path: path.to_owned() });
+        return Err(ServeError::Busy {
+            path: path.to_owned(),
+        });
     }
-    fs::remove_file(path).map_err(|source| ServeError::Io { path: path.to_owned(), source })
+    fs::remove_file(path).map_err(|source| ServeError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -13,7 +13,7 @@ mod money;
 mod net;
 mod status;
 
-pub use common::{Check, CheckVerdict, Money, PriceView, TimestampError, Timestamp, UsageView};
+pub use common::{Check, CheckVerdict, Money, PriceView, Timestamp, TimestampError, UsageView};
 pub use exit::{
     ConsentRecord, ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery, GuestState,
     GuestView,
@@ -80,6 +80,9 @@ impl<T: Schema> Document<T> {
     /// Puts the schema's name in front of `body`.
     #[must_use]
     pub fn of(body: T) -> Self {
-        Self { schema: T::SCHEMA.to_owned(), body }
+        Self {
+            schema: T::SCHEMA.to_owned(),
+            body,
+        }
     }
 }

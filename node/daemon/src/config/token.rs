@@ -59,7 +59,10 @@ impl Token {
         let part = part.trim_end_matches('0');
         let missing = usize::from(self.decimals)
             .checked_sub(part.len())
-            .ok_or_else(|| ParseMoneyError::TooFine { text: shown(), decimals: self.decimals })?;
+            .ok_or_else(|| ParseMoneyError::TooFine {
+                text: shown(),
+                decimals: self.decimals,
+            })?;
         let digits = format!("{whole}{part}{}", "0".repeat(missing));
         digits.parse().map_err(|_| too_much())
     }
@@ -68,10 +71,18 @@ impl Token {
     #[must_use]
     pub fn format(&self, amount: Amount) -> String {
         let decimals = usize::from(self.decimals);
-        let digits = format!("{:0>width$}", amount.wei().to_string(), width = decimals + 1);
+        let digits = format!(
+            "{:0>width$}",
+            amount.wei().to_string(),
+            width = decimals + 1
+        );
         let (whole, part) = digits.split_at(digits.len() - decimals);
         let part = part.trim_end_matches('0');
-        if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }
+        if part.is_empty() {
+            whole.to_owned()
+        } else {
+            format!("{whole}.{part}")
+        }
     }
 }
 
@@ -82,7 +93,10 @@ mod tests {
     use super::*;
 
     fn token(decimals: u8) -> Token {
-        Token { symbol: "WRN".to_owned(), decimals }
+        Token {
+            symbol: "WRN".to_owned(),
+            decimals,
+        }
     }
 
     #[test]
@@ -97,10 +111,22 @@ mod tests {
     #[test]
     fn what_is_no_sum_is_refused_not_guessed() {
         for text in ["", ".", ".5", "-1", "1e3", "1,5", "1.2.3", "0x10", "١"] {
-            assert!(matches!(token(18).parse(text), Err(ParseMoneyError::NotDecimal { .. })), "{text}");
+            assert!(
+                matches!(
+                    token(18).parse(text),
+                    Err(ParseMoneyError::NotDecimal { .. })
+                ),
+                "{text}"
+            );
         }
-        assert!(matches!(token(2).parse("0.001"), Err(ParseMoneyError::TooFine { .. })));
-        assert!(matches!(token(18).parse("79228162515"), Err(ParseMoneyError::TooMuch { .. })));
+        assert!(matches!(
+            token(2).parse("0.001"),
+            Err(ParseMoneyError::TooFine { .. })
+        ));
+        assert!(matches!(
+            token(18).parse("79228162515"),
+            Err(ParseMoneyError::TooMuch { .. })
+        ));
     }
 
     proptest! {

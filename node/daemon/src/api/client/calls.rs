@@ -27,7 +27,10 @@ impl Client {
 
     /// Buys a tunnel; the stream tells how it goes.
     pub async fn up(&self, request: &UpRequest) -> Answered<LineStream<UpEvent>> {
-        Ok(LineStream::new("/v1/up", self.send_json("/v1/up", request).await?))
+        Ok(LineStream::new(
+            "/v1/up",
+            self.send_json("/v1/up", request).await?,
+        ))
     }
 
     /// Ends the consumer's session.
@@ -77,12 +80,14 @@ impl Client {
 
     /// Claims what a channel owes this node.
     pub async fn claim(&self, channel: ChannelId) -> Answered<TransactionReport> {
-        self.post(&format!("/v1/channels/{channel}/claim"), &()).await
+        self.post(&format!("/v1/channels/{channel}/claim"), &())
+            .await
     }
 
     /// Closes a channel.
     pub async fn close(&self, channel: ChannelId) -> Answered<TransactionReport> {
-        self.post(&format!("/v1/channels/{channel}/close"), &()).await
+        self.post(&format!("/v1/channels/{channel}/close"), &())
+            .await
     }
 
     /// What was earned.
@@ -107,7 +112,9 @@ impl Client {
 
     /// What happens from now on.
     pub async fn events(&self) -> Answered<LineStream<NodeEvent>> {
-        let answer = self.send(hyper::Method::GET, "/v1/events", hyper::body::Bytes::new()).await?;
+        let answer = self
+            .send(hyper::Method::GET, "/v1/events", hyper::body::Bytes::new())
+            .await?;
         Ok(LineStream::new("/v1/events", answer))
     }
 

@@ -24,7 +24,12 @@ pub struct LineStream<T> {
 
 impl<T: DeserializeOwned> LineStream<T> {
     pub(super) fn new(path: &'static str, answer: Response<Incoming>) -> Self {
-        Self { path, body: answer.into_body(), buffer: Vec::new(), items: PhantomData }
+        Self {
+            path,
+            body: answer.into_body(),
+            buffer: Vec::new(),
+            items: PhantomData,
+        }
     }
 
     /// The next item. `None` when the daemon has said everything. Cancel-safe.
@@ -40,12 +45,16 @@ impl<T: DeserializeOwned> LineStream<T> {
                 return Ok(Some(document.body));
             }
             if self.buffer.len() > MAX_LINE_BYTES {
-                return Err(garbled(self.path, format!("a line of more than {MAX_LINE_BYTES} bytes")));
+                return Err(garbled(
+                    self.path,
+                    format!("a line of more than {MAX_LINE_BYTES} bytes"),
+                ));
             }
             match self.body.frame().await {
                 Some(frame) => {
                     let frame = frame.map_err(ClientError::Broken)?;
-                    self.buffer.extend_from_slice(frame.data_ref().map_or(&[], |it| it));
+                    self.buffer
+                        .extend_from_slice(frame.data_ref().map_or(&[], |it| it));
                 }
                 None => return Ok(None),
             }

@@ -24,7 +24,11 @@ impl Money {
     /// Writes `amount` in units of `token`.
     #[must_use]
     pub fn of(amount: Amount, token: &Token) -> Self {
-        Self { value: token.format(amount), unit: token.symbol.clone(), base_units: amount }
+        Self {
+            value: token.format(amount),
+            unit: token.symbol.clone(),
+            base_units: amount,
+        }
     }
 }
 
@@ -61,7 +65,11 @@ impl fmt::Display for Timestamp {
         let time = UNIX_EPOCH.checked_add(Duration::from_millis(self.0.as_millis()));
         // The formatter knows years up to 9999; later times show as the last one.
         let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-        write!(f, "{}", humantime::format_rfc3339_millis(time.unwrap_or(last).min(last)))
+        write!(
+            f,
+            "{}",
+            humantime::format_rfc3339_millis(time.unwrap_or(last).min(last))
+        )
     }
 }
 
@@ -77,7 +85,9 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || TimestampError { text: text.chars().take(40).collect() };
+        let wrong = || TimestampError {
+            text: text.chars().take(40).collect(),
+        };
         let time: SystemTime = humantime::parse_rfc3339(text).map_err(|_| wrong())?;
         let since = time.duration_since(UNIX_EPOCH).map_err(|_| wrong())?;
         let millis = u64::try_from(since.as_millis()).map_err(|_| wrong())?;
@@ -93,7 +103,9 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -129,7 +141,13 @@ impl Check {
     #[must_use]
     pub fn pass(name: &str, seen: impl fmt::Display) -> Self {
         let seen = seen.to_string();
-        Self { name: name.to_owned(), verdict: CheckVerdict::Pass, seen, code: None, next: None }
+        Self {
+            name: name.to_owned(),
+            verdict: CheckVerdict::Pass,
+            seen,
+            code: None,
+            next: None,
+        }
     }
 
     /// A check that is not fine; `verdict` says how bad, `problem` why and what to do.
@@ -153,8 +171,14 @@ mod tests {
     fn a_time_survives_its_text() {
         let time = Timestamp(UnixTime::from_millis(1_795_370_400_123));
         assert_eq!(time.to_string().parse(), Ok(time));
-        assert_eq!(Timestamp(UnixTime::from_millis(0)).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Timestamp(UnixTime::from_millis(u64::MAX)).to_string(), "9999-12-31T23:59:59.000Z");
+        assert_eq!(
+            Timestamp(UnixTime::from_millis(0)).to_string(),
+            "1970-01-01T00:00:00.000Z"
+        );
+        assert_eq!(
+            Timestamp(UnixTime::from_millis(u64::MAX)).to_string(),
+            "9999-12-31T23:59:59.000Z"
+        );
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 }
