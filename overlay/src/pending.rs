@@ -54,6 +54,10 @@ impl<K: Ord + Clone, V> Pending<K, V> {
         late.into_iter().filter_map(|key| self.take(&key).map(|value| (key, value))).collect()
     }
 
+    pub(crate) fn keys(&self) -> Vec<K> {
+        self.open.keys().cloned().collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
