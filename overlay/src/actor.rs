@@ -23,8 +23,8 @@ use crate::error::OverlayError;
 use crate::event::{OverlayEvent, OverlayStats, PeerInfo};
 use crate::names::{Bucket, Names, Scope};
 use crate::offers::{Herald, OfferIndex};
-use crate::pending::Pending;
 use crate::peer;
+use crate::pending::Pending;
 use crate::routing::Routing;
 use crate::strikes::Strikes;
 use crate::translate::{News, news};
@@ -51,8 +51,15 @@ const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 /// What a DHT question was asked for.
 #[derive(Debug)]
 enum Query {
-    Bucket { seek: u64, scope: Scope, bucket: Bucket, exits: BTreeSet<NodeId> },
-    Record { seek: u64 },
+    Bucket {
+        seek: u64,
+        scope: Scope,
+        bucket: Bucket,
+        exits: BTreeSet<NodeId>,
+    },
+    Record {
+        seek: u64,
+    },
     Store,
     Announce,
     Bootstrap,
@@ -124,9 +131,14 @@ enum Turn {
     Tick,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the overlay reads the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the overlay reads the wall clock"
+)]
 fn wall_clock() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -236,7 +248,12 @@ impl Actor {
         for node in self.index.evict(wall_clock()) {
             self.tell(OverlayEvent::OfferLost { node });
         }
-        self.it.swarm.behaviour_mut().kad.store_mut().forget_expired(now);
+        self.it
+            .swarm
+            .behaviour_mut()
+            .kad
+            .store_mut()
+            .forget_expired(now);
         for peer in self.strikes.pardon(wall_clock()) {
             self.it.swarm.behaviour_mut().blocked.unblock_peer(peer);
         }
@@ -273,8 +290,10 @@ impl Actor {
         let local = *self.it.swarm.local_peer_id();
         let full = |it: &Multiaddr| it.clone().with_p2p(local).map_or_else(|it| it, |it| it);
         let external = self.it.swarm.external_addresses();
-        let all: BTreeSet<String> =
-            external.chain(&self.listening).map(|it| full(it).to_string()).collect();
+        let all: BTreeSet<String> = external
+            .chain(&self.listening)
+            .map(|it| full(it).to_string())
+            .collect();
         all.into_iter().collect()
     }
 
@@ -282,8 +301,16 @@ impl Actor {
         let behaviour = self.it.swarm.behaviour_mut();
         OverlayStats {
             peers: self.peers.len(),
-            routing_table: behaviour.kad.kbuckets().map(|bucket| bucket.num_entries()).sum(),
-            mesh: behaviour.gossip.all_mesh_peers().collect::<BTreeSet<_>>().len(),
+            routing_table: behaviour
+                .kad
+                .kbuckets()
+                .map(|bucket| bucket.num_entries())
+                .sum(),
+            mesh: behaviour
+                .gossip
+                .all_mesh_peers()
+                .collect::<BTreeSet<_>>()
+                .len(),
             offers: self.index.counts().offers,
             held: behaviour.kad.store_mut().held(),
             questions: self.queries.len() + self.seeks.len(),

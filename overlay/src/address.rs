@@ -19,12 +19,18 @@ pub(crate) fn parse_bootstrap(text: &str) -> Result<(PeerId, Multiaddr), Overlay
     let mut address = parse(text)?;
     match address.pop() {
         Some(Protocol::P2p(peer)) if !address.is_empty() => Ok((peer, address)),
-        _ => Err(refuse(text, "it does not end in /p2p/ and the node to expect there")),
+        _ => Err(refuse(
+            text,
+            "it does not end in /p2p/ and the node to expect there",
+        )),
     }
 }
 
 fn refuse(text: &str, why: &'static str) -> OverlayError {
-    OverlayError::Address { address: text.chars().take(200).collect(), why }
+    OverlayError::Address {
+        address: text.chars().take(200).collect(),
+        why,
+    }
 }
 
 /// Which of the dial addresses a stranger told us we may try: at most `limit`, direct IP addresses
@@ -34,7 +40,11 @@ pub(crate) fn claims<'a>(
     allow_private: bool,
     limit: usize,
 ) -> Vec<Multiaddr> {
-    told.into_iter().filter(|it| may_dial(it, allow_private)).take(limit).cloned().collect()
+    told.into_iter()
+        .filter(|it| may_dial(it, allow_private))
+        .take(limit)
+        .cloned()
+        .collect()
 }
 
 /// Says whether a dial to this address may be tried at all.
@@ -44,7 +54,10 @@ pub(crate) fn may_dial(address: &Multiaddr, allow_private: bool) -> bool {
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         _ => return false,
     };
-    if address.iter().any(|part| matches!(part, Protocol::P2pCircuit)) {
+    if address
+        .iter()
+        .any(|part| matches!(part, Protocol::P2pCircuit))
+    {
         return false;
     }
     !ip.is_unspecified() && !ip.is_multicast() && (allow_private || is_public(ip))
@@ -54,7 +67,9 @@ pub(crate) fn may_dial(address: &Multiaddr, allow_private: bool) -> bool {
 pub(crate) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or_else(|| is_public_v6(ip), is_public_v4),
+        IpAddr::V6(ip) => ip
+            .to_ipv4_mapped()
+            .map_or_else(|| is_public_v6(ip), is_public_v4),
     }
 }
 
@@ -112,7 +127,10 @@ mod tests {
         let peer = PeerId::random();
         let text = format!("/ip4/192.0.2.1/udp/4077/quic-v1/p2p/{peer}");
         let (found, address) = parse_bootstrap(&text).unwrap();
-        assert_eq!((found, address.to_string()), (peer, "/ip4/192.0.2.1/udp/4077/quic-v1".into()));
+        assert_eq!(
+            (found, address.to_string()),
+            (peer, "/ip4/192.0.2.1/udp/4077/quic-v1".into())
+        );
         assert!(parse_bootstrap("/ip4/192.0.2.1/tcp/4077").is_err());
         assert!(parse_bootstrap(&format!("/p2p/{peer}")).is_err());
         assert!(parse_bootstrap("nonsense").is_err());

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use libp2p::allow_block_list::{BlockedPeers, Behaviour as BlockList};
+use libp2p::allow_block_list::{Behaviour as BlockList, BlockedPeers};
 use libp2p::gossipsub::{
     self, IdentTopic, IdentityTransform, MaxCountSubscriptionFilter, MessageAuthenticity,
     PeerScoreParams, PeerScoreThresholds, TopicHash, TopicScoreParams, TopicSubscriptionFilter,
@@ -43,7 +43,8 @@ pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) blocked: BlockList<BlockedPeers>,
     pub(crate) kad: kad::Behaviour<OfferStore>,
-    pub(crate) gossip: gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<OurTopics>>,
+    pub(crate) gossip:
+        gossipsub::Behaviour<IdentityTransform, MaxCountSubscriptionFilter<OurTopics>>,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) streams: libp2p_stream::Behaviour,
@@ -57,7 +58,9 @@ pub(crate) struct OurTopics {
 
 impl TopicSubscriptionFilter for OurTopics {
     fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
-        let Some(scope) = topic.as_str().strip_prefix(&self.prefix) else { return false };
+        let Some(scope) = topic.as_str().strip_prefix(&self.prefix) else {
+            return false;
+        };
         scope == "any" || (scope.len() == 2 && scope.bytes().all(|b| b.is_ascii_lowercase()))
     }
 }
@@ -96,8 +99,10 @@ pub(crate) fn build(
 }
 
 fn protocol(name: String) -> Result<StreamProtocol, OverlayError> {
-    StreamProtocol::try_from_owned(name)
-        .map_err(|error| OverlayError::Setup { part: "protocol name", detail: error.to_string() })
+    StreamProtocol::try_from_owned(name).map_err(|error| OverlayError::Setup {
+        part: "protocol name",
+        detail: error.to_string(),
+    })
 }
 
 fn kademlia(
@@ -121,7 +126,11 @@ fn kademlia(
         .set_publication_interval(None)
         .set_provider_publication_interval(None);
     let mut kad = kad::Behaviour::with_config(local, OfferStore::new(local), it);
-    kad.set_mode(Some(if config.serve_dht { Mode::Server } else { Mode::Client }));
+    kad.set_mode(Some(if config.serve_dht {
+        Mode::Server
+    } else {
+        Mode::Client
+    }));
     Ok(kad)
 }
 
@@ -132,7 +141,10 @@ fn gossip(
     names: &Names,
     config: &OverlayConfig,
 ) -> Result<Gossip, OverlayError> {
-    let setup = |detail: String| OverlayError::Setup { part: "gossip", detail };
+    let setup = |detail: String| OverlayError::Setup {
+        part: "gossip",
+        detail,
+    };
     let options = gossipsub::ConfigBuilder::default()
         .validation_mode(gossipsub::ValidationMode::Strict)
         .validate_messages()
@@ -143,7 +155,9 @@ fn gossip(
         .build()
         .map_err(|error| setup(error.to_string()))?;
     let filter = MaxCountSubscriptionFilter {
-        filter: OurTopics { prefix: names.topic_prefix() },
+        filter: OurTopics {
+            prefix: names.topic_prefix(),
+        },
         max_subscribed_topics: MAX_TOPICS_OF_PEER,
         max_subscriptions_per_request: MAX_TOPICS_OF_PEER,
     };
@@ -160,10 +174,14 @@ fn gossip(
         .iter()
         .map(|scope| (IdentTopic::new(names.topic(*scope)).hash(), topic_score()))
         .collect();
-    gossip.with_peer_score(params, PeerScoreThresholds::default()).map_err(setup)?;
+    gossip
+        .with_peer_score(params, PeerScoreThresholds::default())
+        .map_err(setup)?;
     for scope in scopes {
         let topic = IdentTopic::new(names.topic(scope));
-        gossip.subscribe(&topic).map_err(|error| setup(error.to_string()))?;
+        gossip
+            .subscribe(&topic)
+            .map_err(|error| setup(error.to_string()))?;
     }
     Ok(gossip)
 }

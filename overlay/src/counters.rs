@@ -18,6 +18,8 @@ impl Counters {
     /// All counters as `area.what`.
     pub(crate) fn all(&self) -> BTreeMap<String, u64> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|((area, what), n)| (format!("{area}.{what}"), *n)).collect()
+        all.iter()
+            .map(|((area, what), n)| (format!("{area}.{what}"), *n))
+            .collect()
     }
 }

@@ -60,7 +60,10 @@ impl Overlay {
     ) -> Result<(Self, mpsc::Receiver<OverlayEvent>), OverlayError> {
         let names = Names::new(&config.network)?;
         let swarm = swarm(&config, &names, &key)?;
-        let bootstrap = config.bootstrap.iter().map(|it| address::parse_bootstrap(it));
+        let bootstrap = config
+            .bootstrap
+            .iter()
+            .map(|it| address::parse_bootstrap(it));
         let mut bootstrap = bootstrap.collect::<Result<Vec<_>, _>>()?;
         bootstrap.retain(|(peer, _)| peer != swarm.local_peer_id());
 
@@ -69,7 +72,10 @@ impl Overlay {
         let (events, outbox) = mpsc::channel(OUTBOX);
         let mut control = swarm.behaviour().streams.new_control();
         let sessions = protocol(names.session())?;
-        let taken = |_| OverlayError::Setup { part: "streams", detail: "protocol taken".into() };
+        let taken = |_| OverlayError::Setup {
+            part: "streams",
+            detail: "protocol taken".into(),
+        };
         let inbound = control.accept(sessions.clone()).map_err(taken)?;
         let asked = control.accept(protocol(names.offers())?).map_err(taken)?;
         let porter = Porter {
@@ -89,7 +95,17 @@ impl Overlay {
             frame_limit: config.frame_limit,
         };
         let handle = overlay.commands.downgrade();
-        let parts = Parts { swarm, names, config, key, bootstrap, commands, handle, events, counters };
+        let parts = Parts {
+            swarm,
+            names,
+            config,
+            key,
+            bootstrap,
+            commands,
+            handle,
+            events,
+            counters,
+        };
         tokio::spawn(Actor::new(parts).run());
         Ok((overlay, outbox))
     }
@@ -102,7 +118,10 @@ impl Overlay {
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, OverlayError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| OverlayError::Stopped)?;
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| OverlayError::Stopped)?;
         answer.await.map_err(|_| OverlayError::Stopped)?
     }
 
@@ -113,7 +132,11 @@ impl Overlay {
     /// [`OverlayError`] if it is not this node's, or its sequence does not grow. Milliseconds since
     /// the epoch are a good sequence, and are what renewals use.
     pub async fn publish_offer(&self, offer: SignedOffer) -> Result<(), OverlayError> {
-        self.ask(|reply| Command::Publish { offer: Box::new(offer), reply }).await
+        self.ask(|reply| Command::Publish {
+            offer: Box::new(offer),
+            reply,
+        })
+        .await
     }
 
     /// Withdraws this node's offer, by a newer one without places.
@@ -228,8 +251,10 @@ impl Overlay {
 }
 
 fn protocol(name: String) -> Result<StreamProtocol, OverlayError> {
-    StreamProtocol::try_from_owned(name)
-        .map_err(|error| OverlayError::Setup { part: "protocol name", detail: error.to_string() })
+    StreamProtocol::try_from_owned(name).map_err(|error| OverlayError::Setup {
+        part: "protocol name",
+        detail: error.to_string(),
+    })
 }
 
 fn swarm(
@@ -249,15 +274,18 @@ fn swarm(
         swarm.add_external_address(address::parse(text)?);
     }
     for text in &config.listen {
-        swarm.listen_on(address::parse(text)?).map_err(|error| match error {
-            libp2p::TransportError::MultiaddrNotSupported(_) => OverlayError::Address {
-                address: text.clone(),
-                why: "neither QUIC nor TCP on an IP address",
-            },
-            libp2p::TransportError::Other(source) => {
-                OverlayError::Listen { address: text.clone(), source }
-            }
-        })?;
+        swarm
+            .listen_on(address::parse(text)?)
+            .map_err(|error| match error {
+                libp2p::TransportError::MultiaddrNotSupported(_) => OverlayError::Address {
+                    address: text.clone(),
+                    why: "neither QUIC nor TCP on an IP address",
+                },
+                libp2p::TransportError::Other(source) => OverlayError::Listen {
+                    address: text.clone(),
+                    source,
+                },
+            })?;
     }
     Ok(swarm)
 }
@@ -273,14 +301,17 @@ struct Porter {
 impl Porter {
     async fn run(self, mut inbound: IncomingStreams) {
         while let Some((peer, stream)) = inbound.next().await {
-            let (Some(peer), Ok(place)) =
-                (peer::node_id(&peer), self.places.clone().try_acquire_owned())
-            else {
+            let (Some(peer), Ok(place)) = (
+                peer::node_id(&peer),
+                self.places.clone().try_acquire_owned(),
+            ) else {
                 self.counters.count("session", "refused");
                 continue;
             };
             let stream = SessionStream::new(peer, stream, Some(place), self.frame_limit);
-            let Some(events) = self.events.upgrade() else { return };
+            let Some(events) = self.events.upgrade() else {
+                return;
+            };
             match events.try_send(OverlayEvent::InboundSession { peer, stream }) {
                 Ok(()) => self.counters.count("session", "inbound"),
                 Err(_) => self.counters.count("session", "nobody_took_it"),

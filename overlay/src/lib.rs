@@ -39,9 +39,7 @@ mod strikes;
 mod translate;
 mod transport;
 
-pub use config::{
-    DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, OverlayConfig,
-};
+pub use config::{DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, OverlayConfig};
 pub use error::{OverlayError, StreamError};
 pub use event::{OverlayEvent, OverlayStats, PeerInfo};
 pub use handle::Overlay;

@@ -62,7 +62,10 @@ impl Bucket {
     pub fn of(node: &NodeId, level: u8) -> Self {
         let level = level.min(MAX_BUCKET_LEVEL);
         let index = Sha256::digest(node.as_bytes())[0].checked_shr(u32::from(8 - level));
-        Self { level, index: index.unwrap_or(0) }
+        Self {
+            level,
+            index: index.unwrap_or(0),
+        }
     }
 
     /// Both halves of this bucket. `None` at the deepest level.
@@ -83,7 +86,11 @@ impl Bucket {
 /// The DHT key of the offer of `node`.
 #[must_use]
 pub fn offer_key(node: &NodeId) -> [u8; 32] {
-    Sha256::new().chain_update(OFFER_KEY_TAG).chain_update(node.as_bytes()).finalize().into()
+    Sha256::new()
+        .chain_update(OFFER_KEY_TAG)
+        .chain_update(node.as_bytes())
+        .finalize()
+        .into()
 }
 
 /// The DHT key under which the exits of `bucket` announce themselves.
@@ -112,7 +119,9 @@ impl Names {
     /// [`OverlayError::Network`] if it is not two words of `a-z 0-9 -` around one slash, 32 bytes
     /// at most.
     pub fn new(network: &str) -> Result<Self, OverlayError> {
-        let bad = || OverlayError::Network { network: network.chars().take(40).collect() };
+        let bad = || OverlayError::Network {
+            network: network.chars().take(40).collect(),
+        };
         let (name, version) = network.split_once('/').ok_or_else(bad)?;
         let word = |it: &str| {
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -122,7 +131,11 @@ impl Names {
             return Err(bad());
         }
         let [network, name, version] = [network, name, version].map(str::to_owned);
-        Ok(Self { network, name, version })
+        Ok(Self {
+            network,
+            name,
+            version,
+        })
     }
 
     /// The network's name as given.

@@ -14,7 +14,10 @@ pub(crate) struct Pending<K, V> {
 
 impl<K: Ord + Clone, V> Pending<K, V> {
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { limit, open: BTreeMap::new() }
+        Self {
+            limit,
+            open: BTreeMap::new(),
+        }
     }
 
     pub(crate) const fn limit(&self) -> usize {
@@ -44,14 +47,26 @@ impl<K: Ord + Clone, V> Pending<K, V> {
 
     /// Takes out every question that fits.
     pub(crate) fn take_if(&mut self, fits: impl Fn(&K, &V) -> bool) -> Vec<V> {
-        let keys: Vec<K> = self.open.iter().filter(|(k, (_, v))| fits(k, v)).map(|(k, _)| k.clone()).collect();
+        let keys: Vec<K> = self
+            .open
+            .iter()
+            .filter(|(k, (_, v))| fits(k, v))
+            .map(|(k, _)| k.clone())
+            .collect();
         keys.iter().filter_map(|key| self.take(key)).collect()
     }
 
     /// Takes out every question whose deadline has passed.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<(K, V)> {
-        let late: Vec<K> = self.open.iter().filter(|(_, (at, _))| *at <= now).map(|(k, _)| k.clone()).collect();
-        late.into_iter().filter_map(|key| self.take(&key).map(|value| (key, value))).collect()
+        let late: Vec<K> = self
+            .open
+            .iter()
+            .filter(|(_, (at, _))| *at <= now)
+            .map(|(k, _)| k.clone())
+            .collect();
+        late.into_iter()
+            .filter_map(|key| self.take(&key).map(|value| (key, value)))
+            .collect()
     }
 
     pub(crate) fn keys(&self) -> Vec<K> {

@@ -36,9 +36,14 @@ pub(crate) struct OfferStore {
 }
 
 impl OfferStore {
-    pub(crate) const fn new(local: PeerId) -> Self {
+    pub(crate) fn new(local: PeerId) -> Self {
         let (records, providers, announced) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { local, records, providers, announced }
+        Self {
+            local,
+            records,
+            providers,
+            announced,
+        }
     }
 
     /// How many records and provider entries are held.
@@ -97,13 +102,21 @@ impl RecordStore for OfferStore {
     }
 
     fn records(&self) -> Self::RecordsIter<'_> {
-        self.records.values().map(Cow::Borrowed).collect::<Vec<_>>().into_iter()
+        self.records
+            .values()
+            .map(Cow::Borrowed)
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     fn add_provider(&mut self, mut record: ProviderRecord) -> Result<()> {
         record.addresses.truncate(MAX_ADDRESSES);
         let (key, peer) = (record.key.to_vec(), record.provider);
-        if let Some(held) = self.providers.get_mut(&key).and_then(|it| it.get_mut(&peer)) {
+        if let Some(held) = self
+            .providers
+            .get_mut(&key)
+            .and_then(|it| it.get_mut(&peer))
+        {
             *held = record;
             return Ok(());
         }
@@ -112,7 +125,10 @@ impl RecordStore for OfferStore {
             || self.providers.len() >= MAX_KEYS,
             |of_key| of_key.len() >= MAX_PROVIDERS,
         );
-        let greedy = self.announced.get(&peer).is_some_and(|count| *count >= MAX_KEYS_OF_PEER);
+        let greedy = self
+            .announced
+            .get(&peer)
+            .is_some_and(|count| *count >= MAX_KEYS_OF_PEER);
         if !ours && (crowded || greedy) {
             return Err(Error::MaxProvidedKeys);
         }
@@ -122,7 +138,9 @@ impl RecordStore for OfferStore {
     }
 
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
-        self.providers.get(key.as_ref()).map_or_else(Vec::new, |it| it.values().cloned().collect())
+        self.providers
+            .get(key.as_ref())
+            .map_or_else(Vec::new, |it| it.values().cloned().collect())
     }
 
     fn provided(&self) -> Self::ProvidedIter<'_> {
@@ -131,7 +149,9 @@ impl RecordStore for OfferStore {
     }
 
     fn remove_provider(&mut self, key: &RecordKey, peer: &PeerId) {
-        let Some(of_key) = self.providers.get_mut(key.as_ref()) else { return };
+        let Some(of_key) = self.providers.get_mut(key.as_ref()) else {
+            return;
+        };
         if of_key.remove(peer).is_some() {
             release(&mut self.announced, peer);
         }
@@ -149,7 +169,12 @@ mod tests {
 
     fn entry(key: u8, peer: PeerId, expires: Instant) -> ProviderRecord {
         let key = RecordKey::new(&[key]);
-        ProviderRecord { key, provider: peer, expires: Some(expires), addresses: vec![] }
+        ProviderRecord {
+            key,
+            provider: peer,
+            expires: Some(expires),
+            addresses: vec![],
+        }
     }
 
     #[test]
@@ -158,7 +183,11 @@ mod tests {
         let mut store = OfferStore::new(PeerId::random());
         let stored = (0..=255).filter(|key| store.add_provider(entry(*key, peer, later)).is_ok());
         assert_eq!(stored.count(), MAX_KEYS_OF_PEER);
-        assert!(store.add_provider(entry(255, PeerId::random(), later)).is_ok());
+        assert!(
+            store
+                .add_provider(entry(255, PeerId::random(), later))
+                .is_ok()
+        );
     }
 
     #[test]

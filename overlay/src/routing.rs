@@ -39,9 +39,15 @@ pub(crate) struct Routing {
 }
 
 impl Routing {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (waiting, tried, dialling) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { waiting, gap: FIRST_GAP, next: None, tried, dialling }
+        Self {
+            waiting,
+            gap: FIRST_GAP,
+            next: None,
+            tried,
+            dialling,
+        }
     }
 
     /// A node that answers DHT questions was reached at `address`. `false` if there is no room.
@@ -67,9 +73,13 @@ impl Routing {
     /// Says whether to dial back a node that came to us and claims to answer DHT questions.
     pub(crate) fn dial_back(&mut self, peer: PeerId, now: Instant) -> bool {
         if self.tried.len() >= MAX_REMEMBERED {
-            self.tried.retain(|_, at| now.duration_since(*at) < DIAL_BACK_EVERY);
+            self.tried
+                .retain(|_, at| now.duration_since(*at) < DIAL_BACK_EVERY);
         }
-        let again = self.tried.get(&peer).is_none_or(|at| now.duration_since(*at) >= DIAL_BACK_EVERY);
+        let again = self
+            .tried
+            .get(&peer)
+            .is_none_or(|at| now.duration_since(*at) >= DIAL_BACK_EVERY);
         let room = self.tried.len() < MAX_REMEMBERED && self.dialling.len() < MAX_DIAL_BACKS;
         let granted = again && room && !self.waiting.contains_key(&peer);
         if granted {
@@ -111,7 +121,11 @@ mod tests {
         let mut batches = 0;
         for second in 0..3600 {
             routing.candidate(PeerId::random(), address());
-            batches += usize::from(!routing.batch(start + Duration::from_secs(second)).is_empty());
+            batches += usize::from(
+                !routing
+                    .batch(start + Duration::from_secs(second))
+                    .is_empty(),
+            );
         }
         assert!(batches < 70, "{batches}");
     }
@@ -128,7 +142,9 @@ mod tests {
     #[test]
     fn dial_backs_are_few_at_a_time() {
         let (mut routing, now) = (Routing::new(), Instant::now());
-        let granted = (0..100).filter(|_| routing.dial_back(PeerId::random(), now)).count();
+        let granted = (0..100)
+            .filter(|_| routing.dial_back(PeerId::random(), now))
+            .count();
         assert_eq!(granted, MAX_DIAL_BACKS);
     }
 }

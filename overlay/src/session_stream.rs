@@ -135,7 +135,10 @@ impl SessionSender {
     pub async fn send(&mut self, frame: SessionFrame) -> Result<(), StreamError> {
         let bytes = frame.encode();
         if bytes.len() > MAX_FRAME_BYTES {
-            return Err(StreamError::TooLarge { bytes: bytes.len(), limit: MAX_FRAME_BYTES });
+            return Err(StreamError::TooLarge {
+                bytes: bytes.len(),
+                limit: MAX_FRAME_BYTES,
+            });
         }
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
         self.write([&length[..], &bytes].concat()).await
@@ -235,9 +238,14 @@ impl FrameBuffer {
         };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         if length > MAX_FRAME_BYTES {
-            return Err(StreamError::TooLarge { bytes: length, limit: MAX_FRAME_BYTES });
+            return Err(StreamError::TooLarge {
+                bytes: length,
+                limit: MAX_FRAME_BYTES,
+            });
         }
-        let Some(frame) = rest.get(..length).map(<[u8]>::to_vec) else { return Ok(None) };
+        let Some(frame) = rest.get(..length).map(<[u8]>::to_vec) else {
+            return Ok(None);
+        };
         self.bytes.drain(..LENGTH_BYTES + length);
         self.begun = (!self.bytes.is_empty()).then(Instant::now);
         Ok(Some(frame))

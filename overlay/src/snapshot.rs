@@ -64,7 +64,10 @@ pub(crate) async fn ask(
 
 async fn exchange(mut control: Control, question: Question) -> io::Result<Vec<Vec<u8>>> {
     let protocol = StreamProtocol::try_from_owned(question.protocol).map_err(io::Error::other)?;
-    let stream = control.open_stream(question.peer, protocol).await.map_err(io::Error::other)?;
+    let stream = control
+        .open_stream(question.peer, protocol)
+        .await
+        .map_err(io::Error::other)?;
     let mut stream = stream;
     stream.write_all(&question_bytes(&question.digest)).await?;
     stream.close().await?;
@@ -79,14 +82,19 @@ pub(crate) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(ANSWERED_AT_ONCE));
     while let Some((peer, mut stream)) = incoming.next().await {
-        let (Ok(place), Some(_)) = (places.clone().try_acquire_owned(), peer::node_id(&peer)) else {
+        let (Ok(place), Some(_)) = (places.clone().try_acquire_owned(), peer::node_id(&peer))
+        else {
             counters.count("snapshot", "refused");
             continue;
         };
         let (actor, counters) = (actor.clone(), counters.clone());
         tokio::spawn(async move {
             let answered = timeout(EXCHANGE_LIMIT, answer(&mut stream, actor)).await;
-            let what = if matches!(answered, Ok(Ok(()))) { "answered" } else { "not_answered" };
+            let what = if matches!(answered, Ok(Ok(()))) {
+                "answered"
+            } else {
+                "not_answered"
+            };
             counters.count("snapshot", what);
             drop(place);
         });
@@ -101,17 +109,25 @@ async fn answer(
     let (reply, told) = oneshot::channel();
     let gone = || io::Error::from(io::ErrorKind::NotConnected);
     let actor = actor.upgrade().ok_or_else(gone)?;
-    actor.send(Command::Unknown { digest, reply }).await.map_err(|_| gone())?;
+    actor
+        .send(Command::Unknown { digest, reply })
+        .await
+        .map_err(|_| gone())?;
     let offers = told.await.map_err(|_| gone())?.map_err(io::Error::other)?;
     stream.write_all(&answer_bytes(&offers)).await?;
     stream.close().await
 }
 
 fn question_bytes(digest: &[(NodeId, u64)]) -> Vec<u8> {
-    let digest = digest.get(..digest.len().min(MAX_OFFERS)).unwrap_or_default();
+    let digest = digest
+        .get(..digest.len().min(MAX_OFFERS))
+        .unwrap_or_default();
     let count = u16::try_from(digest.len()).unwrap_or(0).to_be_bytes();
     let entry = |(node, seq): &(NodeId, u64)| [&node.as_bytes()[..], &seq.to_be_bytes()].concat();
-    count.into_iter().chain(digest.iter().flat_map(entry)).collect()
+    count
+        .into_iter()
+        .chain(digest.iter().flat_map(entry))
+        .collect()
 }
 
 async fn read_question(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<(NodeId, u64)>> {
@@ -132,8 +148,12 @@ async fn read_question(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<
 }
 
 fn answer_bytes(offers: &[Vec<u8>]) -> Vec<u8> {
-    let fits = offers.iter().filter(|it| it.len() <= MAX_OFFER_BYTES).take(MAX_OFFERS);
-    let entry = |it: &Vec<u8>| [&u16::try_from(it.len()).unwrap_or(0).to_be_bytes()[..], it].concat();
+    let fits = offers
+        .iter()
+        .filter(|it| it.len() <= MAX_OFFER_BYTES)
+        .take(MAX_OFFERS);
+    let entry =
+        |it: &Vec<u8>| [&u16::try_from(it.len()).unwrap_or(0).to_be_bytes()[..], it].concat();
     fits.flat_map(entry).collect()
 }
 
@@ -161,9 +181,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_and_an_answer_survive_the_wire() {
-        let digest = vec![(NodeId::from_bytes([1; 32]), 7), (NodeId::from_bytes([2; 32]), u64::MAX)];
+        let digest = vec![
+            (NodeId::from_bytes([1; 32]), 7),
+            (NodeId::from_bytes([2; 32]), u64::MAX),
+        ];
         let bytes = question_bytes(&digest);
-        assert_eq!(read_question(&mut Cursor::new(bytes)).await.unwrap(), digest);
+        assert_eq!(
+            read_question(&mut Cursor::new(bytes)).await.unwrap(),
+            digest
+        );
         let offers = vec![vec![1, 2, 3], vec![], vec![9; MAX_OFFER_BYTES]];
         let bytes = answer_bytes(&offers);
         assert_eq!(read_answer(&mut Cursor::new(bytes)).await.unwrap(), offers);
@@ -172,7 +198,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_too_long_is_refused_before_it_is_read() {
         assert!(read_question(&mut Cursor::new([0xff, 0xff])).await.is_err());
-        assert!(read_answer(&mut Cursor::new([0xff, 0xff, 0])).await.is_err());
+        assert!(
+            read_answer(&mut Cursor::new([0xff, 0xff, 0]))
+                .await
+                .is_err()
+        );
         assert!(read_answer(&mut Cursor::new([0, 9, 1])).await.is_err());
     }
 }

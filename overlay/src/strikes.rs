@@ -12,7 +12,10 @@ use crate::offers::quota::{Allowance, Quota};
 
 // Our choice.
 /// So much rubbish is forgiven at once, and one more a minute.
-const FORGIVEN: Allowance = Allowance { burst: 10, every: Duration::from_secs(60) };
+const FORGIVEN: Allowance = Allowance {
+    burst: 10,
+    every: Duration::from_secs(60),
+};
 /// A peer that goes on is shut out for so long.
 pub(crate) const SHUT_OUT_FOR: Duration = Duration::from_secs(600);
 /// Peers watched; with more, those who behaved longest are forgotten.
@@ -29,12 +32,16 @@ impl Strikes {
     /// Notes rubbish from `peer`; says whether to shut it out.
     pub(crate) fn strike(&mut self, peer: PeerId, now: UnixTime) -> bool {
         if self.watched.len() >= MAX_WATCHED && !self.watched.contains_key(&peer) {
-            self.watched.retain(|_, quota| !quota.is_full(FORGIVEN, now));
+            self.watched
+                .retain(|_, quota| !quota.is_full(FORGIVEN, now));
         }
         if self.watched.len() >= MAX_WATCHED && !self.watched.contains_key(&peer) {
             return false;
         }
-        let quota = self.watched.entry(peer).or_insert_with(|| Quota::full(FORGIVEN, now));
+        let quota = self
+            .watched
+            .entry(peer)
+            .or_insert_with(|| Quota::full(FORGIVEN, now));
         if quota.take(FORGIVEN, now) || self.shut_out.len() >= MAX_WATCHED {
             return false;
         }
@@ -44,8 +51,12 @@ impl Strikes {
 
     /// Whom to let in again.
     pub(crate) fn pardon(&mut self, now: UnixTime) -> Vec<PeerId> {
-        let over: Vec<_> =
-            self.shut_out.iter().filter(|(_, until)| **until <= now).map(|(it, _)| *it).collect();
+        let over: Vec<_> = self
+            .shut_out
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(it, _)| *it)
+            .collect();
         over.iter().for_each(|peer| {
             self.shut_out.remove(peer);
         });
@@ -59,7 +70,8 @@ mod tests {
 
     #[test]
     fn the_eleventh_strike_shuts_out_and_time_pardons() {
-        let (mut strikes, peer, now) = (Strikes::default(), PeerId::random(), UnixTime::from_secs(1));
+        let (mut strikes, peer, now) =
+            (Strikes::default(), PeerId::random(), UnixTime::from_secs(1));
         assert_eq!((0..10).filter(|_| strikes.strike(peer, now)).count(), 0);
         assert!(strikes.strike(peer, now));
         assert_eq!(strikes.pardon(now), vec![]);

@@ -15,20 +15,59 @@ use crate::behaviour::BehaviourEvent;
 pub(crate) enum News {
     Listening(Multiaddr),
     ListenerFailed,
-    Connected { peer: PeerId, connection: ConnectionId, address: Multiaddr, outbound: bool, count: u32 },
-    Disconnected { peer: PeerId, left: u32 },
-    DialFailed { peer: Option<PeerId>, connection: ConnectionId, why: String },
+    Connected {
+        peer: PeerId,
+        connection: ConnectionId,
+        address: Multiaddr,
+        outbound: bool,
+        count: u32,
+    },
+    Disconnected {
+        peer: PeerId,
+        left: u32,
+    },
+    DialFailed {
+        peer: Option<PeerId>,
+        connection: ConnectionId,
+        why: String,
+    },
     Refused,
-    Gossip { carrier: PeerId, id: MessageId, data: Vec<u8> },
-    Subscribed { peer: PeerId, topic: String },
+    Gossip {
+        carrier: PeerId,
+        id: MessageId,
+        data: Vec<u8>,
+    },
+    Subscribed {
+        topic: String,
+    },
     SlowPeer,
-    Identified { peer: PeerId, agent: String, protocols: Vec<String>, claims: Vec<Multiaddr> },
-    RoundTrip { peer: PeerId, rtt: Duration },
-    Routable { peer: PeerId, address: Multiaddr },
+    Identified {
+        peer: PeerId,
+        agent: String,
+        protocols: Vec<String>,
+        claims: Vec<Multiaddr>,
+    },
+    RoundTrip {
+        peer: PeerId,
+        rtt: Duration,
+    },
+    Routable {
+        peer: PeerId,
+        address: Multiaddr,
+    },
     RoutesGrew,
-    RecordOffered { source: PeerId, record: Record },
-    ProviderOffered { record: ProviderRecord },
-    Answer { query: QueryId, answer: Answer, last: bool },
+    RecordOffered {
+        source: PeerId,
+        record: Record,
+    },
+    ProviderOffered {
+        record: ProviderRecord,
+    },
+    Answer {
+        query: QueryId,
+        answer: Answer,
+        last: bool,
+    },
     Nothing,
 }
 
@@ -36,7 +75,10 @@ pub(crate) enum News {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Providers(BTreeSet<PeerId>),
-    Record { holder: Option<PeerId>, record: Record },
+    Record {
+        holder: Option<PeerId>,
+        record: Record,
+    },
     /// It is done (`true`), or failed.
     Done(bool),
     Empty,
@@ -47,9 +89,15 @@ pub(crate) fn news(event: SwarmEvent<BehaviourEvent>) -> News {
     match event {
         SwarmEvent::Behaviour(event) => behaviour(event),
         SwarmEvent::NewListenAddr { address, .. } => News::Listening(address),
-        SwarmEvent::ListenerClosed { .. } | SwarmEvent::ListenerError { .. } => News::ListenerFailed,
+        SwarmEvent::ListenerClosed { .. } | SwarmEvent::ListenerError { .. } => {
+            News::ListenerFailed
+        }
         SwarmEvent::ConnectionEstablished {
-            peer_id, connection_id, endpoint, num_established, ..
+            peer_id,
+            connection_id,
+            endpoint,
+            num_established,
+            ..
         } => News::Connected {
             peer: peer_id,
             connection: connection_id,
@@ -57,12 +105,23 @@ pub(crate) fn news(event: SwarmEvent<BehaviourEvent>) -> News {
             outbound: endpoint.is_dialer(),
             count: num_established.get(),
         },
-        SwarmEvent::ConnectionClosed { peer_id, num_established, .. } => {
-            News::Disconnected { peer: peer_id, left: num_established }
-        }
-        SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
-            News::DialFailed { peer: peer_id, connection: connection_id, why: error.to_string() }
-        }
+        SwarmEvent::ConnectionClosed {
+            peer_id,
+            num_established,
+            ..
+        } => News::Disconnected {
+            peer: peer_id,
+            left: num_established,
+        },
+        SwarmEvent::OutgoingConnectionError {
+            connection_id,
+            peer_id,
+            error,
+        } => News::DialFailed {
+            peer: peer_id,
+            connection: connection_id,
+            why: error.to_string(),
+        },
         SwarmEvent::IncomingConnectionError { .. } => News::Refused,
         _ => News::Nothing,
     }
@@ -84,12 +143,19 @@ fn behaviour(event: BehaviourEvent) -> News {
 
 fn gossip(event: gossipsub::Event) -> News {
     match event {
-        gossipsub::Event::Message { propagation_source, message_id, message } => {
-            News::Gossip { carrier: propagation_source, id: message_id, data: message.data }
-        }
-        gossipsub::Event::Subscribed { peer_id, topic } => {
-            News::Subscribed { peer: peer_id, topic: topic.into_string() }
-        }
+        gossipsub::Event::Message {
+            propagation_source,
+            message_id,
+            message,
+        } => News::Gossip {
+            carrier: propagation_source,
+            id: message_id,
+            data: message.data,
+        },
+        gossipsub::Event::Subscribed { topic, .. } => News::Subscribed {
+            peer: peer_id,
+            topic: topic.into_string(),
+        },
         gossipsub::Event::SlowPeer { .. } => News::SlowPeer,
         gossipsub::Event::Unsubscribed { .. } | gossipsub::Event::GossipsubNotSupported { .. } => {
             News::Nothing
@@ -113,20 +179,30 @@ fn identified(event: identify::Event) -> News {
 fn kademlia(event: kad::Event) -> News {
     match event {
         kad::Event::InboundRequest { request } => match request {
-            InboundRequest::PutRecord { source, record: Some(record), .. } => {
-                News::RecordOffered { source, record }
-            }
-            InboundRequest::AddProvider { record: Some(record) } => News::ProviderOffered { record },
+            InboundRequest::PutRecord {
+                source,
+                record: Some(record),
+                ..
+            } => News::RecordOffered { source, record },
+            InboundRequest::AddProvider {
+                record: Some(record),
+            } => News::ProviderOffered { record },
             InboundRequest::PutRecord { .. }
             | InboundRequest::AddProvider { .. }
             | InboundRequest::FindNode { .. }
             | InboundRequest::GetProvider { .. }
             | InboundRequest::GetRecord { .. } => News::Nothing,
         },
-        kad::Event::OutboundQueryProgressed { id, result, step, .. } => {
-            News::Answer { query: id, answer: answer(result), last: step.last }
-        }
-        kad::Event::RoutingUpdated { is_new_peer: true, .. } => News::RoutesGrew,
+        kad::Event::OutboundQueryProgressed {
+            id, result, step, ..
+        } => News::Answer {
+            query: id,
+            answer: answer(result),
+            last: step.last,
+        },
+        kad::Event::RoutingUpdated {
+            is_new_peer: true, ..
+        } => News::RoutesGrew,
         kad::Event::RoutablePeer { peer, address }
         | kad::Event::PendingRoutablePeer { peer, address } => News::Routable { peer, address },
         kad::Event::RoutingUpdated { .. }
@@ -137,12 +213,13 @@ fn kademlia(event: kad::Event) -> News {
 
 fn answer(result: QueryResult) -> Answer {
     match result {
-        QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })) => {
-            Answer::Providers(providers.into_iter().collect())
-        }
-        QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => {
-            Answer::Record { holder: found.peer, record: found.record }
-        }
+        QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+            providers, ..
+        })) => Answer::Providers(providers.into_iter().collect()),
+        QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => Answer::Record {
+            holder: found.peer,
+            record: found.record,
+        },
         QueryResult::PutRecord(result) | QueryResult::RepublishRecord(result) => {
             Answer::Done(match result {
                 Ok(_) => true,

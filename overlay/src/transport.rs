@@ -26,8 +26,10 @@ pub(crate) fn build(
     keypair: &Keypair,
     allow_private: bool,
 ) -> Result<Boxed<Connection>, OverlayError> {
-    let noise = noise::Config::new(keypair)
-        .map_err(|error| OverlayError::Setup { part: "noise handshake", detail: error.to_string() })?;
+    let noise = noise::Config::new(keypair).map_err(|error| OverlayError::Setup {
+        part: "noise handshake",
+        detail: error.to_string(),
+    })?;
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(MAX_STREAMS);
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
@@ -47,5 +49,9 @@ pub(crate) fn build(
         Either::Left(connection) | Either::Right(connection) => connection,
     });
     let both = both.map_err(io::Error::other);
-    Ok(if allow_private { both.boxed() } else { global_only::Transport::new(both).boxed() })
+    Ok(if allow_private {
+        both.boxed()
+    } else {
+        global_only::Transport::new(both).boxed()
+    })
 }

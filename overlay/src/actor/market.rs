@@ -27,7 +27,9 @@ impl Actor {
             return Err(OverlayError::NotOurs { node: it.node });
         }
         if it.network != self.it.names.network() {
-            return Err(OverlayError::ForeignOffer { network: it.network.clone() });
+            return Err(OverlayError::ForeignOffer {
+                network: it.network.clone(),
+            });
         }
         if let Some(held) = self.herald.offer().map(|it| it.offer().seq)
             && it.seq <= held
@@ -40,12 +42,17 @@ impl Actor {
 
     fn announce(&mut self, offer: SignedOffer) {
         let jitter = jitter(&self.node, offer.offer().seq);
-        self.drive_herald(&HeraldEvent::Announce { offer: Box::new(offer), jitter });
+        self.drive_herald(&HeraldEvent::Announce {
+            offer: Box::new(offer),
+            jitter,
+        });
     }
 
     /// Withdraws by a newer offer without places. Nothing out means nothing to do.
     pub(super) fn withdraw(&mut self) -> Result<(), OverlayError> {
-        let Some(offer) = self.herald.offer().cloned() else { return Ok(()) };
+        let Some(offer) = self.herald.offer().cloned() else {
+            return Ok(());
+        };
         let offer = self.successor(&offer, |it| (it.guests_max, it.guests_free) = (0, 0))?;
         self.announce(offer);
         Ok(())
@@ -85,7 +92,10 @@ impl Actor {
                 Ok(next) => {
                     self.tell(OverlayEvent::OfferRenewed(next.clone()));
                     let jitter = jitter(&self.node, next.offer().seq);
-                    Some(HeraldEvent::Announce { offer: Box::new(next), jitter })
+                    Some(HeraldEvent::Announce {
+                        offer: Box::new(next),
+                        jitter,
+                    })
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the offer could not be renewed");
@@ -99,7 +109,10 @@ impl Actor {
     /// Says the offer on both of its topics; says whether anybody was there.
     fn gossip(&mut self, offer: &SignedOffer) -> bool {
         let mut said = false;
-        for scope in [Scope::Anywhere, Scope::Country(offer.offer().region.country)] {
+        for scope in [
+            Scope::Anywhere,
+            Scope::Country(offer.offer().region.country),
+        ] {
             let topic = IdentTopic::new(self.it.names.topic(scope));
             let gossip = &mut self.it.swarm.behaviour_mut().gossip;
             match gossip.publish(topic, offer.as_bytes()) {
@@ -124,7 +137,9 @@ impl Actor {
         let mut record = Record::new(key, offer.as_bytes().to_vec());
         record.expires = Some(Instant::now() + life);
         let kad = &mut self.it.swarm.behaviour_mut().kad;
-        let Ok(query) = kad.put_record(record, Quorum::One) else { return false };
+        let Ok(query) = kad.put_record(record, Quorum::One) else {
+            return false;
+        };
         if !self.asked(query.into(), Query::Store) {
             return false;
         }
@@ -134,7 +149,10 @@ impl Actor {
 
     fn announce_exit(&mut self, offer: &SignedOffer) {
         let now = wall_clock();
-        for scope in [Scope::Anywhere, Scope::Country(offer.offer().region.country)] {
+        for scope in [
+            Scope::Anywhere,
+            Scope::Country(offer.offer().region.country),
+        ] {
             let deepest = announce_level(self.index.population(scope, now) + 1);
             for level in 0..=deepest {
                 let key = names::exits_key(scope, Bucket::of(&self.node, level));
@@ -151,7 +169,10 @@ impl Actor {
 
     /// Notes a DHT question; one too many is stopped and counted.
     pub(super) fn asked(&mut self, key: super::QueryKey, query: Query) -> bool {
-        let added = self.queries.add(key, query, Instant::now(), QUERY_LIFE).is_ok();
+        let added = self
+            .queries
+            .add(key, query, Instant::now(), QUERY_LIFE)
+            .is_ok();
         if !added {
             self.count("dht", "too_many_questions");
         }
@@ -167,11 +188,17 @@ impl Actor {
     pub(super) fn unknown_to(&self, digest: &[(NodeId, u64)]) -> Vec<Vec<u8>> {
         let now = wall_clock();
         let known: std::collections::BTreeMap<_, _> = digest.iter().copied().collect();
-        let news = |it: &SignedOffer| known.get(&it.offer().node).is_none_or(|seq| *seq < it.offer().seq);
+        let news = |it: &SignedOffer| {
+            known
+                .get(&it.offer().node)
+                .is_none_or(|seq| *seq < it.offer().seq)
+        };
         let others = self.index.living(now).map(|(offer, _)| offer);
         let own = self.herald.offer();
         let all = own.into_iter().chain(others).filter(|it| news(it));
-        all.take(crate::snapshot::MAX_OFFERS).map(|it| it.as_bytes().to_vec()).collect()
+        all.take(crate::snapshot::MAX_OFFERS)
+            .map(|it| it.as_bytes().to_vec())
+            .collect()
     }
 
     pub(super) fn told(&mut self, peer: &NodeId, offers: &[Vec<u8>]) {
@@ -184,7 +211,13 @@ impl Actor {
 }
 
 fn jitter(node: &NodeId, seq: u64) -> Duration {
-    let hash = Sha256::new().chain_update(node.as_bytes()).chain_update(seq.to_be_bytes()).finalize();
-    let draw = hash.iter().take(4).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let hash = Sha256::new()
+        .chain_update(node.as_bytes())
+        .chain_update(seq.to_be_bytes())
+        .finalize();
+    let draw = hash
+        .iter()
+        .take(4)
+        .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     Duration::from_millis(draw % MAX_JITTER_MILLIS)
 }

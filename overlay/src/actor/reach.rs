@@ -52,10 +52,20 @@ impl Actor {
             Ok(connection) => connection,
             Err(why) => return answer(reply, Err(OverlayError::Unreachable { node, why })),
         };
-        let waiting = Reaching { node, peer, connection, reply };
+        let waiting = Reaching {
+            node,
+            peer,
+            connection,
+            reply,
+        };
         let (id, now) = (self.wait_id(), Instant::now());
         if let Err(it) = self.reaching.add(id, waiting, now, REACH_LIFE) {
-            answer(it.reply, Err(OverlayError::Busy { limit: self.reaching.limit() }));
+            answer(
+                it.reply,
+                Err(OverlayError::Busy {
+                    limit: self.reaching.limit(),
+                }),
+            );
         }
     }
 
@@ -68,12 +78,20 @@ impl Actor {
     /// already under way.
     fn dial_node(&mut self, node: &NodeId, peer: PeerId) -> Result<Option<ConnectionId>, String> {
         let allow = self.it.config.allow_private;
-        let offered: Vec<Multiaddr> = self.index.get(node, wall_clock()).map_or_else(Vec::new, |it| {
-            let texts = it.offer().addresses.iter();
-            let all: Vec<Multiaddr> = texts.filter_map(|text| text.parse().ok()).collect();
-            address::claims(&all, allow, MAX_ADDRESSES)
-        });
-        let joined = self.it.bootstrap.iter().filter(|(it, _)| *it == peer).map(|(_, at)| at.clone());
+        let offered: Vec<Multiaddr> =
+            self.index
+                .get(node, wall_clock())
+                .map_or_else(Vec::new, |it| {
+                    let texts = it.offer().addresses.iter();
+                    let all: Vec<Multiaddr> = texts.filter_map(|text| text.parse().ok()).collect();
+                    address::claims(&all, allow, MAX_ADDRESSES)
+                });
+        let joined = self
+            .it
+            .bootstrap
+            .iter()
+            .filter(|(it, _)| *it == peer)
+            .map(|(_, at)| at.clone());
         let addresses: Vec<Multiaddr> = offered.into_iter().chain(joined).collect();
         let dial = DialOpts::peer_id(peer)
             .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -111,9 +129,18 @@ impl Actor {
     }
 
     pub(super) fn not_reached(&mut self, connection: ConnectionId, why: &str) {
-        for waiting in self.reaching.take_if(|_, it| it.connection == Some(connection)) {
+        for waiting in self
+            .reaching
+            .take_if(|_, it| it.connection == Some(connection))
+        {
             let why = why.to_owned();
-            answer(waiting.reply, Err(OverlayError::Unreachable { node: waiting.node, why }));
+            answer(
+                waiting.reply,
+                Err(OverlayError::Unreachable {
+                    node: waiting.node,
+                    why,
+                }),
+            );
         }
     }
 
@@ -150,7 +177,12 @@ impl Actor {
         }
         let id = self.wait_id();
         if let Err((_, reply)) = self.pings.add(id, (peer, reply), Instant::now(), PING_LIFE) {
-            answer(reply, Err(OverlayError::Busy { limit: self.pings.limit() }));
+            answer(
+                reply,
+                Err(OverlayError::Busy {
+                    limit: self.pings.limit(),
+                }),
+            );
         }
     }
 
@@ -191,7 +223,11 @@ impl Actor {
 
     fn join(&mut self) {
         for (peer, address) in self.it.bootstrap.clone() {
-            self.it.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
+            self.it
+                .swarm
+                .behaviour_mut()
+                .kad
+                .add_address(&peer, address.clone());
             let dial = DialOpts::peer_id(peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .addresses(vec![address])
@@ -215,7 +251,10 @@ impl Actor {
         }
         self.sought = true;
         self.drive_herald(&HeraldEvent::RoutesGrew);
-        let query = OfferQuery { countries: self.it.config.countries.clone(), ..OfferQuery::default() };
+        let query = OfferQuery {
+            countries: self.it.config.countries.clone(),
+            ..OfferQuery::default()
+        };
         self.seek(query, None);
     }
 
@@ -230,11 +269,24 @@ impl Actor {
         state.asked_snapshot = true;
         self.snapshots_asked += 1;
         let now = wall_clock();
-        let digest = self.index.living(now).map(|(it, _)| (it.offer().node, it.offer().seq));
+        let digest = self
+            .index
+            .living(now)
+            .map(|(it, _)| (it.offer().node, it.offer().seq));
         let digest: Vec<_> = digest.take(snapshot::MAX_OFFERS).collect();
         let control = self.it.swarm.behaviour().streams.new_control();
         let protocol = self.it.names.offers();
-        let question = snapshot::Question { node, peer, protocol, digest };
-        tokio::spawn(snapshot::ask(control, question, self.it.handle.clone(), self.it.counters.clone()));
+        let question = snapshot::Question {
+            node,
+            peer,
+            protocol,
+            digest,
+        };
+        tokio::spawn(snapshot::ask(
+            control,
+            question,
+            self.it.handle.clone(),
+            self.it.counters.clone(),
+        ));
     }
 }

@@ -46,10 +46,21 @@ impl Seek {
         let scopes = if query.countries.is_empty() || query.countries.len() > MAX_SCOPES {
             vec![(Scope::Anywhere, Search::default())]
         } else {
-            query.countries.iter().map(|it| (Scope::Country(*it), Search::default())).collect()
+            query
+                .countries
+                .iter()
+                .map(|it| (Scope::Country(*it), Search::default()))
+                .collect()
         };
         let exits = query.nodes.iter().copied().collect();
-        Self { query, reply, scopes, exits, fetched: BTreeSet::new(), open: 0 }
+        Self {
+            query,
+            reply,
+            scopes,
+            exits,
+            fetched: BTreeSet::new(),
+            open: 0,
+        }
     }
 
     fn next(&mut self) -> Option<Ask> {
@@ -70,7 +81,12 @@ impl Seek {
 impl Actor {
     pub(super) fn refresh(&mut self, query: OfferQuery, reply: Reply<Vec<RankedOffer>>) {
         if self.seeks.is_full() {
-            answer(reply, Err(OverlayError::Busy { limit: self.seeks.limit() }));
+            answer(
+                reply,
+                Err(OverlayError::Busy {
+                    limit: self.seeks.limit(),
+                }),
+            );
             return;
         }
         self.seek(query, Some(reply));
@@ -79,7 +95,11 @@ impl Actor {
     pub(super) fn seek(&mut self, query: OfferQuery, reply: Option<Reply<Vec<RankedOffer>>>) {
         let (id, now) = (self.next_seek, Instant::now());
         self.next_seek = self.next_seek.wrapping_add(1);
-        if self.seeks.add(id, Seek::new(query, reply), now, SEEK_LIFE).is_err() {
+        if self
+            .seeks
+            .add(id, Seek::new(query, reply), now, SEEK_LIFE)
+            .is_err()
+        {
             self.count("seek", "no_room");
         }
         self.drive_seek(id);
@@ -115,7 +135,15 @@ impl Actor {
                 let key = RecordKey::new(&names::exits_key(scope, bucket));
                 let query = self.it.swarm.behaviour_mut().kad.get_providers(key);
                 let exits = BTreeSet::new();
-                self.asked(query.into(), Query::Bucket { seek, scope, bucket, exits })
+                self.asked(
+                    query.into(),
+                    Query::Bucket {
+                        seek,
+                        scope,
+                        bucket,
+                        exits,
+                    },
+                )
             }
             Ask::Record(node) => {
                 let heard = self.index.heard(&node).dht;
@@ -137,7 +165,9 @@ impl Actor {
         (scope, bucket): (Scope, Bucket),
         exits: &BTreeSet<NodeId>,
     ) {
-        let Some(seek) = self.seeks.get_mut(&id) else { return };
+        let Some(seek) = self.seeks.get_mut(&id) else {
+            return;
+        };
         seek.open = seek.open.saturating_sub(1);
         for (_, search) in seek.scopes.iter_mut().filter(|(it, _)| *it == scope) {
             seek.exits.extend(search.answered(bucket, exits));
@@ -155,7 +185,11 @@ impl Actor {
     /// A search is over: says what is known now, and goes on to measure the best.
     pub(super) fn found(&mut self, seek: Seek) {
         let ranked = self.rank(&seek.query);
-        let best: Vec<NodeId> = ranked.iter().take(MEASURED).map(|it| it.offer.offer().node).collect();
+        let best: Vec<NodeId> = ranked
+            .iter()
+            .take(MEASURED)
+            .map(|it| it.offer.offer().node)
+            .collect();
         if let Some(reply) = seek.reply {
             answer(reply, Ok(ranked));
         }

@@ -27,7 +27,13 @@ impl Actor {
         match news {
             News::Listening(address) => self.listens(address),
             News::ListenerFailed => self.count("listener", "failed"),
-            News::Connected { peer, connection, address, outbound, count } => {
+            News::Connected {
+                peer,
+                connection,
+                address,
+                outbound,
+                count,
+            } => {
                 let seen = Peer {
                     connections: count,
                     address,
@@ -40,12 +46,21 @@ impl Actor {
                 self.connected(peer, connection, seen);
             }
             News::Disconnected { peer, left } => self.disconnected(&peer, left),
-            News::DialFailed { peer, connection, why } => self.dial_failed(peer, connection, &why),
+            News::DialFailed {
+                peer,
+                connection,
+                why,
+            } => self.dial_failed(peer, connection, &why),
             News::Refused => self.count("connection", "refused"),
             News::Gossip { carrier, id, data } => self.gossip_came(&carrier, &id, &data),
-            News::Subscribed { peer: _, topic } => self.subscribed(&topic),
+            News::Subscribed { topic } => self.subscribed(&topic),
             News::SlowPeer => self.count("gossip", "slow_peer"),
-            News::Identified { peer, agent, protocols, claims } => {
+            News::Identified {
+                peer,
+                agent,
+                protocols,
+                claims,
+            } => {
                 self.identified(peer, agent, &protocols, &claims);
             }
             News::RoundTrip { peer, rtt } => self.round_trip(&peer, rtt),
@@ -53,7 +68,11 @@ impl Actor {
             News::RoutesGrew => self.drive_herald(&HeraldEvent::RoutesGrew),
             News::RecordOffered { source, record } => self.record_offered(source, record),
             News::ProviderOffered { record } => self.provider_offered(record),
-            News::Answer { query, answer, last } => self.answered(&query.into(), answer, last),
+            News::Answer {
+                query,
+                answer,
+                last,
+            } => self.answered(&query.into(), answer, last),
             News::Nothing => {}
         }
     }
@@ -155,9 +174,17 @@ impl Actor {
     }
 
     fn subscribed(&mut self, topic: &str) {
-        let Some(offer) = self.herald.offer() else { return };
-        let ours = [Scope::Anywhere, Scope::Country(offer.offer().region.country)];
-        if ours.iter().any(|scope| self.it.names.topic(*scope) == topic) {
+        let Some(offer) = self.herald.offer() else {
+            return;
+        };
+        let ours = [
+            Scope::Anywhere,
+            Scope::Country(offer.offer().region.country),
+        ];
+        if ours
+            .iter()
+            .any(|scope| self.it.names.topic(*scope) == topic)
+        {
             self.drive_herald(&HeraldEvent::NewListener);
         }
     }
@@ -186,7 +213,9 @@ impl Actor {
         let claims = address::claims(claims, self.it.config.allow_private, MAX_CLAIMS);
         let kad = &mut self.it.swarm.behaviour_mut().kad;
         let in_table = kad.kbucket(peer).is_some_and(|bucket| {
-            bucket.iter().any(|entry| *entry.node.key.preimage() == peer)
+            bucket
+                .iter()
+                .any(|entry| *entry.node.key.preimage() == peer)
         });
         if claims.is_empty() || in_table || !self.routing.dial_back(peer, Instant::now()) {
             return;
@@ -220,18 +249,25 @@ impl Actor {
             if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
                 address.pop();
             }
-            self.it.swarm.behaviour_mut().kad.add_address(&peer, address);
+            self.it
+                .swarm
+                .behaviour_mut()
+                .kad
+                .add_address(&peer, address);
         }
     }
 
     fn record_offered(&mut self, source: PeerId, record: Record) {
         let now = wall_clock();
-        let hearing = self.index.hear_record(record.key.as_ref(), &record.value, now);
+        let hearing = self
+            .index
+            .hear_record(record.key.as_ref(), &record.value, now);
         let life = match &hearing.verdict {
             Verdict::Fresh(offer) => Some(offer.offer().valid_until.since(now)),
-            Verdict::Known { node } => {
-                self.index.get(node, now).map(|it| it.offer().valid_until.since(now))
-            }
+            Verdict::Known { node } => self
+                .index
+                .get(node, now)
+                .map(|it| it.offer().valid_until.since(now)),
             Verdict::Refused(_) => None,
         };
         self.heard(&hearing, Way::Dht, Some(&source));
@@ -245,7 +281,15 @@ impl Actor {
         let until = Instant::now() + life;
         record.expires = Some(record.expires.map_or(until, |it| it.min(until)));
         record.publisher = None;
-        if self.it.swarm.behaviour_mut().kad.store_mut().put(record).is_err() {
+        if self
+            .it
+            .swarm
+            .behaviour_mut()
+            .kad
+            .store_mut()
+            .put(record)
+            .is_err()
+        {
             self.count("dht", "store_full");
         }
     }
@@ -253,15 +297,27 @@ impl Actor {
     fn provider_offered(&mut self, mut record: ProviderRecord) {
         use libp2p::kad::store::RecordStore as _;
         let allow_private = self.it.config.allow_private;
-        record.addresses.retain(|it| address::may_dial(it, allow_private));
-        if self.it.swarm.behaviour_mut().kad.store_mut().add_provider(record).is_err() {
+        record
+            .addresses
+            .retain(|it| address::may_dial(it, allow_private));
+        if self
+            .it
+            .swarm
+            .behaviour_mut()
+            .kad
+            .store_mut()
+            .add_provider(record)
+            .is_err()
+        {
             self.count("dht", "provider_refused");
         }
     }
 
     fn answered(&mut self, key: &super::QueryKey, answer: Answer, last: bool) {
         if let Answer::Record { holder, record } = &answer {
-            let hearing = self.index.hear_record(record.key.as_ref(), &record.value, wall_clock());
+            let hearing = self
+                .index
+                .hear_record(record.key.as_ref(), &record.value, wall_clock());
             self.heard(&hearing, Way::Dht, holder.as_ref());
         }
         if let (Some(Query::Bucket { exits, .. }), Answer::Providers(found)) =
@@ -273,7 +329,12 @@ impl Actor {
             return;
         }
         match self.queries.take(key) {
-            Some(Query::Bucket { seek, scope, bucket, exits }) => {
+            Some(Query::Bucket {
+                seek,
+                scope,
+                bucket,
+                exits,
+            }) => {
                 self.bucket_answered(seek, (scope, bucket), &exits);
             }
             Some(Query::Record { seek }) => self.record_answered(seek),

@@ -166,7 +166,9 @@ pub fn admit(bytes: &[u8], network: &str, now: UnixTime) -> Result<SignedOffer, 
     if offer.offer().network == network {
         Ok(offer)
     } else {
-        Err(Refused::Foreign { node: offer.offer().node })
+        Err(Refused::Foreign {
+            node: offer.offer().node,
+        })
     }
 }
 

@@ -33,8 +33,14 @@ pub struct IndexLimits {
 
 impl Default for IndexLimits {
     fn default() -> Self {
-        let changes = Allowance { burst: 8, every: Duration::from_secs(15) };
-        Self { nodes: 4096, changes }
+        let changes = Allowance {
+            burst: 8,
+            every: Duration::from_secs(15),
+        };
+        Self {
+            nodes: 4096,
+            changes,
+        }
     }
 }
 
@@ -116,14 +122,21 @@ impl OfferIndex {
     /// An empty index of one network.
     #[must_use]
     pub fn new(network: &str, limits: IndexLimits) -> Self {
-        Self { network: network.to_owned(), limits, entries: BTreeMap::new() }
+        Self {
+            network: network.to_owned(),
+            limits,
+            entries: BTreeMap::new(),
+        }
     }
 
     /// Takes in what came by `way`.
     pub fn hear(&mut self, bytes: &[u8], way: Way, now: UnixTime) -> Hearing {
         match admit(bytes, &self.network, now).and_then(|offer| self.take(offer, way, now)) {
             Ok(hearing) => hearing,
-            Err(why) => Hearing { verdict: Verdict::Refused(why), pass_on: false },
+            Err(why) => Hearing {
+                verdict: Verdict::Refused(why),
+                pass_on: false,
+            },
         }
     }
 
@@ -131,11 +144,18 @@ impl OfferIndex {
     pub fn hear_record(&mut self, key: &[u8], bytes: &[u8], now: UnixTime) -> Hearing {
         let checked = admit(bytes, &self.network, now).and_then(|offer| {
             let node = offer.offer().node;
-            if names::offer_key(&node) == *key { Ok(offer) } else { Err(Refused::WrongKey { node }) }
+            if names::offer_key(&node) == *key {
+                Ok(offer)
+            } else {
+                Err(Refused::WrongKey { node })
+            }
         });
         match checked.and_then(|offer| self.take(offer, Way::Dht, now)) {
             Ok(hearing) => hearing,
-            Err(why) => Hearing { verdict: Verdict::Refused(why), pass_on: false },
+            Err(why) => Hearing {
+                verdict: Verdict::Refused(why),
+                pass_on: false,
+            },
         }
     }
 
@@ -146,10 +166,17 @@ impl OfferIndex {
             let mut entry = Entry::new(&offer, self.limits.changes, now);
             entry.heard.note(way, now);
             self.entries.insert(node, entry);
-            return Ok(Hearing { verdict: Verdict::Fresh(offer), pass_on: true });
+            return Ok(Hearing {
+                verdict: Verdict::Fresh(offer),
+                pass_on: true,
+            });
         };
         if seq < entry.seq {
-            return Err(Refused::Stale { node, seq, held: entry.seq });
+            return Err(Refused::Stale {
+                node,
+                seq,
+                held: entry.seq,
+            });
         }
         if seq == entry.seq && hash != entry.hash {
             return Err(Refused::Equivocal { node, seq });
@@ -160,7 +187,10 @@ impl OfferIndex {
             if pass_on {
                 entry.passed_on = now;
             }
-            return Ok(Hearing { verdict: Verdict::Known { node }, pass_on });
+            return Ok(Hearing {
+                verdict: Verdict::Known { node },
+                pass_on,
+            });
         }
         if !entry.quota.take(self.limits.changes, now) {
             return Err(Refused::TooOften { node });
@@ -168,7 +198,10 @@ impl OfferIndex {
         entry.heard.note(way, now);
         (entry.seq, entry.hash, entry.raised, entry.passed_on) = (seq, hash, now, now);
         entry.offer = Some(offer.clone());
-        Ok(Hearing { verdict: Verdict::Fresh(offer), pass_on: true })
+        Ok(Hearing {
+            verdict: Verdict::Fresh(offer),
+            pass_on: true,
+        })
     }
 
     fn make_room(&mut self, node: NodeId, now: UnixTime) -> Result<(), Refused> {
@@ -185,12 +218,17 @@ impl OfferIndex {
     pub fn evict(&mut self, now: UnixTime) -> Vec<NodeId> {
         let mut died = Vec::new();
         for (node, entry) in &mut self.entries {
-            if entry.offer.as_ref().is_some_and(|it| it.offer().valid_until <= now) {
+            if entry
+                .offer
+                .as_ref()
+                .is_some_and(|it| it.offer().valid_until <= now)
+            {
                 entry.offer = None;
                 died.push(*node);
             }
         }
-        self.entries.retain(|_, it| it.offer.is_some() || now.since(it.raised) < REMEMBER);
+        self.entries
+            .retain(|_, it| it.offer.is_some() || now.since(it.raised) < REMEMBER);
         died
     }
 
@@ -204,7 +242,9 @@ impl OfferIndex {
     /// By which ways a node was heard of.
     #[must_use]
     pub fn heard(&self, node: &NodeId) -> Heard {
-        self.entries.get(node).map_or_else(Heard::default, |it| it.heard)
+        self.entries
+            .get(node)
+            .map_or_else(Heard::default, |it| it.heard)
     }
 
     /// Every living offer, withdrawals too, in the order of the nodes' ids.
@@ -222,14 +262,23 @@ impl OfferIndex {
             names::Scope::Country(code) => offer.offer().region.country == code,
             names::Scope::Anywhere => true,
         };
-        self.living(now).filter(|(offer, _)| inside(offer) && !offer.offer().is_withdrawal()).count()
+        self.living(now)
+            .filter(|(offer, _)| inside(offer) && !offer.offer().is_withdrawal())
+            .count()
     }
 
     /// How many nodes stand how.
     #[must_use]
     pub fn counts(&self) -> IndexCounts {
-        let offers = self.entries.values().filter(|it| it.offer.is_some()).count();
-        IndexCounts { offers, remembered: self.entries.len() - offers }
+        let offers = self
+            .entries
+            .values()
+            .filter(|it| it.offer.is_some())
+            .count();
+        IndexCounts {
+            offers,
+            remembered: self.entries.len() - offers,
+        }
     }
 }
 

@@ -26,7 +26,10 @@ impl Quota {
     /// A full quota.
     #[must_use]
     pub const fn full(allowance: Allowance, now: UnixTime) -> Self {
-        Self { left: allowance.burst, counted: now }
+        Self {
+            left: allowance.burst,
+            counted: now,
+        }
     }
 
     /// Takes one, if one is left.
@@ -60,13 +63,23 @@ impl Quota {
 mod tests {
     use super::*;
 
-    const TWO: Allowance = Allowance { burst: 2, every: Duration::from_secs(10) };
+    const TWO: Allowance = Allowance {
+        burst: 2,
+        every: Duration::from_secs(10),
+    };
 
     #[test]
     fn two_at_once_then_one_every_ten_seconds() {
-        let at = |s| UnixTime::from_secs(1000 + s);
+        let at = |s: u64| UnixTime::from_secs(1000 + s);
         let mut quota = Quota::full(TWO, at(0));
-        assert_eq!([quota.take(TWO, at(0)), quota.take(TWO, at(0)), quota.take(TWO, at(9))], [true, true, false]);
+        assert_eq!(
+            [
+                quota.take(TWO, at(0)),
+                quota.take(TWO, at(0)),
+                quota.take(TWO, at(9))
+            ],
+            [true, true, false]
+        );
         assert!(quota.take(TWO, at(10)));
         assert!(!quota.take(TWO, at(19)));
         assert!(quota.take(TWO, at(20)));
@@ -76,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_gives_nothing() {
-        let at = |s| UnixTime::from_secs(1000 + s);
+        let at = |s: u64| UnixTime::from_secs(1000 + s);
         let mut quota = Quota::full(TWO, at(100));
         assert!(quota.take(TWO, at(100)) && quota.take(TWO, at(100)));
         assert!(!quota.take(TWO, at(0)));

@@ -129,8 +129,16 @@ pub fn rank(
     round_trip: impl Fn(&NodeId) -> Option<Duration>,
     now: UnixTime,
 ) -> Vec<RankedOffer> {
-    let wanted: Vec<_> = index.living(now).filter(|(it, _)| query.wants(it)).collect();
-    let dearest = wanted.iter().map(|(it, _)| worth(it)).max().unwrap_or(0).max(1);
+    let wanted: Vec<_> = index
+        .living(now)
+        .filter(|(it, _)| query.wants(it))
+        .collect();
+    let dearest = wanted
+        .iter()
+        .map(|(it, _)| worth(it))
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let mut ranked: Vec<RankedOffer> = wanted
         .into_iter()
         .map(|(offer, heard)| judge(offer, heard, dearest, round_trip(&offer.offer().node), now))
@@ -150,11 +158,23 @@ impl OfferQuery {
         let place = self.countries.is_empty() || self.countries.contains(&it.region.country);
         let node = self.nodes.is_empty() || self.nodes.contains(&it.node);
         let price = self.max_per_mib.is_none_or(|max| it.price.per_mib <= max)
-            && self.max_per_minute.is_none_or(|max| it.price.per_minute <= max);
+            && self
+                .max_per_minute
+                .is_none_or(|max| it.price.per_minute <= max);
         let chain = self.chain.as_ref().is_none_or(|chain| *chain == it.chain);
-        let policy = self.policy.as_ref().is_none_or(|name| *name == it.policy.name);
+        let policy = self
+            .policy
+            .as_ref()
+            .is_none_or(|name| *name == it.policy.name);
         let room = self.full_too || it.capacity.guests_free > 0;
-        !it.is_withdrawal() && place && node && price && chain && policy && room && (it.ipv6 || !self.ipv6)
+        !it.is_withdrawal()
+            && place
+            && node
+            && price
+            && chain
+            && policy
+            && room
+            && (it.ipv6 || !self.ipv6)
     }
 }
 
@@ -179,17 +199,30 @@ fn judge(
         points: points(worth.saturating_mul(PRICE_POINTS) / dearest, PRICE_POINTS),
         per_mib: Amount::from_wei(worth).unwrap_or(Amount::MAX),
     }];
-    reasons.push(rtt.map_or(ScoreReason::RoundTripUnknown { points: ROUND_TRIP_UNKNOWN }, |rtt| {
-        let millis = rtt.as_millis();
-        let points = points(millis.saturating_mul(ROUND_TRIP_PER_MS), ROUND_TRIP_MAX);
-        ScoreReason::RoundTrip { points, millis: u64::try_from(millis).unwrap_or(u64::MAX) }
-    }));
+    reasons.push(rtt.map_or(
+        ScoreReason::RoundTripUnknown {
+            points: ROUND_TRIP_UNKNOWN,
+        },
+        |rtt| {
+            let millis = rtt.as_millis();
+            let points = points(millis.saturating_mul(ROUND_TRIP_PER_MS), ROUND_TRIP_MAX);
+            ScoreReason::RoundTrip {
+                points,
+                millis: u64::try_from(millis).unwrap_or(u64::MAX),
+            }
+        },
+    ));
     if by_dht != by_gossip {
-        reasons.push(ScoreReason::OneWayOnly { points: ONE_WAY_ONLY });
+        reasons.push(ScoreReason::OneWayOnly {
+            points: ONE_WAY_ONLY,
+        });
     }
     let capacity = offer.offer().capacity;
     if u64::from(capacity.guests_free) * 8 <= u64::from(capacity.guests_max) {
-        reasons.push(ScoreReason::NearlyFull { points: NEARLY_FULL, free: capacity.guests_free });
+        reasons.push(ScoreReason::NearlyFull {
+            points: NEARLY_FULL,
+            free: capacity.guests_free,
+        });
     }
     RankedOffer {
         offer: offer.clone(),

@@ -26,7 +26,9 @@ pub const MAX_FOUND: usize = 256;
 /// How deep an exit announces itself where about `population` exits are known.
 #[must_use]
 pub fn announce_level(population: usize) -> u8 {
-    (0..MAX_BUCKET_LEVEL).find(|level| population >> level <= BUCKET_TARGET).unwrap_or(MAX_BUCKET_LEVEL)
+    (0..MAX_BUCKET_LEVEL)
+        .find(|level| population >> level <= BUCKET_TARGET)
+        .unwrap_or(MAX_BUCKET_LEVEL)
 }
 
 /// A search on its way down.
@@ -39,7 +41,11 @@ pub struct Search {
 
 impl Default for Search {
     fn default() -> Self {
-        Self { ahead: VecDeque::from([Bucket::ROOT]), asked: 0, found: BTreeSet::new() }
+        Self {
+            ahead: VecDeque::from([Bucket::ROOT]),
+            asked: 0,
+            found: BTreeSet::new(),
+        }
     }
 }
 
@@ -91,7 +97,10 @@ mod tests {
         let mut world: BTreeMap<Bucket, BTreeSet<NodeId>> = BTreeMap::new();
         for exit in (0..population).map(node) {
             for level in 0..=announce_level(population as usize) {
-                world.entry(Bucket::of(&exit, level)).or_default().insert(exit);
+                world
+                    .entry(Bucket::of(&exit, level))
+                    .or_default()
+                    .insert(exit);
             }
         }
         let (mut search, mut questions) = (Search::default(), 0);
