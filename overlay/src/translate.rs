@@ -153,7 +153,6 @@ fn gossip(event: gossipsub::Event) -> News {
             data: message.data,
         },
         gossipsub::Event::Subscribed { topic, .. } => News::Subscribed {
-            peer: peer_id,
             topic: topic.into_string(),
         },
         gossipsub::Event::SlowPeer { .. } => News::SlowPeer,
