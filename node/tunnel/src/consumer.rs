@@ -37,8 +37,7 @@ impl ConsumerTunnel {
         let rungs = spec.offload.ceiling();
         let mut warnings = Vec::new();
         let ceiling = (rungs.send, rungs.receive);
-        let socket =
-            TunnelSocket::open(anywhere(spec.port), spec.mark, ceiling, &mut warnings)?;
+        let socket = TunnelSocket::open(anywhere(spec.port), spec.mark, ceiling, &mut warnings)?;
         let addresses = Addresses {
             v4: spec.local_v4.map(Ipv4Net::from),
             v6: spec.local_v6.map(Ipv6Net::from),
@@ -46,7 +45,11 @@ impl ConsumerTunnel {
         let device = Device::create(&spec.device, spec.mtu, &addresses, rungs.device)?;
         let engine = Arc::new(ConsumerEngine::new(&spec));
         let pump = Pump::start(Arc::clone(&engine), device, socket)?;
-        Ok(Self { engine, pump, warnings })
+        Ok(Self {
+            engine,
+            pump,
+            warnings,
+        })
     }
 
     /// Inner bytes carried so far.
@@ -99,7 +102,11 @@ impl ConsumerTunnel {
     /// Stops the threads, removes the device and says what was carried in all.
     #[must_use]
     pub fn down(self) -> Usage {
-        let Self { engine, pump, warnings: _ } = self;
+        let Self {
+            engine,
+            pump,
+            warnings: _,
+        } = self;
         drop(pump);
         engine.usage()
     }

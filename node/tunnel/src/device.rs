@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 pub(crate) use setup::Addresses;
-pub(crate) use writer::DeviceWriter;
+pub(crate) use writer::{DeviceWriter, Taken};
 
 use crate::error::TunnelError;
 use crate::offload::vnet::{self, VnetHeader};
@@ -60,7 +60,10 @@ impl Device {
             }
         }
         let source = refused.unwrap_or_else(|| io::ErrorKind::Unsupported.into());
-        Err(TunnelError::Device { device: name.to_owned(), source })
+        Err(TunnelError::Device {
+            device: name.to_owned(),
+            source,
+        })
     }
 
     fn open(name: &str, rung: DeviceRung) -> io::Result<OwnedFd> {
@@ -87,17 +90,27 @@ impl Device {
 
     /// Reads one packet into `buffer` at `at`; `None` if there is none.
     pub(crate) fn read(&self, buffer: &mut [u8], at: usize) -> io::Result<Option<ReadPacket>> {
-        let Some(room) = buffer.get_mut(at..) else { return Ok(None) };
+        let Some(room) = buffer.get_mut(at..) else {
+            return Ok(None);
+        };
         let len = match nix::unistd::read(&self.fd, room) {
             Ok(len) => len,
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         if self.rung == DeviceRung::Plain {
-            return Ok(Some(ReadPacket { header: VnetHeader::PLAIN, start: at, end: at + len }));
+            return Ok(Some(ReadPacket {
+                header: VnetHeader::PLAIN,
+                start: at,
+                end: at + len,
+            }));
         }
         let header = VnetHeader::decode(&room[..len]).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Some(ReadPacket { header, start: at + vnet::LEN, end: at + len }))
+        Ok(Some(ReadPacket {
+            header,
+            start: at + vnet::LEN,
+            end: at + len,
+        }))
     }
 }
 

@@ -68,7 +68,12 @@ impl Outbox {
     /// Makes one for up to `most` datagrams of `bytes` in all.
     #[must_use]
     pub fn new(bytes: usize, most: usize) -> Self {
-        Self { arena: vec![0; bytes], used: 0, items: Vec::with_capacity(most), most }
+        Self {
+            arena: vec![0; bytes],
+            used: 0,
+            items: Vec::with_capacity(most),
+            most,
+        }
     }
 
     /// The datagrams, in order.
@@ -112,7 +117,12 @@ impl Outbox {
 
     /// Takes the first `len` bytes of the room as a datagram.
     pub(crate) fn commit(&mut self, len: usize, to: SocketAddr, account: Account) {
-        self.items.push(Outgoing { start: self.used, len, to, account });
+        self.items.push(Outgoing {
+            start: self.used,
+            len,
+            to,
+            account,
+        });
         self.used += len;
     }
 
@@ -197,7 +207,11 @@ impl Inbox {
     }
 
     pub(crate) fn commit(&mut self, len: usize, account: Account) {
-        self.items.push(Incoming { start: self.used, len, account });
+        self.items.push(Incoming {
+            start: self.used,
+            len,
+            account,
+        });
         self.used += len;
     }
 

@@ -38,11 +38,18 @@ impl ExitTunnel {
         let mut warnings = Vec::new();
         let ceiling = (rungs.send, rungs.receive);
         let socket = TunnelSocket::open(spec.listen, spec.mark, ceiling, &mut warnings)?;
-        let addresses = Addresses { v4: Some(spec.gateway_v4), v6: Some(spec.gateway_v6) };
+        let addresses = Addresses {
+            v4: Some(spec.gateway_v4),
+            v6: Some(spec.gateway_v6),
+        };
         let device = Device::create(&spec.device, spec.mtu, &addresses, rungs.device)?;
         let engine = Arc::new(ExitEngine::new(&spec));
         let pump = Pump::start(Arc::clone(&engine), device, socket)?;
-        Ok(Self { engine, pump, warnings })
+        Ok(Self {
+            engine,
+            pump,
+            warnings,
+        })
     }
 
     /// Takes a guest in. Its gate is shut: [`ExitTunnel::set_gate`] opens it.

@@ -33,6 +33,10 @@ impl GateCell {
     }
 
     pub(crate) fn get(&self) -> Gate {
-        if self.0.load(Ordering::Acquire) == 1 { Gate::Open } else { Gate::Paused }
+        if self.0.load(Ordering::Acquire) == 1 {
+            Gate::Open
+        } else {
+            Gate::Paused
+        }
     }
 }

@@ -90,8 +90,11 @@ impl<E: Engine> Pump<E> {
             sends_many: AtomicBool::new(false),
         });
         let (knocks, inlet) = sync_channel(KNOCKS);
-        let mut pump =
-            Self { shared: Some(Arc::clone(&shared)), threads: Vec::new(), stop: Some(stopper) };
+        let mut pump = Self {
+            shared: Some(Arc::clone(&shared)),
+            threads: Vec::new(),
+            stop: Some(stopper),
+        };
         let for_seal = Arc::clone(&shared);
         pump.spawn("warren-seal", move || for_seal.seal_loop())?;
         let for_open = Arc::clone(&shared);
@@ -105,19 +108,28 @@ impl<E: Engine> Pump<E> {
         name: &'static str,
         work: impl FnOnce() + Send + 'static,
     ) -> Result<(), TunnelError> {
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-        self.threads.push(thread.map_err(|source| TunnelError::Thread { name, source })?);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work);
+        self.threads
+            .push(thread.map_err(|source| TunnelError::Thread { name, source })?);
         Ok(())
     }
 
     /// The rungs in use now.
     pub(crate) fn rungs(&self) -> Rungs {
-        let Some(shared) = &self.shared else { return Rungs::PLAIN };
+        let Some(shared) = &self.shared else {
+            return Rungs::PLAIN;
+        };
         let (send, receive) = shared.socket.rungs();
         let plain = shared.writes_plain.load(Ordering::Relaxed);
         let many = shared.sends_many.load(Ordering::Relaxed);
         Rungs {
-            device: if plain { DeviceRung::Plain } else { shared.device.rung() },
+            device: if plain {
+                DeviceRung::Plain
+            } else {
+                shared.device.rung()
+            },
             send: if many { SendRung::Many } else { send },
             receive,
         }
@@ -125,7 +137,10 @@ impl<E: Engine> Pump<E> {
 
     /// Whether the device is still there and every thread still runs.
     pub(crate) fn is_healthy(&self) -> bool {
-        let lost = self.shared.as_ref().is_none_or(|it| it.device_lost.load(Ordering::Relaxed));
+        let lost = self
+            .shared
+            .as_ref()
+            .is_none_or(|it| it.device_lost.load(Ordering::Relaxed));
         !lost && self.threads.iter().all(|thread| !thread.is_finished())
     }
 
@@ -206,7 +221,9 @@ impl<E: Engine> Shared<E> {
                     None => drops.count(DropReason::Malformed),
                 }
             }
-            sender.flush(&mut out, drops, |whose, bytes| self.engine.sent(&crowd, whose, bytes));
+            sender.flush(&mut out, drops, |whose, bytes| {
+                self.engine.sent(&crowd, whose, bytes)
+            });
             if sender.rung() == SendRung::Many {
                 self.sends_many.store(true, Ordering::Relaxed);
             }
@@ -227,7 +244,8 @@ impl<E: Engine> Shared<E> {
             }
             let (crowd, now) = (self.engine.crowd(), Instant::now());
             for received in receiver.batch(drops) {
-                self.engine.open(&crowd, received, now, &mut inbox, &mut out);
+                self.engine
+                    .open(&crowd, received, now, &mut inbox, &mut out);
             }
             for knock in inbox.knocks() {
                 if knocks.try_send(*knock).is_err() {
@@ -239,7 +257,9 @@ impl<E: Engine> Shared<E> {
                 self.writes_plain.store(true, Ordering::Relaxed);
             }
             inbox.clear();
-            sender.flush(&mut out, drops, |whose, bytes| self.engine.sent(&crowd, whose, bytes));
+            sender.flush(&mut out, drops, |whose, bytes| {
+                self.engine.sent(&crowd, whose, bytes)
+            });
         }
     }
 
@@ -266,7 +286,9 @@ impl<E: Engine> Shared<E> {
                 self.engine.new_second();
                 next_second = now + SECOND;
             }
-            sender.flush(&mut out, drops, |whose, bytes| self.engine.sent(&crowd, whose, bytes));
+            sender.flush(&mut out, drops, |whose, bytes| {
+                self.engine.sent(&crowd, whose, bytes)
+            });
         }
     }
 }

@@ -62,21 +62,33 @@ impl TunnelSocket {
             warnings.push(TunnelWarning::Unmarked { mark });
         }
         enlarge(&socket, warnings);
-        socket.set_write_timeout(Some(SEND_PATIENCE)).map_err(fail)?;
+        socket
+            .set_write_timeout(Some(SEND_PATIENCE))
+            .map_err(fail)?;
         socket.bind(&bound.into()).map_err(fail)?;
         let (mut send, mut receive) = ceiling;
-        if receive == ReceiveRung::Merged && setsockopt(&socket, sockopt::UdpGroSegment, &true).is_err()
+        if receive == ReceiveRung::Merged
+            && setsockopt(&socket, sockopt::UdpGroSegment, &true).is_err()
         {
             receive = ReceiveRung::Many;
         }
         if send == SendRung::Segments && setsockopt(&socket, sockopt::UdpGsoSegment, &0).is_err() {
             send = SendRung::Many;
         }
-        Ok(Self { socket, v6: bound.is_ipv6(), receive, send })
+        Ok(Self {
+            socket,
+            v6: bound.is_ipv6(),
+            receive,
+            send,
+        })
     }
 
     fn bare(listen: SocketAddr) -> io::Result<Socket> {
-        let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = Socket::new(
+            Domain::for_address(listen),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
         if listen.is_ipv6() {
             socket.set_only_v6(false)?;
         }
@@ -119,7 +131,10 @@ fn enlarge(socket: &Socket, warnings: &mut Vec<TunnelWarning>) {
     }
     let got = socket.recv_buffer_size().unwrap_or(0);
     if got < BUFFER_BYTES {
-        warnings.push(TunnelWarning::SmallBuffer { asked: BUFFER_BYTES, got });
+        warnings.push(TunnelWarning::SmallBuffer {
+            asked: BUFFER_BYTES,
+            got,
+        });
     }
 }
 
@@ -133,7 +148,11 @@ pub(crate) struct Sender<'s> {
 
 impl<'s> Sender<'s> {
     pub(crate) fn new(socket: &'s TunnelSocket) -> Self {
-        Self { socket, rung: socket.send, names: Vec::with_capacity(mmsg::MOST_SENT) }
+        Self {
+            socket,
+            rung: socket.send,
+            names: Vec::with_capacity(mmsg::MOST_SENT),
+        }
     }
 
     pub(crate) fn rung(&self) -> SendRung {
@@ -211,7 +230,8 @@ impl<'s> Sender<'s> {
     ) -> usize {
         let batch = &rest[..rest.len().min(mmsg::MOST_SENT)];
         self.names.clear();
-        self.names.extend(batch.iter().map(|item| self.socket.reach(item.to)));
+        self.names
+            .extend(batch.iter().map(|item| self.socket.reach(item.to)));
         let datagrams = batch.iter().map(|item| out.bytes(item)).zip(&self.names);
         match mmsg::send_many(self.socket.as_fd(), datagrams) {
             Ok(count) => {
@@ -219,6 +239,11 @@ impl<'s> Sender<'s> {
                     sent(item.account, out.inner_len(item));
                 }
                 count.max(1)
+            }
+            // The line takes nothing more for now: waiting for each in turn would only add delay.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                drops.add(DropReason::Refused, rest.len() as u64);
+                rest.len()
             }
             Err(error) => {
                 tracing::trace!(%error, to = ?batch.first().map(|it| it.to), "datagram refused");
@@ -277,8 +302,13 @@ impl<'s> Receiver<'s> {
 
     /// Fetches what is there without waiting; `false` if nothing is.
     pub(crate) fn fetch(&mut self) -> bool {
-        mmsg::receive(self.socket.as_fd(), &mut self.buffer, self.slot_len, &mut self.filled)
-            .is_ok()
+        mmsg::receive(
+            self.socket.as_fd(),
+            &mut self.buffer,
+            self.slot_len,
+            &mut self.filled,
+        )
+        .is_ok()
             && !self.filled.is_empty()
     }
 
@@ -291,7 +321,11 @@ impl<'s> Receiver<'s> {
             }
             let start = at * self.slot_len;
             let bytes = self.buffer.get(start..start + filled.len)?;
-            Some(Received { from: filled.from, bytes, segment: filled.segment })
+            Some(Received {
+                from: filled.from,
+                bytes,
+                segment: filled.segment,
+            })
         })
     }
 }

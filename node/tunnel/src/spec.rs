@@ -157,8 +157,11 @@ impl Rungs {
         receive: ReceiveRung::Merged,
     };
     /// The last of each ladder; works wherever a device and a socket do.
-    pub const PLAIN: Self =
-        Self { device: DeviceRung::Plain, send: SendRung::Many, receive: ReceiveRung::Many };
+    pub const PLAIN: Self = Self {
+        device: DeviceRung::Plain,
+        send: SendRung::Many,
+        receive: ReceiveRung::Many,
+    };
 }
 
 impl Offload {
@@ -188,5 +191,9 @@ pub(crate) fn check_mtu(mtu: u16) -> Result<(), TunnelError> {
     if (LEAST_MTU..=MOST_MTU).contains(&mtu) {
         return Ok(());
     }
-    Err(TunnelError::Mtu { mtu, least: LEAST_MTU, most: MOST_MTU })
+    Err(TunnelError::Mtu {
+        mtu,
+        least: LEAST_MTU,
+        most: MOST_MTU,
+    })
 }

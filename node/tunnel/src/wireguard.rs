@@ -25,8 +25,6 @@ use crate::spec::TunnelState;
 pub(crate) const DATA_OVERHEAD: usize = 32;
 /// The largest message of a handshake.
 pub(crate) const HANDSHAKE_INIT_LEN: usize = 148;
-const TYPE_INIT: u8 = 1;
-const TYPE_RESPONSE: u8 = 2;
 const TYPE_COOKIE: u8 = 3;
 const TYPE_DATA: u8 = 4;
 /// Reject-After-Messages, rounded down: no counter at or above it counts.
@@ -75,15 +73,18 @@ pub(crate) enum MessageKind {
 pub(crate) fn kind(datagram: &[u8]) -> Option<MessageKind> {
     match Tunn::parse_incoming_packet(datagram).ok()? {
         Packet::HandshakeInit(_) => Some(MessageKind::Init),
-        Packet::HandshakeResponse(it) => {
-            Some(MessageKind::ForIndex { index: it.receiver_idx, data: false })
-        }
-        Packet::PacketCookieReply(it) => {
-            Some(MessageKind::ForIndex { index: it.receiver_idx, data: false })
-        }
-        Packet::PacketData(it) => {
-            Some(MessageKind::ForIndex { index: it.receiver_idx, data: true })
-        }
+        Packet::HandshakeResponse(it) => Some(MessageKind::ForIndex {
+            index: it.receiver_idx,
+            data: false,
+        }),
+        Packet::PacketCookieReply(it) => Some(MessageKind::ForIndex {
+            index: it.receiver_idx,
+            data: false,
+        }),
+        Packet::PacketData(it) => Some(MessageKind::ForIndex {
+            index: it.receiver_idx,
+            data: true,
+        }),
     }
 }
 
@@ -104,8 +105,15 @@ impl Door {
     pub(crate) fn new(key: &TunnelKey, handshakes_per_second: u64) -> Self {
         let public = PublicKey::from(&key.0);
         // Each handshake is verified twice, here and by its peer.
-        let limiter = Arc::new(RateLimiter::new(&public, handshakes_per_second.saturating_mul(2)));
-        Self { secret: key.0.clone(), public, limiter }
+        let limiter = Arc::new(RateLimiter::new(
+            &public,
+            handshakes_per_second.saturating_mul(2),
+        ));
+        Self {
+            secret: key.0.clone(),
+            public,
+            limiter,
+        }
     }
 
     /// Starts a new second of the handshake limit; to be called every second.
@@ -121,7 +129,10 @@ impl Door {
         out: &mut Outbox,
     ) -> Result<TunnelPublicKey, DropReason> {
         let mut cookie = [0; HANDSHAKE_INIT_LEN];
-        match self.limiter.verify_packet(Some(from.ip()), datagram, &mut cookie) {
+        match self
+            .limiter
+            .verify_packet(Some(from.ip()), datagram, &mut cookie)
+        {
             Ok(Packet::HandshakeInit(init)) => {
                 parse_handshake_anon(&self.secret, &self.public, &init)
                     .map(|half| TunnelPublicKey::from_bytes(half.peer_static_public))
@@ -177,7 +188,12 @@ impl fmt::Debug for Peer {
 
 impl Peer {
     fn new(tunn: Tunn, endpoint: Option<SocketAddr>, persistence: Persistence) -> Self {
-        Self(Mutex::new(PeerState { tunn, endpoint, received: None, persistence }))
+        Self(Mutex::new(PeerState {
+            tunn,
+            endpoint,
+            received: None,
+            persistence,
+        }))
     }
 
     /// The consumer's only peer: the exit.
@@ -204,7 +220,9 @@ impl Peer {
         let state = self.lock();
         TunnelState {
             since_handshake: state.tunn.time_since_last_handshake(),
-            since_received: state.received.map(|then| now.saturating_duration_since(then)),
+            since_received: state
+                .received
+                .map(|then| now.saturating_duration_since(then)),
             endpoint: state.endpoint,
         }
     }
@@ -255,7 +273,9 @@ impl PeerState {
         now: Instant,
         room: &mut [u8],
     ) -> Result<usize, DropReason> {
-        let counter = datagram.get(8..16).and_then(|it| <[u8; 8]>::try_from(it).ok());
+        let counter = datagram
+            .get(8..16)
+            .and_then(|it| <[u8; 8]>::try_from(it).ok());
         if counter.is_none_or(|it| u64::from_le_bytes(it) >= LAST_COUNTER) {
             return Err(DropReason::Forged);
         }
@@ -331,10 +351,6 @@ impl PeerState {
         }
     }
 
-    pub(crate) fn endpoint(&self) -> Option<SocketAddr> {
-        self.endpoint
-    }
-
     /// Roams: only ever called for a sender that authenticated.
     fn heard(&mut self, from: SocketAddr, now: Instant) {
         self.endpoint = Some(from);
@@ -342,7 +358,9 @@ impl PeerState {
     }
 
     fn send_waiting(&mut self, account: Account, out: &mut Outbox) {
-        let Some(endpoint) = self.endpoint else { return };
+        let Some(endpoint) = self.endpoint else {
+            return;
+        };
         // A kept packet is no longer than the largest inner packet.
         while let Some(room) = out.room(usize::from(u16::MAX) + DATA_OVERHEAD) {
             match self.tunn.decapsulate(None::<IpAddr>, &[], room) {

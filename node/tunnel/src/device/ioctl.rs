@@ -1,5 +1,8 @@
 //! The two things a tunnel device needs that no safe door offers.
-#![expect(unsafe_code, reason = "one ioctl without a safe wrapper; taking over a file descriptor")]
+#![expect(
+    unsafe_code,
+    reason = "one ioctl without a safe wrapper; taking over a file descriptor"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -12,7 +15,6 @@ const USO4: libc::c_ulong = 0x20;
 const USO6: libc::c_ulong = 0x40;
 
 mod raw {
-    #![expect(missing_docs, reason = "the macro documents nothing")]
     nix::ioctl_write_int!(tun_set_offload, b'T', 208);
 }
 

@@ -25,8 +25,8 @@ pub(super) fn configure(
         what,
         reason,
     };
-    let index = nix::net::if_::if_nametoindex(device)
-        .map_err(|error| fail("index", error.to_string()))?;
+    let index =
+        nix::net::if_::if_nametoindex(device).map_err(|error| fail("index", error.to_string()))?;
     // A thread of its own: the caller may be inside another runtime.
     let done = std::thread::scope(|scope| {
         let work = || {
@@ -49,8 +49,12 @@ async fn apply(
     queue_len: u32,
     addresses: &Addresses,
 ) -> Result<(), (&'static str, rtnetlink::Error)> {
-    let (connection, handle, _) = rtnetlink::new_connection()
-        .map_err(|error| ("netlink", rtnetlink::Error::NamespaceError(error.to_string())))?;
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| {
+        (
+            "netlink",
+            rtnetlink::Error::NamespaceError(error.to_string()),
+        )
+    })?;
     tokio::spawn(connection);
     let link = || LinkUnspec::new_with_index(index);
 
@@ -58,24 +62,44 @@ async fn apply(
         .mtu(u32::from(mtu))
         .append_extra_attribute(LinkAttribute::TxQueueLen(queue_len))
         .build();
-    handle.link().set(sizes).execute().await.map_err(|error| ("MTU and queue", error))?;
+    handle
+        .link()
+        .set(sizes)
+        .execute()
+        .await
+        .map_err(|error| ("MTU and queue", error))?;
 
     // No link-local address: nothing of its own accord speaks through the tunnel. A system
     // without IPv6 refuses, which is as good.
     let quiet = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
-    let quiet = link().append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![quiet])).build();
+    let quiet = link()
+        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![quiet]))
+        .build();
     if let Err(error) = handle.link().set(quiet).execute().await {
         tracing::debug!(%error, "device keeps its link-local address");
     }
 
     if let Some(v4) = addresses.v4 {
-        let add = handle.address().add(index, v4.addr().into(), v4.prefix_len());
-        add.execute().await.map_err(|error| ("IPv4 address", error))?;
+        let add = handle
+            .address()
+            .add(index, v4.addr().into(), v4.prefix_len());
+        add.execute()
+            .await
+            .map_err(|error| ("IPv4 address", error))?;
     }
     if let Some(v6) = addresses.v6 {
-        let add = handle.address().add(index, v6.addr().into(), v6.prefix_len());
-        add.execute().await.map_err(|error| ("IPv6 address", error))?;
+        let add = handle
+            .address()
+            .add(index, v6.addr().into(), v6.prefix_len());
+        add.execute()
+            .await
+            .map_err(|error| ("IPv6 address", error))?;
     }
     let up = link().up().build();
-    handle.link().set(up).execute().await.map_err(|error| ("state up", error))
+    handle
+        .link()
+        .set(up)
+        .execute()
+        .await
+        .map_err(|error| ("state up", error))
 }

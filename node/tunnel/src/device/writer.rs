@@ -35,7 +35,10 @@ impl<'d> DeviceWriter<'d> {
             DeviceRung::Tcp => Merge::Tcp,
             DeviceRung::Plain => Merge::Nothing,
         };
-        Self { device, coalescer: Coalescer::new(merge) }
+        Self {
+            device,
+            coalescer: Coalescer::new(merge),
+        }
     }
 
     /// Writes every packet of `inbox`, telling `written` whose bytes the device took.
@@ -46,7 +49,8 @@ impl<'d> DeviceWriter<'d> {
         mut written: impl FnMut(Account, u64),
     ) -> Taken {
         let items = inbox.items();
-        self.coalescer.group(items.len(), |at| inbox.bytes(&items[at]));
+        self.coalescer
+            .group(items.len(), |at| inbox.bytes(&items[at]));
         let mut taken = Taken::AsOffered;
         for group in self.coalescer.groups() {
             if group.members > 1 {

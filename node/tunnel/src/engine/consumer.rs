@@ -27,7 +27,12 @@ impl ConsumerEngine {
     #[must_use]
     pub fn new(spec: &TunnelSpec) -> Self {
         Self {
-            peer: Peer::seeking(&spec.private_key, &spec.peer_key, spec.endpoint, spec.keepalive),
+            peer: Peer::seeking(
+                &spec.private_key,
+                &spec.peer_key,
+                spec.endpoint,
+                spec.keepalive,
+            ),
             local: [spec.local_v4.map(IpAddr::V4), spec.local_v6.map(IpAddr::V6)],
             meter: Meter::default(),
             drops: Drops::default(),
@@ -53,7 +58,11 @@ impl ConsumerEngine {
         out: &mut Outbox,
         now: Instant,
     ) {
-        let received = Received { from, bytes: datagram, segment: datagram.len() };
+        let received = Received {
+            from,
+            bytes: datagram,
+            segment: datagram.len(),
+        };
         self.open(&(), received, now, inbox, out);
     }
 

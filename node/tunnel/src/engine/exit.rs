@@ -82,7 +82,9 @@ impl ExitEngine {
     /// If there is no such guest.
     pub fn remove_guest(&self, id: GuestId) -> Result<Usage, TunnelError> {
         let mut table = self.guests.write().unwrap_or_else(PoisonError::into_inner);
-        let guest = Arc::make_mut(&mut table).remove(id).ok_or(TunnelError::NoSuchGuest(id))?;
+        let guest = Arc::make_mut(&mut table)
+            .remove(id)
+            .ok_or(TunnelError::NoSuchGuest(id))?;
         Ok(guest.meter.usage())
     }
 
@@ -139,7 +141,11 @@ impl ExitEngine {
         now: Instant,
     ) {
         let crowd = self.crowd();
-        let received = Received { from, bytes: datagram, segment: datagram.len() };
+        let received = Received {
+            from,
+            bytes: datagram,
+            segment: datagram.len(),
+        };
         self.open(&crowd, received, now, inbox, out);
         for knock in inbox.knocks() {
             self.answer(&crowd, knock, now, out);
@@ -170,7 +176,10 @@ impl ExitEngine {
 
     fn with<T>(&self, id: GuestId, look: impl FnOnce(&Guest) -> T) -> Result<T, TunnelError> {
         let crowd = self.crowd();
-        crowd.by_id(id).map(|guest| look(guest)).ok_or(TunnelError::NoSuchGuest(id))
+        crowd
+            .by_id(id)
+            .map(|guest| look(guest))
+            .ok_or(TunnelError::NoSuchGuest(id))
     }
 
     /// An inner address that only a guest may have, or nobody.
@@ -286,7 +295,10 @@ impl Engine for ExitEngine {
         let taken = self.door.who(&knock.init, knock.from, out).and_then(|key| {
             let guest = crowd.by_key(&key).ok_or(DropReason::Handshake)?;
             let account = Account::of_slot(guest.slot);
-            guest.peer.lock().greet(&knock.init, knock.from, now, account, out)
+            guest
+                .peer
+                .lock()
+                .greet(&knock.init, knock.from, now, account, out)
         });
         if let Err(reason) = taken {
             self.drops.count(reason);

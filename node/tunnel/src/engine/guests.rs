@@ -76,7 +76,11 @@ impl Guests {
 
     /// The slot the next guest takes.
     pub(crate) fn free_slot(&self) -> u32 {
-        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let free = self
+            .slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.slots.len());
         u32::try_from(free).unwrap_or(u32::MAX)
     }
 

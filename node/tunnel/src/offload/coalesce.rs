@@ -68,7 +68,11 @@ const END: usize = usize::MAX;
 
 impl Coalescer {
     pub(crate) fn new(merge: Merge) -> Self {
-        Self { merge, groups: Vec::new(), next: Vec::new() }
+        Self {
+            merge,
+            groups: Vec::new(),
+            next: Vec::new(),
+        }
     }
 
     pub(crate) fn set_merge(&mut self, merge: Merge) {
@@ -103,11 +107,16 @@ impl Coalescer {
                 }
             };
             let found = layout.and_then(|layout| {
-                self.groups.iter().enumerate().rev().take(LOOK_BACK).find_map(|(which, group)| {
-                    let same = group.layout == Some(layout)
-                        && same_flow(&layout, packet(group.first), bytes);
-                    same.then_some((layout, which))
-                })
+                self.groups
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .take(LOOK_BACK)
+                    .find_map(|(which, group)| {
+                        let same = group.layout == Some(layout)
+                            && same_flow(&layout, packet(group.first), bytes);
+                        same.then_some((layout, which))
+                    })
             });
             if let Some((layout, which)) = found
                 && self.append(which, at, &layout, packet(self.groups[which].first), bytes)
@@ -167,15 +176,15 @@ impl Coalescer {
             self.groups[which].closed = true;
             return false;
         }
-        let pushed =
-            layout.transport == Transport::Tcp && bytes[layout.ip_len + 13] & PSH != 0;
+        let pushed = layout.transport == Transport::Tcp && bytes[layout.ip_len + 13] & PSH != 0;
         self.next[group.last] = at;
         let group = &mut self.groups[which];
         group.last = at;
         group.members += 1;
         group.bytes += payload;
-        group.next_sequence =
-            group.next_sequence.wrapping_add(u32::try_from(payload).unwrap_or(u32::MAX));
+        group.next_sequence = group
+            .next_sequence
+            .wrapping_add(u32::try_from(payload).unwrap_or(u32::MAX));
         group.verified = true;
         group.pushed |= pushed;
         group.closed = pushed || payload < group.segment_len;
@@ -238,7 +247,11 @@ impl Group {
             checksum_start: small(layout.ip_len),
             checksum_offset: small(layout.transport.checksum_offset()),
         };
-        Some(Head { vnet, bytes, len: layout.header_len })
+        Some(Head {
+            vnet,
+            bytes,
+            len: layout.header_len,
+        })
     }
 
     /// Where the payload of each packet of a group of several begins.

@@ -73,18 +73,32 @@ impl Layout {
             UDP => (Transport::Udp, ip_len + UDP_LEN),
             _ => return None,
         };
-        (packet.len() >= header_len).then_some(Self { v4, transport, ip_len, header_len })
+        (packet.len() >= header_len).then_some(Self {
+            v4,
+            transport,
+            ip_len,
+            header_len,
+        })
     }
 
     /// Source and destination, as they stand in the header.
     pub(crate) fn addresses<'a>(&self, packet: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        if self.v4 { (&packet[12..16], &packet[16..20]) } else { (&packet[8..24], &packet[24..40]) }
+        if self.v4 {
+            (&packet[12..16], &packet[16..20])
+        } else {
+            (&packet[8..24], &packet[24..40])
+        }
     }
 
     /// The sum of the pseudo header for `transport_len` bytes of transport.
     pub(crate) fn pseudo(&self, packet: &[u8], transport_len: usize) -> u64 {
         let (source, destination) = self.addresses(packet);
-        checksum::pseudo(source, destination, self.transport.protocol(), transport_len)
+        checksum::pseudo(
+            source,
+            destination,
+            self.transport.protocol(),
+            transport_len,
+        )
     }
 
     /// Whether the transport checksum holds. A UDP checksum of zero says "none": it does not.
@@ -105,7 +119,11 @@ impl Layout {
     /// Whether the length fields say what the packet is.
     pub(crate) fn lengths_hold(&self, packet: &[u8]) -> bool {
         let field = |at: usize| usize::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
-        let ip = if self.v4 { field(2) } else { field(4) + IPV6_LEN };
+        let ip = if self.v4 {
+            field(2)
+        } else {
+            field(4) + IPV6_LEN
+        };
         let transport = match self.transport {
             Transport::Tcp => true,
             Transport::Udp => field(self.ip_len + 4) == packet.len() - self.ip_len,

@@ -31,7 +31,13 @@ pub(crate) struct Splitter<'a> {
 impl<'a> Splitter<'a> {
     /// A packet that is one packet already.
     pub(crate) fn whole(packet: &'a [u8]) -> Self {
-        Self { packet, scratch: &mut [], cut: None, given: 0, count: 0 }
+        Self {
+            packet,
+            scratch: &mut [],
+            cut: None,
+            given: 0,
+            count: 0,
+        }
     }
 
     /// What `header` says of `packet`; `None` if it does not fit the packet.
@@ -48,7 +54,13 @@ impl<'a> Splitter<'a> {
                 if header.needs_checksum {
                     complete(header, packet)?;
                 }
-                return Some(Self { packet, scratch, cut: None, given: 0, count: 0 });
+                return Some(Self {
+                    packet,
+                    scratch,
+                    cut: None,
+                    given: 0,
+                    count: 0,
+                });
             }
             Segmentation::TcpV4 => (Some(true), Transport::Tcp),
             Segmentation::TcpV6 => (Some(false), Transport::Tcp),
@@ -60,7 +72,16 @@ impl<'a> Splitter<'a> {
         if !fits || segment_len == 0 || layout.header_len + segment_len > scratch.len() {
             return None;
         }
-        Some(Self { packet, scratch, cut: Some(Cut { layout, segment_len }), given: 0, count: 0 })
+        Some(Self {
+            packet,
+            scratch,
+            cut: Some(Cut {
+                layout,
+                segment_len,
+            }),
+            given: 0,
+            count: 0,
+        })
     }
 
     /// The headers all the packets share.
@@ -70,7 +91,11 @@ impl<'a> Splitter<'a> {
 
     /// The next packet, complete with checksums; `None` after the last.
     pub(crate) fn next_segment(&mut self) -> Option<&[u8]> {
-        let Some(Cut { layout, segment_len }) = self.cut else {
+        let Some(Cut {
+            layout,
+            segment_len,
+        }) = self.cut
+        else {
             let first = self.count == 0;
             self.count = 1;
             return first.then_some(self.packet);

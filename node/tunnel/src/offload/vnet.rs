@@ -83,7 +83,11 @@ impl VnetHeader {
             Segmentation::Udp => GSO_UDP,
         };
         let mut bytes = [0; LEN];
-        bytes[0] = if self.needs_checksum { NEEDS_CHECKSUM } else { 0 };
+        bytes[0] = if self.needs_checksum {
+            NEEDS_CHECKSUM
+        } else {
+            0
+        };
         bytes[1] = kind;
         bytes[2..4].copy_from_slice(&self.header_len.to_ne_bytes());
         bytes[4..6].copy_from_slice(&self.segment_len.to_ne_bytes());

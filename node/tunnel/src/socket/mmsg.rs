@@ -1,5 +1,8 @@
 //! Many datagrams in one system call, with the kernel's segment sizes.
-#![expect(unsafe_code, reason = "recvmmsg and sendmmsg have no safe door that keeps its headers")]
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg and sendmmsg have no safe door that keeps its headers"
+)]
 
 use std::io;
 use std::mem;
@@ -44,8 +47,15 @@ pub(super) fn receive(
     ) = unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
     let mut controls: [Control; MOST_RECEIVED] = [[0; 4]; MOST_RECEIVED];
     let mut count = 0;
-    for (at, slot) in buffer.chunks_exact_mut(slot_len).take(MOST_RECEIVED).enumerate() {
-        parts[at] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: slot.len() };
+    for (at, slot) in buffer
+        .chunks_exact_mut(slot_len)
+        .take(MOST_RECEIVED)
+        .enumerate()
+    {
+        parts[at] = libc::iovec {
+            iov_base: slot.as_mut_ptr().cast(),
+            iov_len: slot.len(),
+        };
         let header = &mut messages[at].msg_hdr;
         header.msg_name = (&raw mut names[at]).cast();
         header.msg_namelen = size_of_u32::<libc::sockaddr_storage>();
@@ -199,10 +209,16 @@ pub(super) fn send_many<'a>(
 
 /// The kernel only reads through it.
 fn part(bytes: &[u8]) -> libc::iovec {
-    libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
+    libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "sizes of small C structures")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sizes of small C structures"
+)]
 const fn size_of_u32<T>() -> u32 {
     size_of::<T>() as u32
 }
