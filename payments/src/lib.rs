@@ -1,6 +1,38 @@
-//! Payments between two nodes without anyone in between: channels, vouchers, and the chain below.
+//! Money: chain-lock channels, from the wallet to the chain.
+//!
+//! A payer deposits once, then pays by revealing one 32-byte word per unit of service; a payee
+//! claims whenever it likes. The cores ([`channel`], [`tariff`], [`settle`], [`ledger`]) decide
+//! without IO; [`Payments`] saves what they decide and only then does it.
+//!
+//! ```text
+//! Payments ─▶ actor ─▶ PayerChannel │ PayeeChannel ─▶ Step ─▶ ChannelStore, then Chain and frames
+//! ```
+//!
+//! Knows nothing of overlay or tunnel. Start reading at [`channel`], then [`channel::accept`].
 #![forbid(unsafe_code)]
 
 pub mod calls;
 pub mod chain;
+pub mod channel;
+mod codec;
+pub mod eip712;
+pub mod ledger;
+pub mod settle;
+pub mod store;
+pub mod tariff;
 pub mod tx;
+pub mod voucher;
+pub mod wallet;
+pub mod words;
+
+pub use channel::{
+    Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayerChannel, Phase, StopReason,
+};
+pub use codec::CodecError;
+pub use eip712::SessionAuth;
+pub use settle::SettlePolicy;
+pub use store::{ChannelStore, MemoryStore, StoreError};
+pub use tariff::Tariff;
+pub use voucher::{VerifiedVoucher, VoucherError};
+pub use wallet::{Wallet, WalletError, WalletKey};
+pub use words::{WordChain, WordMaster};

@@ -1,0 +1,324 @@
+//! The payee's acceptance predicate: when a new voucher may replace the one held.
+//!
+//! Sans-IO. [`accept`] is the whole off-chain security of a payee. It is general: several locks,
+//! with expiry (routed) or without (direct). A refusal changes nothing: nobody can force a payee
+//! off an older voucher.
+//!
+//! Invariant: `value` of what is held never falls while no lock expires, and
+//! `base + Σ unit_price·units <= confirmed deposit`.
+
+use std::sync::Arc;
+
+use warren_proto::{
+    Amount, ChannelId, HashLock, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Preimage, WordFrame,
+};
+
+use crate::voucher::{VerifiedVoucher, locks_max};
+
+/// One lock of the voucher held, with the best word known for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The lock.
+    pub lock: Lock,
+    /// Hashes from the best word to the anchor; 0 = no word yet.
+    pub known: u32,
+    /// The best word; the anchor itself while `known` is 0.
+    pub word: Preimage,
+}
+
+impl Lane {
+    fn new(lock: Lock) -> Self {
+        Self {
+            lock,
+            known: 0,
+            word: Preimage::from_bytes(*lock.anchor.as_bytes()),
+        }
+    }
+
+    /// A lock pays from its first moment until its expiry (chain seconds).
+    pub(super) fn is_live(&self, chain_time: u64) -> bool {
+        self.lock.expiry == 0 || chain_time < self.lock.expiry
+    }
+
+    /// Says whether `lock` is the rest of this lane: anchored at the best word, all else alike.
+    fn is_rest(&self, lock: &Lock) -> bool {
+        self.known > 0
+            && lock.anchor.as_bytes() == self.word.expose()
+            && Some(lock.units) == self.lock.units.checked_sub(self.known)
+            && lock.unit_price == self.lock.unit_price
+            && lock.expiry == self.lock.expiry
+    }
+}
+
+/// What a payee holds of one channel: the best voucher, its lanes, and every anchor ever seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The best voucher; `None` before the first.
+    pub voucher: Option<VerifiedVoucher>,
+    /// One per lock of the voucher, in its order.
+    pub lanes: Vec<Lane>,
+    /// First 8 bytes of each anchor ever accepted in this channel.
+    pub seen: Arc<Vec<u64>>,
+}
+
+/// What the payee knows of the world when it judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Confirmed deposit.
+    pub deposit: Amount,
+    /// Timestamp of the newest block, seconds.
+    pub chain_time: u64,
+    /// Whether the channel may be used at all.
+    pub standing: Standing,
+}
+
+/// Whether a channel may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Yes.
+    Usable,
+    /// The deposit is not confirmed.
+    Unconfirmed,
+    /// The channel is closing or closed, or the payee has consented to close.
+    Closing,
+    /// The chain view is too old.
+    Stale,
+}
+
+/// A payee's own limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// A new lock's unit must be worth this at least.
+    pub min_unit_price: Amount,
+    /// A new lock that expires must live this long at least, seconds.
+    pub min_life_secs: u64,
+    /// A new lock that expires must not live longer, seconds.
+    pub max_life_secs: u64,
+    /// Most hashes spent on one word: bounds the work a stranger can cause.
+    pub max_word_gap: u32,
+    /// Most anchors remembered per channel; then the payer must open another.
+    pub max_anchors: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            min_unit_price: Amount::from_wei_u64(1),
+            min_life_secs: 3600,
+            max_life_secs: 7200,
+            max_word_gap: 64,
+            max_anchors: 4096,
+        }
+    }
+}
+
+impl Holdings {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(channel: ChannelId) -> Self {
+        Self {
+            channel,
+            voucher: None,
+            lanes: Vec::new(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// What a claim would bring in all, the deposit aside.
+    ///
+    /// Cannot overflow: an accepted voucher's maximum was within the deposit.
+    #[must_use]
+    pub fn value(&self, chain_time: u64) -> Amount {
+        let base = self
+            .voucher
+            .as_ref()
+            .map_or(Amount::ZERO, |it| it.get().base);
+        self.lanes
+            .iter()
+            .filter(|it| it.is_live(chain_time))
+            .fold(base, |sum, lane| {
+                let paid = lane.lock.unit_price.checked_mul(u64::from(lane.known));
+                paid.and_then(|it| sum.checked_add(it))
+                    .unwrap_or(Amount::MAX)
+            })
+    }
+
+    /// Units known over all lanes.
+    pub(super) fn units_known(&self) -> u32 {
+        self.lanes
+            .iter()
+            .fold(0, |sum, it| sum.saturating_add(it.known))
+    }
+
+    /// Takes a word; `None` if it says nothing new.
+    ///
+    /// # Errors
+    /// `BadWord` if it does not hash to what is known, `WordGap` if checking costs too much.
+    pub fn take_word(
+        &self,
+        frame: &WordFrame,
+        rules: &Rules,
+    ) -> Result<Option<Self>, PayErrorCode> {
+        let index = frame.lane as usize;
+        let lane = self.lanes.get(index).ok_or(PayErrorCode::BadWord)?;
+        if frame.k > lane.lock.units {
+            return Err(PayErrorCode::BadWord);
+        }
+        let Some(steps) = frame.k.checked_sub(lane.known).filter(|it| *it > 0) else {
+            return Ok(None); // An old word says nothing new, whatever it is.
+        };
+        if steps > rules.max_word_gap {
+            return Err(PayErrorCode::WordGap);
+        }
+        if frame.word.advance(steps) != lane.word {
+            return Err(PayErrorCode::BadWord);
+        }
+        let mut next = self.clone();
+        if let Some(lane) = next.lanes.get_mut(index) {
+            lane.known = frame.k;
+            lane.word = frame.word.clone();
+        }
+        Ok(Some(next))
+    }
+}
+
+/// Says what the payee holds if it takes `voucher`, or why it must not.
+///
+/// (a) signed by the payer ([`VerifiedVoucher`]), same channel, newer; (b) covered by the confirmed
+/// deposit; (c) worth no less; (d) every live lock kept, re-anchored at the known word, or safe to
+/// drop; (e) few locks, fresh anchors, sane expiry; (f) channel open, chain view fresh.
+///
+/// `released` names locks whose removal this payee asked for.
+///
+/// # Errors
+/// The first rule it breaks. What was held stays held.
+pub fn accept(
+    held: &Holdings,
+    voucher: &VerifiedVoucher,
+    facts: &Facts,
+    rules: &Rules,
+    released: &[HashLock],
+) -> Result<Holdings, PayErrorCode> {
+    match facts.standing {
+        Standing::Usable => {}
+        Standing::Unconfirmed => return Err(PayErrorCode::NotConfirmed),
+        Standing::Closing => return Err(PayErrorCode::Closing),
+        Standing::Stale => return Err(PayErrorCode::ChainStale),
+    }
+    let new = voucher.get();
+    if new.channel != held.channel {
+        return Err(PayErrorCode::UnknownChannel);
+    }
+    if held
+        .voucher
+        .as_ref()
+        .is_some_and(|it| new.seq <= it.get().seq)
+    {
+        return Err(PayErrorCode::StaleSeq);
+    }
+    if new.locks.len() > MAX_LOCKS {
+        return Err(PayErrorCode::TooManyLocks);
+    }
+    let most = locks_max(&new.locks).and_then(|it| it.checked_add(new.base));
+    if most.map_or(true, |it| it > facts.deposit) {
+        return Err(PayErrorCode::OverCommitted);
+    }
+    let next = carry_over(held, voucher, facts, rules)?;
+    let dropped = held.lanes.iter().filter(|old| {
+        old.is_live(facts.chain_time)
+            && !new
+                .locks
+                .iter()
+                .any(|lock| *lock == old.lock || old.is_rest(lock))
+    });
+    for lane in dropped {
+        // Words of a lock without expiry come from the payer to this payee only, so what is not
+        // known was never released here, and (c) guards what is known.
+        let direct = lane.lock.expiry == 0;
+        let spent = lane.known == lane.lock.units;
+        if !(direct || spent || released.contains(&lane.lock.anchor)) {
+            return Err(PayErrorCode::NotDominating);
+        }
+    }
+    if next.value(facts.chain_time) < held.value(facts.chain_time) {
+        return Err(PayErrorCode::NotDominating);
+    }
+    Ok(next)
+}
+
+/// Rules (d) and (e): gives each lock of `voucher` its lane, old or new.
+fn carry_over(
+    held: &Holdings,
+    voucher: &VerifiedVoucher,
+    facts: &Facts,
+    rules: &Rules,
+) -> Result<Holdings, PayErrorCode> {
+    let mut seen = Arc::clone(&held.seen);
+    let mut lanes = Vec::with_capacity(voucher.get().locks.len());
+    for (index, lock) in voucher.get().locks.iter().enumerate() {
+        if voucher
+            .get()
+            .locks
+            .iter()
+            .take(index)
+            .any(|it| it.anchor == lock.anchor)
+        {
+            return Err(PayErrorCode::AnchorReused);
+        }
+        if let Some(kept) = held.lanes.iter().find(|it| it.lock.anchor == lock.anchor) {
+            if kept.lock != *lock {
+                return Err(PayErrorCode::NotDominating); // The same anchor on other terms.
+            }
+            lanes.push(kept.clone());
+            continue;
+        }
+        let tag = tag(&lock.anchor);
+        if seen.contains(&tag) {
+            return Err(PayErrorCode::AnchorReused);
+        }
+        if seen.len() >= rules.max_anchors {
+            return Err(PayErrorCode::TooManyLocks);
+        }
+        if !held.lanes.iter().any(|it| it.is_rest(lock)) {
+            check_new(lock, facts, rules)?;
+        }
+        Arc::make_mut(&mut seen).push(tag);
+        lanes.push(Lane::new(*lock));
+    }
+    Ok(Holdings {
+        channel: held.channel,
+        voucher: Some(voucher.clone()),
+        lanes,
+        seen,
+    })
+}
+
+fn check_new(lock: &Lock, facts: &Facts, rules: &Rules) -> Result<(), PayErrorCode> {
+    if lock.units == 0 || lock.units > MAX_UNITS {
+        return Err(PayErrorCode::TooManyLocks);
+    }
+    if lock.unit_price < rules.min_unit_price {
+        return Err(PayErrorCode::UnitTooSmall);
+    }
+    if lock.expiry == 0 {
+        return Ok(());
+    }
+    match lock.expiry.saturating_sub(facts.chain_time) {
+        life if life < rules.min_life_secs => Err(PayErrorCode::ExpiryTooSoon),
+        life if life > rules.max_life_secs => Err(PayErrorCode::ExpiryTooFar),
+        _ => Ok(()),
+    }
+}
+
+/// 8 bytes stand for an anchor: two of 4096 meet by chance once in 2^40 channels, and then the
+/// payer merely has to derive another chain.
+fn tag(anchor: &HashLock) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&anchor.as_bytes()[..8]);
+    u64::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! What can happen to a channel and what its cores ask for.
+//!
+//! Sans-IO.
+
+use warren_proto::{Amount, PayErrorCode, UnixTime, VoucherAck, WordFrame};
+
+use crate::calls::Claim;
+use crate::ledger::Posting;
+use crate::voucher::VerifiedVoucher;
+
+/// News of one channel from the chain. Totals, never increments: hearing it twice is harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainFact {
+    /// The deposit, with enough confirmations.
+    Deposit(Amount),
+    /// What the payee has claimed in all, confirmed.
+    Claimed(Amount),
+    /// The payer started to close; believed at first sight.
+    Closing {
+        /// Chain seconds until which claims count.
+        closes_at: u64,
+    },
+    /// Settled, confirmed.
+    Closed,
+    /// A closing that was seen is gone again: the chain was reorganised.
+    NotClosing,
+}
+
+/// What a transaction of this channel shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainAction {
+    /// Payer: open with this deposit.
+    Open {
+        /// The deposit.
+        amount: Amount,
+    },
+    /// Payer: deposit more.
+    TopUp {
+        /// How much more.
+        amount: Amount,
+    },
+    /// Payer: close at once, as the payee agreed.
+    CoopClose(CloseConsent),
+    /// Payer: start the close window.
+    StartClose,
+    /// Payer: take the rest after the window.
+    FinishClose,
+    /// Payee: claim. Anyone may send it, the money goes to the payee.
+    Claim(Claim),
+    /// Payee: give the rest back.
+    CloseByPayee,
+}
+
+/// The payee's signed consent to close at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseConsent {
+    /// What the payee gets in all.
+    pub final_amount: Amount,
+    /// The consent ends.
+    pub not_after: UnixTime,
+    /// The payee's signature over both.
+    pub signature: [u8; 64],
+}
+
+/// What a payee can be sure of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Whole units paid since the run began (see [`PayeeEvent::RunBegins`]).
+    pub units: u64,
+    /// Money paid since the run began.
+    pub paid: Amount,
+    /// What this payee holds over the channel's whole life, as told to the payer.
+    pub ack: VoucherAck,
+}
+
+/// An event of the payee's core.
+#[derive(Debug, Clone)]
+pub enum PayeeEvent {
+    /// News from the chain.
+    Chain(ChainFact),
+    /// The chain view became too old, or fresh again.
+    Stale(bool),
+    /// A session begins: count units and money from here, at this price at least.
+    RunBegins {
+        /// Worth of one unit.
+        unit_price: Amount,
+    },
+    /// The payer sent a voucher.
+    Voucher(VerifiedVoucher),
+    /// The payer released a word.
+    Word(WordFrame),
+    /// Claim now if it brings anything.
+    ClaimAsked,
+    /// The claim on its way will not succeed.
+    ClaimFailed,
+    /// Somebody asked to close at once; the payee agrees until then.
+    ConsentAsked {
+        /// The consent ends.
+        not_after: UnixTime,
+    },
+    /// Give the rest of the deposit back to the payer.
+    CloseAsked,
+    /// Time passed: the group commit may be due.
+    Tick,
+    /// The program starts again: nobody waits for transactions any more.
+    Restarted,
+}
+
+/// What the payee's shell must do, after saving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayeeEffect {
+    /// It is money now: tell the payer, and serve on.
+    Credit(Accepted),
+    /// Tell the payer why not; nothing changed.
+    Refuse(PayErrorCode),
+    /// The session must stop serving.
+    Stop(StopReason),
+    /// Send this transaction.
+    Submit(ChainAction),
+    /// Sign a consent for this sum.
+    Consent {
+        /// What the payee gets in all.
+        final_amount: Amount,
+        /// The consent ends.
+        not_after: UnixTime,
+    },
+    /// Write in the ledger, in the same batch as the state.
+    Book(Posting),
+}
+
+/// Why a session must not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// The channel is closing or closed.
+    Closing,
+    /// The chain view is too old to trust the deposit.
+    ChainStale,
+}
+
+/// An event of the payer's core.
+#[derive(Debug, Clone)]
+pub enum PayerEvent {
+    /// News from the chain.
+    Chain(ChainFact),
+    /// A session begins: have a lock ready at this price.
+    LockAsked {
+        /// Worth of one unit.
+        unit_price: Amount,
+    },
+    /// Pay `units` in all since the run began.
+    ReleaseAsked {
+        /// Cumulative over the run.
+        units: u64,
+    },
+    /// The session ends: fold what was released into a plain total.
+    FinalAsked,
+    /// The payee said what it holds.
+    PayeeSaw(VoucherAck),
+    /// The payee showed a voucher of ours that we may have forgotten.
+    OwnVoucherShown(VerifiedVoucher),
+    /// The user wants a larger deposit.
+    TopUpAsked {
+        /// How much more.
+        amount: Amount,
+    },
+    /// Close now, with or without the payee's consent.
+    CloseAsked(Option<CloseConsent>),
+    /// Chain time moved on: the close window may be over.
+    Tick,
+    /// The last transaction failed; it may be asked for again.
+    ActionFailed,
+    /// The program starts again: nobody waits for transactions any more.
+    Restarted,
+}
+
+/// What the payer's shell must do, after saving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayerEffect {
+    /// Sign and send this voucher.
+    SendVoucher(VoucherDraft),
+    /// Send this word.
+    SendWord {
+        /// Which chain of words.
+        tranche: u64,
+        /// How long the chain is.
+        units: u32,
+        /// Which word.
+        k: u32,
+    },
+    /// The deposit does not cover what was asked for; the rest waits for a top-up.
+    TopUpNeeded {
+        /// Units asked for and not payable now.
+        units_short: u64,
+    },
+    /// Less than a quarter of a tranche is left to promise beyond the current one.
+    RunningLow,
+    /// It cannot be done.
+    Refuse(PayerRefusal),
+    /// Send this transaction.
+    Submit(ChainAction),
+    /// Write in the ledger, in the same batch as the state.
+    Book(Posting),
+}
+
+/// Why the payer's core does not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PayerRefusal {
+    /// The deposit is not confirmed yet.
+    #[error("the deposit is not confirmed yet")]
+    NotConfirmed,
+    /// The channel is closing or closed.
+    #[error("the channel is closing")]
+    Closing,
+    /// The deposit does not cover one more unit.
+    #[error("the deposit does not cover one more unit of {unit_price}")]
+    Exhausted {
+        /// Worth of one unit.
+        unit_price: Amount,
+    },
+    /// Words were asked for before any lock.
+    #[error("no lock is ready: a session begins with one")]
+    NoLock,
+    /// A price of zero needs no channel.
+    #[error("a unit must be worth something")]
+    FreeUnit,
+    /// The payee claims more than was ever released; it is not believed.
+    #[error("the payee claims {claimed}, at most {possible} was released")]
+    PayeeOverclaims {
+        /// What it says it holds.
+        claimed: Amount,
+        /// What it can hold.
+        possible: Amount,
+    },
+}
+
+/// A voucher yet to be signed; the shell derives the anchor from the tranche.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VoucherDraft {
+    /// Number of the voucher.
+    pub seq: u64,
+    /// Owed without condition, cumulative.
+    pub base: Amount,
+    /// The live lock; `None` in a final voucher.
+    pub lock: Option<LockDraft>,
+}
+
+/// A lock yet to get its anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockDraft {
+    /// Number of its word chain: the `seq` of the voucher that brought it. Never used twice.
+    pub tranche: u64,
+    /// Worth of one word.
+    pub unit_price: Amount,
+    /// Words in the chain.
+    pub units: u32,
+}

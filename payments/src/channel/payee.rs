@@ -1,0 +1,299 @@
+//! The payee's side of one channel: what it may claim, and what it tells the session.
+//!
+//! Sans-IO. [`PayeeChannel::handle`] decides; the actor saves and acts.
+//!
+//! ```text
+//! Opening ──deposit confirmed──▶ Open ──closing seen──▶ Closing ──▶ Closed
+//! ```
+//!
+//! Invariant: `claimed <= value <= deposit`; none of the three ever falls (reorganisations aside).
+//! A voucher is durable before it is acknowledged; words follow in groups ([`GROUP_UNITS`] or
+//! [`GROUP_TIME`]), for a payer that is still honest repeats any that a crash took.
+
+mod view;
+
+use std::time::Duration;
+
+use warren_proto::{Amount, PayErrorCode, UnixTime, WordFrame};
+
+use super::accept::{Facts, Holdings, Rules, Standing, accept};
+use super::event::{ChainAction, ChainFact, PayeeEffect, PayeeEvent, StopReason};
+use super::{ChannelTerms, Phase};
+use crate::ledger::Posting;
+use crate::voucher::VerifiedVoucher;
+
+// Specification (research: payments 2.7, P4).
+/// So many new words are saved together.
+pub const GROUP_UNITS: u32 = 16;
+/// How long a word may wait for its group.
+pub const GROUP_TIME: Duration = Duration::from_secs(1);
+
+type Step = warren_proto::Step<PayeeChannel, PayeeEffect>;
+
+/// Where units and money of one session are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Run {
+    pub(super) from: Amount,
+    pub(super) unit_price: Amount,
+}
+
+/// One channel that pays this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayeeChannel {
+    pub(super) terms: ChannelTerms,
+    pub(super) phase: Phase,
+    pub(super) deposit: Amount,
+    pub(super) claimed: Amount,
+    pub(super) held: Holdings,
+    pub(super) run: Run,
+    /// Total of the claim on its way.
+    pub(super) claiming: Option<Amount>,
+    /// Until when a consent to close binds this payee.
+    pub(super) consent: Option<UnixTime>,
+    /// Earned and written in the ledger.
+    pub(super) booked: Amount,
+    // Not in the record: a restart begins without unsaved words; the shell knows the other two.
+    pub(super) unsaved: u32,
+    pub(super) saved_at: UnixTime,
+    pub(super) stale: bool,
+    pub(super) rules: Rules,
+}
+
+impl PayeeChannel {
+    /// Watches a channel whose deposit is not confirmed yet.
+    #[must_use]
+    pub fn watch(terms: ChannelTerms, rules: Rules) -> Self {
+        Self {
+            terms,
+            phase: Phase::Opening,
+            deposit: Amount::ZERO,
+            claimed: Amount::ZERO,
+            held: Holdings::new(terms.id),
+            run: Run::default(),
+            claiming: None,
+            consent: None,
+            booked: Amount::ZERO,
+            unsaved: 0,
+            saved_at: UnixTime::default(),
+            stale: false,
+            rules,
+        }
+    }
+
+    /// Says what `event` makes of this channel; changes nothing by itself.
+    ///
+    /// Total: no event, in any order, is an error. A late or repeated one stays. `now` is chain
+    /// time brought forward by the local clock.
+    pub fn handle(&self, event: &PayeeEvent, now: UnixTime) -> Step {
+        match event {
+            PayeeEvent::Chain(fact) => self.learn(fact, now),
+            PayeeEvent::Stale(stale) => self.grow_stale(*stale),
+            PayeeEvent::RunBegins { unit_price } => self.begin_run(*unit_price, now),
+            PayeeEvent::Voucher(voucher) => self.take_voucher(voucher, now),
+            PayeeEvent::Word(frame) => self.take_word(frame, now),
+            PayeeEvent::ClaimAsked => self.claim(now),
+            PayeeEvent::ClaimFailed | PayeeEvent::Restarted => Step::to(Self {
+                claiming: None,
+                ..self.clone()
+            }),
+            PayeeEvent::ConsentAsked { not_after } => self.consent(*not_after, now),
+            PayeeEvent::CloseAsked => self.close(),
+            PayeeEvent::Tick if self.group_is_due(now) => self.clone().durable(now),
+            PayeeEvent::Tick => Step::stay(self),
+        }
+    }
+
+    fn take_voucher(&self, voucher: &VerifiedVoucher, now: UnixTime) -> Step {
+        if self.held.voucher.as_ref() == Some(voucher) {
+            // Sent again after a broken stream: it is durable, so it is acknowledged again.
+            return Step::stay(self).then(PayeeEffect::Credit(self.accepted(now)));
+        }
+        let mut rules = self.rules;
+        rules.min_unit_price = rules.min_unit_price.max(self.run.unit_price);
+        let standing = self.standing(now);
+        let facts = Facts {
+            deposit: self.deposit,
+            chain_time: now.as_secs(),
+            standing,
+        };
+        match accept(&self.held, voucher, &facts, &rules, &[]) {
+            Ok(held) => {
+                let next = Self {
+                    held,
+                    ..self.clone()
+                };
+                let credit = PayeeEffect::Credit(next.accepted(now));
+                next.durable(now).then(credit)
+            }
+            Err(code) => self.refuse(code),
+        }
+    }
+
+    fn take_word(&self, frame: &WordFrame, now: UnixTime) -> Step {
+        match self.standing(now) {
+            Standing::Usable => {}
+            Standing::Unconfirmed => return self.refuse(PayErrorCode::NotConfirmed),
+            Standing::Closing if self.consent.is_some() => {
+                return self.refuse(PayErrorCode::Closing);
+            }
+            // A word already paid for service stays money while the window lasts.
+            Standing::Closing | Standing::Stale => {}
+        }
+        match self.held.take_word(frame, &self.rules) {
+            Ok(Some(held)) => {
+                let new = held.units_known().saturating_sub(self.held.units_known());
+                let unsaved = self.unsaved.saturating_add(new);
+                let saved_at = if self.unsaved == 0 {
+                    now
+                } else {
+                    self.saved_at
+                };
+                let next = Self {
+                    held,
+                    unsaved,
+                    saved_at,
+                    ..self.clone()
+                };
+                let credit = PayeeEffect::Credit(next.accepted(now));
+                if next.unsaved >= GROUP_UNITS || next.group_is_due(now) {
+                    next.durable(now).then(credit)
+                } else {
+                    Step::to(next).then(credit)
+                }
+            }
+            Ok(None) => Step::stay(self).then(PayeeEffect::Credit(self.accepted(now))),
+            Err(code) => self.refuse(code),
+        }
+    }
+
+    fn learn(&self, fact: &ChainFact, now: UnixTime) -> Step {
+        let mut next = self.clone();
+        match *fact {
+            ChainFact::Deposit(deposit) => {
+                next.deposit = deposit;
+                if next.phase == Phase::Opening && deposit > Amount::ZERO {
+                    next.phase = Phase::Open;
+                }
+            }
+            ChainFact::Claimed(total) => {
+                next.claimed = total;
+                next.claiming = self.claiming.filter(|it| *it > total);
+            }
+            ChainFact::Closing { closes_at } if self.phase != Phase::Closed => {
+                next.phase = Phase::Closing { closes_at };
+            }
+            ChainFact::Closing { .. } => {}
+            ChainFact::NotClosing if matches!(self.phase, Phase::Closing { .. }) => {
+                next.phase = Phase::Open;
+            }
+            ChainFact::NotClosing => {}
+            ChainFact::Closed => next.phase = Phase::Closed,
+        }
+        if next == *self {
+            return Step::stay(self);
+        }
+        let claimed = next.claimed.saturating_sub(self.claimed);
+        let book = PayeeEffect::Book(Posting::claimed(self.terms.id, claimed));
+        let stop = PayeeEffect::Stop(StopReason::Closing);
+        let stops = next.is_ending() && !self.is_ending();
+        next.durable(now)
+            .then_all((claimed > Amount::ZERO).then_some(book))
+            .then_all(stops.then_some(stop))
+    }
+
+    fn grow_stale(&self, stale: bool) -> Step {
+        let step = Step::to(Self {
+            stale,
+            ..self.clone()
+        });
+        let stops = stale && !self.stale && self.phase == Phase::Open;
+        step.then_all(stops.then_some(PayeeEffect::Stop(StopReason::ChainStale)))
+    }
+
+    fn begin_run(&self, unit_price: Amount, now: UnixTime) -> Step {
+        let run = Run {
+            from: self.value(now),
+            unit_price,
+        };
+        Self {
+            run,
+            ..self.clone()
+        }
+        .durable(now)
+    }
+
+    fn claim(&self, now: UnixTime) -> Step {
+        match self.claim_now(now) {
+            Some(claim) if self.claiming.is_none_or(|it| it < self.value(now)) => {
+                let next = Self {
+                    claiming: Some(self.value(now)),
+                    ..self.clone()
+                };
+                next.durable(now)
+                    .then(PayeeEffect::Submit(ChainAction::Claim(claim)))
+            }
+            Some(_) | None => Step::stay(self),
+        }
+    }
+
+    fn consent(&self, not_after: UnixTime, now: UnixTime) -> Step {
+        if self.phase != Phase::Open {
+            return self.refuse(PayErrorCode::Closing);
+        }
+        let final_amount = self.value(now).max(self.claimed);
+        // From here on nothing may be earned: the consent could be used against it.
+        let next = Self {
+            consent: Some(not_after),
+            ..self.clone()
+        };
+        next.durable(now).then(PayeeEffect::Consent {
+            final_amount,
+            not_after,
+        })
+    }
+
+    fn close(&self) -> Step {
+        match self.phase {
+            Phase::Open | Phase::Closing { .. } => {
+                Step::stay(self).then(PayeeEffect::Submit(ChainAction::CloseByPayee))
+            }
+            Phase::Opening => self.refuse(PayErrorCode::NotConfirmed),
+            Phase::Closed => self.refuse(PayErrorCode::Closing),
+        }
+    }
+
+    /// Saves the state, and with it all words and what they earned.
+    fn durable(mut self, now: UnixTime) -> Step {
+        let value = self.value(now);
+        let earned = value.saturating_sub(self.booked);
+        self.booked = self.booked.max(value);
+        self.unsaved = 0;
+        self.saved_at = now;
+        let book = PayeeEffect::Book(Posting::earned(self.terms.id, earned));
+        Step::to(self)
+            .saved()
+            .then_all((earned > Amount::ZERO).then_some(book))
+    }
+
+    fn refuse(&self, code: PayErrorCode) -> Step {
+        Step::stay(self).then(PayeeEffect::Refuse(code))
+    }
+
+    fn group_is_due(&self, now: UnixTime) -> bool {
+        self.unsaved > 0 && now.since(self.saved_at) >= GROUP_TIME
+    }
+
+    fn standing(&self, now: UnixTime) -> Standing {
+        match self.phase {
+            Phase::Opening => Standing::Unconfirmed,
+            Phase::Closing { .. } | Phase::Closed => Standing::Closing,
+            Phase::Open if self.consent.is_some_and(|it| now <= it) => Standing::Closing,
+            Phase::Open if self.stale => Standing::Stale,
+            Phase::Open => Standing::Usable,
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. } | Phase::Closed)
+    }
+}

@@ -1,0 +1,113 @@
+//! What others may read of a payee's channel.
+//!
+//! Sans-IO.
+
+use warren_proto::{Amount, UnixTime, VoucherAck};
+
+use super::{PayeeChannel, Phase};
+use crate::calls::{Claim, Reveal};
+use crate::channel::ChannelTerms;
+use crate::channel::event::Accepted;
+
+impl PayeeChannel {
+    /// Which channel this is.
+    #[must_use]
+    pub fn terms(&self) -> &ChannelTerms {
+        &self.terms
+    }
+
+    /// Where it stands on chain.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Confirmed deposit.
+    #[must_use]
+    pub fn deposit(&self) -> Amount {
+        self.deposit
+    }
+
+    /// Claimed on chain, confirmed.
+    #[must_use]
+    pub fn claimed(&self) -> Amount {
+        self.claimed
+    }
+
+    /// Whether a claim is on its way.
+    #[must_use]
+    pub fn is_claiming(&self) -> bool {
+        self.claiming.is_some()
+    }
+
+    /// What a claim would bring in all, the part already claimed included.
+    #[must_use]
+    pub fn value(&self, now: UnixTime) -> Amount {
+        self.held.value(now.as_secs())
+    }
+
+    /// What a claim would bring now, beyond what is claimed.
+    #[must_use]
+    pub fn claimable(&self, now: UnixTime) -> Amount {
+        self.value(now)
+            .min(self.deposit)
+            .saturating_sub(self.claimed)
+    }
+
+    /// What the payer has paid, as the session counts it.
+    #[must_use]
+    pub fn accepted(&self, now: UnixTime) -> Accepted {
+        let value = self.value(now);
+        let paid = value.saturating_sub(self.run.from);
+        let units = paid
+            .wei()
+            .checked_div(self.run.unit_price.wei())
+            .unwrap_or(0);
+        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        Accepted {
+            units,
+            paid,
+            ack: self.acknowledgement(now),
+        }
+    }
+
+    /// The claim as it stands; `None` if it brings nothing. Built from the record alone.
+    #[must_use]
+    pub fn claim_now(&self, now: UnixTime) -> Option<Claim> {
+        let voucher = self.held.voucher.as_ref()?;
+        if self.claimable(now) == Amount::ZERO || self.phase == Phase::Closed {
+            return None;
+        }
+        let lanes = (0_u16..).zip(&self.held.lanes);
+        let reveals = lanes
+            .filter(|(_, it)| it.known > 0 && it.is_live(now.as_secs()))
+            .map(|(index, it)| Reveal {
+                index,
+                k: it.known,
+                word: it.word.clone(),
+            })
+            .collect();
+        Some(Claim {
+            params: self.terms.params,
+            voucher: voucher.get().clone(),
+            reveals,
+        })
+    }
+
+    /// Hashes the contract does for [`Self::claim_now`].
+    #[must_use]
+    pub fn claim_words(&self) -> u32 {
+        self.held.units_known()
+    }
+
+    /// What this payee holds, as told to the payer.
+    #[must_use]
+    pub fn acknowledgement(&self, now: UnixTime) -> VoucherAck {
+        VoucherAck {
+            channel: self.terms.id,
+            seq: self.held.voucher.as_ref().map_or(0, |it| it.get().seq),
+            value_now: self.value(now),
+            covered: self.deposit,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The payer's side of one channel: what it has promised, released and may still release.
+//!
+//! Sans-IO. [`PayerChannel::handle`] decides; the actor derives words, signs, saves and sends.
+//!
+//! ```text
+//! Opening ──deposit confirmed──▶ Open ──close──▶ Closing ──window over──▶ Closed
+//! ```
+//!
+//! Invariant: `base + unit_price·units of the live lane <= confirmed deposit`, and nobody can claim
+//! more than `base + unit_price·released`. A tranche is the `seq` of the voucher that brought it,
+//! so no anchor is ever used twice. Forgetting released words is harmless: the payee ignores
+//! words it knows. After a restart, [`PayerEvent::PayeeSaw`] brings the count up to date, but
+//! never beyond what the record says may have been released.
+
+mod lane;
+mod view;
+
+use warren_proto::{Amount, UnixTime, Voucher, VoucherAck};
+
+use super::event::{ChainAction, ChainFact, CloseConsent, PayerEffect, PayerEvent, PayerRefusal};
+use super::{ChannelTerms, Phase};
+use crate::ledger::Posting;
+pub(super) use lane::PaidLane;
+
+// Our choices.
+/// Words in a full tranche.
+pub const TRANCHE_UNITS: u32 = 256;
+/// Words the record runs ahead of those released, so that not every word costs a write.
+pub const RESERVE_UNITS: u32 = 16;
+
+type Step = warren_proto::Step<PayerChannel, PayerEffect>;
+
+/// What the session in progress has paid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Run {
+    pub(super) unit_price: Amount,
+    pub(super) released: u64,
+}
+
+/// One channel this node pays from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayerChannel {
+    pub(super) terms: ChannelTerms,
+    /// Which of the wallet's keys signs.
+    pub(super) key_index: u32,
+    /// Length of a full tranche.
+    pub(super) tranche_units: u32,
+    /// The deposit to open with.
+    pub(super) asked: Amount,
+    pub(super) phase: Phase,
+    pub(super) deposit: Amount,
+    pub(super) claimed: Amount,
+    pub(super) seq: u64,
+    pub(super) base: Amount,
+    pub(super) lane: Option<PaidLane>,
+    pub(super) run: Run,
+    /// What may have been released before a crash beyond `base`, in lanes folded since.
+    pub(super) slack: Amount,
+    /// A transaction is on its way.
+    pub(super) acting: bool,
+    // Not in the record.
+    /// A restart may have forgotten words of the live lane.
+    pub(super) doubt: bool,
+}
+
+impl PayerChannel {
+    /// A channel about to be opened: saved first, then submitted.
+    pub fn open(terms: ChannelTerms, key_index: u32, amount: Amount, tranche_units: u32) -> Step {
+        let channel = Self {
+            terms,
+            key_index,
+            tranche_units: tranche_units.clamp(1, warren_proto::MAX_UNITS),
+            asked: amount,
+            phase: Phase::Opening,
+            deposit: Amount::ZERO,
+            claimed: Amount::ZERO,
+            seq: 0,
+            base: Amount::ZERO,
+            lane: None,
+            run: Run::default(),
+            slack: Amount::ZERO,
+            acting: true,
+            doubt: false,
+        };
+        Step::to(channel)
+            .saved()
+            .then(PayerEffect::Submit(ChainAction::Open { amount }))
+    }
+
+    /// Says what `event` makes of this channel; changes nothing by itself.
+    ///
+    /// Total: no event, in any order, is an error. A late or repeated one stays. `now` is chain
+    /// time brought forward by the local clock.
+    pub fn handle(&self, event: &PayerEvent, now: UnixTime) -> Step {
+        match event {
+            PayerEvent::Chain(fact) => self.learn(fact),
+            PayerEvent::LockAsked { unit_price } => self.prepare(*unit_price),
+            PayerEvent::ReleaseAsked { units } => self.release(*units),
+            PayerEvent::FinalAsked => self.finish(),
+            PayerEvent::PayeeSaw(ack) => self.compare(ack),
+            PayerEvent::OwnVoucherShown(voucher) => self.recall(voucher.get()),
+            PayerEvent::TopUpAsked { amount } => self.top_up(*amount),
+            PayerEvent::CloseAsked(consent) => self.close(consent.as_ref()),
+            PayerEvent::Tick => self.tick(now),
+            PayerEvent::ActionFailed => Step::to(Self {
+                acting: false,
+                ..self.clone()
+            })
+            .saved(),
+            PayerEvent::Restarted => self.restart(),
+        }
+    }
+
+    fn learn(&self, fact: &ChainFact) -> Step {
+        let mut next = self.clone();
+        let mut posting = None;
+        match *fact {
+            ChainFact::Deposit(deposit) => {
+                next.deposit = deposit;
+                next.acting = false;
+                if next.phase == Phase::Opening && deposit > Amount::ZERO {
+                    next.phase = Phase::Open;
+                }
+                let more = deposit.saturating_sub(self.deposit);
+                posting = Some(Posting::deposited(self.terms.id, more));
+            }
+            ChainFact::Claimed(total) => next.claimed = total,
+            ChainFact::Closing { closes_at } if self.phase != Phase::Closed => {
+                next.phase = Phase::Closing { closes_at };
+                next.acting = false;
+            }
+            ChainFact::Closing { .. } => {}
+            ChainFact::NotClosing if matches!(self.phase, Phase::Closing { .. }) => {
+                next.phase = Phase::Open;
+            }
+            ChainFact::NotClosing => {}
+            ChainFact::Closed if self.phase != Phase::Closed => {
+                next.phase = Phase::Closed;
+                next.acting = false;
+                let rest = self.deposit.saturating_sub(self.claimed);
+                posting = Some(Posting::returned(self.terms.id, rest));
+            }
+            ChainFact::Closed => {}
+        }
+        if next == *self {
+            return Step::stay(self);
+        }
+        let posting = posting.filter(|it| it.amount > Amount::ZERO);
+        Step::to(next)
+            .saved()
+            .then_all(posting.map(PayerEffect::Book))
+    }
+
+    /// A payee that holds more than the record knows is believed up to what a crash may have hidden.
+    fn compare(&self, ack: &VoucherAck) -> Step {
+        if ack.channel != self.terms.id || ack.seq > self.seq {
+            return Step::stay(self); // A newer voucher of ours must be shown, not said.
+        }
+        let (value, hidden) = (self.value(), self.hidden());
+        let is_current = ack.seq == self.seq;
+        let excess = ack.value_now.saturating_sub(value);
+        if excess == Amount::ZERO {
+            // An accepted voucher dominates whatever was hidden before it.
+            let slack = if is_current { Amount::ZERO } else { self.slack };
+            let next = Self {
+                slack,
+                doubt: self.doubt && !is_current,
+                ..self.clone()
+            };
+            return if next == *self {
+                Step::stay(self)
+            } else {
+                Step::to(next).saved()
+            };
+        }
+        if excess > hidden {
+            let possible = value.checked_add(hidden).unwrap_or(Amount::MAX);
+            let refusal = PayerRefusal::PayeeOverclaims {
+                claimed: ack.value_now,
+                possible,
+            };
+            return self.refuse(refusal);
+        }
+        if is_current && let Some(lane) = self.lane.and_then(|it| it.advanced_by(excess)) {
+            let next = Self {
+                lane: Some(lane),
+                slack: Amount::ZERO,
+                doubt: false,
+                ..self.clone()
+            };
+            return Step::to(next).saved();
+        }
+        // The payee holds an older voucher with more words than the newest one grants.
+        let mut next = self.folded();
+        next.base = ack.value_now;
+        next.slack = next.slack.saturating_sub(excess);
+        let next = next
+            .with_lane(self.run.unit_price)
+            .unwrap_or_else(|| next.numbered());
+        self.promise(next)
+    }
+
+    fn recall(&self, voucher: &Voucher) -> Step {
+        if voucher.channel != self.terms.id || voucher.seq <= self.seq {
+            return Step::stay(self);
+        }
+        // Our own signature, from before this disk was lost: which words went out is unknown.
+        let slack = crate::voucher::locks_max(&voucher.locks).unwrap_or(Amount::MAX);
+        let (seq, base) = (voucher.seq, voucher.base);
+        Step::to(Self {
+            seq,
+            base,
+            lane: None,
+            slack,
+            doubt: false,
+            ..self.clone()
+        })
+        .saved()
+    }
+
+    fn top_up(&self, amount: Amount) -> Step {
+        match self.phase {
+            Phase::Open => self.submit(ChainAction::TopUp { amount }),
+            Phase::Opening => self.refuse(PayerRefusal::NotConfirmed),
+            Phase::Closing { .. } | Phase::Closed => self.refuse(PayerRefusal::Closing),
+        }
+    }
+
+    fn close(&self, consent: Option<&CloseConsent>) -> Step {
+        match (self.phase, consent) {
+            (Phase::Opening, _) => self.refuse(PayerRefusal::NotConfirmed),
+            (Phase::Open | Phase::Closing { .. }, Some(it)) if it.final_amount > self.value() => {
+                let (claimed, possible) = (it.final_amount, self.value());
+                self.refuse(PayerRefusal::PayeeOverclaims { claimed, possible })
+            }
+            (Phase::Open | Phase::Closing { .. }, Some(it)) => {
+                self.submit(ChainAction::CoopClose(*it))
+            }
+            (Phase::Open, None) => self.submit(ChainAction::StartClose),
+            (Phase::Closing { .. }, None) | (Phase::Closed, _) => {
+                self.refuse(PayerRefusal::Closing)
+            }
+        }
+    }
+
+    fn tick(&self, now: UnixTime) -> Step {
+        match self.phase {
+            Phase::Closing { closes_at } if now.as_secs() >= closes_at && !self.acting => {
+                self.submit(ChainAction::FinishClose)
+            }
+            Phase::Opening | Phase::Open | Phase::Closing { .. } | Phase::Closed => {
+                Step::stay(self)
+            }
+        }
+    }
+
+    /// Opening again is harmless: a channel opens once. The rest is asked for again by a tick or
+    /// by the user.
+    fn restart(&self) -> Step {
+        match self.phase {
+            Phase::Opening => self.submit(ChainAction::Open { amount: self.asked }),
+            Phase::Open | Phase::Closing { .. } | Phase::Closed => Step::to(Self {
+                acting: false,
+                ..self.clone()
+            }),
+        }
+    }
+
+    fn submit(&self, action: ChainAction) -> Step {
+        Step::to(Self {
+            acting: true,
+            ..self.clone()
+        })
+        .saved()
+        .then(PayerEffect::Submit(action))
+    }
+
+    fn refuse(&self, refusal: PayerRefusal) -> Step {
+        Step::stay(self).then(PayerEffect::Refuse(refusal))
+    }
+}

@@ -1,0 +1,230 @@
+//! Tranches: how a payer goes from one chain of words to the next without a round trip.
+//!
+//! Sans-IO.
+
+use warren_proto::Amount;
+
+use super::{PayerChannel, Phase, RESERVE_UNITS, Run, Step};
+use crate::channel::event::{PayerEffect, PayerRefusal};
+use crate::ledger::Posting;
+
+// Our choices.
+/// Most units one step releases: bounds the frames of one answer.
+const MAX_STEP_UNITS: u64 = 4096;
+/// Hashes between two words sent: the payee spends no more on one.
+const WORD_STRIDE: u32 = 64;
+
+/// The live lock and how much of it is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::channel) struct PaidLane {
+    pub(in crate::channel) tranche: u64,
+    pub(in crate::channel) unit_price: Amount,
+    pub(in crate::channel) units: u32,
+    pub(in crate::channel) released: u32,
+    /// On disk before the words up to here go out.
+    pub(in crate::channel) reserved: u32,
+}
+
+impl PaidLane {
+    pub(in crate::channel) fn value(&self) -> Amount {
+        self.worth(self.released)
+    }
+
+    /// What may have been released and forgotten.
+    pub(in crate::channel) fn reserve(&self) -> Amount {
+        self.worth(self.reserved).saturating_sub(self.value())
+    }
+
+    /// Cannot overflow: the whole lane was within the deposit when it was signed.
+    fn worth(&self, units: u32) -> Amount {
+        self.unit_price
+            .checked_mul(u64::from(units))
+            .unwrap_or(Amount::MAX)
+    }
+
+    fn left(&self) -> u32 {
+        self.units.saturating_sub(self.released)
+    }
+
+    /// The lane with `excess` more released, if that is a whole number of its units.
+    pub(super) fn advanced_by(&self, excess: Amount) -> Option<Self> {
+        let units = excess.wei().checked_div(self.unit_price.wei())?;
+        let units = u32::try_from(units).ok().filter(|it| *it <= self.left())?;
+        let released = self.released.checked_add(units)?;
+        let exact = self.worth(units) == excess;
+        exact.then_some(Self {
+            released,
+            reserved: self.reserved.max(released),
+            ..*self
+        })
+    }
+
+    /// Releases at most `want` units; says how many, and whether the record must run ahead.
+    fn release(&mut self, want: u64) -> (u32, bool) {
+        let want = u32::try_from(want).unwrap_or(u32::MAX);
+        let units = want.min(self.left()).min(WORD_STRIDE);
+        self.released = self.released.saturating_add(units);
+        let ahead = self.released > self.reserved;
+        if ahead {
+            self.reserved = self
+                .released
+                .saturating_add(RESERVE_UNITS - 1)
+                .min(self.units);
+        }
+        (units, ahead)
+    }
+}
+
+impl PayerChannel {
+    pub(super) fn prepare(&self, unit_price: Amount) -> Step {
+        if let Err(refusal) = self.usable() {
+            return self.refuse(refusal);
+        }
+        if unit_price == Amount::ZERO {
+            return self.refuse(PayerRefusal::FreeUnit);
+        }
+        let run = Run {
+            unit_price,
+            released: 0,
+        };
+        if self
+            .lane
+            .is_some_and(|it| it.unit_price == unit_price && it.left() > 0)
+        {
+            // What is left of the last session's chain serves this one.
+            let next = Self {
+                run,
+                ..self.clone()
+            };
+            let draft = next.draft().map(PayerEffect::SendVoucher);
+            return Step::to(next).saved().then_all(draft);
+        }
+        match self.folded().with_lane(unit_price) {
+            Some(next) => self.promise(Self { run, ..next }),
+            None => self.refuse(PayerRefusal::Exhausted { unit_price }),
+        }
+    }
+
+    pub(super) fn release(&self, total: u64) -> Step {
+        if let Err(refusal) = self.usable() {
+            return self.refuse(refusal);
+        }
+        if self.run.unit_price == Amount::ZERO {
+            return self.refuse(PayerRefusal::NoLock);
+        }
+        let mut next = self.clone();
+        let mut effects = Vec::new();
+        let mut save = false;
+        let mut want = total.saturating_sub(self.run.released).min(MAX_STEP_UNITS);
+        while want > 0 {
+            if next.lane.is_none_or(|it| it.left() == 0) {
+                let Some(rebased) = next.folded().with_lane(self.run.unit_price) else {
+                    effects.push(PayerEffect::TopUpNeeded { units_short: want });
+                    break;
+                };
+                effects.extend(next.promised(&rebased));
+                (next, save) = (rebased, true);
+                effects.extend(next.is_low().then_some(PayerEffect::RunningLow));
+            }
+            let Some(lane) = next.lane.as_mut() else {
+                break;
+            };
+            let (units, ahead) = lane.release(want);
+            let lane = *lane;
+            save |= ahead;
+            next.doubt &= !ahead; // Beyond all that can have been forgotten.
+            effects.push(PayerEffect::SendWord {
+                tranche: lane.tranche,
+                units: lane.units,
+                k: lane.released,
+            });
+            next.run.released = next.run.released.saturating_add(u64::from(units));
+            want = want.saturating_sub(u64::from(units));
+        }
+        let step = Step::to(next).then_all(effects);
+        if save { step.saved() } else { step }
+    }
+
+    pub(super) fn finish(&self) -> Step {
+        match self.lane {
+            Some(_) => self.promise(self.folded().numbered()),
+            None => Step::stay(self).then_all(self.draft().map(PayerEffect::SendVoucher)),
+        }
+    }
+
+    /// The state with all released words in `base` and no lane: not yet a voucher.
+    pub(super) fn folded(&self) -> Self {
+        let (base, slack) = (self.value(), self.hidden());
+        Self {
+            base,
+            slack,
+            lane: None,
+            doubt: false,
+            ..self.clone()
+        }
+    }
+
+    /// The state under the next voucher number.
+    pub(super) fn numbered(mut self) -> Self {
+        self.seq = self.seq.saturating_add(1);
+        self
+    }
+
+    /// The next voucher, with a lane as long as the deposit covers; `None` if that is not one unit.
+    pub(super) fn with_lane(&self, unit_price: Amount) -> Option<Self> {
+        let free = self
+            .deposit
+            .saturating_sub(self.base)
+            .saturating_sub(self.slack);
+        let units = free.wei().checked_div(unit_price.wei())?;
+        let units = u32::try_from(units)
+            .unwrap_or(u32::MAX)
+            .min(self.tranche_units);
+        if units == 0 {
+            return None;
+        }
+        let mut next = self.clone().numbered();
+        let tranche = next.seq;
+        next.lane = Some(PaidLane {
+            tranche,
+            unit_price,
+            units,
+            released: 0,
+            reserved: 0,
+        });
+        Some(next)
+    }
+
+    /// `self → next`, where `next` has a voucher that `self` has not: save, then send.
+    pub(super) fn promise(&self, next: Self) -> Step {
+        let effects: Vec<_> = self.promised(&next).collect();
+        Step::to(next).saved().then_all(effects)
+    }
+
+    fn promised(&self, next: &Self) -> impl Iterator<Item = PayerEffect> + use<> {
+        let paid = next.base.saturating_sub(self.base);
+        let book = PayerEffect::Book(Posting::paid(self.terms.id, paid));
+        let book = (paid > Amount::ZERO).then_some(book);
+        book.into_iter()
+            .chain(next.draft().map(PayerEffect::SendVoucher))
+    }
+
+    fn usable(&self) -> Result<(), PayerRefusal> {
+        match self.phase {
+            Phase::Open => Ok(()),
+            Phase::Opening => Err(PayerRefusal::NotConfirmed),
+            Phase::Closing { .. } | Phase::Closed => Err(PayerRefusal::Closing),
+        }
+    }
+
+    /// Whether less than a quarter of a tranche could be promised beyond the live lane.
+    fn is_low(&self) -> bool {
+        let Some(lane) = self.lane else { return false };
+        let most = lane.worth(lane.units).checked_add(self.base);
+        let free = most.map_or(Amount::ZERO, |it| self.deposit.saturating_sub(it));
+        let quarter = lane
+            .unit_price
+            .checked_mul(u64::from(self.tranche_units / 4));
+        quarter.is_ok_and(|it| free < it)
+    }
+}

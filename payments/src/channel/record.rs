@@ -1,0 +1,267 @@
+//! How channels are kept: versioned records of fixed fields.
+//!
+//! Sans-IO. Decoding never panics and never makes a channel that the core would not have made
+//! money-wise worse: totals are checked against their type's range only, for the store is ours.
+
+use std::sync::Arc;
+
+use warren_proto::{Amount, ChainRef, ChannelParams, Lock, MAX_LOCKS, UnixTime, Voucher};
+
+use super::accept::{Holdings, Lane, Rules};
+use super::payee::{PayeeChannel, Run as PayeeRun};
+use super::payer::{PaidLane, PayerChannel, Run as PayerRun};
+use super::{ChannelTerms, Phase};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::voucher::VerifiedVoucher;
+
+const PAYER: u8 = 1;
+const PAYEE: u8 = 1;
+
+impl PayerChannel {
+    /// The record.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(PAYER);
+        put_terms(&mut out, &self.terms);
+        out.u32(self.key_index)
+            .u32(self.tranche_units)
+            .amount(self.asked);
+        put_phase(&mut out, self.phase);
+        out.amount(self.deposit)
+            .amount(self.claimed)
+            .u64(self.seq)
+            .amount(self.base);
+        out.option(self.lane.as_ref(), |out, it| {
+            out.u64(it.tranche).amount(it.unit_price);
+            out.u32(it.units).u32(it.released).u32(it.reserved);
+        });
+        out.amount(self.run.unit_price).u64(self.run.released);
+        out.amount(self.slack).u8(u8::from(self.acting));
+        out.finish()
+    }
+
+    /// Reads a record after a restart: words may have gone out that it does not know.
+    ///
+    /// # Errors
+    /// [`CodecError`] for bytes that [`Self::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut read = Reader::new(bytes, PAYER)?;
+        let terms = take_terms(&mut read)?;
+        let (key_index, tranche_units, asked) = (read.u32()?, read.u32()?, read.amount()?);
+        let phase = take_phase(&mut read)?;
+        let (deposit, claimed) = (read.amount()?, read.amount()?);
+        let (seq, base) = (read.u64()?, read.amount()?);
+        let lane = read.option("lane", take_paid_lane)?;
+        let run = PayerRun {
+            unit_price: read.amount()?,
+            released: read.u64()?,
+        };
+        let (slack, acting) = (read.amount()?, read.flag("acting")?);
+        read.finish()?;
+        let doubt = lane.is_some_and(|it| it.reserved > it.released);
+        Ok(Self {
+            terms,
+            key_index,
+            tranche_units,
+            asked,
+            phase,
+            deposit,
+            claimed,
+            seq,
+            base,
+            lane,
+            run,
+            slack,
+            acting,
+            doubt,
+        })
+    }
+}
+
+impl PayeeChannel {
+    /// The record.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(PAYEE);
+        put_terms(&mut out, &self.terms);
+        put_phase(&mut out, self.phase);
+        out.amount(self.deposit).amount(self.claimed);
+        out.option(self.held.voucher.as_ref(), |out, it| {
+            put_voucher(out, it.get())
+        });
+        out.list(&self.held.lanes, |out, it| {
+            put_lock(out, &it.lock);
+            out.u32(it.known).bytes(it.word.expose());
+        });
+        out.list(&self.held.seen, |out, it| {
+            out.u64(*it);
+        });
+        out.amount(self.run.from).amount(self.run.unit_price);
+        put_option_amount(&mut out, self.claiming);
+        out.option(self.consent.as_ref(), |out, it| {
+            out.u64(it.as_millis());
+        });
+        out.amount(self.booked);
+        out.finish()
+    }
+
+    /// Reads a record after a restart; `rules` are this node's, not the channel's.
+    ///
+    /// # Errors
+    /// [`CodecError`] for bytes that [`Self::encode`] does not write.
+    pub fn decode(bytes: &[u8], rules: Rules) -> Result<Self, CodecError> {
+        let mut read = Reader::new(bytes, PAYEE)?;
+        let terms = take_terms(&mut read)?;
+        let phase = take_phase(&mut read)?;
+        let (deposit, claimed) = (read.amount()?, read.amount()?);
+        let voucher = read.option("voucher", |read| take_voucher(read, &terms))?;
+        let lanes = read.list(MAX_LOCKS, "lanes", take_lane)?;
+        let seen = read.list(
+            rules.max_anchors.saturating_add(MAX_LOCKS),
+            "seen",
+            Reader::u64,
+        )?;
+        let run = PayeeRun {
+            from: read.amount()?,
+            unit_price: read.amount()?,
+        };
+        let claiming = read.option("claiming", Reader::amount)?;
+        let consent = read.option("consent", |read| Ok(UnixTime::from_millis(read.u64()?)))?;
+        let booked = read.amount()?;
+        read.finish()?;
+        let voucher = voucher.map(VerifiedVoucher::from_record);
+        let held = Holdings {
+            channel: terms.id,
+            voucher,
+            lanes,
+            seen: Arc::new(seen),
+        };
+        Ok(Self {
+            phase,
+            deposit,
+            claimed,
+            held,
+            run,
+            claiming,
+            consent,
+            booked,
+            ..Self::watch(terms, rules)
+        })
+    }
+}
+
+fn put_terms(out: &mut Writer, terms: &ChannelTerms) {
+    let ChannelTerms { params, chain, .. } = terms;
+    out.bytes(params.payer.as_bytes())
+        .bytes(params.payee.as_bytes());
+    out.u32(params.period_secs).u64(params.salt);
+    out.u64(chain.chain_id)
+        .bytes(chain.contract.as_bytes())
+        .bytes(chain.token.as_bytes());
+}
+
+fn take_terms(read: &mut Reader<'_>) -> Result<ChannelTerms, CodecError> {
+    let (payer, payee) = (read.address()?, read.address()?);
+    let params = ChannelParams {
+        payer,
+        payee,
+        period_secs: read.u32()?,
+        salt: read.u64()?,
+    };
+    let chain_id = read.u64()?;
+    let chain = ChainRef {
+        chain_id,
+        contract: read.address()?,
+        token: read.address()?,
+    };
+    Ok(ChannelTerms::new(params, chain))
+}
+
+fn put_phase(out: &mut Writer, phase: Phase) {
+    let (code, closes_at) = match phase {
+        Phase::Opening => (0, 0),
+        Phase::Open => (1, 0),
+        Phase::Closing { closes_at } => (2, closes_at),
+        Phase::Closed => (3, 0),
+    };
+    out.u8(code).u64(closes_at);
+}
+
+fn take_phase(read: &mut Reader<'_>) -> Result<Phase, CodecError> {
+    let (code, closes_at) = (read.u8()?, read.u64()?);
+    match code {
+        0 => Ok(Phase::Opening),
+        1 => Ok(Phase::Open),
+        2 => Ok(Phase::Closing { closes_at }),
+        3 => Ok(Phase::Closed),
+        _ => Err(CodecError::Range { field: "phase" }),
+    }
+}
+
+fn put_lock(out: &mut Writer, lock: &Lock) {
+    out.bytes(lock.anchor.as_bytes())
+        .amount(lock.unit_price)
+        .u32(lock.units)
+        .u64(lock.expiry);
+}
+
+fn take_lock(read: &mut Reader<'_>) -> Result<Lock, CodecError> {
+    let anchor = read.lock()?;
+    Ok(Lock {
+        anchor,
+        unit_price: read.amount()?,
+        units: read.u32()?,
+        expiry: read.u64()?,
+    })
+}
+
+fn put_voucher(out: &mut Writer, voucher: &Voucher) {
+    out.u64(voucher.seq)
+        .amount(voucher.base)
+        .list(&voucher.locks, put_lock);
+    out.bytes(&voucher.signature);
+}
+
+fn take_voucher(read: &mut Reader<'_>, terms: &ChannelTerms) -> Result<Voucher, CodecError> {
+    let (seq, base) = (read.u64()?, read.amount()?);
+    let locks = read.list(MAX_LOCKS, "locks", take_lock)?;
+    Ok(Voucher {
+        channel: terms.id,
+        seq,
+        base,
+        locks,
+        signature: read.array()?,
+    })
+}
+
+fn take_lane(read: &mut Reader<'_>) -> Result<Lane, CodecError> {
+    Ok(Lane {
+        lock: take_lock(read)?,
+        known: read.u32()?,
+        word: read.word()?,
+    })
+}
+
+fn take_paid_lane(read: &mut Reader<'_>) -> Result<PaidLane, CodecError> {
+    let (tranche, unit_price) = (read.u64()?, read.amount()?);
+    let (units, released, reserved) = (read.u32()?, read.u32()?, read.u32()?);
+    if released > reserved || reserved > units {
+        return Err(CodecError::Range { field: "lane" });
+    }
+    Ok(PaidLane {
+        tranche,
+        unit_price,
+        units,
+        released,
+        reserved,
+    })
+}
+
+fn put_option_amount(out: &mut Writer, amount: Option<Amount>) {
+    out.option(amount.as_ref(), |out, it| {
+        out.amount(*it);
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! When a claim is worth its gas.
+//!
+//! Sans-IO. A claim costs native coin and brings tokens; the operator says how the two compare.
+
+use std::time::Duration;
+
+use warren_proto::{Amount, UnixTime};
+
+use crate::channel::Phase;
+
+// Measured on the contract (research: payments 3): a claim with one lock costs
+// 49 163 + 84 · k gas, 60 308 + … the first time a payee is credited.
+const CLAIM_GAS: u64 = 62_000;
+const GAS_PER_WORD: u64 = 90;
+
+/// How a payee weighs claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettlePolicy {
+    /// Base units of the token that one million wei of native coin are worth.
+    pub token_per_million_wei: u64,
+    /// Claim by itself once it brings so many times its gas; 0 = only when told or forced.
+    pub worth_factor: u32,
+    /// While the payer closes, claim if so much of the window is left at least; later, anyway.
+    pub closing_margin: Duration,
+}
+
+impl Default for SettlePolicy {
+    fn default() -> Self {
+        Self {
+            token_per_million_wei: 1_000_000,
+            worth_factor: 20,
+            closing_margin: Duration::from_secs(20 * 60),
+        }
+    }
+}
+
+/// What a claim would be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimView {
+    /// Where the channel stands.
+    pub phase: Phase,
+    /// What the claim would bring now.
+    pub claimable: Amount,
+    /// Hashes the contract must do for it.
+    pub words: u32,
+    /// Price of gas now, in native wei.
+    pub gas_price: Amount,
+}
+
+/// Whether to claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// Not now.
+    Wait,
+    /// Now: it is worth it.
+    Worth,
+    /// Now: it is the last chance.
+    Forced,
+}
+
+impl SettlePolicy {
+    /// What the claim's gas is worth in tokens.
+    #[must_use]
+    pub fn cost(&self, view: &ClaimView) -> Amount {
+        let gas = CLAIM_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)));
+        let coin = view.gas_price.checked_mul(gas).unwrap_or(Amount::MAX);
+        let tokens = coin
+            .wei()
+            .saturating_mul(u128::from(self.token_per_million_wei))
+            / 1_000_000;
+        Amount::from_wei(tokens).unwrap_or(Amount::MAX)
+    }
+
+    /// Decides.
+    #[must_use]
+    pub fn decide(&self, view: &ClaimView, now: UnixTime) -> Settle {
+        if view.claimable == Amount::ZERO {
+            return Settle::Wait;
+        }
+        let cost = self.cost(view);
+        match view.phase {
+            Phase::Opening | Phase::Closed => Settle::Wait,
+            Phase::Open => {
+                let worth = cost
+                    .checked_mul(u64::from(self.worth_factor))
+                    .unwrap_or(Amount::MAX);
+                let asks = self.worth_factor > 0 && view.claimable >= worth;
+                if asks { Settle::Worth } else { Settle::Wait }
+            }
+            // Gas may fall during the window, but only if there is time to wait for it.
+            Phase::Closing { closes_at } => {
+                let deadline = UnixTime::from_secs(closes_at);
+                let late = now.plus(self.closing_margin) >= deadline;
+                let worth = view.claimable > cost;
+                if worth || late {
+                    Settle::Forced
+                } else {
+                    Settle::Wait
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(phase: Phase, claimable: u64) -> ClaimView {
+        ClaimView {
+            phase,
+            claimable: Amount::from_wei_u64(claimable),
+            words: 0,
+            gas_price: Amount::from_wei_u64(1),
+        }
+    }
+
+    #[test]
+    fn a_claim_waits_until_it_brings_twenty_times_its_gas() {
+        let policy = SettlePolicy::default();
+        let now = UnixTime::from_secs(0);
+        assert_eq!(
+            policy.decide(&view(Phase::Open, 20 * CLAIM_GAS - 1), now),
+            Settle::Wait
+        );
+        assert_eq!(
+            policy.decide(&view(Phase::Open, 20 * CLAIM_GAS), now),
+            Settle::Worth
+        );
+    }
+
+    #[test]
+    fn a_closing_channel_is_claimed_at_once_if_it_pays_and_at_the_end_anyway() {
+        let policy = SettlePolicy::default();
+        let closing = Phase::Closing { closes_at: 7200 };
+        let (start, late) = (UnixTime::from_secs(0), UnixTime::from_secs(6000));
+        assert_eq!(
+            policy.decide(&view(closing, CLAIM_GAS + 1), start),
+            Settle::Forced
+        );
+        assert_eq!(policy.decide(&view(closing, 5), start), Settle::Wait);
+        assert_eq!(policy.decide(&view(closing, 5), late), Settle::Forced);
+        assert_eq!(policy.decide(&view(closing, 0), late), Settle::Wait);
+    }
+}
