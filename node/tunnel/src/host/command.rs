@@ -33,9 +33,11 @@ pub(crate) async fn run(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => HostError::ProgramMissing { program },
-            _ => HostError::Spawn { program, source },
+        .map_err(|source| {
+            if source.kind() == io::ErrorKind::NotFound {
+                return HostError::ProgramMissing { program };
+            }
+            HostError::Spawn { program, source }
         })?;
     let stdin = child.stdin.take();
     let talk = async {

@@ -205,24 +205,25 @@ fn route_message(route: &RouteChange) -> RouteMessage {
 }
 
 fn destination(route: &RouteMessage) -> Option<IpAddr> {
-    route
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Destination(RouteAddress::Inet(it)) => Some(IpAddr::V4(*it)),
-            RouteAttribute::Destination(RouteAddress::Inet6(it)) => Some(IpAddr::V6(*it)),
-            _ => None,
-        })
+    route.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Destination(RouteAddress::Inet(it)) = attribute {
+            return Some(IpAddr::V4(*it));
+        }
+        if let RouteAttribute::Destination(RouteAddress::Inet6(it)) = attribute {
+            return Some(IpAddr::V6(*it));
+        }
+        None
+    })
 }
 
 fn oif(route: &RouteMessage) -> Option<u32> {
-    route
-        .attributes
-        .iter()
-        .find_map(|attribute| match attribute {
-            RouteAttribute::Oif(index) => Some(*index),
-            _ => None,
-        })
+    route.attributes.iter().find_map(|attribute| {
+        if let RouteAttribute::Oif(index) = attribute {
+            Some(*index)
+        } else {
+            None
+        }
+    })
 }
 
 fn address_family(family: Family) -> AddressFamily {

@@ -1,0 +1,24 @@
+//! The host side in real network namespaces: real nftables, routes, sockets, processes.
+//!
+//! Needs root. Without it every test says SKIPPED aloud.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests stop at once and say where"
+)]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+#[path = "host_netns/capture.rs"]
+mod capture;
+#[path = "host_netns/exit.rs"]
+mod exit;
+#[path = "host_netns/holder.rs"]
+mod holder;
+#[path = "host_netns/kill_switch.rs"]
+mod kill_switch;
+#[path = "host_netns/lab.rs"]
+mod lab;
+#[path = "host_netns/probe.rs"]
+mod probe;
+#[path = "host_netns/recover.rs"]
+mod recover;
