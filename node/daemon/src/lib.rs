@@ -1,4 +1,10 @@
-//! The daemon: roles, wiring, store, API.
+//! The daemon: it keeps, it wires, it answers. Start reading at `run`, then [`session`].
+//!
+//! Floor 2: here overlay, payments and tunnel meet, in `perform` and nowhere else. Below that:
+//! [`config`] (what the node was told), [`api`] (its door).
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod config;
+pub mod error;
 pub mod session;

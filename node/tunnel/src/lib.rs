@@ -1,6 +1,41 @@
-//! The tunnel: carries packets between two parties, and guards the host that does.
+//! Carrying a guest's packets: WireGuard between a device of the kernel and a UDP socket.
 //!
-//! Start reading at [`host`] for what is changed on a host, at [`policy`] for what an exit carries.
+//! Two doors: [`ConsumerTunnel`] for who pays, [`ExitTunnel`] for who is paid. Each makes a device,
+//! runs its packets on threads of its own and counts the inner bytes it carried. Routes, firewall
+//! and DNS belong to the host part; prices and money to nobody here.
+//!
+//! ```text
+//! device ─▶ split ─▶ seal ─▶ socket        socket ─▶ open ─▶ coalesce ─▶ device
+//! ```
+//!
+//! Start reading at [`engine`], then `pump`, which runs it.
+//!
+//! Invariant: this crate does not know what a wei is. What a guest may do is one bit: its [`Gate`].
 
+mod consumer;
+mod device;
+pub mod engine;
+mod error;
+mod exit;
+mod gate;
 pub mod host;
+mod meter;
+mod offload;
+mod packet;
 pub mod policy;
+mod pump;
+mod socket;
+mod spec;
+mod wireguard;
+
+pub use consumer::ConsumerTunnel;
+pub use error::{TunnelError, TunnelWarning};
+pub use exit::ExitTunnel;
+pub use gate::Gate;
+pub use meter::{DropCounts, DropReason, Usage};
+pub use spec::{
+    DEFAULT_HANDSHAKE_LIMIT, DEFAULT_KEEPALIVE, DEFAULT_MTU, DeviceRung, ExitSpec, GuestId,
+    GuestSpec, LEAST_MTU, MAX_GUESTS, MOST_MTU, Offload, ReceiveRung, Rungs, SendRung, TunnelSpec,
+    TunnelState,
+};
+pub use wireguard::TunnelKey;

@@ -1,0 +1,287 @@
+//! What may be typed: the tree of verbs and their flags.
+
+mod groups;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use warren_daemon::api::types::{ExitSort, Fallback};
+
+pub use groups::{
+    ChannelVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, SwarmVerb, WalletVerb,
+};
+
+/// A VPN without a centre: reach the internet through someone's line and pay by the word, or lend yours and earn.
+#[derive(Debug, Parser)]
+#[command(
+    name = "warren",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Try it: `warren demo` runs a whole network on this machine and shows what it measured."
+)]
+pub struct Cli {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Debug, Clone, Args)]
+pub struct Globals {
+    /// Folder with everything of this node: keys, store, socket, configuration.
+    #[arg(long, global = true, env = "WARREN_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Configuration file instead of the home's config.toml.
+    #[arg(long, global = true, env = "WARREN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON document on standard output, with a `schema` field.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress on standard error.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Runs this node until it is told to end.
+    Daemon(DaemonArgs),
+    /// Brings up a paid tunnel through an exit.
+    Up(UpArgs),
+    /// Takes the tunnel down and settles the session.
+    Down(DownArgs),
+    /// Says what this node is and does now.
+    Status,
+    /// Lists the exits on offer.
+    Exits(ExitsArgs),
+    /// Lends this line: checks, consent, start, stop.
+    #[command(subcommand)]
+    Exit(ExitVerb),
+    /// The wallet of this node.
+    #[command(subcommand)]
+    Wallet(WalletVerb),
+    /// Says where to send money to; on a dev chain, fetches some.
+    Fund(FundArgs),
+    /// Payment channels.
+    #[command(subcommand)]
+    Channel(ChannelVerb),
+    /// Says what this exit earned and what it can claim.
+    Earn,
+    /// Lists every movement of money.
+    Ledger(LedgerArgs),
+    /// The neighbourhood.
+    #[command(subcommand)]
+    Net(NetVerb),
+    /// Serves a development chain with the contract and a faucet.
+    Devchain(DevchainArgs),
+    /// Runs a whole make-believe network on this machine, pays for a download in it, and says what it measured.
+    Demo(DemoArgs),
+    /// Gives this machine's network back after a crash; needs no daemon.
+    Recover,
+    /// Experiments with many nodes in virtual time.
+    #[command(subcommand)]
+    Swarm(SwarmVerb),
+    /// Explains a verb or an error code such as W2107; works offline.
+    Help(HelpArgs),
+    /// Says which version this is.
+    Version,
+}
+
+/// `warren daemon`.
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// Overrides one configuration value.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Logs as JSON, one object a line.
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// `warren up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The exit: its node id, or 8 digits or more of its beginning. Left out: the best match.
+    pub exit: Option<String>,
+    /// In this country only (two letters).
+    #[arg(long, value_name = "CC")]
+    pub country: Option<String>,
+    /// How to choose among several.
+    #[arg(long, value_enum, default_value_t = Sort::Rank)]
+    pub sort: Sort,
+    /// Not dearer than this per GiB, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    pub max_price: Option<String>,
+    /// Never pay more than this in the session, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    pub max_spend: Option<String>,
+    /// What a new channel is opened with, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    pub deposit: Option<String>,
+    /// Whether to block everything outside the tunnel.
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub kill_switch: Option<Switch>,
+    /// What to do when the exit dies.
+    #[arg(long, value_enum)]
+    pub fallback: Option<FallbackArg>,
+    /// Gives up after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+}
+
+/// `warren down`.
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// Leaves the kill switch on: nothing goes out until `up`, or `down` without this.
+    #[arg(long)]
+    pub keep_blocked: bool,
+    /// Ends the daemon too.
+    #[arg(long)]
+    pub daemon: bool,
+}
+
+/// `warren exits`.
+#[derive(Debug, Args)]
+pub struct ExitsArgs {
+    /// In this country only (two letters).
+    #[arg(long, value_name = "CC")]
+    pub country: Option<String>,
+    /// With this policy only.
+    #[arg(long)]
+    pub policy: Option<String>,
+    /// Not dearer than this per GiB, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    pub max_price: Option<String>,
+    /// Order.
+    #[arg(long, value_enum, default_value_t = Sort::Rank)]
+    pub sort: Sort,
+    /// Asks the network first instead of answering from memory.
+    #[arg(long)]
+    pub refresh: bool,
+}
+
+/// `warren ledger`.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// From this time on, such as 2026-11-22T18:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// At most so many entries; the newest are kept.
+    #[arg(long)]
+    pub limit: Option<u32>,
+}
+
+/// `warren devchain`.
+#[derive(Debug, Args)]
+pub struct DevchainArgs {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8545", value_name = "ADDR")]
+    pub listen: std::net::SocketAddr,
+    /// Makes a block every so many milliseconds; 0: with each transaction only.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub block_ms: u64,
+}
+
+/// `warren demo`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct DemoArgs {
+    /// With --json: the file for what was measured (schema warren.demo/v1) instead of standard output.
+    #[arg(value_name = "FILE", requires = "json")]
+    pub file: Option<PathBuf>,
+    /// Mebibytes to download.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub mib: u32,
+    /// Removes what killed demos left behind, and does nothing else.
+    #[arg(long)]
+    pub clean: bool,
+    /// A part of the demo, run inside its world.
+    #[command(subcommand)]
+    pub part: Option<DemoPart>,
+}
+
+/// `warren help`.
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// A verb, or an error code such as W2107.
+    pub topic: Vec<String>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// How to order exits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// As this node would choose.
+    Rank,
+    /// Nearest first.
+    Rtt,
+    /// Cheapest first.
+    Price,
+}
+
+impl From<Sort> for ExitSort {
+    fn from(it: Sort) -> Self {
+        match it {
+            Sort::Rank => Self::Rank,
+            Sort::Rtt => Self::Rtt,
+            Sort::Price => Self::Price,
+        }
+    }
+}
+
+/// Where to go when the exit dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FallbackArg {
+    /// The next best in the same country.
+    Country,
+    /// The next best anywhere.
+    Any,
+    /// Nowhere: stay blocked.
+    None,
+}
+
+impl From<FallbackArg> for Fallback {
+    fn from(it: FallbackArg) -> Self {
+        match it {
+            FallbackArg::Country => Self::Country,
+            FallbackArg::Any => Self::Any,
+            FallbackArg::None => Self::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_of_verbs_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        let cli =
+            Cli::try_parse_from(["warren", "status", "--json", "--home", "/x"]).expect("parses");
+        assert!(cli.globals.json);
+        assert_eq!(cli.globals.home, Some(PathBuf::from("/x")));
+    }
+}

@@ -1,0 +1,135 @@
+//! Verbs that have verbs of their own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `warren exit …`.
+#[derive(Debug, Subcommand)]
+pub enum ExitVerb {
+    /// Looks whether this machine can be an exit; changes nothing.
+    Check,
+    /// Becomes an exit; asks for consent in words first.
+    Enable(EnableArgs),
+    /// Stops being one.
+    Disable,
+    /// Says whom this exit serves and what it earned.
+    Status,
+}
+
+/// `warren exit enable`.
+#[derive(Debug, Args)]
+pub struct EnableArgs {
+    /// What guests may reach: web+dns, all-but-mail, all.
+    #[arg(long)]
+    pub policy: Option<String>,
+    /// Price per GiB, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    pub price: Option<String>,
+    /// Price per minute, in tokens.
+    #[arg(long, value_name = "TOKENS")]
+    pub price_per_minute: Option<String>,
+    /// Consents without being asked: type the phrase that `exit enable` shows, the name of this machine.
+    #[arg(long, value_name = "HOSTNAME")]
+    pub yes_i_consent: Option<String>,
+    /// Uses the consent that was given for this very policy before; never gives a new one.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `warren wallet …`.
+#[derive(Debug, Subcommand)]
+pub enum WalletVerb {
+    /// Makes a wallet and shows its twelve words once.
+    New,
+    /// Says what is in it.
+    Show,
+    /// Shows the twelve words again.
+    Backup,
+    /// Makes the wallet from twelve words, read from standard input.
+    Restore,
+}
+
+/// `warren fund`.
+#[derive(Debug, Args)]
+pub struct FundArgs {
+    /// On a dev chain: asks its faucet for so many tokens, and coins for gas.
+    #[arg(long, value_name = "TOKENS")]
+    pub faucet: Option<String>,
+}
+
+/// `warren channel …`.
+#[derive(Debug, Subcommand)]
+pub enum ChannelVerb {
+    /// Lists all channels.
+    Ls,
+    /// Shows one.
+    Show {
+        /// The channel: its id, or the beginning of it.
+        id: String,
+    },
+    /// Closes it; what was not paid comes back.
+    Close {
+        /// The channel: its id, or the beginning of it.
+        id: String,
+    },
+    /// Claims on chain what it owes this node.
+    Claim {
+        /// The channel: its id, or the beginning of it. Left out: all that owe something.
+        id: Option<String>,
+    },
+}
+
+/// `warren net …`.
+#[derive(Debug, Subcommand)]
+pub enum NetVerb {
+    /// Looks whether this node reaches others and is reached.
+    Check,
+    /// Lists the connected peers.
+    Peers,
+}
+
+/// `warren swarm …`.
+#[derive(Debug, Subcommand)]
+pub enum SwarmVerb {
+    /// Runs a scenario.
+    Run {
+        /// The scenario, such as deploy/scenarios/first-hour.toml.
+        scenario: PathBuf,
+        /// The same seed gives the same run.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where the results go.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// Parts of the demo that run as processes of their own inside its world.
+#[derive(Debug, Subcommand)]
+pub enum DemoPart {
+    /// The web server.
+    #[command(hide = true)]
+    Web {
+        /// Where to listen.
+        listen: SocketAddr,
+    },
+    /// A download.
+    #[command(hide = true)]
+    Fetch {
+        /// From where.
+        server: SocketAddr,
+        /// Which path.
+        path: String,
+        /// How long to wait, in seconds.
+        #[arg(long, default_value_t = 20)]
+        patience: u64,
+    },
+    /// The contract's books.
+    #[command(hide = true)]
+    Books {
+        /// The chain.
+        rpc: String,
+    },
+}

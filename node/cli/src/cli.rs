@@ -1,0 +1,80 @@
+//! From what was typed to the number with which the process ends.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use warren_daemon::error::{ErrorCode, Problem};
+
+use crate::args::{Cli, Verb};
+use crate::screen::{Form, Screen};
+use crate::verbs;
+
+/// With what a process ends that was interrupted: 128 and the number of SIGINT.
+pub const INTERRUPTED: u8 = 130;
+
+/// Runs the program.
+#[must_use]
+pub fn main(typed: impl Iterator<Item = OsString>) -> ExitCode {
+    let typed: Vec<OsString> = typed.collect();
+    let form = if typed.iter().any(|it| it == "--json") {
+        Form::Json
+    } else {
+        Form::Text
+    };
+    let cli = match Cli::try_parse_from(&typed) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(misunderstood(&error, form)),
+    };
+    let mut screen = Screen::new(form, cli.globals.quiet);
+    ExitCode::from(run(&cli, &mut screen))
+}
+
+fn run(cli: &Cli, screen: &mut Screen) -> u8 {
+    // The daemon brings runtimes of its own; what is left here only asks and waits.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(it) => it,
+        Err(error) => return screen.problem(&Problem::new(ErrorCode::Internal, error)),
+    };
+    let interruptible = !matches!(
+        cli.verb,
+        Verb::Daemon(_) | Verb::Devchain(_) | Verb::Demo(_)
+    );
+    let told = runtime.block_on(async {
+        tokio::select! {
+            told = verbs::run(cli, screen) => Some(told),
+            _ = tokio::signal::ctrl_c(), if interruptible => None,
+        }
+    });
+    match told {
+        Some(Ok(page)) => screen.answer(&page),
+        Some(Err(problem)) => screen.problem(&problem),
+        None => INTERRUPTED,
+    }
+}
+
+/// Help and version are answers; the rest was typed wrongly.
+fn misunderstood(error: &clap::Error, form: Form) -> u8 {
+    let is_answer = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    if is_answer || form == Form::Text {
+        let _ = error.print(); // Nobody reads any more: nothing to do about it.
+        return if is_answer { 0 } else { 2 };
+    }
+    let text = error.to_string();
+    let seen = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned();
+    Screen::new(form, true)
+        .problem(&Problem::new(ErrorCode::BadRequest, seen).with_next("warren help"))
+}

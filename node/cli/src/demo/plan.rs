@@ -1,0 +1,234 @@
+//! What the make-believe internet consists of, before any of it is built.
+//!
+//! ```text
+//! consumer ── home router ─┐                 ┌─ home router ── exit 1 (DE)
+//!                          ├── the backbone ─┼─ home router ── exit 2 (DE)
+//! bootstrap ───────────────┤                 └─ home router ── exit 3 (NL)
+//! chain ───────────────────┴── web (lets only the exits in)
+//! ```
+//!
+//! All addresses are of the documentation ranges (RFC 5737, RFC 3849) or of homes (RFC 1918).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The port on which every node speaks libp2p (QUIC and TCP).
+pub const OVERLAY_PORT: u16 = 4077;
+/// The port on which every exit receives WireGuard.
+pub const TUNNEL_PORT: u16 = 41820;
+/// The port of the chain's JSON-RPC.
+pub const CHAIN_PORT: u16 = 8545;
+/// The port of the web server.
+pub const WEB_PORT: u16 = 80;
+
+/// How a place hangs on the internet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// A server with public addresses of its own.
+    Open,
+    /// Behind a home router: masqueraded IPv4, firewalled IPv6, nothing let in unasked.
+    Home,
+    /// The same, with the ports of a node forwarded.
+    HomeForwarded,
+}
+
+/// What an exit asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asks {
+    /// ISO 3166 code of the country it says it is in.
+    pub country: String,
+    /// The city it says it is in.
+    pub city: String,
+    /// Its price of 2^20 inner bytes, in wei.
+    pub per_mib_wei: u64,
+    /// Its price of a minute, in wei.
+    pub per_minute_wei: u64,
+}
+
+/// One place of the make-believe internet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Its name: also the name of its device on the backbone, so at most 15 letters.
+    pub name: String,
+    /// How it hangs on the internet.
+    pub line: Line,
+    /// What it sells; `None` when it is no exit.
+    pub asks: Option<Asks>,
+    /// Which block of addresses is its own.
+    block: u8,
+}
+
+impl Site {
+    /// The IPv4 address under which the internet knows it: its own, or that of its router.
+    #[must_use]
+    pub fn public_v4(&self) -> Ipv4Addr {
+        match self.line {
+            Line::Open => Ipv4Addr::new(198, 51, 100, self.block * 16 + 2),
+            Line::Home | Line::HomeForwarded => Ipv4Addr::new(203, 0, 113, self.block * 16 + 2),
+        }
+    }
+
+    /// The backbone's IPv4 address on its line.
+    #[must_use]
+    pub fn backbone_v4(&self) -> Ipv4Addr {
+        let [a, b, c, d] = self.public_v4().octets();
+        Ipv4Addr::new(a, b, c, d - 1)
+    }
+
+    /// The IPv4 address of its own device.
+    #[must_use]
+    pub fn host_v4(&self) -> Ipv4Addr {
+        match self.line {
+            Line::Open => self.public_v4(),
+            Line::Home | Line::HomeForwarded => Ipv4Addr::new(192, 168, 10 + self.block, 2),
+        }
+    }
+
+    /// Its router's IPv4 address on the inside.
+    #[must_use]
+    pub fn home_v4(&self) -> Ipv4Addr {
+        Ipv4Addr::new(192, 168, 10 + self.block, 1)
+    }
+
+    /// The IPv6 address of its own device, which the internet knows too.
+    #[must_use]
+    pub fn host_v6(&self) -> Ipv6Addr {
+        match self.line {
+            Line::Open => self.v6(0x100, 2),
+            Line::Home | Line::HomeForwarded => self.v6(0x300, 2),
+        }
+    }
+
+    /// Its router's IPv6 address on the inside.
+    #[must_use]
+    pub fn home_v6(&self) -> Ipv6Addr {
+        self.v6(0x300, 1)
+    }
+
+    /// Its router's IPv6 address on the outside.
+    #[must_use]
+    pub fn wan_v6(&self) -> Ipv6Addr {
+        self.v6(0x200, 2)
+    }
+
+    /// The backbone's IPv6 address on its line.
+    #[must_use]
+    pub fn backbone_v6(&self) -> Ipv6Addr {
+        match self.line {
+            Line::Open => self.v6(0x100, 1),
+            Line::Home | Line::HomeForwarded => self.v6(0x200, 1),
+        }
+    }
+
+    /// The addresses under which others reach it.
+    #[must_use]
+    pub fn public(&self) -> [IpAddr; 2] {
+        [self.public_v4().into(), self.host_v6().into()]
+    }
+
+    fn v6(&self, net: u16, host: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, net + u16::from(self.block), 0, 0, 0, 0, host)
+    }
+}
+
+/// All places of one world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The node that only introduces others.
+    pub bootstrap: Site,
+    /// The dev chain's host.
+    pub chain: Site,
+    /// The web server.
+    pub web: Site,
+    /// The exits, cheapest first.
+    pub exits: Vec<Site>,
+    /// The consumer.
+    pub consumer: Site,
+}
+
+impl Plan {
+    /// The world of `warren demo`: three exits in two countries.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self::with_exits(vec![
+            asks("DE", "Leipzig", 2_000_000_000_000, 100_000_000_000),
+            asks("DE", "Bremen", 3_000_000_000_000, 100_000_000_000),
+            asks("NL", "Utrecht", 4_000_000_000_000, 200_000_000_000),
+        ])
+    }
+
+    /// A world with these exits (at most 14).
+    #[must_use]
+    pub fn with_exits(asked: Vec<Asks>) -> Self {
+        let exit = |(block, asks): (u8, Asks)| Site {
+            name: format!("exit{}", block + 1),
+            line: Line::HomeForwarded,
+            asks: Some(asks),
+            block,
+        };
+        Self {
+            bootstrap: site("bootstrap", Line::Open, 0),
+            chain: site("chain", Line::Open, 1),
+            web: site("web", Line::Open, 2),
+            exits: (0..14).zip(asked).map(exit).collect(),
+            consumer: site("consumer", Line::Home, 15),
+        }
+    }
+
+    /// Every place of it.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        [&self.bootstrap, &self.chain, &self.web, &self.consumer]
+            .into_iter()
+            .chain(&self.exits)
+    }
+
+    /// Whether `address` is one under which an exit reaches the internet, and whose.
+    #[must_use]
+    pub fn exit_at(&self, address: IpAddr) -> Option<&Site> {
+        let address = address.to_canonical();
+        self.exits.iter().find(|it| it.public().contains(&address))
+    }
+}
+
+fn asks(country: &str, city: &str, per_mib_wei: u64, per_minute_wei: u64) -> Asks {
+    Asks {
+        country: country.to_owned(),
+        city: city.to_owned(),
+        per_mib_wei,
+        per_minute_wei,
+    }
+}
+
+fn site(name: &str, line: Line, block: u8) -> Site {
+    Site {
+        name: name.to_owned(),
+        line,
+        asks: None,
+        block,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_places_share_an_address() {
+        let plan = Plan::demo();
+        let addresses: BTreeSet<IpAddr> = plan.sites().flat_map(Site::public).collect();
+        assert_eq!(addresses.len(), plan.sites().count() * 2);
+    }
+
+    #[test]
+    fn an_exit_is_known_by_both_its_addresses() {
+        let plan = Plan::demo();
+        let exit = &plan.exits[2];
+        for address in exit.public() {
+            assert_eq!(plan.exit_at(address), Some(exit));
+        }
+        let mapped = IpAddr::V6(exit.public_v4().to_ipv6_mapped());
+        assert_eq!(plan.exit_at(mapped), Some(exit));
+        assert_eq!(plan.exit_at(plan.consumer.public_v4().into()), None);
+    }
+}

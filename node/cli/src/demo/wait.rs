@@ -1,0 +1,105 @@
+//! Waiting for something to become so: looks again and again until it is, the limit is over, or someone interrupts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+/// How often it looks.
+const GLANCE: Duration = Duration::from_millis(50);
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Why the wait ended without the thing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WaitError {
+    /// It did not become so in time.
+    #[error("waited {limit:?} for {what}; last seen: {last}")]
+    TooLong {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        limit: Duration,
+        /// What the last look showed.
+        last: String,
+    },
+    /// SIGINT, SIGTERM or SIGHUP came.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Looks until `look` gives something; what it says instead is kept for the error.
+///
+/// # Errors
+/// [`WaitError`].
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> Result<T, WaitError> {
+    let deadline = Instant::now() + limit;
+    loop {
+        unless_interrupted()?;
+        let last = match look() {
+            Ok(it) => return Ok(it),
+            Err(last) => last,
+        };
+        if Instant::now() >= deadline {
+            return Err(WaitError::TooLong {
+                what: what.to_owned(),
+                limit,
+                last,
+            });
+        }
+        std::thread::sleep(GLANCE);
+    }
+}
+
+/// Says so if a signal asked this process to end.
+///
+/// # Errors
+/// [`WaitError::Interrupted`].
+pub fn unless_interrupted() -> Result<(), WaitError> {
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        return Err(WaitError::Interrupted);
+    }
+    Ok(())
+}
+
+/// From now on SIGINT, SIGTERM and SIGHUP do not end this process but the next wait, so that a world can be taken down.
+///
+/// # Errors
+/// What the system says when no handler can be set.
+pub fn catch_signals() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ready, set) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let all = [
+                signal(SignalKind::interrupt()),
+                signal(SignalKind::terminate()),
+                signal(SignalKind::hangup()),
+            ];
+            let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = all else {
+                let _ = ready.send(false);
+                return;
+            };
+            let _ = ready.send(true);
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
+                INTERRUPTED.store(true, Ordering::SeqCst);
+            }
+        });
+    });
+    match set.recv() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(std::io::Error::other("no signal handler could be set")),
+    }
+}

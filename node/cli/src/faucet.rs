@@ -1,0 +1,57 @@
+//! Asks a development chain's faucet: one JSON-RPC call over plain HTTP.
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, Uri, header};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use warren_daemon::error::{ErrorCode, Problem};
+use warren_proto::PayoutAddress;
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Has `to` given native coins and tokens, both in base units.
+///
+/// # Errors
+/// A [`Problem`]: the chain does not answer, or is no development chain.
+pub async fn ask(url: &str, to: PayoutAddress, coins: u128, tokens: u128) -> Result<(), Problem> {
+    let params = json!([
+        to.to_string(),
+        format!("{coins:#x}"),
+        format!("{tokens:#x}")
+    ]);
+    call(url, "warren_fund", &params).await.map(|_| ())
+}
+
+/// One call; what the chain refuses becomes a problem with its own words.
+async fn call(url: &str, method: &str, params: &Value) -> Result<Value, Problem> {
+    let failed = |seen: String| Problem::new(ErrorCode::ChainUnreachable, format!("{url}: {seen}"));
+    let uri: Uri = url.parse().map_err(|it| failed(format!("{it}")))?;
+    let host = uri.host().unwrap_or("127.0.0.1").trim_matches(['[', ']']);
+    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await;
+    let stream = stream.map_err(|it| failed(it.to_string()))?;
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|it| failed(it.to_string()))?;
+    tokio::spawn(connection);
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let request = Request::post("/")
+        .header(header::HOST, host)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|it| failed(it.to_string()))?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|it| failed(it.to_string()))?;
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|it| failed(it.to_string()))?.to_bytes();
+    let answer: Value = serde_json::from_slice(&body).map_err(|it| failed(it.to_string()))?;
+    match answer.get("error") {
+        Some(error) => Err(failed(format!("{method}: {error}"))
+            .with_next("a faucet exists on `warren devchain` only")),
+        None => Ok(answer.get("result").cloned().unwrap_or(Value::Null)),
+    }
+}

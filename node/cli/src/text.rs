@@ -1,0 +1,82 @@
+//! How numbers and places are written for people.
+//!
+//! Sans-IO.
+
+use warren_daemon::api::types::PriceView;
+use warren_proto::Region;
+
+/// Bytes in binary units, three digits.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (count, 0);
+    let mut tenths = 0;
+    while value >= 1024 && unit + 1 < UNITS.len() {
+        tenths = value % 1024 * 10 / 1024;
+        value /= 1024;
+        unit += 1;
+    }
+    if unit == 0 || value >= 100 {
+        return format!("{value} {}", UNITS[unit]);
+    }
+    format!("{value}.{tenths} {}", UNITS[unit])
+}
+
+/// Seconds as hours, minutes and seconds.
+#[must_use]
+pub fn span(secs: u64) -> String {
+    match (secs / 3600, secs / 60 % 60, secs % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// A price in one line.
+#[must_use]
+pub fn price(price: &PriceView) -> String {
+    format!("{} per GiB, {} per minute", price.per_gib, price.per_minute)
+}
+
+/// A claimed place.
+#[must_use]
+pub fn place(region: &Region) -> String {
+    if region.city.is_empty() {
+        return region.country.to_string();
+    }
+    format!("{} ({})", region.country, region.city)
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// Milliseconds, where they were measured.
+#[must_use]
+pub fn rtt(millis: Option<f64>) -> String {
+    millis.map_or_else(|| "?".to_owned(), |it| format!("{it:.1} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(64 << 20), "64.0 MiB");
+        assert_eq!(bytes(500 << 30), "500 GiB");
+        assert_eq!(bytes(u64::MAX), "16777215 TiB");
+    }
+
+    #[test]
+    fn spans_are_said_as_people_say_them() {
+        assert_eq!(span(59), "59 s");
+        assert_eq!(span(61), "1 min 1 s");
+        assert_eq!(span(7260), "2 h 1 min");
+    }
+}

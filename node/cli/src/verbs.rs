@@ -1,0 +1,75 @@
+//! One function per verb: asks the daemon (or does without), and makes the page that is shown.
+
+mod chain;
+mod daemon;
+mod demo;
+mod exit;
+mod help;
+mod market;
+mod money;
+mod net;
+mod recover;
+mod status;
+mod swarm;
+mod wallet;
+
+use warren_daemon::api::Client;
+use warren_daemon::error::Problem;
+
+use crate::args::{Cli, Globals, Verb};
+use crate::node;
+use crate::page::Page;
+use crate::screen::Screen;
+
+/// What a verb gives: its page, or a problem with a code.
+pub type Told = Result<Page, Problem>;
+
+/// Everything a verb may need.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    /// The flags that every verb takes.
+    pub globals: &'a Globals,
+    /// Where progress is shown.
+    pub screen: &'a mut Screen,
+}
+
+impl Desk<'_> {
+    /// The way to the daemon of this home.
+    ///
+    /// # Errors
+    /// A [`Problem`] of the configuration.
+    pub fn client(&self) -> Result<Client, Problem> {
+        Ok(Client::new(&node::socket(self.globals)?))
+    }
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// The [`Problem`] to show.
+pub async fn run(cli: &Cli, screen: &mut Screen) -> Told {
+    let mut desk = Desk {
+        globals: &cli.globals,
+        screen,
+    };
+    match &cli.verb {
+        Verb::Daemon(args) => daemon::run(&desk, args).await,
+        Verb::Up(args) => market::up(&mut desk, args).await,
+        Verb::Down(args) => market::down(&mut desk, args).await,
+        Verb::Status => status::status(&desk).await,
+        Verb::Exits(args) => market::exits(&mut desk, args).await,
+        Verb::Exit(verb) => exit::run(&mut desk, verb).await,
+        Verb::Wallet(verb) => wallet::run(&mut desk, verb).await,
+        Verb::Fund(args) => chain::fund(&mut desk, args).await,
+        Verb::Channel(verb) => money::channel(&mut desk, verb).await,
+        Verb::Earn => money::earn(&desk).await,
+        Verb::Ledger(args) => money::ledger(&desk, args).await,
+        Verb::Net(verb) => net::run(&mut desk, verb).await,
+        Verb::Devchain(args) => chain::devchain(&mut desk, args).await,
+        Verb::Demo(args) => demo::run(&mut desk, args).await,
+        Verb::Recover => recover::run(&desk).await,
+        Verb::Swarm(verb) => swarm::run(&mut desk, verb),
+        Verb::Help(args) => help::run(args),
+        Verb::Version => Ok(help::version()),
+    }
+}

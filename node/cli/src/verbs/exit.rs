@@ -1,0 +1,157 @@
+//! `warren exit …`: lending.
+
+use warren_daemon::api::types::{
+    ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery,
+};
+use warren_daemon::error::{ErrorCode, Problem};
+
+use super::net::{checks, finish, verdict};
+use super::{Desk, Told};
+use crate::args::{EnableArgs, ExitVerb};
+use crate::page::Page;
+use crate::table::Table;
+use crate::text;
+
+pub(super) async fn run(desk: &mut Desk<'_>, verb: &ExitVerb) -> Told {
+    let client = desk.client()?;
+    match verb {
+        ExitVerb::Check => {
+            desk.screen.doing("checking this machine");
+            Ok(check_page(
+                &client.exit_check().await.map_err(|it| it.problem())?,
+            ))
+        }
+        ExitVerb::Enable(args) => enable(desk, args).await,
+        ExitVerb::Disable => {
+            let status = client.exit_disable().await.map_err(|it| it.problem())?;
+            let sentence =
+                "Nothing is shared any more: the offer is withdrawn, sessions are settled.";
+            Ok(Page::of(&status, sentence).next("warren earn"))
+        }
+        ExitVerb::Status => Ok(status_page(
+            &client.exit_status().await.map_err(|it| it.problem())?,
+        )),
+    }
+}
+
+fn check_page(check: &ExitCheck) -> Page {
+    let sentence = verdict(&check.checks, "This machine can be an exit.");
+    let page = Page::of(check, sentence).table(&checks(&check.checks));
+    if check.ready {
+        return page.next("warren exit enable");
+    }
+    finish(page, &check.checks)
+}
+
+/// Nothing is shared without the phrase, typed by a person or given to this very run.
+async fn enable(desk: &mut Desk<'_>, args: &EnableArgs) -> Told {
+    let client = desk.client()?;
+    let mut request = ExitEnableRequest {
+        policy: args.policy.clone(),
+        price_per_gib: args.price.clone(),
+        price_per_minute: args.price_per_minute.clone(),
+        ..ExitEnableRequest::default()
+    };
+    if !args.yes {
+        let query = ExitTermsQuery {
+            policy: args.policy.clone(),
+        };
+        let terms = client.exit_terms(&query).await.map_err(|it| it.problem())?;
+        request.phrase = Some(consent(desk, args, &terms)?);
+        request.policy_hash = Some(text::hex(&terms.policy.hash));
+    }
+    desk.screen.doing("setting up forwarding and the firewall");
+    let status = client
+        .exit_enable(&request)
+        .await
+        .map_err(|it| it.problem())?;
+    Ok(status_page(&status))
+}
+
+fn consent(desk: &mut Desk<'_>, args: &EnableArgs, terms: &ExitTerms) -> Result<String, Problem> {
+    let typed = match &args.yes_i_consent {
+        Some(phrase) => Some(phrase.clone()),
+        None => desk.screen.ask(&question(terms)),
+    };
+    let missing = |seen: String| {
+        let next = format!("warren exit enable --yes-i-consent {}", terms.phrase);
+        Problem::new(ErrorCode::ConsentNeeded, seen).with_next(next)
+    };
+    match typed {
+        Some(phrase) if phrase == terms.phrase => Ok(phrase),
+        Some(phrase) => Err(missing(format!(
+            "`{phrase}` was typed where `{}` is asked for",
+            terms.phrase
+        ))),
+        None => Err(missing(
+            "nobody sits at this terminal to be asked".to_owned(),
+        )),
+    }
+}
+
+fn question(terms: &ExitTerms) -> String {
+    format!(
+        "Strangers will reach the internet through your line, under your address.\n\n\
+         Policy {}: {}\nPrice: {}. Guests at most: {}.\n\n\
+         To agree, type the name of this machine ({}):",
+        terms.policy.name,
+        terms.policy_text.trim_end(),
+        text::price(&terms.price),
+        terms.guests_max,
+        terms.phrase
+    )
+}
+
+fn status_page(status: &ExitStatus) -> Page {
+    if !status.enabled {
+        return Page::of(status, "Nothing is shared.").next("warren exit check");
+    }
+    let mut table = Table::new(&[]);
+    table.row(["price".to_owned(), text::price(&status.price)]);
+    table.row(["policy".to_owned(), status.policy.name.clone()]);
+    table.row([
+        "at risk".to_owned(),
+        format!(
+            "at most {} per guest: what is served unpaid",
+            status.at_risk
+        ),
+    ]);
+    if let Some(region) = &status.region {
+        table.row(["where".to_owned(), text::place(region)]);
+    }
+    if let Some(until) = status.offer_valid_until {
+        table.row([
+            "offer".to_owned(),
+            format!("published, holds until {until}"),
+        ]);
+    }
+    table.row([
+        "earned".to_owned(),
+        format!("{}, claimable {}", status.earned, status.claimable),
+    ]);
+    let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID"]);
+    for it in &status.guests {
+        let used = it
+            .used
+            .up_bytes
+            .bytes()
+            .saturating_add(it.used.down_bytes.bytes());
+        guests.row([
+            it.node.short(),
+            format!("{:?}", it.state).to_lowercase(),
+            text::bytes(used),
+            it.due.to_string(),
+            it.paid.to_string(),
+        ]);
+    }
+    let sentence = format!(
+        "This line is shared with {} of at most {} guests.",
+        status.guests.len(),
+        status.guests_max
+    );
+    Page::of(status, sentence)
+        .table(&table)
+        .table(&guests)
+        .next("warren earn")
+        .next("warren exit disable")
+}

@@ -1,0 +1,204 @@
+//! `warren channel …`, `warren earn`, `warren ledger`: money.
+
+use warren_daemon::api::Client;
+use warren_daemon::api::types::{
+    ChannelList, ChannelState, ChannelView, Earnings, Ledger, LedgerQuery, TransactionReport,
+};
+use warren_daemon::error::{ErrorCode, Problem};
+
+use super::{Desk, Told};
+use crate::args::{ChannelVerb, LedgerArgs};
+use crate::page::Page;
+use crate::table::Table;
+use crate::text;
+
+pub(super) async fn channel(desk: &mut Desk<'_>, verb: &ChannelVerb) -> Told {
+    let client = desk.client()?;
+    match verb {
+        ChannelVerb::Ls => Ok(list_page(&list(&client).await?)),
+        ChannelVerb::Show { id } => Ok(show_page(&find(&client, id).await?)),
+        ChannelVerb::Close { id } => {
+            let channel = find(&client, id).await?;
+            desk.screen.doing("closing the channel");
+            let report = client.close(channel.id).await.map_err(|it| it.problem())?;
+            Ok(transaction_page(&report).next("warren channel ls"))
+        }
+        ChannelVerb::Claim { id: Some(id) } => {
+            let channel = find(&client, id).await?;
+            desk.screen.doing("claiming");
+            let report = client.claim(channel.id).await.map_err(|it| it.problem())?;
+            Ok(transaction_page(&report).next("warren earn"))
+        }
+        ChannelVerb::Claim { id: None } => claim_all(desk, &client).await,
+    }
+}
+
+async fn list(client: &Client) -> Result<ChannelList, Problem> {
+    client.channels().await.map_err(|it| it.problem())
+}
+
+/// The one channel whose id begins with `text`.
+async fn find(client: &Client, text: &str) -> Result<ChannelView, Problem> {
+    let wanted = text.trim_start_matches("0x").to_ascii_lowercase();
+    let channels = list(client).await?.channels;
+    let known = channels.len();
+    let mut found = channels
+        .into_iter()
+        .filter(|it| it.id.to_string().starts_with(&wanted));
+    match (found.next(), found.next()) {
+        (Some(it), None) => Ok(it),
+        (Some(_), Some(_)) => {
+            let seen = format!("`{text}` begins the id of more than one channel");
+            Err(Problem::new(ErrorCode::BadRequest, seen).with_next("warren channel ls"))
+        }
+        (None, _) => {
+            let seen = format!("none of {known} channels has an id that begins with `{text}`");
+            Err(Problem::new(ErrorCode::NotFound, seen).with_next("warren channel ls"))
+        }
+    }
+}
+
+async fn claim_all(desk: &mut Desk<'_>, client: &Client) -> Told {
+    let earnings = client.earn().await.map_err(|it| it.problem())?;
+    let mut last = None;
+    for channel in &earnings.channels {
+        desk.screen
+            .doing(&format!("claiming channel {}", channel.id.short()));
+        let report = client.claim(channel.id).await.map_err(|it| it.problem())?;
+        desk.screen.done(&report.text);
+        last = Some(report);
+    }
+    match last {
+        Some(report) => Ok(transaction_page(&report).next("warren earn")),
+        None => Err(Problem::new(
+            ErrorCode::NothingToClaim,
+            "no channel owes this node anything",
+        )),
+    }
+}
+
+fn list_page(list: &ChannelList) -> Page {
+    let mut table = Table::new(&[
+        "CHANNEL", "ROLE", "STATE", "DEPOSIT", "PAID", "CLAIMED", "LEFT",
+    ]);
+    for it in &list.channels {
+        table.row([
+            it.id.short(),
+            format!("{:?}", it.role).to_lowercase(),
+            format!("{:?}", it.state).to_lowercase(),
+            it.deposit.to_string(),
+            it.paid.to_string(),
+            it.claimed.to_string(),
+            it.left.to_string(),
+        ]);
+    }
+    let open = list
+        .channels
+        .iter()
+        .filter(|it| it.state == ChannelState::Open)
+        .count();
+    let sentence = format!("{} channels, {open} of them open.", list.channels.len());
+    Page::of(list, sentence).table(&table)
+}
+
+fn show_page(it: &ChannelView) -> Page {
+    let mut table = Table::new(&[]);
+    table.row(["payer".to_owned(), it.payer.to_string()]);
+    table.row(["payee".to_owned(), it.payee.to_string()]);
+    if let Some(peer) = it.peer {
+        table.row(["node".to_owned(), peer.to_string()]);
+    }
+    table.row(["deposit".to_owned(), it.deposit.to_string()]);
+    table.row(["paid".to_owned(), it.paid.to_string()]);
+    table.row(["claimed".to_owned(), it.claimed.to_string()]);
+    table.row(["left".to_owned(), it.left.to_string()]);
+    table.row([
+        "close window".to_owned(),
+        text::span(u64::from(it.close_window_secs)),
+    ]);
+    if let Some(at) = it.closes_at {
+        table.row(["closes at".to_owned(), at.to_string()]);
+    }
+    let sentence = format!(
+        "Channel {} is {}.",
+        it.id,
+        format!("{:?}", it.state).to_lowercase()
+    );
+    let one = ChannelList {
+        channels: vec![it.clone()],
+    };
+    Page::of(&one, sentence).table(&table).next("warren ledger")
+}
+
+fn transaction_page(report: &TransactionReport) -> Page {
+    let page = Page::of(report, report.text.clone());
+    match report.transaction {
+        Some(tx) => page.line(format!("  transaction  {tx}")),
+        None => page,
+    }
+}
+
+pub(super) async fn earn(desk: &Desk<'_>) -> Told {
+    let earnings = desk.client()?.earn().await.map_err(|it| it.problem())?;
+    Ok(earn_page(&earnings))
+}
+
+fn earn_page(it: &Earnings) -> Page {
+    let fee = it
+        .claim_fee
+        .as_ref()
+        .map_or_else(String::new, |fee| format!(" Claiming costs about {fee}."));
+    let sentence = format!(
+        "{} earned in {} sessions, {} claimed, {} claimable.{fee}",
+        it.earned, it.sessions, it.claimed, it.claimable
+    );
+    let mut table = Table::new(&["CHANNEL", "PAID", "CLAIMED", "STATE"]);
+    for channel in &it.channels {
+        table.row([
+            channel.id.short(),
+            channel.paid.to_string(),
+            channel.claimed.to_string(),
+            format!("{:?}", channel.state).to_lowercase(),
+        ]);
+    }
+    let page = Page::of(it, sentence).table(&table);
+    if it.channels.is_empty() {
+        page
+    } else {
+        page.next("warren channel claim")
+    }
+}
+
+pub(super) async fn ledger(desk: &Desk<'_>, args: &LedgerArgs) -> Told {
+    let since = args.since.as_ref().map(|it| it.parse()).transpose();
+    let query = LedgerQuery {
+        since: since.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?,
+        limit: args.limit,
+    };
+    let ledger = desk
+        .client()?
+        .ledger(&query)
+        .await
+        .map_err(|it| it.problem())?;
+    Ok(ledger_page(&ledger))
+}
+
+fn ledger_page(ledger: &Ledger) -> Page {
+    let mut table = Table::new(&["WHEN", "WHAT", "AMOUNT", "CHANNEL", "SESSION"]);
+    for it in &ledger.entries {
+        table.row([
+            it.at.to_string(),
+            format!("{:?}", it.kind).to_lowercase(),
+            it.amount.to_string(),
+            it.channel.map_or_else(String::new, |it| it.short()),
+            it.session.map_or_else(String::new, |it| it.short()),
+        ]);
+    }
+    let sentence = format!(
+        "{} entries: paid {} for sessions, earned {}.",
+        ledger.entries.len(),
+        ledger.paid,
+        ledger.earned
+    );
+    Page::of(ledger, sentence).table(&table)
+}

@@ -1,0 +1,105 @@
+//! `warren net …`: the neighbourhood. Also the lines of checks that `exit check` shares.
+
+use warren_daemon::api::types::{Check, CheckVerdict, NetCheck, PeerList};
+use warren_daemon::error::ExitCode;
+
+use super::{Desk, Told};
+use crate::args::NetVerb;
+use crate::page::Page;
+use crate::table::Table;
+use crate::text;
+
+pub(super) async fn run(desk: &mut Desk<'_>, verb: &NetVerb) -> Told {
+    let client = desk.client()?;
+    match verb {
+        NetVerb::Check => {
+            desk.screen.doing("looking around");
+            Ok(check_page(
+                &client.net_check().await.map_err(|it| it.problem())?,
+            ))
+        }
+        NetVerb::Peers => Ok(peers_page(
+            &client.peers().await.map_err(|it| it.problem())?,
+        )),
+    }
+}
+
+fn check_page(check: &NetCheck) -> Page {
+    let mut table = checks(&check.checks);
+    for address in &check.listen {
+        table.row(["", "listens", address]);
+    }
+    for address in &check.external {
+        table.row(["", "known as", address]);
+    }
+    let page = Page::of(check, verdict(&check.checks, "This node reaches others.")).table(&table);
+    finish(page, &check.checks)
+}
+
+fn peers_page(list: &PeerList) -> Page {
+    let mut table = Table::new(&["NODE", "RTT", "DIALLED BY", "ADDRESS", "PROGRAM"]);
+    for it in &list.peers {
+        table.row([
+            it.node.short(),
+            text::rtt(it.rtt_millis),
+            if it.outbound { "us" } else { "them" }.to_owned(),
+            it.address.clone(),
+            it.agent.clone().unwrap_or_default(),
+        ]);
+    }
+    let page = Page::of(list, format!("{} peers are connected.", list.peers.len())).table(&table);
+    if list.peers.is_empty() {
+        return page.next("warren net check");
+    }
+    page
+}
+
+/// One row per check: a sign, its name, what was seen.
+pub(super) fn checks(checks: &[Check]) -> Table {
+    let mut table = Table::new(&[]);
+    for it in checks {
+        let sign = match it.verdict {
+            CheckVerdict::Pass => "✓",
+            CheckVerdict::Warn => "!",
+            CheckVerdict::Fail => "✗",
+        };
+        let code = it
+            .code
+            .as_ref()
+            .map_or_else(String::new, |it| format!(" ({it})"));
+        table.row([
+            sign.to_owned(),
+            it.name.clone(),
+            format!("{}{code}", it.seen),
+        ]);
+    }
+    table
+}
+
+/// The sentence above the checks.
+pub(super) fn verdict(checks: &[Check], fine: &str) -> String {
+    let failed = checks
+        .iter()
+        .filter(|it| it.verdict == CheckVerdict::Fail)
+        .count();
+    if failed == 0 {
+        fine.to_owned()
+    } else {
+        format!("{failed} of {} checks failed.", checks.len())
+    }
+}
+
+/// Adds what mends the failed checks, and ends as degraded if there are any.
+pub(super) fn finish(page: Page, checks: &[Check]) -> Page {
+    let failed: Vec<&Check> = checks
+        .iter()
+        .filter(|it| it.verdict == CheckVerdict::Fail)
+        .collect();
+    let steps = failed.iter().filter_map(|it| it.next.clone());
+    let page = steps.fold(page, Page::next);
+    if failed.is_empty() {
+        page
+    } else {
+        page.ends_with(ExitCode::Degraded)
+    }
+}

@@ -1,0 +1,144 @@
+//! `warren status`.
+
+use warren_daemon::api::ClientError;
+use warren_daemon::api::types::{ConsumerState, ConsumerView, ExitStatus, Status};
+
+use super::{Desk, Told};
+use crate::page::Page;
+use crate::table::Table;
+use crate::text;
+
+pub(super) async fn status(desk: &Desk<'_>) -> Told {
+    let status = desk.client()?.status().await;
+    Ok(page(&status.map_err(|it| ClientError::problem(&it))?))
+}
+
+/// Being disconnected is no error: the page says so and the process ends with 0.
+fn page(status: &Status) -> Page {
+    let sentence = match (&status.consumer, &status.exit) {
+        (Some(it), _) => consumer_sentence(it),
+        (None, Some(it)) if it.enabled => exit_sentence(it),
+        (None, Some(_) | None) => "No tunnel is up, and nothing is shared.".to_owned(),
+    };
+    let mut table = Table::new(&[]);
+    table.row(["node".to_owned(), status.node.to_string()]);
+    table.row([
+        "network".to_owned(),
+        format!(
+            "{}, {} peers, {} offers known",
+            status.network, status.overlay.peers, status.overlay.offers
+        ),
+    ]);
+    if let Some(chain) = &status.chain {
+        let head = chain
+            .head_block
+            .map_or_else(|| "no answer yet".to_owned(), |it| format!("block {it}"));
+        let fresh = if chain.fresh {
+            ""
+        } else {
+            ", too old to decide about money"
+        };
+        table.row([
+            "chain".to_owned(),
+            format!("{}, {head}{fresh}", chain.chain_id),
+        ]);
+    }
+    if let Some(it) = &status.consumer {
+        consumer_rows(&mut table, it);
+    }
+    if let Some(it) = &status.exit {
+        table.row(["exit".to_owned(), exit_sentence(it)]);
+        table.row([
+            "earned".to_owned(),
+            format!("{}, of it claimable {}", it.earned, it.claimable),
+        ]);
+    }
+    table.row([
+        "store".to_owned(),
+        format!(
+            "{} free, {} batches",
+            text::bytes(status.store.free_bytes),
+            status.store.batches
+        ),
+    ]);
+    let mut page = Page::of(status, sentence).table(&table);
+    for warning in &status.warnings {
+        page = page.line(format!(
+            "! {} {}: {}",
+            warning.code, warning.meaning, warning.seen
+        ));
+    }
+    match &status.consumer {
+        Some(_) => page.next("warren down"),
+        None => page.next("warren up").next("warren exits"),
+    }
+}
+
+fn consumer_sentence(it: &ConsumerView) -> String {
+    let place = text::place(&it.region);
+    match it.state {
+        ConsumerState::Active => format!("You are online through {} in {place}.", it.exit.short()),
+        ConsumerState::Stalled => format!(
+            "The tunnel through {} carries nothing now; your traffic is {}.",
+            it.exit.short(),
+            if it.kill_switch {
+                "blocked, not leaked"
+            } else {
+                "NOT blocked: the kill switch is off"
+            }
+        ),
+        ConsumerState::Closing | ConsumerState::Closed => "The tunnel is going down.".to_owned(),
+        ConsumerState::Choosing
+        | ConsumerState::Negotiating
+        | ConsumerState::Funding
+        | ConsumerState::Connecting => "A tunnel is coming up.".to_owned(),
+    }
+}
+
+fn consumer_rows(table: &mut Table, it: &ConsumerView) {
+    table.row(["session".to_owned(), it.session.to_string()]);
+    table.row(["price".to_owned(), text::price(&it.price)]);
+    table.row([
+        "used".to_owned(),
+        format!(
+            "{} down, {} up in {}",
+            text::bytes(it.used.down_bytes.bytes()),
+            text::bytes(it.used.up_bytes.bytes()),
+            text::span(it.served_secs)
+        ),
+    ]);
+    table.row([
+        "paid".to_owned(),
+        format!(
+            "{} of {} due; at risk at most {}; cap {}",
+            it.paid, it.due, it.at_risk, it.max_spend
+        ),
+    ]);
+    if let Some(tunnel) = &it.tunnel {
+        let age = tunnel.handshake_age_secs.map_or_else(
+            || "no handshake yet".to_owned(),
+            |it| format!("handshake {} ago", text::span(it)),
+        );
+        table.row([
+            "tunnel".to_owned(),
+            format!(
+                "{} to {}, MTU {}, {age}",
+                tunnel.device, tunnel.endpoint, tunnel.mtu
+            ),
+        ]);
+    }
+    let kill_switch = if it.kill_switch { "on" } else { "off" };
+    table.row(["kill switch", kill_switch]);
+}
+
+fn exit_sentence(it: &ExitStatus) -> String {
+    if !it.enabled {
+        return "off: nothing is shared".to_owned();
+    }
+    format!(
+        "This line is shared: {} of {} guests, policy {}.",
+        it.guests.len(),
+        it.guests_max,
+        it.policy.name
+    )
+}

@@ -1,0 +1,81 @@
+//! The local door: HTTP on a unix socket, for the command line, the tests and the dashboard.
+//!
+//! [`types`] is what is said, [`NodeControl`] is who answers, [`server`] lets in, [`Client`] asks.
+//! Nothing here decides anything: a handler checks, calls, and writes down the answer.
+
+mod client;
+mod guard;
+mod handlers;
+pub mod server;
+pub mod types;
+
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+use warren_proto::ChannelId;
+
+pub use client::{Client, ClientError, LineStream};
+pub use server::{ApiServer, ServeError};
+
+use crate::error::Problem;
+use types::{
+    ChannelList, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
+    PeerList, ShutdownReport, Status, TransactionReport, UpEvent, UpRequest, WalletView,
+    WithdrawRequest,
+};
+
+/// How many lines of a stream wait for a slow reader before the writer waits too.
+pub const STREAM_BOUND: usize = 64;
+
+/// What a call to the node gives.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// The node as its owner sees it: one method for each thing the API can ask.
+///
+/// The daemon's role loops are the product's implementation; the API's tests have their own.
+/// A dropped future must not leave anything half done: work that must go on belongs to a task.
+pub trait NodeControl: Send + Sync + 'static {
+    /// The node at a glance.
+    fn status(&self) -> Answer<'_, Status>;
+    /// The market.
+    fn exits(&self, query: ExitsQuery) -> Answer<'_, ExitList>;
+    /// Buys a tunnel. The stream ends with [`UpEvent::Up`] or [`UpEvent::Failed`]; a reader that
+    /// goes away does not stop the attempt, [`NodeControl::down`] does.
+    fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>>;
+    /// Ends the consumer's session, or the attempt to have one.
+    fn down(&self, request: DownRequest) -> Answer<'_, DownReport>;
+    /// Looks whether this machine can be an exit; changes nothing.
+    fn exit_check(&self) -> Answer<'_, ExitCheck>;
+    /// Says what enabling would mean; changes nothing.
+    fn exit_terms(&self, query: ExitTermsQuery) -> Answer<'_, ExitTerms>;
+    /// Becomes an exit, given consent.
+    fn exit_enable(&self, request: ExitEnableRequest) -> Answer<'_, ExitStatus>;
+    /// Stops being one: withdraws the offer, closes sessions, undoes the host's changes.
+    fn exit_disable(&self) -> Answer<'_, ExitStatus>;
+    /// The exit at a glance.
+    fn exit_status(&self) -> Answer<'_, ExitStatus>;
+    /// Money at a glance.
+    fn wallet(&self) -> Answer<'_, WalletView>;
+    /// Moves tokens out of the contract.
+    fn withdraw(&self, request: WithdrawRequest) -> Answer<'_, TransactionReport>;
+    /// Every channel.
+    fn channels(&self) -> Answer<'_, ChannelList>;
+    /// Claims what a channel owes this node.
+    fn claim(&self, channel: ChannelId) -> Answer<'_, TransactionReport>;
+    /// Closes a channel; the payer's side waits for its window.
+    fn close(&self, channel: ChannelId) -> Answer<'_, TransactionReport>;
+    /// What was earned.
+    fn earn(&self) -> Answer<'_, Earnings>;
+    /// Every movement of money.
+    fn ledger(&self, query: LedgerQuery) -> Answer<'_, Ledger>;
+    /// Who is connected.
+    fn peers(&self) -> Answer<'_, PeerList>;
+    /// Looks whether this node reaches others and is reached.
+    fn net_check(&self) -> Answer<'_, NetCheck>;
+    /// What happens from now on. Ends when the node does, or when the reader falls too far behind.
+    fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>>;
+    /// Asks the daemon to end in good order. Answers at once.
+    fn shutdown(&self) -> Answer<'_, ShutdownReport>;
+    /// Every metric in Prometheus' text format: see [`crate::metrics`].
+    fn metrics(&self) -> String;
+}

@@ -1,0 +1,130 @@
+//! One method for each path of the API.
+
+use warren_proto::ChannelId;
+
+use super::{Client, ClientError, LineStream};
+use crate::api::types::{
+    ChannelList, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
+    PeerList, ShutdownReport, Status, TransactionReport, UpEvent, UpRequest, WalletView,
+    WithdrawRequest,
+};
+
+/// What an answer is, or why there is none.
+type Answered<T> = Result<T, ClientError>;
+
+/// Every method fails with [`ClientError`]; [`ClientError::problem`] tells users what to do.
+impl Client {
+    /// The node at a glance.
+    pub async fn status(&self) -> Answered<Status> {
+        self.get("/v1/status").await
+    }
+
+    /// The market.
+    pub async fn exits(&self, query: &ExitsQuery) -> Answered<ExitList> {
+        self.get_with("/v1/exits", query).await
+    }
+
+    /// Buys a tunnel; the stream tells how it goes.
+    pub async fn up(&self, request: &UpRequest) -> Answered<LineStream<UpEvent>> {
+        Ok(LineStream::new(
+            "/v1/up",
+            self.send_json("/v1/up", request).await?,
+        ))
+    }
+
+    /// Ends the consumer's session.
+    pub async fn down(&self, request: &DownRequest) -> Answered<DownReport> {
+        self.post("/v1/down", request).await
+    }
+
+    /// Looks whether this machine can be an exit.
+    pub async fn exit_check(&self) -> Answered<ExitCheck> {
+        self.post("/v1/exit/check", &()).await
+    }
+
+    /// What enabling would mean.
+    pub async fn exit_terms(&self, query: &ExitTermsQuery) -> Answered<ExitTerms> {
+        self.get_with("/v1/exit/terms", query).await
+    }
+
+    /// Becomes an exit.
+    pub async fn exit_enable(&self, request: &ExitEnableRequest) -> Answered<ExitStatus> {
+        self.post("/v1/exit/enable", request).await
+    }
+
+    /// Stops being one.
+    pub async fn exit_disable(&self) -> Answered<ExitStatus> {
+        self.post("/v1/exit/disable", &()).await
+    }
+
+    /// The exit at a glance.
+    pub async fn exit_status(&self) -> Answered<ExitStatus> {
+        self.get("/v1/exit/status").await
+    }
+
+    /// Money at a glance.
+    pub async fn wallet(&self) -> Answered<WalletView> {
+        self.get("/v1/wallet").await
+    }
+
+    /// Moves tokens out of the contract.
+    pub async fn withdraw(&self, request: &WithdrawRequest) -> Answered<TransactionReport> {
+        self.post("/v1/wallet/withdraw", request).await
+    }
+
+    /// Every channel.
+    pub async fn channels(&self) -> Answered<ChannelList> {
+        self.get("/v1/channels").await
+    }
+
+    /// Claims what a channel owes this node.
+    pub async fn claim(&self, channel: ChannelId) -> Answered<TransactionReport> {
+        self.post(&format!("/v1/channels/{channel}/claim"), &())
+            .await
+    }
+
+    /// Closes a channel.
+    pub async fn close(&self, channel: ChannelId) -> Answered<TransactionReport> {
+        self.post(&format!("/v1/channels/{channel}/close"), &())
+            .await
+    }
+
+    /// What was earned.
+    pub async fn earn(&self) -> Answered<Earnings> {
+        self.get("/v1/earn").await
+    }
+
+    /// Every movement of money.
+    pub async fn ledger(&self, query: &LedgerQuery) -> Answered<Ledger> {
+        self.get_with("/v1/ledger", query).await
+    }
+
+    /// Who is connected.
+    pub async fn peers(&self) -> Answered<PeerList> {
+        self.get("/v1/net/peers").await
+    }
+
+    /// Whether this node reaches others and is reached.
+    pub async fn net_check(&self) -> Answered<NetCheck> {
+        self.get("/v1/net/check").await
+    }
+
+    /// What happens from now on.
+    pub async fn events(&self) -> Answered<LineStream<NodeEvent>> {
+        let answer = self
+            .send(hyper::Method::GET, "/v1/events", hyper::body::Bytes::new())
+            .await?;
+        Ok(LineStream::new("/v1/events", answer))
+    }
+
+    /// Asks the daemon to end in good order.
+    pub async fn shutdown(&self) -> Answered<ShutdownReport> {
+        self.post("/v1/shutdown", &()).await
+    }
+
+    /// Every metric in Prometheus' text format.
+    pub async fn metrics(&self) -> Answered<String> {
+        self.text("/metrics").await
+    }
+}

@@ -1,0 +1,137 @@
+//! `/v1/exit/…`: lending.
+
+use serde::{Deserialize, Serialize};
+use warren_proto::{ChannelId, NodeId, OfferHash, PolicyId, Region, SessionId};
+
+use super::{Check, Money, PriceView, Timestamp, UsageView};
+
+/// Answer to `POST /v1/exit/check`: changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitCheck {
+    /// Whether `enable` would work.
+    pub ready: bool,
+    /// One by one.
+    pub checks: Vec<Check>,
+}
+
+/// Query of `GET /v1/exit/terms`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExitTermsQuery {
+    /// Policy by name; left out: as configured.
+    pub policy: Option<String>,
+}
+
+/// Answer to `GET /v1/exit/terms`: what one would agree to, before one does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitTerms {
+    /// The policy and its hash.
+    pub policy: PolicyId,
+    /// The policy in words.
+    pub policy_text: String,
+    /// What guests would pay.
+    pub price: PriceView,
+    /// Guests at most.
+    pub guests_max: u32,
+    /// What must be typed to agree: the name of this machine.
+    pub phrase: String,
+}
+
+/// Body of `POST /v1/exit/enable`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExitEnableRequest {
+    /// The policy's hash as shown in the terms, hex. Left out: a consent given earlier is used.
+    pub policy_hash: Option<String>,
+    /// The phrase as typed.
+    pub phrase: Option<String>,
+    /// Policy by name; left out: as configured.
+    pub policy: Option<String>,
+    /// Price per GiB, decimal in token units; left out: as configured.
+    pub price_per_gib: Option<String>,
+    /// Price per minute, decimal in token units; left out: as configured.
+    pub price_per_minute: Option<String>,
+}
+
+/// A consent that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentRecord {
+    /// To which policy.
+    pub policy: PolicyId,
+    /// When.
+    pub given: Timestamp,
+}
+
+/// Answer to `GET /v1/exit/status`, and to `enable` and `disable`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitStatus {
+    /// Whether guests are served.
+    pub enabled: bool,
+    /// Since when. `None` if not.
+    pub since: Option<Timestamp>,
+    /// The policy in force, or that would be.
+    pub policy: PolicyId,
+    /// The consent on file. `None` if there is none.
+    pub consent: Option<ConsentRecord>,
+    /// Price asked.
+    pub price: PriceView,
+    /// The most this node can lose to one guest: what it serves unpaid.
+    pub at_risk: Money,
+    /// Where it says it is. `None` if the configuration does not say.
+    pub region: Option<Region>,
+    /// UDP endpoint for guests.
+    pub endpoint: Option<String>,
+    /// The offer in force. `None` if none is published.
+    pub offer: Option<OfferHash>,
+    /// Until when that holds. `None` if none is published.
+    pub offer_valid_until: Option<Timestamp>,
+    /// Guests at most.
+    pub guests_max: u32,
+    /// Guests now.
+    pub guests: Vec<GuestView>,
+    /// Earned since the store was made.
+    pub earned: Money,
+    /// Of it, not yet claimed.
+    pub claimable: Money,
+}
+
+/// Where a provider session stands (DESIGN part 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuestState {
+    /// Terms granted.
+    Granted,
+    /// Waits for the channel or the first words.
+    AwaitingFunds,
+    /// Waits for the tunnel's first handshake.
+    AwaitingHandshake,
+    /// Carries traffic.
+    Serving,
+    /// Carries none until paid.
+    Paused,
+    /// Settles and takes down.
+    Closing,
+    /// Over.
+    Closed,
+}
+
+/// One guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestView {
+    /// The session.
+    pub session: SessionId,
+    /// The consumer's node.
+    pub node: NodeId,
+    /// Where it stands.
+    pub state: GuestState,
+    /// Since when it is served.
+    pub since: Timestamp,
+    /// Inner bytes so far.
+    pub used: UsageView,
+    /// Owed so far.
+    pub due: Money,
+    /// Paid so far.
+    pub paid: Money,
+    /// What pays. `None` for a free session.
+    pub channel: Option<ChannelId>,
+}

@@ -1,0 +1,189 @@
+//! `GET /v1/exits`, `POST /v1/up`, `POST /v1/down`: buying.
+
+use serde::{Deserialize, Serialize};
+use warren_proto::{CountryCode, NodeId, OfferHash, PolicyId, Region, SessionId};
+
+use super::{ConsumerView, Money, PriceView, Timestamp, UsageView};
+use crate::error::Problem;
+
+/// In what order exits are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitSort {
+    /// As this node would choose.
+    #[default]
+    Rank,
+    /// Nearest first.
+    Rtt,
+    /// Cheapest first.
+    Price,
+}
+
+/// Which exits to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExitsQuery {
+    /// In this country only.
+    pub country: Option<CountryCode>,
+    /// With this policy only, by name.
+    pub policy: Option<String>,
+    /// Not dearer than this per GiB, decimal in token units.
+    pub max_price_per_gib: Option<String>,
+    /// Order.
+    #[serde(default)]
+    pub sort: ExitSort,
+    /// Asks the network first instead of answering from memory.
+    #[serde(default)]
+    pub refresh: bool,
+}
+
+/// Answer to `GET /v1/exits`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExitList {
+    /// Matches, best first.
+    pub exits: Vec<ExitRow>,
+    /// Valid offers known in all.
+    pub known: u32,
+}
+
+/// One exit in the market.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExitRow {
+    /// The exit.
+    pub node: NodeId,
+    /// Its offer.
+    pub offer: OfferHash,
+    /// Number of the offer; newest wins.
+    pub seq: u64,
+    /// Where it says it is: a claim.
+    pub region: Region,
+    /// What it asks.
+    pub price: PriceView,
+    /// What the consumer loses at most to it.
+    pub at_risk: Money,
+    /// What it lets through.
+    pub policy: PolicyId,
+    /// Guests it takes at most.
+    pub guests_max: u32,
+    /// Places free when it signed.
+    pub guests_free: u32,
+    /// Reaches the IPv4 internet.
+    pub ipv4: bool,
+    /// Reaches the IPv6 internet.
+    pub ipv6: bool,
+    /// Carries TCP and UDP only.
+    pub rootless: bool,
+    /// Own round trip to it, milliseconds. `None` if not measured.
+    pub rtt_millis: Option<f64>,
+    /// Found in the DHT.
+    pub by_dht: bool,
+    /// Heard by gossip.
+    pub by_gossip: bool,
+    /// Until when the offer holds.
+    pub valid_until: Timestamp,
+    /// Why it stands where it stands.
+    pub reasons: Vec<String>,
+    /// Its program version.
+    pub version: String,
+}
+
+/// What to do when the exit dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// Takes the next best in the same country.
+    #[default]
+    Country,
+    /// Takes the next best anywhere.
+    Any,
+    /// Stays blocked.
+    None,
+}
+
+/// Body of `POST /v1/up`. Every field left out follows the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpRequest {
+    /// This exit: a node id, or an unambiguous beginning of one of 8 hex digits or more.
+    pub exit: Option<String>,
+    /// In this country only.
+    pub country: Option<CountryCode>,
+    /// How to choose among several.
+    #[serde(default)]
+    pub sort: ExitSort,
+    /// Not dearer than this per GiB, decimal in token units.
+    pub max_price_per_gib: Option<String>,
+    /// Never pays more than this in the session, decimal in token units.
+    pub max_spend: Option<String>,
+    /// What a new channel is opened with, decimal in token units.
+    pub deposit: Option<String>,
+    /// Whether to block everything outside the tunnel.
+    pub kill_switch: Option<bool>,
+    /// What to do when the exit dies.
+    pub fallback: Option<Fallback>,
+    /// Gives up after so many seconds.
+    pub timeout_secs: Option<u32>,
+}
+
+/// A step on the way up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpStage {
+    /// Exits found, one chosen.
+    Exit,
+    /// Terms agreed.
+    Session,
+    /// Channel opened or found.
+    Channel,
+    /// Kill switch, routes, resolver.
+    Protected,
+    /// First handshake done.
+    Tunnel,
+    /// First word paid.
+    Paid,
+}
+
+/// One line of the answer to `POST /v1/up`; the last is `Up` or `Failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum UpEvent {
+    /// A stage is done, or says how it goes on.
+    Progress {
+        /// Which.
+        stage: UpStage,
+        /// Whether it is done.
+        done: bool,
+        /// What happened, for people.
+        text: String,
+    },
+    /// The tunnel carries traffic.
+    Up(Box<ConsumerView>),
+    /// It did not come up; everything was undone.
+    Failed(Problem),
+}
+
+/// Body of `POST /v1/down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownRequest {
+    /// Leaves the kill switch on: nothing goes out until `up` or another `down`.
+    #[serde(default)]
+    pub keep_blocked: bool,
+}
+
+/// Answer to `POST /v1/down`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownReport {
+    /// The session that ended.
+    pub session: SessionId,
+    /// Inner bytes it carried.
+    pub used: UsageView,
+    /// Seconds it was served.
+    pub served_secs: u64,
+    /// What it cost.
+    pub paid: Money,
+    /// What is left in its channel for next time. `None` for a free session.
+    pub channel_keeps: Option<Money>,
+    /// Whether the kill switch was left on.
+    pub still_blocked: bool,
+}

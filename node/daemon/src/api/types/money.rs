@@ -1,0 +1,187 @@
+//! `/v1/wallet`, `/v1/channels`, `/v1/earn`, `/v1/ledger`: money.
+
+use serde::{Deserialize, Serialize};
+use warren_proto::{ChannelId, NodeId, PayoutAddress, SessionId, TxHash};
+
+use super::{Money, Timestamp};
+
+/// Answer to `GET /v1/wallet`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletView {
+    /// Where to send money to.
+    pub address: PayoutAddress,
+    /// EIP-155 id.
+    pub chain_id: u64,
+    /// The token that pays.
+    pub token: PayoutAddress,
+    /// Tokens in the wallet.
+    pub tokens: Money,
+    /// The chain's own coin in the wallet, for gas.
+    pub coins: Money,
+    /// Tokens in the contract, free for new channels or to withdraw.
+    pub in_contract: Money,
+    /// Tokens locked in channels that this node pays from.
+    pub in_channels: Money,
+    /// Earned, not yet claimed.
+    pub claimable: Money,
+}
+
+/// Body of `POST /v1/wallet/withdraw`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawRequest {
+    /// To whom.
+    pub to: PayoutAddress,
+    /// Decimal in token units, or `all`.
+    pub amount: String,
+}
+
+/// Which side of a channel this node is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelRole {
+    /// It pays.
+    Payer,
+    /// It is paid.
+    Payee,
+}
+
+/// Where a channel stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelState {
+    /// Its deposit is not confirmed yet.
+    Opening,
+    /// Usable.
+    Open,
+    /// The payer asked for its money back; the window runs.
+    Closing,
+    /// Over.
+    Closed,
+}
+
+/// Answer to `GET /v1/channels`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelList {
+    /// All of them, newest first.
+    pub channels: Vec<ChannelView>,
+}
+
+/// One channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelView {
+    /// The channel.
+    pub id: ChannelId,
+    /// This node's side.
+    pub role: ChannelRole,
+    /// Where it stands.
+    pub state: ChannelState,
+    /// Who pays.
+    pub payer: PayoutAddress,
+    /// Who is paid.
+    pub payee: PayoutAddress,
+    /// The other side's node. `None` if unknown.
+    pub peer: Option<NodeId>,
+    /// Locked on chain.
+    pub deposit: Money,
+    /// Paid so far: what the payee can claim in all.
+    pub paid: Money,
+    /// Claimed on chain so far.
+    pub claimed: Money,
+    /// `deposit` − `paid`.
+    pub left: Money,
+    /// Close window.
+    pub close_window_secs: u32,
+    /// When the payer can take the rest. `None` unless closing.
+    pub closes_at: Option<Timestamp>,
+}
+
+/// Answer to everything that sends a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionReport {
+    /// What was done, for people.
+    pub text: String,
+    /// The channel. `None` if it is not about one.
+    pub channel: Option<ChannelId>,
+    /// The transaction. `None` if none was needed.
+    pub transaction: Option<TxHash>,
+    /// What moved.
+    pub amount: Money,
+}
+
+/// Answer to `GET /v1/earn`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earnings {
+    /// Earned since the store was made.
+    pub earned: Money,
+    /// Of it, claimed on chain.
+    pub claimed: Money,
+    /// Of it, not yet claimed.
+    pub claimable: Money,
+    /// What claiming all now costs in gas. `None` if the chain does not say.
+    pub claim_fee: Option<Money>,
+    /// Guests served since the store was made.
+    pub sessions: u64,
+    /// Channels with something to claim.
+    pub channels: Vec<ChannelView>,
+}
+
+/// Query of `GET /v1/ledger`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerQuery {
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// At most so many entries, newest kept; left out: 1000.
+    pub limit: Option<u32>,
+}
+
+/// What an entry of the ledger records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerKind {
+    /// Tokens went into the contract or a channel.
+    Deposit,
+    /// A session was paid.
+    Paid,
+    /// A session paid us.
+    Earned,
+    /// A claim reached the chain.
+    Claimed,
+    /// What a channel had left came back.
+    Reclaimed,
+    /// Tokens left the contract.
+    Withdrawn,
+    /// Gas.
+    Fee,
+}
+
+/// Answer to `GET /v1/ledger`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Oldest first.
+    pub entries: Vec<LedgerEntry>,
+    /// Sum of what was paid to others for sessions.
+    pub paid: Money,
+    /// Sum of what others paid for sessions.
+    pub earned: Money,
+}
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: LedgerKind,
+    /// How much.
+    pub amount: Money,
+    /// The channel. `None` if it is not about one.
+    pub channel: Option<ChannelId>,
+    /// The session. `None` if it is not about one.
+    pub session: Option<SessionId>,
+    /// The other side's node. `None` if unknown.
+    pub peer: Option<NodeId>,
+    /// The transaction. `None` off chain.
+    pub transaction: Option<TxHash>,
+}

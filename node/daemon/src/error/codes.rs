@@ -1,0 +1,248 @@
+//! The table of error codes: number, exit code, title, cause, remedy.
+
+use super::ExitCode;
+
+/// One row of the table: what `warren help CODE` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// What it means, in one sentence without a full stop.
+    pub title: &'static str,
+    /// How one gets there.
+    pub cause: &'static str,
+    /// A command, or an act, that mends it.
+    pub remedy: &'static str,
+    /// With what the process ends.
+    pub exit: ExitCode,
+}
+
+macro_rules! codes {
+    ($($number:literal $name:ident $exit:ident: $title:literal, $cause:literal, $remedy:literal;)*) => {
+        /// Every mishap that a user may meet. The numbers are for ever: none is used again.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ErrorCode {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl ErrorCode {
+            /// All of them, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The number after the W.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// Its row of the table.
+            #[must_use]
+            pub const fn explain(self) -> Explanation {
+                match self {
+                    $(Self::$name => Explanation {
+                        title: $title, cause: $cause, remedy: $remedy, exit: ExitCode::$exit,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    1001 ConfigUnreadable BadConfig: "the configuration file cannot be read",
+        "The file that --config or WARREN_CONFIG names does not exist, or its permissions forbid reading.",
+        "warren config validate";
+    1002 ConfigSyntax BadConfig: "the configuration file is not TOML",
+        "A line breaks the TOML grammar; file, line and column are in the message.",
+        "warren config validate";
+    1003 ConfigUnknownKey BadConfig: "the configuration has a key that Warren does not know",
+        "A key in a file, a WARREN_SECTION__KEY variable or a flag is misspelt or from another version.",
+        "warren config show";
+    1004 ConfigBadValue BadConfig: "a configuration value does not fit its key",
+        "The value has another type than the key, or lies outside its range.",
+        "warren config explain KEY";
+    1005 ConfigMissing BadConfig: "a configuration key that has no default is not set",
+        "What was asked for needs a key that only you can know, such as chain.contract.",
+        "warren config explain KEY";
+    1006 ConfigConflict BadConfig: "two configuration values contradict each other",
+        "Each value is fine alone; together they cannot be kept.",
+        "warren config show";
+    1101 HomeUnusable Permission: "the node's home folder cannot be used",
+        "It does not exist and cannot be made, or it cannot be written by this user.",
+        "warren --home DIR status";
+    1102 SocketDenied Permission: "you may not talk to the daemon",
+        "The daemon's socket lets in root, its own user and the group warren.",
+        "sudo usermod -aG warren $USER";
+    1103 DaemonNotReachable NotReachable: "no daemon answers",
+        "Nothing listens on the socket: the daemon is not running, or runs with another home.",
+        "warren daemon";
+    1104 HomeLocked Conflict: "another process uses this home",
+        "One home belongs to one daemon at a time; the message names the process that holds it.",
+        "warren down, or start with another --home";
+    1105 SocketBusy Conflict: "the API socket is already served",
+        "Another daemon listens on the same socket path.",
+        "warren status";
+    1106 AnotherVersion Conflict: "program and daemon speak different versions of the API",
+        "The daemon was started by another version of Warren than this command.",
+        "restart the daemon";
+    1201 KeyLoose Permission: "a key file can be read by others",
+        "Its mode lets its group or everybody read it; the key may be known already.",
+        "chmod 600 the file, or make a new identity";
+    1202 KeyBroken Failed: "a key file cannot be understood",
+        "It was cut, edited, or is not a Warren key file.",
+        "restore it from your backup";
+    1203 KeyExists Conflict: "there is a key already",
+        "Overwriting it would lose the identity, and money that only it can claim.",
+        "move the old file away first";
+    1204 WalletMissing Failed: "this node has no wallet",
+        "Paying and being paid needs a wallet, and none was made yet.",
+        "warren wallet new";
+    1205 WalletLocked Permission: "the wallet's passphrase is missing or wrong",
+        "wallet.passphrase_file is not set, cannot be read, or holds another passphrase.",
+        "warren config explain wallet.passphrase_file";
+    1301 StoreOlder Failed: "the store is older than what this node already wrote",
+        "A restored copy or a lost disk write rolled the store back; going on could pay twice or lose claims.",
+        "restore the newest copy, or run: warren recover --store";
+    1302 StoreBroken Failed: "the store does not verify",
+        "Its chain of records is broken: bytes changed on disk, or a copy was taken while it ran.",
+        "restore the newest copy, or run: warren recover --store";
+    1303 StoreFailed Failed: "the store cannot read or write",
+        "The disk or its file system refused; nothing that was not saved has been done.",
+        "check the disk, then restart the daemon";
+    1304 DiskLow Failed: "the disk is nearly full",
+        "Below the floor no new liability is taken on; claims and closing still work.",
+        "free disk space: df -h on the home folder";
+    1305 StoreForeign Conflict: "the store belongs to another identity or format",
+        "It was made by a newer version or with another node key.",
+        "warren --home DIR with the right folder";
+    1401 ConsentNeeded Consent: "sharing your line needs your consent",
+        "Strangers would use your address; nothing is shared before you agree to the policy in words.",
+        "warren exit enable";
+    1402 ConsentOutdated Consent: "the consent is for another policy",
+        "The policy grew since you agreed; it can be narrowed without asking, never widened.",
+        "warren exit enable";
+    1501 BadRequest Usage: "the request cannot be understood",
+        "A field is missing, has another type, or lies outside its range.",
+        "warren help api";
+    1502 NotFound NothingMatches: "there is no such thing",
+        "Nothing with that id or path exists in this node.",
+        "warren status";
+    1503 TooLarge Usage: "the request is too large",
+        "The body of a request is limited to 64 KiB.",
+        "send less";
+    1504 RequestTimeout Timeout: "the daemon did not answer in time",
+        "The request took longer than its limit; it may still be carried out.",
+        "warren status";
+    1505 ShuttingDown NotReachable: "the daemon is shutting down",
+        "It closes sessions and takes no new requests.",
+        "start it again: warren daemon";
+    1506 Internal Failed: "a part of the node failed",
+        "This is a fault in Warren, not in what you did.",
+        "warren bundle, then report it";
+    2101 NoTun Permission: "the tunnel device cannot be opened",
+        "/dev/net/tun is missing, or the capability CAP_NET_ADMIN is.",
+        "run the daemon as root, or: modprobe tun";
+    2102 NoNft Permission: "the firewall cannot be changed",
+        "nftables is missing from this kernel, or the capability CAP_NET_ADMIN is.",
+        "run the daemon as root; apt-get install nftables";
+    2103 HostChangeFailed Failed: "a change to this machine's network failed",
+        "A route, rule, address or DNS setting was refused by the system; what was done before it was undone.",
+        "warren recover";
+    2104 LeftOvers Conflict: "an earlier run left its marks on this machine's network",
+        "A daemon died before it could undo its changes; the undo journal has them.",
+        "warren recover";
+    2105 DnsUnsettable Failed: "the resolver cannot be set",
+        "Neither systemd-resolved nor /etc/resolv.conf could be changed.",
+        "warren up with consumer.dns set by hand";
+    2106 NoForwarding Failed: "this machine does not forward packets",
+        "net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is 0, so guests would reach nothing.",
+        "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
+    2107 DockerForward Permission: "guests' packets would be dropped by Docker's firewall",
+        "Docker sets the policy of the chain FORWARD to DROP.",
+        "iptables -I DOCKER-USER -i warren0 -j ACCEPT";
+    2108 NoUplink Failed: "no way to the internet was found",
+        "There is no default route, or exit.uplink names a device that does not exist.",
+        "ip route; warren config explain exit.uplink";
+    2109 PortBusy Conflict: "a port is already in use",
+        "Another program listens on the port that the configuration names.",
+        "ss -lntup; then change the port";
+    3101 NoPeers Timeout: "no peer could be reached",
+        "No bootstrap address answers: the network is down, blocked, or the addresses are old.",
+        "warren net check";
+    3102 BadBootstrap BadConfig: "a bootstrap address cannot be used",
+        "It must be a multiaddress that ends with /p2p/ and the peer's id.",
+        "warren config explain overlay.bootstrap";
+    3103 ListenFailed Failed: "the overlay cannot listen",
+        "The address is in use or does not belong to this machine.",
+        "warren config explain overlay.listen";
+    3104 NodeUnreachable Timeout: "the node cannot be reached",
+        "Its addresses do not answer, or it left the network.",
+        "warren exits";
+    3105 OverlayFailed Failed: "the overlay stopped",
+        "The part that talks to peers ended; the node cannot go on without it.",
+        "restart the daemon";
+    4101 NoOffer NothingMatches: "no exit matches",
+        "No valid offer fits the country, price and policy asked for.",
+        "warren exits";
+    4102 ExitRefused Refused: "the exit refused the session",
+        "It is full, draining, or its price or policy changed since the offer.",
+        "warren up without naming an exit";
+    4103 NegotiationFailed Timeout: "the exit did not finish the negotiation",
+        "It went silent, or its answers do not fit the offer that it signed.",
+        "warren up with another exit";
+    4104 HandshakeTimeout Timeout: "the tunnel's handshake did not complete",
+        "UDP to the exit's endpoint is blocked, or the exit is not reachable there.",
+        "warren net check, or another exit";
+    4105 SessionLost Failed: "the session broke",
+        "The exit or the way to it went away; your traffic stays blocked, not leaked.",
+        "warren up; or warren down to go without a tunnel";
+    4106 AlreadyUp Conflict: "a tunnel is up already",
+        "One consumer session runs at a time.",
+        "warren down";
+    4107 NotUp Conflict: "no tunnel is up",
+        "There is nothing to take down.",
+        "warren up";
+    4108 ExitOff Conflict: "this node is not an exit now",
+        "The exit was not enabled, or was disabled.",
+        "warren exit enable";
+    4109 ExitCheckFailed Failed: "this machine cannot serve as an exit yet",
+        "A check failed; each failed check names its remedy.",
+        "warren exit check";
+    4110 WrongExit Refused: "the exit is not the one that was agreed on",
+        "Terms, key or policy differ from the signed offer.",
+        "warren up with another exit";
+    5101 NoFunds Funds: "the wallet has too little",
+        "The deposit, or the gas for its transaction, is more than the wallet holds.",
+        "warren fund";
+    5102 SpendingCap Funds: "the spending cap is reached",
+        "This session would cost more than consumer.max_spend or --max-spend.",
+        "warren up --max-spend AMOUNT";
+    5103 PriceTooHigh Funds: "every match costs more than you allow",
+        "Offers exist, but above the highest price that was given.",
+        "warren exits --sort price";
+    5104 ChainUnreachable Timeout: "the chain cannot be reached",
+        "chain.rpc_url does not answer, or its answers are too old to trust.",
+        "warren config explain chain.rpc_url";
+    5105 WrongChain BadConfig: "the chain is another one",
+        "Chain id or contract code differ from what the configuration pins.",
+        "warren config explain chain.contract";
+    5106 ChannelUnusable Failed: "the channel cannot be used",
+        "It is not confirmed yet, is closing, or its deposit is spent.",
+        "warren channel ls";
+    5107 PaymentRefused Refused: "the other side refused a payment",
+        "It says the voucher or word does not fit the channel; nothing more was paid.",
+        "warren channel show ID";
+    5108 NothingToClaim NothingMatches: "there is nothing to claim",
+        "No word is worth more than what was already claimed.",
+        "warren earn";
+    5109 TransactionFailed Failed: "a transaction failed",
+        "The chain refused or reverted it; the amounts on chain are unchanged.",
+        "warren channel show ID";
+    5110 NotWorthIt Refused: "claiming now costs more gas than it brings",
+        "The claimable sum is below the fee; it stays claimable.",
+        "warren earn; wait, or repeat with --force";
+    6101 BadScenario Usage: "the scenario cannot be understood",
+        "A key or value of the scenario file does not fit; file and line are in the message.",
+        "warren swarm init DIR";
+    6102 AssertionFailed Failed: "an assertion of the scenario does not hold",
+        "The run ended and a measured figure lies outside what the scenario demands.",
+        "warren swarm report RUN";
+}

@@ -1,0 +1,105 @@
+//! Addresses, MTU and queue of a fresh device, by netlink.
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use rtnetlink::LinkUnspec;
+use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
+
+use crate::error::TunnelError;
+
+/// The addresses a device gets.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Addresses {
+    pub(crate) v4: Option<Ipv4Net>,
+    pub(crate) v6: Option<Ipv6Net>,
+}
+
+/// Sets all and brings the device up. Blocks; works in the calling thread's network namespace.
+pub(super) fn configure(
+    device: &str,
+    mtu: u16,
+    queue_len: u32,
+    addresses: &Addresses,
+) -> Result<(), TunnelError> {
+    let fail = |what: &'static str, reason: String| TunnelError::Configure {
+        device: device.to_owned(),
+        what,
+        reason,
+    };
+    let index =
+        nix::net::if_::if_nametoindex(device).map_err(|error| fail("index", error.to_string()))?;
+    // A thread of its own: the caller may be inside another runtime.
+    let done = std::thread::scope(|scope| {
+        let work = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build()
+                .map_err(|error| fail("netlink", error.to_string()))?;
+            runtime
+                .block_on(apply(index, mtu, queue_len, addresses))
+                .map_err(|(what, error)| fail(what, error.to_string()))
+        };
+        scope.spawn(work).join()
+    });
+    done.unwrap_or_else(|_| Err(fail("netlink", "the thread died".to_owned())))
+}
+
+async fn apply(
+    index: u32,
+    mtu: u16,
+    queue_len: u32,
+    addresses: &Addresses,
+) -> Result<(), (&'static str, rtnetlink::Error)> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| {
+        (
+            "netlink",
+            rtnetlink::Error::NamespaceError(error.to_string()),
+        )
+    })?;
+    tokio::spawn(connection);
+    let link = || LinkUnspec::new_with_index(index);
+
+    let sizes = link()
+        .mtu(u32::from(mtu))
+        .append_extra_attribute(LinkAttribute::TxQueueLen(queue_len))
+        .build();
+    handle
+        .link()
+        .set(sizes)
+        .execute()
+        .await
+        .map_err(|error| ("MTU and queue", error))?;
+
+    // No link-local address: nothing of its own accord speaks through the tunnel. A system
+    // without IPv6 refuses, which is as good.
+    let quiet = AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]);
+    let quiet = link()
+        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![quiet]))
+        .build();
+    if let Err(error) = handle.link().set(quiet).execute().await {
+        tracing::debug!(%error, "device keeps its link-local address");
+    }
+
+    if let Some(v4) = addresses.v4 {
+        let add = handle
+            .address()
+            .add(index, v4.addr().into(), v4.prefix_len());
+        add.execute()
+            .await
+            .map_err(|error| ("IPv4 address", error))?;
+    }
+    if let Some(v6) = addresses.v6 {
+        let add = handle
+            .address()
+            .add(index, v6.addr().into(), v6.prefix_len());
+        add.execute()
+            .await
+            .map_err(|error| ("IPv6 address", error))?;
+    }
+    let up = link().up().build();
+    handle
+        .link()
+        .set(up)
+        .execute()
+        .await
+        .map_err(|error| ("state up", error))
+}

@@ -1,0 +1,409 @@
+//! The WireGuard side of one peer: key, session, endpoint.
+//!
+//! The only file that names boringtun's `Tunn`. It adds what `Tunn` leaves to its caller: roaming
+//! after authentication only, retirement by counter, and a handshake that starts again after it
+//! gave up.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use boringtun::noise::errors::WireGuardError;
+use boringtun::noise::handshake::parse_handshake_anon;
+use boringtun::noise::rate_limiter::RateLimiter;
+use boringtun::noise::{Packet, Tunn, TunnResult};
+use boringtun::x25519::{PublicKey, StaticSecret};
+use warren_proto::TunnelPublicKey;
+
+use crate::engine::{Account, Outbox};
+use crate::meter::DropReason;
+use crate::spec::TunnelState;
+
+// Specification (WireGuard paper, section 5.4).
+/// A data message: header before the sealed packet, tag behind it.
+pub(crate) const DATA_OVERHEAD: usize = 32;
+/// The largest message of a handshake.
+pub(crate) const HANDSHAKE_INIT_LEN: usize = 148;
+const TYPE_COOKIE: u8 = 3;
+const TYPE_DATA: u8 = 4;
+/// Reject-After-Messages, rounded down: no counter at or above it counts.
+const LAST_COUNTER: u64 = 1 << 60;
+
+/// A session's private WireGuard key. Never printed; wiped when dropped.
+#[derive(Clone)]
+pub struct TunnelKey(StaticSecret);
+
+impl TunnelKey {
+    /// Makes a fresh key from the system's randomness.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self::from_bytes(rand::random())
+    }
+
+    /// Takes 32 secret bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(StaticSecret::from(bytes))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> TunnelPublicKey {
+        TunnelPublicKey::from_bytes(PublicKey::from(&self.0).to_bytes())
+    }
+}
+
+impl fmt::Debug for TunnelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TunnelKey(..)")
+    }
+}
+
+/// What kind of message a datagram says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MessageKind {
+    /// A stranger asks for a session.
+    Init,
+    /// For the peer with this receiver index; `data` tells data from handshake answers.
+    ForIndex { index: u32, data: bool },
+}
+
+/// Reads the outer header; `None` for what is no WireGuard message.
+pub(crate) fn kind(datagram: &[u8]) -> Option<MessageKind> {
+    match Tunn::parse_incoming_packet(datagram).ok()? {
+        Packet::HandshakeInit(_) => Some(MessageKind::Init),
+        Packet::HandshakeResponse(it) => Some(MessageKind::ForIndex {
+            index: it.receiver_idx,
+            data: false,
+        }),
+        Packet::PacketCookieReply(it) => Some(MessageKind::ForIndex {
+            index: it.receiver_idx,
+            data: false,
+        }),
+        Packet::PacketData(it) => Some(MessageKind::ForIndex {
+            index: it.receiver_idx,
+            data: true,
+        }),
+    }
+}
+
+/// The door of an exit: proves handshakes before anything is computed for them.
+pub(crate) struct Door {
+    secret: StaticSecret,
+    public: PublicKey,
+    limiter: Arc<RateLimiter>,
+}
+
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Door(..)")
+    }
+}
+
+impl Door {
+    pub(crate) fn new(key: &TunnelKey, handshakes_per_second: u64) -> Self {
+        let public = PublicKey::from(&key.0);
+        // Each handshake is verified twice, here and by its peer.
+        let limiter = Arc::new(RateLimiter::new(
+            &public,
+            handshakes_per_second.saturating_mul(2),
+        ));
+        Self {
+            secret: key.0.clone(),
+            public,
+            limiter,
+        }
+    }
+
+    /// Starts a new second of the handshake limit; to be called every second.
+    pub(crate) fn new_second(&self) {
+        self.limiter.reset_count();
+    }
+
+    /// Says whose handshake this is; writes a cookie to `out` if the door is crowded.
+    pub(crate) fn who(
+        &self,
+        datagram: &[u8],
+        from: SocketAddr,
+        out: &mut Outbox,
+    ) -> Result<TunnelPublicKey, DropReason> {
+        let mut cookie = [0; HANDSHAKE_INIT_LEN];
+        match self
+            .limiter
+            .verify_packet(Some(from.ip()), datagram, &mut cookie)
+        {
+            Ok(Packet::HandshakeInit(init)) => {
+                parse_handshake_anon(&self.secret, &self.public, &init)
+                    .map(|half| TunnelPublicKey::from_bytes(half.peer_static_public))
+                    .map_err(|_| DropReason::Handshake)
+            }
+            Err(TunnResult::WriteToNetwork(reply)) => {
+                out.push(reply, from);
+                Err(DropReason::Handshake)
+            }
+            Ok(
+                Packet::HandshakeResponse(_) | Packet::PacketCookieReply(_) | Packet::PacketData(_),
+            )
+            | Err(
+                TunnResult::Done
+                | TunnResult::Err(_)
+                | TunnResult::WriteToTunnelV4(..)
+                | TunnResult::WriteToTunnelV6(..),
+            ) => Err(DropReason::Handshake),
+        }
+    }
+
+    /// A peer that shares this door's key and limit.
+    pub(crate) fn peer(&self, key: &TunnelPublicKey, index: u32) -> Peer {
+        let tunn = Tunn::new(
+            self.secret.clone(),
+            PublicKey::from(*key.as_bytes()),
+            None,
+            None,
+            index,
+            Some(Arc::clone(&self.limiter)),
+        );
+        Peer::new(tunn, None, Persistence::Answers)
+    }
+}
+
+/// Whether a peer seeks its other end or waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Persistence {
+    /// Tries again for ever: the consumer.
+    Seeks,
+    /// Waits to be sought: the exit.
+    Answers,
+}
+
+/// One peer's session state, behind one lock.
+pub(crate) struct Peer(Mutex<PeerState>);
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer(..)")
+    }
+}
+
+impl Peer {
+    fn new(tunn: Tunn, endpoint: Option<SocketAddr>, persistence: Persistence) -> Self {
+        Self(Mutex::new(PeerState {
+            tunn,
+            endpoint,
+            received: None,
+            persistence,
+        }))
+    }
+
+    /// The consumer's only peer: the exit.
+    pub(crate) fn seeking(
+        key: &TunnelKey,
+        peer: &TunnelPublicKey,
+        endpoint: SocketAddr,
+        keepalive: Option<Duration>,
+    ) -> Self {
+        let keepalive = keepalive.map(|it| u16::try_from(it.as_secs()).unwrap_or(u16::MAX));
+        let peer = PublicKey::from(*peer.as_bytes());
+        // The index is 24 bits; the lower 8 of 32 number the sessions.
+        let index = rand::random::<u32>() >> 8;
+        let tunn = Tunn::new(key.0.clone(), peer, None, keepalive, index, None);
+        Self::new(tunn, Some(endpoint), Persistence::Seeks)
+    }
+
+    /// One lock per batch. A thread that died in it left nothing half done that matters.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PeerState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self, now: Instant) -> TunnelState {
+        let state = self.lock();
+        TunnelState {
+            since_handshake: state.tunn.time_since_last_handshake(),
+            since_received: state
+                .received
+                .map(|then| now.saturating_duration_since(then)),
+            endpoint: state.endpoint,
+        }
+    }
+
+    pub(crate) fn set_endpoint(&self, endpoint: SocketAddr) {
+        self.lock().endpoint = Some(endpoint);
+    }
+}
+
+/// What a locked [`Peer`] holds.
+pub(crate) struct PeerState {
+    tunn: Tunn,
+    endpoint: Option<SocketAddr>,
+    received: Option<Instant>,
+    persistence: Persistence,
+}
+
+impl PeerState {
+    /// Seals one inner packet into `out`, or keeps it (bounded) until there is a session.
+    pub(crate) fn seal(
+        &mut self,
+        packet: &[u8],
+        account: Account,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let endpoint = self.endpoint.ok_or(DropReason::NotConnected)?;
+        let Some(room) = out.room(packet.len() + DATA_OVERHEAD) else {
+            return Err(DropReason::Overflow);
+        };
+        match self.tunn.encapsulate(packet, room) {
+            TunnResult::WriteToNetwork(sealed) => {
+                let len = sealed.len();
+                out.commit(len, endpoint, account);
+                Ok(())
+            }
+            TunnResult::Done => Ok(()), // Kept until the handshake ends.
+            TunnResult::Err(_)
+            | TunnResult::WriteToTunnelV4(..)
+            | TunnResult::WriteToTunnelV6(..) => Err(DropReason::NotConnected),
+        }
+    }
+
+    /// Opens a data message into `room`; the length of the packet, 0 for a keepalive.
+    pub(crate) fn open(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        now: Instant,
+        room: &mut [u8],
+    ) -> Result<usize, DropReason> {
+        let counter = datagram
+            .get(8..16)
+            .and_then(|it| <[u8; 8]>::try_from(it).ok());
+        if counter.is_none_or(|it| u64::from_le_bytes(it) >= LAST_COUNTER) {
+            return Err(DropReason::Forged);
+        }
+        let len = match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
+            TunnResult::WriteToTunnelV4(packet, _) => packet.len(),
+            TunnResult::WriteToTunnelV6(packet, _) => packet.len(),
+            TunnResult::Done | TunnResult::WriteToNetwork(_) => 0,
+            TunnResult::Err(error) => return Err(reason(&error)),
+        };
+        self.heard(from, now);
+        Ok(len)
+    }
+
+    /// Takes a handshake message and writes what it calls for, with what waited for it.
+    pub(crate) fn greet(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        now: Instant,
+        account: Account,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let Some(room) = out.room(HANDSHAKE_INIT_LEN) else {
+            return Err(DropReason::Overflow);
+        };
+        match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
+            TunnResult::WriteToNetwork(reply) => {
+                let (kind, len) = (reply[0], reply.len());
+                out.commit(len, from, Account::NONE);
+                if kind == TYPE_COOKIE {
+                    return Err(DropReason::Handshake); // Nobody authenticated: no roaming.
+                }
+                self.heard(from, now);
+                self.send_waiting(account, out);
+                Ok(())
+            }
+            TunnResult::Done => Ok(()), // A cookie of ours came: it says nothing of the sender.
+            TunnResult::Err(_)
+            | TunnResult::WriteToTunnelV4(..)
+            | TunnResult::WriteToTunnelV6(..) => Err(DropReason::Handshake),
+        }
+    }
+
+    /// Does what is due by the clock: keepalives, rekeying, retries.
+    pub(crate) fn tick(&mut self, out: &mut Outbox) {
+        let (Some(endpoint), Some(room)) = (self.endpoint, out.room(HANDSHAKE_INIT_LEN)) else {
+            return;
+        };
+        let len = match self.tunn.update_timers(room) {
+            TunnResult::WriteToNetwork(message) => message.len(),
+            TunnResult::Err(WireGuardError::ConnectionExpired)
+                if self.persistence == Persistence::Seeks =>
+            {
+                return self.seek(out);
+            }
+            TunnResult::Done
+            | TunnResult::Err(_)
+            | TunnResult::WriteToTunnelV4(..)
+            | TunnResult::WriteToTunnelV6(..) => return,
+        };
+        out.commit(len, endpoint, Account::NONE);
+    }
+
+    /// Starts a handshake now.
+    pub(crate) fn seek(&mut self, out: &mut Outbox) {
+        let (Some(endpoint), Some(room)) = (self.endpoint, out.room(HANDSHAKE_INIT_LEN)) else {
+            return;
+        };
+        if let TunnResult::WriteToNetwork(init) = self.tunn.format_handshake_initiation(room, true)
+        {
+            let len = init.len();
+            out.commit(len, endpoint, Account::NONE);
+        }
+    }
+
+    /// Roams: only ever called for a sender that authenticated.
+    fn heard(&mut self, from: SocketAddr, now: Instant) {
+        self.endpoint = Some(from);
+        self.received = Some(now);
+    }
+
+    fn send_waiting(&mut self, account: Account, out: &mut Outbox) {
+        let Some(endpoint) = self.endpoint else {
+            return;
+        };
+        // A kept packet is no longer than the largest inner packet.
+        while let Some(room) = out.room(usize::from(u16::MAX) + DATA_OVERHEAD) {
+            match self.tunn.decapsulate(None::<IpAddr>, &[], room) {
+                TunnResult::WriteToNetwork(sealed) => {
+                    let len = sealed.len();
+                    out.commit(len, endpoint, account);
+                }
+                TunnResult::Done
+                | TunnResult::Err(_)
+                | TunnResult::WriteToTunnelV4(..)
+                | TunnResult::WriteToTunnelV6(..) => return,
+            }
+        }
+    }
+}
+
+/// How many inner bytes a sealed datagram carries.
+pub(crate) fn inner_len(datagram: &[u8]) -> usize {
+    if datagram.first() == Some(&TYPE_DATA) {
+        datagram.len().saturating_sub(DATA_OVERHEAD)
+    } else {
+        0
+    }
+}
+
+fn reason(error: &WireGuardError) -> DropReason {
+    match error {
+        WireGuardError::DuplicateCounter | WireGuardError::InvalidCounter => DropReason::Replayed,
+        WireGuardError::InvalidPacket | WireGuardError::IncorrectPacketLength => {
+            DropReason::Malformed
+        }
+        WireGuardError::InvalidAeadTag
+        | WireGuardError::NoCurrentSession
+        | WireGuardError::WrongIndex
+        | WireGuardError::ConnectionExpired => DropReason::Forged,
+        WireGuardError::DestinationBufferTooSmall
+        | WireGuardError::UnexpectedPacket
+        | WireGuardError::WrongPacketType
+        | WireGuardError::WrongKey
+        | WireGuardError::InvalidTai64nTimestamp
+        | WireGuardError::WrongTai64nTimestamp
+        | WireGuardError::InvalidMac
+        | WireGuardError::LockFailed
+        | WireGuardError::UnderLoad => DropReason::Handshake,
+    }
+}

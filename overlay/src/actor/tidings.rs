@@ -1,0 +1,353 @@
+//! What the actor makes of the network's news.
+
+use std::time::{Duration, Instant};
+
+use libp2p::gossipsub::MessageAcceptance;
+use libp2p::gossipsub::MessageId;
+use libp2p::kad::{ProviderRecord, Record};
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::ConnectionId;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId};
+
+use super::{Actor, Peer, Query, wall_clock};
+use crate::address;
+use crate::event::OverlayEvent;
+use crate::names::Scope;
+use crate::offers::{Blame, Hearing, HeraldEvent, Verdict, Way};
+use crate::peer;
+use crate::translate::{Answer, News};
+
+// Our choice.
+/// How many of the addresses a peer claims are dialled back.
+const MAX_CLAIMS: usize = 3;
+
+impl Actor {
+    pub(super) fn take(&mut self, news: News) {
+        match news {
+            News::Listening(address) => self.listens(address),
+            News::ListenerFailed => self.count("listener", "failed"),
+            News::Connected {
+                peer,
+                connection,
+                address,
+                outbound,
+                count,
+            } => {
+                let seen = Peer {
+                    connections: count,
+                    address,
+                    outbound,
+                    agent: None,
+                    rtt: None,
+                    measured: None,
+                    asked_snapshot: false,
+                };
+                self.connected(peer, connection, seen);
+            }
+            News::Disconnected { peer, left } => self.disconnected(&peer, left),
+            News::DialFailed {
+                peer,
+                connection,
+                why,
+            } => self.dial_failed(peer, connection, &why),
+            News::Refused => self.count("connection", "refused"),
+            News::Gossip { carrier, id, data } => self.gossip_came(&carrier, &id, &data),
+            News::Subscribed { topic } => self.subscribed(&topic),
+            News::SlowPeer => self.count("gossip", "slow_peer"),
+            News::Identified {
+                peer,
+                agent,
+                protocols,
+                claims,
+            } => {
+                self.identified(peer, agent, &protocols, &claims);
+            }
+            News::RoundTrip { peer, rtt } => self.round_trip(&peer, rtt),
+            News::Routable { peer, address } => self.routable(peer, address),
+            News::RoutesGrew => self.drive_herald(&HeraldEvent::RoutesGrew),
+            News::RecordOffered { source, record } => self.record_offered(source, record),
+            News::ProviderOffered { record } => self.provider_offered(record),
+            News::Answer {
+                query,
+                answer,
+                last,
+            } => self.answered(&query.into(), answer, last),
+            News::Nothing => {}
+        }
+    }
+
+    fn listens(&mut self, address: Multiaddr) {
+        self.listening.insert(address.clone());
+        let local = *self.it.swarm.local_peer_id();
+        let full = address.with_p2p(local).map_or_else(|it| it, |it| it);
+        tracing::info!(address = %full, "listening");
+        self.tell(OverlayEvent::Listening(full.to_string()));
+    }
+
+    fn connected(&mut self, peer: PeerId, connection: ConnectionId, seen: Peer) {
+        let Some(node) = peer::node_id(&peer) else {
+            self.count("peer", "foreign_key");
+            let _ = self.it.swarm.disconnect_peer_id(peer);
+            return;
+        };
+        self.dial_backs.remove(&connection);
+        let first = !self.peers.contains_key(&peer);
+        let known = self.peers.entry(peer).or_insert(seen);
+        if first {
+            tracing::debug!(peer = %node.short(), "joined");
+            self.tell(OverlayEvent::PeerJoined(node));
+        } else {
+            known.connections = known.connections.saturating_add(1);
+        }
+        self.reached(&peer);
+    }
+
+    fn disconnected(&mut self, peer: &PeerId, left: u32) {
+        if left > 0 {
+            if let Some(known) = self.peers.get_mut(peer) {
+                known.connections = left;
+            }
+            return;
+        }
+        if let (Some(_), Some(node)) = (self.peers.remove(peer), peer::node_id(peer)) {
+            tracing::debug!(peer = %node.short(), "left");
+            self.tell(OverlayEvent::PeerLeft(node));
+        }
+    }
+
+    fn dial_failed(&mut self, peer: Option<PeerId>, connection: ConnectionId, why: &str) {
+        self.count("dial", "failed");
+        if let Some(peer) = self.dial_backs.remove(&connection) {
+            self.count("dial_back", "failed");
+            self.routing.dialled(&peer);
+        }
+        tracing::debug!(?peer, why, "dial failed");
+        self.not_reached(connection, why);
+    }
+
+    fn gossip_came(&mut self, carrier: &PeerId, id: &MessageId, data: &[u8]) {
+        let hearing = self.index.hear(data, Way::Gossip, wall_clock());
+        let acceptance = match &hearing.verdict {
+            _ if hearing.pass_on => MessageAcceptance::Accept,
+            Verdict::Refused(why) if why.blame() == Blame::Carrier => MessageAcceptance::Reject,
+            Verdict::Refused(_) | Verdict::Known { .. } | Verdict::Fresh(_) => {
+                MessageAcceptance::Ignore
+            }
+        };
+        let gossip = &mut self.it.swarm.behaviour_mut().gossip;
+        if !gossip.report_message_validation_result(id, carrier, acceptance) {
+            self.count("gossip", "verdict_late");
+        }
+        self.heard(&hearing, Way::Gossip, Some(carrier));
+    }
+
+    /// Counts what came of an offer, tells of news, and strikes who is to blame.
+    pub(super) fn heard(&mut self, hearing: &Hearing, way: Way, from: Option<&PeerId>) {
+        let area = match way {
+            Way::Dht => "dht",
+            Way::Gossip => "gossip",
+            Way::Snapshot => "snapshot",
+        };
+        match &hearing.verdict {
+            Verdict::Fresh(offer) => {
+                self.count(area, "fresh");
+                let (node, seq) = (offer.offer().node, offer.offer().seq);
+                self.tell(OverlayEvent::OfferSeen { node, seq, way });
+            }
+            Verdict::Known { .. } => self.count(area, "known"),
+            Verdict::Refused(why) => {
+                self.count(area, why.name());
+                tracing::debug!(%why, area, "offer refused");
+                if let (Blame::Carrier, Some(peer)) = (why.blame(), from) {
+                    self.strike(*peer);
+                }
+            }
+        }
+    }
+
+    fn strike(&mut self, peer: PeerId) {
+        if self.strikes.strike(peer, wall_clock()) {
+            self.count("peer", "shut_out");
+            self.it.swarm.behaviour_mut().blocked.block_peer(peer);
+        }
+    }
+
+    fn subscribed(&mut self, topic: &str) {
+        let Some(offer) = self.herald.offer() else {
+            return;
+        };
+        let ours = [
+            Scope::Anywhere,
+            Scope::Country(offer.offer().region.country),
+        ];
+        if ours
+            .iter()
+            .any(|scope| self.it.names.topic(*scope) == topic)
+        {
+            self.drive_herald(&HeraldEvent::NewListener);
+        }
+    }
+
+    fn identified(
+        &mut self,
+        peer: PeerId,
+        agent: String,
+        protocols: &[String],
+        claims: &[Multiaddr],
+    ) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.agent = Some(agent.chars().take(64).collect());
+        }
+        if protocols.contains(&self.it.names.offers()) {
+            self.ask_snapshot(peer);
+        }
+        let inbound_only = self.peers.get(&peer).is_some_and(|it| !it.outbound);
+        if inbound_only && protocols.contains(&self.it.names.kad()) {
+            self.dial_back(peer, claims);
+        }
+    }
+
+    /// What a peer says of its addresses is a claim: it counts once we reached it there ourselves.
+    fn dial_back(&mut self, peer: PeerId, claims: &[Multiaddr]) {
+        let claims = address::claims(claims, self.it.config.allow_private, MAX_CLAIMS);
+        let kad = &mut self.it.swarm.behaviour_mut().kad;
+        let in_table = kad.kbucket(peer).is_some_and(|bucket| {
+            bucket
+                .iter()
+                .any(|entry| *entry.node.key.preimage() == peer)
+        });
+        if claims.is_empty() || in_table || !self.routing.dial_back(peer, Instant::now()) {
+            return;
+        }
+        // From a new port, so that no NAT entry made by the peer's own dial lets us in.
+        let dial = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .allocate_new_port()
+            .addresses(claims)
+            .build();
+        let connection = dial.connection_id();
+        if self.it.swarm.dial(dial).is_ok() {
+            self.dial_backs.insert(connection, peer);
+        } else {
+            self.routing.dialled(&peer);
+        }
+    }
+
+    fn routable(&mut self, peer: PeerId, address: Multiaddr) {
+        if !address::may_dial(&address, self.it.config.allow_private) {
+            self.count("routing", "unusable_address");
+        } else if self.routing.candidate(peer, address) {
+            self.insert_routes(Instant::now());
+        } else {
+            self.count("routing", "no_room");
+        }
+    }
+
+    pub(super) fn insert_routes(&mut self, now: Instant) {
+        for (peer, mut address) in self.routing.batch(now) {
+            if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+                address.pop();
+            }
+            self.it
+                .swarm
+                .behaviour_mut()
+                .kad
+                .add_address(&peer, address);
+        }
+    }
+
+    fn record_offered(&mut self, source: PeerId, record: Record) {
+        let now = wall_clock();
+        let hearing = self
+            .index
+            .hear_record(record.key.as_ref(), &record.value, now);
+        let life = match &hearing.verdict {
+            Verdict::Fresh(offer) => Some(offer.offer().valid_until.since(now)),
+            Verdict::Known { node } => self
+                .index
+                .get(node, now)
+                .map(|it| it.offer().valid_until.since(now)),
+            Verdict::Refused(_) => None,
+        };
+        self.heard(&hearing, Way::Dht, Some(&source));
+        if let Some(life) = life {
+            self.hold(record, life);
+        }
+    }
+
+    fn hold(&mut self, mut record: Record, life: Duration) {
+        use libp2p::kad::store::RecordStore as _;
+        let until = Instant::now() + life;
+        record.expires = Some(record.expires.map_or(until, |it| it.min(until)));
+        record.publisher = None;
+        if self
+            .it
+            .swarm
+            .behaviour_mut()
+            .kad
+            .store_mut()
+            .put(record)
+            .is_err()
+        {
+            self.count("dht", "store_full");
+        }
+    }
+
+    fn provider_offered(&mut self, mut record: ProviderRecord) {
+        use libp2p::kad::store::RecordStore as _;
+        let allow_private = self.it.config.allow_private;
+        record
+            .addresses
+            .retain(|it| address::may_dial(it, allow_private));
+        if self
+            .it
+            .swarm
+            .behaviour_mut()
+            .kad
+            .store_mut()
+            .add_provider(record)
+            .is_err()
+        {
+            self.count("dht", "provider_refused");
+        }
+    }
+
+    fn answered(&mut self, key: &super::QueryKey, answer: Answer, last: bool) {
+        if let Answer::Record { holder, record } = &answer {
+            let hearing = self
+                .index
+                .hear_record(record.key.as_ref(), &record.value, wall_clock());
+            self.heard(&hearing, Way::Dht, holder.as_ref());
+        }
+        if let (Some(Query::Bucket { exits, .. }), Answer::Providers(found)) =
+            (self.queries.get_mut(key), &answer)
+        {
+            exits.extend(found.iter().filter_map(peer::node_id));
+        }
+        if !last {
+            return;
+        }
+        match self.queries.take(key) {
+            Some(Query::Bucket {
+                seek,
+                scope,
+                bucket,
+                exits,
+            }) => {
+                self.bucket_answered(seek, (scope, bucket), &exits);
+            }
+            Some(Query::Record { seek }) => self.record_answered(seek),
+            Some(Query::Store) => {
+                let stored = matches!(answer, Answer::Done(true));
+                self.count("dht", if stored { "stored" } else { "store_failed" });
+                self.drive_herald(&HeraldEvent::Stored(stored));
+            }
+            Some(Query::Announce) => {
+                let done = matches!(answer, Answer::Done(true));
+                self.count("dht", if done { "announced" } else { "announce_failed" });
+            }
+            Some(Query::Bootstrap) | None => self.bootstrapped(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Addresses: which texts we take, and which we may dial.
+//!
+//! Sans-IO.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+
+use crate::error::OverlayError;
+
+/// Reads an address to listen at or to announce.
+pub(crate) fn parse(text: &str) -> Result<Multiaddr, OverlayError> {
+    text.parse().map_err(|_| refuse(text, "not a multiaddr"))
+}
+
+/// Reads an address to join at: it must end in `/p2p/…`, so that nobody else can answer there.
+pub(crate) fn parse_bootstrap(text: &str) -> Result<(PeerId, Multiaddr), OverlayError> {
+    let mut address = parse(text)?;
+    match address.pop() {
+        Some(Protocol::P2p(peer)) if !address.is_empty() => Ok((peer, address)),
+        _ => Err(refuse(
+            text,
+            "it does not end in /p2p/ and the node to expect there",
+        )),
+    }
+}
+
+fn refuse(text: &str, why: &'static str) -> OverlayError {
+    OverlayError::Address {
+        address: text.chars().take(200).collect(),
+        why,
+    }
+}
+
+/// Which of the dial addresses a stranger told us we may try: at most `limit`, direct IP addresses
+/// only, and private ones only where the configuration says so.
+pub(crate) fn claims<'a>(
+    told: impl IntoIterator<Item = &'a Multiaddr>,
+    allow_private: bool,
+    limit: usize,
+) -> Vec<Multiaddr> {
+    told.into_iter()
+        .filter(|it| may_dial(it, allow_private))
+        .take(limit)
+        .cloned()
+        .collect()
+}
+
+/// Says whether a dial to this address may be tried at all.
+pub(crate) fn may_dial(address: &Multiaddr, allow_private: bool) -> bool {
+    let ip = match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
+        _ => return false,
+    };
+    if address
+        .iter()
+        .any(|part| matches!(part, Protocol::P2pCircuit))
+    {
+        return false;
+    }
+    !ip.is_unspecified() && !ip.is_multicast() && (allow_private || is_public(ip))
+}
+
+/// Says whether an IP address lies on the public internet (IANA special-purpose registries).
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => ip
+            .to_ipv4_mapped()
+            .map_or_else(|| is_public_v6(ip), is_public_v4),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let carrier_nat = a == 100 && (64..128).contains(&b);
+    let protocols = a == 192 && b == 0 && c == 0;
+    let benchmark = a == 198 && (b == 18 || b == 19);
+    !(a == 0
+        || a >= 224
+        || ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation()
+        || carrier_nat
+        || protocols
+        || benchmark)
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let [a, b, ..] = ip.segments();
+    let documentation = (a == 0x2001 && b == 0x0db8) || (a == 0x3fff && b < 0x1000);
+    let protocols = a == 0x2001 && b < 0x0200;
+    (a & 0xe000) == 0x2000 && !documentation && !protocols
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_public_internet_is_dialled_by_default() {
+        for (text, public) in [
+            ("/ip4/9.9.9.9/udp/4077/quic-v1", true),
+            ("/ip4/10.1.2.3/tcp/4077", false),
+            ("/ip4/100.64.0.1/tcp/4077", false),
+            ("/ip4/127.0.0.1/tcp/4077", false),
+            ("/ip4/169.254.169.254/tcp/80", false),
+            ("/ip4/192.0.2.1/tcp/4077", false),
+            ("/ip6/2620:fe::fe/tcp/4077", true),
+            ("/ip6/2001:db8::1/tcp/4077", false),
+            ("/ip6/fd77::1/tcp/4077", false),
+            ("/ip6/::1/tcp/4077", false),
+            ("/ip6/::ffff:10.0.0.1/tcp/4077", false),
+            ("/dns4/example.org/tcp/4077", false),
+        ] {
+            assert_eq!(may_dial(&text.parse().unwrap(), false), public, "{text}");
+        }
+        assert!(may_dial(&"/ip4/192.0.2.1/tcp/4077".parse().unwrap(), true));
+        assert!(!may_dial(&"/ip4/0.0.0.0/tcp/4077".parse().unwrap(), true));
+    }
+
+    #[test]
+    fn a_bootstrap_address_names_the_node_to_expect() {
+        let peer = PeerId::random();
+        let text = format!("/ip4/192.0.2.1/udp/4077/quic-v1/p2p/{peer}");
+        let (found, address) = parse_bootstrap(&text).unwrap();
+        assert_eq!(
+            (found, address.to_string()),
+            (peer, "/ip4/192.0.2.1/udp/4077/quic-v1".into())
+        );
+        assert!(parse_bootstrap("/ip4/192.0.2.1/tcp/4077").is_err());
+        assert!(parse_bootstrap(&format!("/p2p/{peer}")).is_err());
+        assert!(parse_bootstrap("nonsense").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! What the handle asks of the actor.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use warren_proto::{NodeId, SignedOffer};
+
+use crate::error::OverlayError;
+use crate::event::{OverlayStats, PeerInfo};
+use crate::offers::{OfferQuery, RankedOffer};
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, OverlayError>>;
+
+/// A question or an order, with the place for its answer.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Publish {
+        offer: Box<SignedOffer>,
+        reply: Reply<()>,
+    },
+    Withdraw {
+        reply: Reply<()>,
+    },
+    OwnOffer {
+        reply: Reply<Option<SignedOffer>>,
+    },
+    Offers {
+        query: OfferQuery,
+        reply: Reply<Vec<RankedOffer>>,
+    },
+    Refresh {
+        query: OfferQuery,
+        reply: Reply<Vec<RankedOffer>>,
+    },
+    Reach {
+        node: NodeId,
+        reply: Reply<()>,
+    },
+    Ping {
+        node: NodeId,
+        reply: Reply<Duration>,
+    },
+    Dial {
+        address: String,
+        reply: Reply<()>,
+    },
+    Peers {
+        reply: Reply<Vec<PeerInfo>>,
+    },
+    Addresses {
+        reply: Reply<Vec<String>>,
+    },
+    Stats {
+        reply: Reply<OverlayStats>,
+    },
+    /// A peer asks what we know that it does not.
+    Unknown {
+        digest: Vec<(NodeId, u64)>,
+        reply: Reply<Vec<Vec<u8>>>,
+    },
+    /// A peer told what we do not know.
+    Told {
+        peer: NodeId,
+        offers: Vec<Vec<u8>>,
+    },
+    Shutdown {
+        reply: Reply<()>,
+    },
+}

@@ -1,0 +1,179 @@
+//! Keeps this node's own offer alive and heard.
+//!
+//! Sans-IO.
+//!
+//! ```text
+//! Announce ──▶ Gossip + Store ──a third of its life──▶ Renew ──(the shell signs)──▶ Announce
+//! NewListener ──▶ Gossip again, at most every 2 s     nobody there ──▶ again when somebody comes
+//! Store failed ──▶ again after 1, 2, 4 … 60 s         RoutesGrew ──▶ again, at most every 5 min
+//! ```
+//!
+//! Invariant: an offer that was announced is either dead, or scheduled to be said again.
+
+use std::time::Duration;
+
+use warren_proto::{SignedOffer, Step, UnixTime};
+
+// Our choice.
+/// A renewal comes after this part of an offer's life: 20 minutes of an hour, so two may be lost.
+const RENEW_AFTER_PART: u32 = 3;
+/// Most of a renewal's waiting time that jitter may take off.
+const JITTER_PART: u32 = 10;
+/// Two gossip messages that say the same are at least this far apart.
+const GOSSIP_GAP: Duration = Duration::from_secs(2);
+/// With nobody to gossip to, how long until the next try if nobody new comes.
+const GOSSIP_RETRY: Duration = Duration::from_secs(30);
+/// The longest wait before a failed store is tried again; the first is one second.
+const STORE_RETRY_MAX: Duration = Duration::from_secs(60);
+/// New routes are worth a new store this often.
+const STORE_GAP: Duration = Duration::from_secs(300);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeraldEvent {
+    /// This node has a new offer, or a renewed one.
+    Announce {
+        /// The offer.
+        offer: Box<SignedOffer>,
+        /// Taken off the time to its renewal, so that exits do not renew in step.
+        jitter: Duration,
+    },
+    /// A peer began to listen on a topic of ours.
+    NewListener,
+    /// The gossip asked for was sent (`true`), or there was nobody to send it to.
+    Gossiped(bool),
+    /// The store asked for succeeded at one holder or more (`true`), or at none.
+    Stored(bool),
+    /// The routing table has new nodes: there may be better holders.
+    RoutesGrew,
+    /// Time passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeraldEffect {
+    /// Say the offer on its topics.
+    Gossip(SignedOffer),
+    /// Keep the offer in the DHT, and announce or revoke the exit in its buckets.
+    Store(SignedOffer),
+    /// Sign a successor of this offer and announce it.
+    Renew(SignedOffer),
+}
+
+/// This node's own offer and what is due for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Herald {
+    own: Option<Own>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Own {
+    offer: SignedOffer,
+    /// `None` for a withdrawal: it is said until it dies, and not renewed.
+    renew_at: Option<UnixTime>,
+    gossip_at: Option<UnixTime>,
+    gossiped: Option<UnixTime>,
+    store_at: Option<UnixTime>,
+    stored: Option<UnixTime>,
+    storing: bool,
+    failures: u32,
+}
+
+impl Herald {
+    /// The offer that is out. `None` before the first, and after the last has died.
+    #[must_use]
+    pub fn offer(&self) -> Option<&SignedOffer> {
+        self.own.as_ref().map(|own| &own.offer)
+    }
+
+    /// Says what `event` makes due.
+    #[must_use]
+    pub fn handle(&self, event: &HeraldEvent, now: UnixTime) -> Step<Self, HeraldEffect> {
+        let own = match event {
+            HeraldEvent::Announce { offer, jitter } => Some(Own::new(offer, *jitter, now)),
+            HeraldEvent::NewListener
+            | HeraldEvent::Gossiped(_)
+            | HeraldEvent::Stored(_)
+            | HeraldEvent::RoutesGrew
+            | HeraldEvent::Tick => self.own.clone().map(|own| own.note(event, now)),
+        };
+        let Some(mut own) = own.filter(|own| own.offer.offer().valid_until > now) else {
+            return Step::to(Self { own: None });
+        };
+        let effects = own.take_due(now);
+        Step::to(Self { own: Some(own) }).then_all(effects)
+    }
+}
+
+impl Own {
+    fn new(offer: &SignedOffer, jitter: Duration, now: UnixTime) -> Self {
+        let life = offer.offer().valid_until.since(now);
+        let wait = life / RENEW_AFTER_PART;
+        let wait = wait.saturating_sub(jitter.min(wait / JITTER_PART));
+        Self {
+            offer: offer.clone(),
+            renew_at: (!offer.offer().is_withdrawal()).then(|| now.plus(wait)),
+            gossip_at: Some(now),
+            gossiped: None,
+            store_at: Some(now),
+            stored: None,
+            storing: false,
+            failures: 0,
+        }
+    }
+
+    fn note(mut self, event: &HeraldEvent, now: UnixTime) -> Self {
+        match event {
+            HeraldEvent::NewListener => {
+                let at = after(self.gossiped, GOSSIP_GAP, now);
+                self.gossip_at = Some(self.gossip_at.map_or(at, |due| due.min(at)));
+            }
+            HeraldEvent::Gossiped(true) => self.gossiped = Some(now),
+            HeraldEvent::Gossiped(false) => {
+                self.gossip_at = Some(self.gossip_at.unwrap_or_else(|| now.plus(GOSSIP_RETRY)));
+            }
+            HeraldEvent::Stored(true) => {
+                (self.storing, self.failures, self.stored) = (false, 0, Some(now));
+            }
+            HeraldEvent::Stored(false) => {
+                let wait = Duration::from_secs(1 << self.failures.min(6)).min(STORE_RETRY_MAX);
+                self.storing = false;
+                self.failures += 1;
+                self.store_at = Some(now.plus(wait));
+            }
+            HeraldEvent::RoutesGrew => {
+                let at = after(self.stored, STORE_GAP, now);
+                self.store_at = Some(self.store_at.map_or(at, |due| due.min(at)));
+            }
+            HeraldEvent::Announce { .. } | HeraldEvent::Tick => {}
+        }
+        self
+    }
+
+    fn take_due(&mut self, now: UnixTime) -> Vec<HeraldEffect> {
+        let mut effects = Vec::new();
+        if self.renew_at.is_some_and(|at| at <= now) {
+            // Asked again, should the shell fail to sign: the offer must not die of one failure.
+            self.renew_at = Some(now.plus(STORE_RETRY_MAX));
+            effects.push(HeraldEffect::Renew(self.offer.clone()));
+        }
+        if self.gossip_at.is_some_and(|at| at <= now) {
+            self.gossip_at = None;
+            effects.push(HeraldEffect::Gossip(self.offer.clone()));
+        }
+        if !self.storing && self.store_at.is_some_and(|at| at <= now) {
+            (self.store_at, self.storing) = (None, true);
+            effects.push(HeraldEffect::Store(self.offer.clone()));
+        }
+        effects
+    }
+}
+
+/// The first time from `now` on that is at least `gap` after `last`.
+fn after(last: Option<UnixTime>, gap: Duration, now: UnixTime) -> UnixTime {
+    last.map_or(now, |last| last.plus(gap).max(now))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! How bytes travel: QUIC, and TCP with noise and yamux beside it, on IPv4 and IPv6.
+
+use std::io;
+use std::time::Duration;
+
+use futures::future::Either;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, global_only};
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::{PeerId, Transport as _, noise, quic, tcp, yamux};
+
+use crate::error::OverlayError;
+
+// Our choice.
+/// From the first packet to an authenticated connection.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Streams a peer may have open on one connection.
+const MAX_STREAMS: usize = 128;
+
+type Connection = (PeerId, StreamMuxerBox);
+
+/// Builds the transport. Without `allow_private` it refuses to dial whatever is not on the public
+/// internet, whoever asks it to: DHT answers and offers are written by strangers.
+pub(crate) fn build(
+    keypair: &Keypair,
+    allow_private: bool,
+) -> Result<Boxed<Connection>, OverlayError> {
+    let noise = noise::Config::new(keypair).map_err(|error| OverlayError::Setup {
+        part: "noise handshake",
+        detail: error.to_string(),
+    })?;
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(MAX_STREAMS);
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1)
+        .authenticate(noise)
+        .multiplex(yamux)
+        .timeout(HANDSHAKE_LIMIT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+
+    let mut config = quic::Config::new(keypair);
+    config.handshake_timeout = HANDSHAKE_LIMIT;
+    config.max_concurrent_stream_limit = u32::try_from(MAX_STREAMS).unwrap_or(u32::MAX);
+    let quic = quic::tokio::Transport::new(config)
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+
+    let both = quic.or_transport(tcp).map(|either, _| match either {
+        Either::Left(connection) | Either::Right(connection) => connection,
+    });
+    let both = both.map_err(io::Error::other);
+    Ok(if allow_private {
+        both.boxed()
+    } else {
+        global_only::Transport::new(both).boxed()
+    })
+}
