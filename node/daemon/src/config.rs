@@ -1,5 +1,188 @@
-//! What the node was told to be: file, environment, flags, and who said what.
+//! What the node was told to be: defaults, file, environment, flags, and who said what.
+//!
+//! ```text
+//! keys (the table) ─┬─▶ layers (default < file < env < flag) ──▶ build ──▶ Config
+//! ```
+//!
+//! A key that is not in [`KEYS`] is an error with its place and the nearest key, never ignored.
+//! `warren config explain KEY` is [`Config::explain`].
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use warren_proto::{Amount, ChainRef, Price, Region};
+
+mod build;
+mod error;
+mod keys;
+mod layers;
 mod token;
 
+pub use error::{ConfigError, Place};
+pub use keys::{KEYS, Key, Kind};
+pub use layers::{Explained, Origin, Setting, Sources};
 pub use token::{MAX_DECIMALS, ParseMoneyError, Token};
+
+use crate::api::types::Fallback;
+
+/// Everything the node was told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node itself.
+    pub node: NodeConfig,
+    /// Its way to other nodes.
+    pub overlay: OverlaySection,
+    /// The chain. `None` unless `chain.rpc_url` is set: then the node neither pays nor is paid.
+    pub chain: Option<ChainConfig>,
+    /// How money is written; also without a chain.
+    pub token: Token,
+    /// The wallet.
+    pub wallet: WalletConfig,
+    /// What it lends.
+    pub exit: ExitConfig,
+    /// What it buys.
+    pub consumer: ConsumerConfig,
+    /// Its local door.
+    pub api: ApiConfig,
+    settings: Vec<Setting>,
+}
+
+/// `[node]`
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Where the node keeps what it must not forget.
+    pub home: PathBuf,
+    /// Which network it belongs to.
+    pub network: String,
+    /// What it logs: a filter such as `info` or `warren_overlay=debug,info`.
+    pub log: String,
+}
+
+/// `[overlay]`
+#[derive(Debug, Clone)]
+pub struct OverlaySection {
+    /// Multiaddrs to listen on.
+    pub listen: Vec<String>,
+    /// Multiaddrs at which others reach this node, if it knows better than they.
+    pub external: Vec<String>,
+    /// Multiaddrs of first peers, each with `/p2p/…`.
+    pub bootstrap: Vec<String>,
+    /// Whether to store records for others: for nodes that strangers can dial.
+    pub serve_dht: bool,
+    /// Whether private and loopback addresses are dialled and told: for labs on one machine.
+    pub allow_private: bool,
+}
+
+/// `[chain]`
+#[derive(Debug, Clone)]
+pub struct ChainConfig {
+    /// JSON-RPC endpoint.
+    pub rpc_url: String,
+    /// Chain, contract and token, pinned.
+    pub pinned: ChainRef,
+    /// Blocks on top before money is believed.
+    pub confirmations: u32,
+    /// How often to ask for news.
+    pub poll: Duration,
+}
+
+/// `[wallet]`
+#[derive(Debug, Clone)]
+pub struct WalletConfig {
+    /// The wallet's encrypted file.
+    pub file: PathBuf,
+    /// A file, readable by the owner only, with the passphrase. `None`: no wallet is opened.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// `[exit]`
+#[derive(Debug, Clone)]
+pub struct ExitConfig {
+    /// Whether to serve from the start; needs a stored consent all the same.
+    pub enabled: bool,
+    /// Where the exit says it is. `None` until `exit.country` is set; needed to be an exit.
+    pub region: Option<Region>,
+    /// What guests pay, per MiB and minute, rounded up to the base unit.
+    pub price: Price,
+    /// The same per GiB, as written.
+    pub price_per_gib: Amount,
+    /// What one word is worth.
+    pub unit_price: Amount,
+    /// Words a guest pays ahead.
+    pub prepay_units: u32,
+    /// Words served unpaid.
+    pub credit_units: u32,
+    /// The close window a channel must have, at least.
+    pub close_window: Duration,
+    /// Policy by name: `web+dns`, `all-but-mail` or `all`.
+    pub policy: String,
+    /// Guests at most.
+    pub guests_max: u32,
+    /// Public `host:port` of the WireGuard port. `None`: learnt, if the node can.
+    pub endpoint: Option<String>,
+    /// UDP port of WireGuard.
+    pub listen_port: u16,
+    /// Device towards the internet. `None`: the one of the default route.
+    pub uplink: Option<String>,
+    /// Inner IPv4 net of the guests: address and prefix length.
+    pub inner_v4: String,
+    /// Inner IPv6 net of the guests.
+    pub inner_v6: String,
+    /// Resolvers that guests are given. Empty: the exit's own.
+    pub dns: Vec<String>,
+    /// Whether guests may reach documentation ranges (RFC 5737, RFC 3849): for labs only.
+    pub allow_documentation: bool,
+}
+
+/// `[consumer]`
+#[derive(Debug, Clone)]
+pub struct ConsumerConfig {
+    /// The most that one session may cost.
+    pub max_spend: Amount,
+    /// What a new channel is opened with.
+    pub deposit: Amount,
+    /// The highest price per GiB. `None`: any.
+    pub max_price_per_gib: Option<Amount>,
+    /// Whether nothing may leave outside the tunnel while one is up or coming up.
+    pub kill_switch: bool,
+    /// What to do when the exit dies.
+    pub fallback: Fallback,
+    /// Resolvers to use in the tunnel. Empty: those that the exit grants.
+    pub dns: Vec<String>,
+}
+
+/// `[api]`
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// A group of this machine that may use it, by name; need not exist.
+    pub group: String,
+}
+
+impl Config {
+    /// Puts all sources together and checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the place of the value that does not fit.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        build::build(layers::settings(sources)?)
+    }
+
+    /// Says what `key` is, who set it, and what it would be otherwise.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownKey`] with the nearest key.
+    pub fn explain(&self, key: &str) -> Result<Explained, ConfigError> {
+        layers::explain(&self.settings, key)
+    }
+
+    /// Every key with its value and who set it, in the order of [`KEYS`].
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+}
+
+#[cfg(test)]
+mod tests;

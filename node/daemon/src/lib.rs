@@ -1,10 +1,15 @@
 //! The daemon: it keeps, it wires, it answers. Start reading at `run`, then [`session`].
 //!
 //! Floor 2: here overlay, payments and tunnel meet, in `perform` and nowhere else. Below that:
-//! [`config`] (what the node was told), [`api`] (its door).
+//! [`config`] (what the node was told), [`identity`] (who
+//! it is), [`api`] (its door).
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod clock;
 pub mod config;
 pub mod error;
+pub mod identity;
+pub mod lockfile;
+pub mod metrics;
 pub mod session;

@@ -1,0 +1,355 @@
+//! From settings to a [`Config`]: every value is read as what its key says, and checked.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use warren_proto::{Amount, ChainRef, CountryCode, PayoutAddress, Price, Region};
+
+use super::keys::Kind;
+use super::layers::Setting;
+use super::{
+    ApiConfig, ChainConfig, Config, ConfigError, ConsumerConfig, ExitConfig, NodeConfig,
+    OverlaySection, Token, WalletConfig,
+};
+use crate::api::types::Fallback;
+
+const MIB_PER_GIB: u128 = 1024;
+
+pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
+    let said = Said(&settings);
+    said.check_counts_and_words()?;
+    let home = said.path("node.home").unwrap_or_else(default_home);
+    let token = Token {
+        symbol: said.text("chain.token_symbol").to_owned(),
+        decimals: u8::try_from(said.count("chain.token_decimals")).unwrap_or(u8::MAX),
+    };
+    let wallet_file = said
+        .path("wallet.file")
+        .unwrap_or_else(|| home.join("wallet.age"));
+    let socket = said
+        .path("api.socket")
+        .unwrap_or_else(|| default_socket(&home));
+    let exit = exit(&said, &token)?;
+    let consumer = consumer(&said, &token)?;
+    let chain = chain(&said)?;
+    Ok(Config {
+        node: NodeConfig {
+            home,
+            network: said.not_empty("node.network")?.to_owned(),
+            log: said.text("node.log").to_owned(),
+        },
+        overlay: OverlaySection {
+            listen: said.texts("overlay.listen"),
+            external: said.texts("overlay.external"),
+            bootstrap: said.texts("overlay.bootstrap"),
+            serve_dht: said.switch("overlay.serve_dht"),
+            allow_private: said.switch("overlay.allow_private"),
+        },
+        chain,
+        token,
+        wallet: WalletConfig {
+            file: wallet_file,
+            passphrase_file: said.path("wallet.passphrase_file"),
+        },
+        exit,
+        consumer,
+        api: ApiConfig {
+            socket,
+            group: said.text("api.group").to_owned(),
+        },
+        settings,
+    })
+}
+
+fn chain(said: &Said<'_>) -> Result<Option<ChainConfig>, ConfigError> {
+    const BECAUSE: &str = "chain.rpc_url is: a chain is used only with its contract pinned";
+    let rpc_url = said.text("chain.rpc_url");
+    if rpc_url.is_empty() {
+        return Ok(None);
+    }
+    if !(rpc_url.starts_with("http://") || rpc_url.starts_with("https://")) {
+        return Err(said.bad(
+            "chain.rpc_url",
+            "an address that begins with http:// or https:// is needed",
+        ));
+    }
+    let missing = |key| ConfigError::Missing {
+        key,
+        because: BECAUSE,
+    };
+    let chain_id = said.count("chain.chain_id");
+    if chain_id == 0 {
+        return Err(missing("chain.chain_id"));
+    }
+    let contract = said
+        .address("chain.contract")?
+        .ok_or_else(|| missing("chain.contract"))?;
+    let token = said
+        .address("chain.token")?
+        .ok_or_else(|| missing("chain.token"))?;
+    Ok(Some(ChainConfig {
+        rpc_url: rpc_url.to_owned(),
+        pinned: ChainRef {
+            chain_id,
+            contract,
+            token,
+        },
+        confirmations: said.count_u32("chain.confirmations"),
+        poll: Duration::from_millis(said.count("chain.poll_millis")),
+    }))
+}
+
+fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
+    let price_per_gib = said.money("exit.price_per_gib", token)?;
+    let price = Price {
+        per_mib: Amount::from_wei(price_per_gib.wei().div_ceil(MIB_PER_GIB)).unwrap_or(Amount::MAX),
+        per_minute: said.money("exit.price_per_minute", token)?,
+    };
+    let unit_price = match said.money("exit.unit_price", token)? {
+        Amount::ZERO => price.per_mib.max(Amount::from_wei_u64(1)),
+        set => set,
+    };
+    let city = said.text("exit.city").to_owned();
+    if city.len() > 48 {
+        return Err(said.bad("exit.city", "at most 48 bytes are allowed"));
+    }
+    let region = match said.text("exit.country") {
+        "" => None,
+        text => Some(Region {
+            country: country(said, text)?,
+            city,
+        }),
+    };
+    let enabled = said.switch("exit.enabled");
+    if enabled && region.is_none() {
+        return Err(ConfigError::Missing {
+            key: "exit.country",
+            because: "exit.enabled is true",
+        });
+    }
+    if net_v4(said.text("exit.inner_v4")).is_none() {
+        return Err(said.bad(
+            "exit.inner_v4",
+            "a net such as 10.77.0.0/16 is needed, /8 to /24",
+        ));
+    }
+    if net_v6(said.text("exit.inner_v6")).is_none() {
+        return Err(said.bad(
+            "exit.inner_v6",
+            "a net such as fd77:7761::/64 is needed, /48 to /112",
+        ));
+    }
+    said.resolvers("exit.dns")?;
+    Ok(ExitConfig {
+        enabled,
+        region,
+        price,
+        price_per_gib,
+        unit_price,
+        prepay_units: said.count_u32("exit.prepay_units"),
+        credit_units: said.count_u32("exit.credit_units"),
+        close_window: Duration::from_secs(said.count("exit.close_window_secs")),
+        policy: said.text("exit.policy").to_owned(),
+        guests_max: said.count_u32("exit.guests_max"),
+        endpoint: said.endpoint("exit.endpoint")?,
+        listen_port: u16::try_from(said.count("exit.listen_port")).unwrap_or(u16::MAX),
+        uplink: said.set("exit.uplink").map(str::to_owned),
+        inner_v4: said.text("exit.inner_v4").to_owned(),
+        inner_v6: said.text("exit.inner_v6").to_owned(),
+        dns: said.texts("exit.dns"),
+        allow_documentation: said.switch("exit.allow_documentation"),
+    })
+}
+
+fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig, ConfigError> {
+    said.resolvers("consumer.dns")?;
+    let max_price = said.money("consumer.max_price_per_gib", token)?;
+    Ok(ConsumerConfig {
+        max_spend: said.money("consumer.max_spend", token)?,
+        deposit: said.money("consumer.deposit", token)?,
+        max_price_per_gib: (max_price > Amount::ZERO).then_some(max_price),
+        kill_switch: said.switch("consumer.kill_switch"),
+        fallback: match said.text("consumer.fallback") {
+            "any" => Fallback::Any,
+            "none" => Fallback::None,
+            _ => Fallback::Country, // The words were checked against the key's own list.
+        },
+        dns: said.texts("consumer.dns"),
+    })
+}
+
+fn country(said: &Said<'_>, text: &str) -> Result<CountryCode, ConfigError> {
+    CountryCode::new(text).ok_or_else(|| {
+        said.bad(
+            "exit.country",
+            "two letters as in ISO 3166-1 are needed, such as DE",
+        )
+    })
+}
+
+/// Address and prefix of an IPv4 net with its host bits zero.
+fn net_v4(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (base, prefix) = text.split_once('/')?;
+    let (base, prefix): (Ipv4Addr, u8) = (base.parse().ok()?, prefix.parse().ok()?);
+    let fits = (8..=24).contains(&prefix) && u32::from(base) << prefix == 0;
+    fits.then_some((base, prefix))
+}
+
+fn net_v6(text: &str) -> Option<(Ipv6Addr, u8)> {
+    let (base, prefix) = text.split_once('/')?;
+    let (base, prefix): (Ipv6Addr, u8) = (base.parse().ok()?, prefix.parse().ok()?);
+    let fits = (48..=112).contains(&prefix) && u128::from(base) << prefix == 0;
+    fits.then_some((base, prefix))
+}
+
+fn default_home() -> PathBuf {
+    if nix::unistd::Uid::effective().is_root() {
+        return PathBuf::from("/var/lib/warren");
+    }
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let user = std::env::var_os("HOME").map(|it| PathBuf::from(it).join(".local/state"));
+    state
+        .or(user)
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join("warren")
+}
+
+fn default_socket(home: &std::path::Path) -> PathBuf {
+    if home == std::path::Path::new("/var/lib/warren") {
+        return PathBuf::from("/run/warren/warren.sock");
+    }
+    home.join("warren.sock")
+}
+
+/// The settings, read as what their keys say.
+struct Said<'a>(&'a [Setting]);
+
+impl Said<'_> {
+    fn setting(&self, key: &'static str) -> Option<&Setting> {
+        debug_assert!(
+            super::keys::find(key).is_some(),
+            "{key} is not in the table"
+        );
+        self.0.iter().find(|it| it.key.name == key)
+    }
+
+    fn text(&self, key: &'static str) -> &str {
+        self.setting(key).map_or("", |it| it.value.trim())
+    }
+
+    /// The text, unless it is empty.
+    fn set(&self, key: &'static str) -> Option<&str> {
+        Some(self.text(key)).filter(|it| !it.is_empty())
+    }
+
+    fn path(&self, key: &'static str) -> Option<PathBuf> {
+        self.set(key).map(PathBuf::from)
+    }
+
+    fn texts(&self, key: &'static str) -> Vec<String> {
+        let parts = self.text(key).split(',').map(str::trim);
+        parts
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn switch(&self, key: &'static str) -> bool {
+        self.text(key) == "true"
+    }
+
+    /// Zero if it is no number; [`Said::check_counts_and_words`] has refused that before.
+    fn count(&self, key: &'static str) -> u64 {
+        self.text(key).replace('_', "").parse().unwrap_or_default()
+    }
+
+    fn count_u32(&self, key: &'static str) -> u32 {
+        u32::try_from(self.count(key)).unwrap_or(u32::MAX)
+    }
+
+    fn bad(&self, key: &'static str, wanted: &str) -> ConfigError {
+        let place = self
+            .setting(key)
+            .map_or(super::Place::Nowhere, |it| it.place.clone());
+        let value = self.text(key).chars().take(80).collect();
+        ConfigError::BadValue {
+            place,
+            key,
+            value,
+            wanted: wanted.to_owned(),
+        }
+    }
+
+    fn not_empty(&self, key: &'static str) -> Result<&str, ConfigError> {
+        self.set(key)
+            .ok_or_else(|| self.bad(key, "a text that is not empty is needed"))
+    }
+
+    fn money(&self, key: &'static str, token: &Token) -> Result<Amount, ConfigError> {
+        token
+            .parse(self.text(key))
+            .map_err(|error| self.bad(key, &error.to_string()))
+    }
+
+    fn address(&self, key: &'static str) -> Result<Option<PayoutAddress>, ConfigError> {
+        let Some(text) = self.set(key) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|_| self.bad(key, "20 bytes in hex are needed: 0x…"))
+    }
+
+    fn resolvers(&self, key: &'static str) -> Result<(), ConfigError> {
+        let wrong = |it: &String| it.parse::<std::net::IpAddr>().is_err();
+        if self.texts(key).iter().any(wrong) {
+            return Err(self.bad(key, "IP addresses are needed"));
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self, key: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.set(key) else {
+            return Ok(None);
+        };
+        let port = text.rsplit_once(':').and_then(|(host, port)| {
+            (!host.is_empty())
+                .then(|| port.parse::<u16>().ok())
+                .flatten()
+        });
+        if port.is_none_or(|it| it == 0) {
+            return Err(self.bad(key, "host:port is needed, such as exit.example:41820"));
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    /// Checks what the table alone can check.
+    fn check_counts_and_words(&self) -> Result<(), ConfigError> {
+        for Setting { key, .. } in self.0 {
+            match key.kind {
+                Kind::Switch if !["true", "false"].contains(&self.text(key.name)) => {
+                    return Err(self.bad(key.name, "true or false is needed"));
+                }
+                Kind::Count { min, max } => {
+                    let count = self.text(key.name).replace('_', "").parse::<u64>();
+                    if !count.is_ok_and(|it| (min..=max).contains(&it)) {
+                        let wanted = format!("a whole number from {min} to {max} is needed");
+                        return Err(self.bad(key.name, &wanted));
+                    }
+                }
+                Kind::OneOf(words) if !words.contains(&self.text(key.name)) => {
+                    let wanted = format!("one of {} is needed", words.join(", "));
+                    return Err(self.bad(key.name, &wanted));
+                }
+                Kind::Text
+                | Kind::Texts
+                | Kind::Switch
+                | Kind::Money
+                | Kind::OneOf(_)
+                | Kind::Address => {}
+            }
+        }
+        Ok(())
+    }
+}

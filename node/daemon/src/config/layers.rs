@@ -1,0 +1,260 @@
+//! Who said what: the defaults, a file, the environment and flags, laid over each other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Place};
+use super::keys::{KEYS, Key, Kind, find, nearest};
+
+/// The largest configuration file that is read.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Where values may come from; later ones win.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// A TOML file. `None`: no file is read.
+    pub file: Option<PathBuf>,
+    /// The environment; only `WARREN_SECTION__KEY` counts.
+    pub env: Vec<(String, String)>,
+    /// Flags that set a key: key and value.
+    pub flags: Vec<(String, String)>,
+}
+
+/// Who set a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody.
+    Default,
+    /// The file.
+    File,
+    /// An environment variable.
+    Env,
+    /// A flag.
+    Flag,
+}
+
+/// One key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static Key,
+    /// The value as one would write it in a variable; lists with commas.
+    pub value: String,
+    /// Who set it.
+    pub origin: Origin,
+    /// Where exactly.
+    pub place: Place,
+}
+
+/// The answer to `config explain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The key as set.
+    pub setting: Setting,
+    /// The variable that would set it.
+    pub variable: String,
+}
+
+/// Lays the sources over each other: one setting for each key, in the order of [`KEYS`].
+pub(super) fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
+    let mut said = BTreeMap::new();
+    let mut say = |found: Found| said.insert(found.key.name, found);
+    if let Some(path) = &sources.file {
+        from_file(path)?.into_iter().for_each(|it| drop(say(it)));
+    }
+    from_env(&sources.env)?
+        .into_iter()
+        .for_each(|it| drop(say(it)));
+    from_flags(&sources.flags)?
+        .into_iter()
+        .for_each(|it| drop(say(it)));
+    let setting = |key: &'static Key| match said.remove(key.name) {
+        Some(Found {
+            value,
+            origin,
+            place,
+            ..
+        }) => Setting {
+            key,
+            value,
+            origin,
+            place,
+        },
+        None => Setting {
+            key,
+            value: key.default.to_owned(),
+            origin: Origin::Default,
+            place: Place::Nowhere,
+        },
+    };
+    Ok(KEYS.iter().map(setting).collect())
+}
+
+pub(super) fn explain(settings: &[Setting], key: &str) -> Result<Explained, ConfigError> {
+    let setting = settings.iter().find(|it| it.key.name == key);
+    let setting = setting.ok_or_else(|| unknown(key, Place::Nowhere))?.clone();
+    Ok(Explained {
+        variable: variable(setting.key),
+        setting,
+    })
+}
+
+struct Found {
+    key: &'static Key,
+    value: String,
+    origin: Origin,
+    place: Place,
+}
+
+fn variable(key: &Key) -> String {
+    format!("WARREN_{}", key.name.replacen('.', "__", 1).to_uppercase())
+}
+
+fn unknown(key: &str, place: Place) -> ConfigError {
+    let key: String = key.chars().take(80).collect();
+    ConfigError::UnknownKey {
+        place,
+        nearest: nearest(&key),
+        key,
+    }
+}
+
+fn from_env(env: &[(String, String)]) -> Result<Vec<Found>, ConfigError> {
+    let mut found = Vec::new();
+    for (variable, value) in env {
+        let Some(rest) = variable.strip_prefix("WARREN_") else {
+            continue;
+        };
+        let Some((section, name)) = rest.split_once("__") else {
+            continue;
+        };
+        let place = Place::Env {
+            variable: variable.clone(),
+        };
+        let name = format!("{}.{}", section.to_lowercase(), name.to_lowercase());
+        let key = find(&name).ok_or_else(|| unknown(&name, place.clone()))?;
+        found.push(Found {
+            key,
+            value: value.clone(),
+            origin: Origin::Env,
+            place,
+        });
+    }
+    Ok(found)
+}
+
+fn from_flags(flags: &[(String, String)]) -> Result<Vec<Found>, ConfigError> {
+    let mut found = Vec::new();
+    for (name, value) in flags {
+        let place = Place::Flag { flag: name.clone() };
+        let key = find(name).ok_or_else(|| unknown(name, place.clone()))?;
+        found.push(Found {
+            key,
+            value: value.clone(),
+            origin: Origin::Flag,
+            place,
+        });
+    }
+    Ok(found)
+}
+
+fn from_file(path: &Path) -> Result<Vec<Found>, ConfigError> {
+    let unreadable = |reason: String| ConfigError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
+    let size = fs::metadata(path)
+        .map_err(|it| unreadable(it.to_string()))?
+        .len();
+    if size > MAX_FILE_BYTES {
+        return Err(unreadable(format!(
+            "{size} bytes; the limit is {MAX_FILE_BYTES}"
+        )));
+    }
+    let text = fs::read_to_string(path).map_err(|it| unreadable(it.to_string()))?;
+    let place = |at: usize| Place::File {
+        path: path.to_owned(),
+        line: line_of(&text, at),
+    };
+    let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
+        place: place(error.span().map_or(0, |it| it.start)),
+        reason: error.message().to_owned(),
+    })?;
+    let mut found = Vec::new();
+    for (section, content) in table.get_ref() {
+        let DeValue::Table(keys) = content.get_ref() else {
+            return Err(unknown(section.get_ref(), place(section.span().start)));
+        };
+        for (name, value) in keys {
+            let full = format!("{}.{}", section.get_ref(), name.get_ref());
+            let place = place(name.span().start);
+            let key = find(&full).ok_or_else(|| unknown(&full, place.clone()))?;
+            let value = as_text(key, value.get_ref(), &place)?;
+            found.push(Found {
+                key,
+                value,
+                origin: Origin::File,
+                place,
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
+}
+
+/// Writes a TOML value as one would write it in a variable, if its type is the key's.
+fn as_text(key: &'static Key, value: &DeValue<'_>, place: &Place) -> Result<String, ConfigError> {
+    let wrong = |wanted: &str| ConfigError::BadValue {
+        place: place.clone(),
+        key: key.name,
+        value: shown(value),
+        wanted: wanted.to_owned(),
+    };
+    match (key.kind, value) {
+        (Kind::Text | Kind::Money | Kind::OneOf(_) | Kind::Address, DeValue::String(it)) => {
+            Ok(it.to_string())
+        }
+        (Kind::Switch, DeValue::Boolean(it)) => Ok(it.to_string()),
+        (Kind::Count { .. }, DeValue::Integer(it)) if it.radix() == 10 => {
+            Ok(it.as_str().to_owned())
+        }
+        (Kind::Texts, DeValue::Array(items)) => {
+            let mut texts = Vec::new();
+            for item in items {
+                match item.get_ref() {
+                    DeValue::String(it) if !it.contains(',') => texts.push(it.to_string()),
+                    _ => return Err(wrong("a list of texts without commas is needed")),
+                }
+            }
+            Ok(texts.join(","))
+        }
+        (Kind::Text | Kind::OneOf(_) | Kind::Address, _) => {
+            Err(wrong("a text in quotes is needed"))
+        }
+        (Kind::Money, _) => Err(wrong(
+            "a sum is written as text, so that no digit is lost: \"0.002\"",
+        )),
+        (Kind::Switch, _) => Err(wrong("true or false is needed, without quotes")),
+        (Kind::Count { .. }, _) => Err(wrong("a whole number is needed, without quotes")),
+        (Kind::Texts, _) => Err(wrong("a list is needed: [\"…\", \"…\"]")),
+    }
+}
+
+fn shown(value: &DeValue<'_>) -> String {
+    let text = match value {
+        DeValue::String(it) => format!("\"{it}\""),
+        DeValue::Integer(it) => it.to_string(),
+        DeValue::Float(it) => it.to_string(),
+        DeValue::Boolean(it) => it.to_string(),
+        DeValue::Datetime(it) => it.to_string(),
+        DeValue::Array(_) => "[…]".to_owned(),
+        DeValue::Table(_) => "{…}".to_owned(),
+    };
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,190 @@
+//! Every number the node tells a monitor: one table, no labels by peer, base units.
+//!
+//! A metric is added by one line of the table below; docs and dashboards are checked against
+//! [`Metric::ALL`].
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How a metric moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only up, from zero at each start.
+    Counter,
+    /// Up and down.
+    Gauge,
+}
+
+impl MetricKind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($variant:ident $kind:ident $name:literal $help:literal;)*) => {
+        /// Every metric of the node.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Metric {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl Metric {
+            /// All of them, in the order they are told.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it counts, in one sentence.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+
+            /// How it moves.
+            #[must_use]
+            pub const fn kind(self) -> MetricKind {
+                match self { $(Self::$variant => MetricKind::$kind,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    StartTime Gauge "warren_start_time_seconds" "When the daemon started, seconds since the epoch.";
+    Peers Gauge "warren_overlay_peers" "Connected peers.";
+    Offers Gauge "warren_overlay_offers" "Valid offers known.";
+    OffersPublished Counter "warren_overlay_offers_published_total" "Own offers signed and published.";
+    OffersRefused Counter "warren_overlay_offers_refused_total" "Offers of others that were malformed, forged or stale.";
+    SessionsAsked Counter "warren_sessions_asked_total" "Sessions that consumers asked this exit for.";
+    SessionsRefused Counter "warren_sessions_refused_total" "Of those, refused.";
+    SessionsServed Counter "warren_sessions_served_total" "Of those, served to the end.";
+    Guests Gauge "warren_guests" "Guests served now.";
+    GuestsPaused Gauge "warren_guests_paused" "Of those, paused until they pay.";
+    ExitEnabled Gauge "warren_exit_enabled" "1 while this node is an exit.";
+    ExitUpBytes Counter "warren_exit_up_bytes_total" "Inner bytes from guests.";
+    ExitDownBytes Counter "warren_exit_down_bytes_total" "Inner bytes to guests.";
+    ConsumerUp Gauge "warren_consumer_up" "1 while a bought tunnel carries traffic.";
+    ConsumerStalls Counter "warren_consumer_stalls_total" "How often the bought tunnel stalled.";
+    ConsumerUpBytes Counter "warren_consumer_up_bytes_total" "Inner bytes to exits.";
+    ConsumerDownBytes Counter "warren_consumer_down_bytes_total" "Inner bytes from exits.";
+    KillSwitch Gauge "warren_kill_switch_on" "1 while nothing may leave outside the tunnel.";
+    Paid Counter "warren_paid_base_units_total" "Paid to exits, in the token's base units.";
+    Earned Counter "warren_earned_base_units_total" "Paid by guests, in the token's base units.";
+    Claimable Gauge "warren_claimable_base_units" "Earned and not yet claimed, in the token's base units.";
+    ChannelsOpen Gauge "warren_channels_open" "Channels open on either side.";
+    Claims Counter "warren_claims_total" "Claims that reached the chain.";
+    TransactionsFailed Counter "warren_transactions_failed_total" "Transactions that the chain refused or reverted.";
+    ChainHead Gauge "warren_chain_head_block" "Newest block seen.";
+    ChainFresh Gauge "warren_chain_fresh" "1 while the chain's news are recent enough for money.";
+    StoreBatches Counter "warren_store_batches_total" "Batches written and synced.";
+    StoreFailures Counter "warren_store_failures_total" "Batches that could not be written.";
+    DiskFree Gauge "warren_disk_free_bytes" "Free on the file system of the home.";
+    TakesLiabilities Gauge "warren_store_takes_liabilities" "0 while the disk is too full for new channels and guests.";
+    ApiRequests Counter "warren_api_requests_total" "Requests to the local API.";
+    ApiProblems Counter "warren_api_problems_total" "Of those, answered with a problem.";
+}
+
+/// The numbers themselves. Sums of money beyond 2^64 − 1 base units stay at that.
+#[derive(Debug)]
+pub struct Metrics {
+    values: Vec<AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            values: Metric::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts `by` more.
+    pub fn add(&self, metric: Metric, by: u64) {
+        if let Some(value) = self.values.get(metric as usize) {
+            let more = |now: u64| Some(now.saturating_add(by));
+            let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        }
+    }
+
+    /// Says how it is now.
+    pub fn set(&self, metric: Metric, to: u64) {
+        if let Some(value) = self.values.get(metric as usize) {
+            value.store(to, Ordering::Relaxed);
+        }
+    }
+
+    /// How it is now.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> u64 {
+        self.values
+            .get(metric as usize)
+            .map_or(0, |it| it.load(Ordering::Relaxed))
+    }
+
+    /// Prometheus' text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for metric in Metric::ALL.iter().copied() {
+            let (name, kind) = (metric.name(), metric.kind().word());
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "# HELP {name} {}", metric.help());
+            let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {}", self.get(metric));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_of_the_format() {
+        let names: BTreeSet<_> = Metric::ALL.iter().map(|it| it.name()).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+        for metric in Metric::ALL {
+            let name = metric.name();
+            assert!(
+                name.starts_with("warren_")
+                    && name.bytes().all(|b| b == b'_' || b.is_ascii_lowercase()),
+                "{name}"
+            );
+            assert_eq!(
+                name.ends_with("_total"),
+                metric.kind() == MetricKind::Counter,
+                "{name}"
+            );
+            assert!(metric.help().ends_with('.'), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_told_as_it_is() {
+        let metrics = Metrics::default();
+        metrics.add(Metric::Paid, 5);
+        metrics.add(Metric::Paid, u64::MAX);
+        metrics.set(Metric::Guests, 2);
+        let text = metrics.render();
+        assert!(
+            text.contains("\n# TYPE warren_guests gauge\nwarren_guests 2\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nwarren_paid_base_units_total 18446744073709551615\n"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 3 * Metric::ALL.len());
+    }
+}
