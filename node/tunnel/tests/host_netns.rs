@@ -12,13 +12,21 @@
 mod capture;
 #[path = "host_netns/exit.rs"]
 mod exit;
+#[path = "host_netns/exit_host.rs"]
+mod exit_host;
+#[path = "host_netns/exit_lab.rs"]
+mod exit_lab;
 #[path = "host_netns/holder.rs"]
 mod holder;
 #[path = "host_netns/kill_switch.rs"]
 mod kill_switch;
 #[path = "host_netns/lab.rs"]
 mod lab;
+#[path = "host_netns/passes.rs"]
+mod passes;
 #[path = "host_netns/probe.rs"]
 mod probe;
 #[path = "host_netns/recover.rs"]
 mod recover;
+#[path = "host_netns/unprivileged.rs"]
+mod unprivileged;

@@ -91,3 +91,6 @@ fn elements_line(elements: &[String]) -> String {
     }
     format!("\t\telements = {{ {} }}\n", elements.join(", "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The exit's host: limits, forged packets, other forwarding of the box, undo.
+
+use std::net::UdpSocket;
+
+use warren_tunnel::host::{ExitHost, ExitNatSpec, Finding, GuestLimits, check_exit, recover};
+
+use crate::capture::Capture;
+use crate::exit_lab::{ExitLab, WEB4, WebServer};
+use crate::kill_switch::journal;
+use crate::lab::{Namespace, assert_same, can_run, sh};
+use crate::probe::send_udp;
+
+#[test]
+fn nothing_outside_reaches_a_guest_and_no_forged_source_leaves() {
+    if !can_run("nothing_outside_reaches_a_guest_and_no_forged_source_leaves") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let web = WebServer::start(&lab.router);
+    let host = lab
+        .exit
+        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
+        .unwrap();
+    lab.router.sh("ip route add 10.77.0.0/16 via 192.168.50.2");
+    lab.guest.sh("ip addr add 192.168.50.77/32 dev wg0");
+    let victim = lab.guest.run(|| UdpSocket::bind("10.77.0.2:6000").unwrap());
+    victim.set_nonblocking(true).unwrap();
+    lab.router
+        .run(|| send_udp("10.77.0.2:6000".parse().unwrap(), None));
+    lab.guest.run(|| {
+        let forged = UdpSocket::bind("192.168.50.77:0").unwrap();
+        forged.send_to(b"x", (WEB4, 443)).unwrap();
+    });
+    lab.fetch(&web, WEB4);
+    assert!(victim.recv(&mut [0; 8]).is_err());
+    assert!(lab.exit.block_on(|| host.drops()).unwrap().source >= 2);
+}
+
+#[test]
+fn one_guest_cannot_take_all_connections() {
+    if !can_run("one_guest_cannot_take_all_connections") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let web = WebServer::start(&lab.router);
+    let limits = GuestLimits {
+        flows: 20,
+        ..GuestLimits::default()
+    };
+    let spec = ExitNatSpec {
+        limits,
+        ..ExitLab::spec()
+    };
+    let host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
+    lab.guest.sh("ip addr add 10.77.0.3/32 dev wg0");
+    let mut capture = Capture::start(&lab.router);
+    lab.guest.run(|| {
+        let greedy = UdpSocket::bind("10.77.0.2:0").unwrap();
+        for port in 2000..2100 {
+            greedy.send_to(b"x", (WEB4, port)).unwrap();
+        }
+        // Another guest is not held up by it.
+        let modest = UdpSocket::bind("10.77.0.3:0").unwrap();
+        modest.send_to(b"x", (WEB4, 443)).unwrap();
+    });
+    let seen = capture.until(|it| it.protocol == 17 && it.port == 443);
+    let passed = seen
+        .iter()
+        .filter(|it| (2000..2100).contains(&it.port))
+        .count();
+    assert_eq!(passed, 20, "as many flows as allowed");
+    assert_eq!(lab.exit.block_on(|| host.drops()).unwrap().rate, 80);
+    drop(web);
+}
+
+#[test]
+fn undo_and_recover_give_the_exit_host_back_as_it_was() {
+    if !can_run("undo_and_recover_give_the_exit_host_back_as_it_was") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let before = lab.exit.snapshot();
+    let host = lab
+        .exit
+        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
+        .unwrap();
+    assert_ne!(lab.exit.snapshot(), before);
+    assert!(lab.exit.block_on(|| host.undo()).unwrap().is_clean());
+    assert_same(&lab.exit.snapshot(), &before, "after undo");
+
+    drop(
+        lab.exit
+            .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
+            .unwrap(),
+    );
+    assert_ne!(lab.exit.snapshot(), before, "dropping undoes nothing");
+    assert!(lab.exit.block_on(|| recover(&path)).unwrap().is_clean());
+    assert_same(&lab.exit.snapshot(), &before, "after undo");
+}
+
+#[test]
+fn other_forwarding_of_the_box_is_as_before() {
+    if !can_run("other_forwarding_of_the_box_is_as_before") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let neighbour = Namespace::new("n");
+    let (e, n) = (&lab.exit.name, &neighbour.name);
+    sh(&format!(
+        "ip -n {e} link add eth1 type veth peer name n0 netns {n}"
+    ));
+    lab.exit
+        .sh("ip link set eth1 up; ip addr add 192.168.60.1/24 dev eth1");
+    neighbour.sh("ip link set n0 up; ip addr add 192.168.60.2/24 dev n0; ip route add default via 192.168.60.1");
+    lab.router
+        .sh("ip route add 192.168.60.0/24 via 192.168.50.2");
+    let inside = neighbour.run(|| UdpSocket::bind("192.168.60.2:7000").unwrap());
+    inside.set_nonblocking(true).unwrap();
+    let witness = lab
+        .exit
+        .run(|| UdpSocket::bind("192.168.50.2:7000").unwrap());
+    let knock = || {
+        lab.router.run(|| {
+            assert!(send_udp("192.168.60.2:7000".parse().unwrap(), None));
+            assert!(send_udp("192.168.50.2:7000".parse().unwrap(), None));
+        });
+        witness.recv(&mut [0; 8]).unwrap(); // It came after the other one.
+        inside.recv(&mut [0; 8]).is_ok()
+    };
+
+    // Forwarding was off: being an exit must not open the box between its other networks.
+    assert!(!knock());
+    let host = lab
+        .exit
+        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
+        .unwrap();
+    assert!(
+        !knock(),
+        "the exit opened the way to another network of the box"
+    );
+    lab.exit.block_on(|| host.undo()).unwrap();
+
+    // Forwarding was on: being an exit must not close it.
+    lab.exit.sh("sysctl -qw net.ipv4.ip_forward=1");
+    inside.set_nonblocking(false).unwrap();
+    assert!(knock());
+    let _host = lab
+        .exit
+        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
+        .unwrap();
+    assert!(
+        knock(),
+        "the exit closed the way to another network of the box"
+    );
+}
+
+#[test]
+fn a_forward_chain_that_drops_is_found_and_named() {
+    if !can_run("a_forward_chain_that_drops_is_found_and_named") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let none = lab.exit.block_on(check_exit);
+    assert!(
+        !none
+            .iter()
+            .any(|it| matches!(it, Finding::ForwardDropped { .. })),
+        "{none:?}"
+    );
+    // What Docker leaves: the policy, and the chain for its owner.
+    lab.exit.sh(
+        "iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER",
+    );
+    let findings = lab.exit.block_on(check_exit);
+    let found = findings
+        .iter()
+        .find(|it| matches!(it, Finding::ForwardDropped { .. }))
+        .unwrap();
+    let text = found.to_string();
+    assert!(
+        text.contains("FORWARD") && text.contains("DOCKER-USER -i warren0"),
+        "{text}"
+    );
+}

@@ -1,0 +1,134 @@
+//! What the kill switch lets pass, and only that.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use warren_tunnel::host::{
+    ConsumerHost, HostError, KillSwitchSpec, MARK, RouteSpec, adopt_control_uid,
+};
+
+use crate::capture::Capture;
+use crate::kill_switch::{journal, spec};
+use crate::lab::{ConsumerLab, can_run, net};
+use crate::probe::{ENDPOINT_PORT, send_udp};
+
+#[test]
+fn a_control_connection_works_to_its_last_packet() {
+    if !can_run("a_control_connection_works_to_its_last_packet") {
+        return;
+    }
+    let lab = ConsumerLab::new();
+    let (_folder, path) = journal();
+    lab.consumer.block_on(|| async {
+        let mut host = ConsumerHost::protect(&path, &spec()).await.unwrap();
+        host.route(&RouteSpec::default()).await.unwrap();
+    });
+    for at in [net::SERVER4, net::SERVER6] {
+        let at = SocketAddr::new(at.parse().unwrap(), 4077);
+        let server = lab.router.run(|| TcpListener::bind(at).unwrap());
+        lab.consumer.run(|| {
+            adopt_control_uid().unwrap();
+            let mut stream = TcpStream::connect(at).unwrap();
+            stream.write_all(&[7; 200_000]).unwrap();
+            // Dropped with data still on its way: what follows belongs to no process.
+        });
+        let (mut stream, _) = server.accept().unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), 200_000, "the end of the stream came through");
+    }
+    // And the other way round: somebody dials our listener.
+    let listen: SocketAddr = "192.0.2.2:4077".parse().unwrap();
+    let server = lab.consumer.run(|| {
+        adopt_control_uid().unwrap();
+        TcpListener::bind(listen).unwrap()
+    });
+    let mut dialled = lab.router.run(|| TcpStream::connect(listen).unwrap());
+    let mut accepted = lab.consumer.run(|| {
+        adopt_control_uid().unwrap();
+        server.accept().unwrap().0
+    });
+    accepted.write_all(b"hello").unwrap();
+    drop(accepted);
+    let mut text = String::new();
+    dialled.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "hello");
+}
+
+#[test]
+fn marked_packets_follow_the_endpoints() {
+    if !can_run("marked_packets_follow_the_endpoints") {
+        return;
+    }
+    let lab = ConsumerLab::new();
+    let (_folder, path) = journal();
+    let endpoint = |port| SocketAddr::new(net::SERVER4.parse().unwrap(), port);
+    let none = KillSwitchSpec::default();
+    let mut host = lab
+        .consumer
+        .block_on(|| async { ConsumerHost::protect(&path, &none).await.unwrap() });
+    let mut capture = Capture::start(&lab.router);
+    lab.consumer
+        .run(|| send_udp(endpoint(ENDPOINT_PORT), Some(MARK)));
+    for (port, old) in [(1111, ENDPOINT_PORT), (2222, 1111)] {
+        let to = [endpoint(port)];
+        lab.consumer
+            .block_on(|| async { host.allow_endpoints(&to).await.unwrap() });
+        lab.consumer.run(|| send_udp(endpoint(old), Some(MARK)));
+        lab.consumer
+            .run(|| assert!(send_udp(endpoint(port), Some(MARK))));
+        let seen = capture.until(|it| it.port == port);
+        assert!(
+            !seen.iter().any(|it| it.port == old && it.protocol == 17),
+            "{seen:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_private_lan_may_stay_but_not_its_names_and_never_a_public_one() {
+    if !can_run("a_private_lan_may_stay_but_not_its_names_and_never_a_public_one") {
+        return;
+    }
+    let lab = ConsumerLab::new();
+    let (_folder, path) = journal();
+    lab.consumer.sh("ip addr add 192.168.7.2/24 dev eth0");
+    lab.router.sh("ip addr add 192.168.7.1/24 dev r0");
+    let lan = vec!["192.168.7.0/24".parse().unwrap()];
+    let public = KillSwitchSpec {
+        lan: vec!["192.0.2.0/24".parse().unwrap()],
+        ..spec()
+    };
+    let refused = lab
+        .consumer
+        .block_on(|| ConsumerHost::protect(&path, &public));
+    assert!(
+        matches!(refused, Err(HostError::LanNotPrivate { .. })),
+        "{refused:?}"
+    );
+    lab.consumer.block_on(|| async {
+        let with_lan = KillSwitchSpec {
+            lan: lan.clone(),
+            ..spec()
+        };
+        let mut host = ConsumerHost::protect(&path, &with_lan).await.unwrap();
+        host.route(&RouteSpec {
+            lan,
+            ..RouteSpec::default()
+        })
+        .await
+        .unwrap();
+    });
+    let mut capture = Capture::start(&lab.router);
+    let to = |port| SocketAddr::new("192.168.7.1".parse().unwrap(), port);
+    lab.consumer.run(|| {
+        send_udp(to(53), None);
+        send_udp(to(853), None);
+        assert!(send_udp(to(631), None));
+    });
+    let seen = capture.until(|it| it.port == 631);
+    assert!(
+        !seen.iter().any(|it| it.port == 53 || it.port == 853),
+        "{seen:#?}"
+    );
+}
