@@ -168,6 +168,28 @@ impl Call {
         }
     }
 
+    /// Whether doing it twice is the same as doing it once: the second time does nothing.
+    #[must_use]
+    pub const fn works_once(&self) -> bool {
+        match self {
+            Self::Approve { .. }
+            | Self::Open { .. }
+            | Self::OpenFromBalance { .. }
+            | Self::Claim(_)
+            | Self::ClaimMany(_)
+            | Self::CoopClose { .. }
+            | Self::CloseByPayee { .. }
+            | Self::StartClose { .. }
+            | Self::FinishClose { .. } => true,
+            Self::Deposit { .. }
+            | Self::Withdraw { .. }
+            | Self::TopUp { .. }
+            | Self::TopUpFromBalance { .. }
+            | Self::Mint { .. }
+            | Self::Transfer { .. } => false,
+        }
+    }
+
     /// The types of its arguments, as in the selector.
     pub(crate) fn signature(&self) -> String {
         let types = match self {

@@ -2,10 +2,22 @@
 //!
 //! [`TxManager`] decides, [`Submitter`] signs, saves and sends.
 
+pub mod event;
+pub mod fee;
+mod flight;
+pub mod manager;
+mod record;
+pub mod submitter;
+
 use ethers_core::types::transaction::eip2718::TypedTransaction;
 use ethers_core::types::{Address, Eip1559TransactionRequest, Signature, U256};
 use ethers_core::utils::keccak256;
 use warren_proto::{Amount, PayoutAddress, TxHash};
+
+pub use event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
+pub use fee::GasPrice;
+pub use manager::{TxManager, TxRules};
+pub use submitter::{Done, Submitter, SubmitterConfig, TxError};
 
 /// A transaction as EIP-1559 wants it, not yet signed.
 #[derive(Debug, Clone, PartialEq, Eq)]

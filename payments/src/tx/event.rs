@@ -1,0 +1,121 @@
+//! What happens to an account's transactions, and what must be done about it.
+//!
+//! Sans-IO.
+
+use warren_proto::{PayoutAddress, TxHash};
+
+use super::{SignedTx, UnsignedTx};
+use crate::chain::{BlockHash, Fees, Outcome};
+
+/// Names a call among all of an account: the same call asked for twice is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub [u8; 32]);
+
+/// A call to get into a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its name.
+    pub id: JobId,
+    /// The contract.
+    pub to: PayoutAddress,
+    /// The calldata.
+    pub data: Vec<u8>,
+}
+
+/// A version of a transaction in a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Which version.
+    pub tx: TxHash,
+    /// The block's height.
+    pub block: u64,
+    /// The block's hash.
+    pub block_hash: BlockHash,
+    /// Whether it took effect.
+    pub outcome: Outcome,
+    /// What it cost.
+    pub gas_used: u64,
+}
+
+/// What happens to an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TxEvent {
+    /// Someone wants a call made.
+    Asked(Job),
+    /// A call was simulated and would work.
+    Prepared {
+        /// Which.
+        id: JobId,
+        /// Gas to allow.
+        gas_limit: u64,
+        /// What gas costs.
+        fees: Fees,
+        /// The account's count of transactions in blocks.
+        nonce: u64,
+    },
+    /// A call cannot be made.
+    Refused {
+        /// Which.
+        id: JobId,
+    },
+    /// A version was signed.
+    Signed {
+        /// What was signed.
+        unsigned: UnsignedTx,
+        /// With the signature.
+        signed: SignedTx,
+    },
+    /// The node did not take a version.
+    SendFailed {
+        /// Which.
+        tx: TxHash,
+        /// Why.
+        why: SendFailure,
+    },
+    /// There is a new block: the chain was asked about everything on its way.
+    HeadSeen {
+        /// Its height.
+        number: u64,
+        /// The account's count of transactions in blocks.
+        nonce: u64,
+        /// Which of our versions are in blocks.
+        seen: Vec<Seen>,
+    },
+}
+
+/// Why a node did not take a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendFailure {
+    /// It was not reached, or busy: the next block will tell.
+    Retry,
+    /// The nonce is used: the next block will tell by whom.
+    NonceTooLow,
+    /// It must pay more.
+    Underpriced,
+    /// It will never be taken.
+    Final,
+}
+
+/// What the shell must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TxEffect {
+    /// Simulate, and answer with [`TxEvent::Prepared`] or [`TxEvent::Refused`].
+    Prepare(Job),
+    /// Sign, and answer with [`TxEvent::Signed`].
+    Sign(UnsignedTx),
+    /// Send, once the step is saved.
+    Broadcast(SignedTx),
+    /// Tell whoever waits.
+    Report(JobId, Report),
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// In a block, and that many blocks on top.
+    Confirmed(Seen),
+    /// No node takes it.
+    Rejected,
+    /// Too many calls wait.
+    QueueFull,
+}

@@ -1,0 +1,71 @@
+//! What to pay for gas, and how much more when a block does not want it.
+//!
+//! Sans-IO.
+
+use warren_proto::Amount;
+
+use crate::chain::Fees;
+
+/// A replacement pays 12.5 % more of both: nodes want 10 %, and some round against us.
+const BUMP_DIVISOR: u128 = 8;
+
+/// Paid per gas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GasPrice {
+    /// At most, the tip included.
+    pub max_fee: Amount,
+    /// To the block's maker.
+    pub tip: Amount,
+}
+
+impl GasPrice {
+    /// Twice the base fee and the going tip: good for six full blocks in a row. Never above `cap`.
+    #[must_use]
+    pub fn first(fees: &Fees, cap: Amount) -> Self {
+        let room = fees.base_fee.wei().saturating_mul(2);
+        let max_fee = amount(room.saturating_add(fees.tip.wei())).min(cap);
+        Self { max_fee, tip: fees.tip.min(max_fee) }
+    }
+
+    /// Both 12.5 % higher, rounded up; `None` where that would exceed `cap`.
+    #[must_use]
+    pub fn bumped(self, cap: Amount) -> Option<Self> {
+        let bump = |it: Amount| {
+            let wei = it.wei();
+            amount(wei.saturating_add(wei.div_ceil(BUMP_DIVISOR)).saturating_add(1))
+        };
+        let next = Self { max_fee: bump(self.max_fee), tip: bump(self.tip) };
+        (next.max_fee <= cap).then_some(next)
+    }
+}
+
+fn amount(wei: u128) -> Amount {
+    Amount::from_wei(wei).unwrap_or(Amount::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wei(wei: u64) -> Amount {
+        Amount::from_wei_u64(wei)
+    }
+
+    #[test]
+    fn the_first_price_stays_below_the_cap() {
+        let fees = Fees { base_fee: wei(100), tip: wei(7) };
+        assert_eq!(
+            GasPrice::first(&fees, wei(1000)),
+            GasPrice { max_fee: wei(207), tip: wei(7) }
+        );
+        assert_eq!(GasPrice::first(&fees, wei(5)), GasPrice { max_fee: wei(5), tip: wei(5) });
+    }
+
+    #[test]
+    fn a_bump_raises_both_by_an_eighth_and_stops_at_the_cap() {
+        let price = GasPrice { max_fee: wei(80), tip: wei(8) };
+        let next = price.bumped(wei(100)).unwrap();
+        assert_eq!(next, GasPrice { max_fee: wei(91), tip: wei(10) });
+        assert_eq!(next.bumped(wei(100)), None);
+    }
+}

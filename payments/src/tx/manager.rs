@@ -1,0 +1,233 @@
+//! Gets one account's calls into blocks: in order, through restarts, fee rises and lost history.
+//!
+//! Sans-IO. [`super::Submitter`] signs, saves and sends.
+//!
+//! ```text
+//! asked ──▶ queued ──▶ preparing ──Prepared──▶ signing ──Signed, saved──▶ in flight
+//!                         │ Refused                          bump ▲        │    │ another took
+//!                         ▼                                       └────────┘    ▼ the nonce: queued
+//!                       failed                           in a block ──N blocks──▶ confirmed
+//!                                                            └──reorg──▶ in flight
+//! ```
+//!
+//! Invariant: what was broadcast is on disk, every version of it, until it is confirmed.
+//! At most one call waits for a block; the next starts when it is in one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use warren_proto::{Amount, Step, TxHash};
+
+use super::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
+use super::fee::GasPrice;
+use super::flight::{Flight, Verdict};
+use super::{SignedTx, UnsignedTx};
+use crate::chain::Fees;
+
+// Our choice: bounds of the queue and of what may lie unconfirmed at once.
+const MAX_QUEUE: usize = 256;
+const MAX_FLIGHTS: usize = 32;
+
+/// When to be content and when to pay more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxRules {
+    /// The chain transactions are for.
+    pub chain_id: u64,
+    /// Blocks, the one it is in included, after which a transaction is believed.
+    pub confirmations: u64,
+    /// Blocks without it after which it pays more.
+    pub bump_after_blocks: u64,
+    /// Per gas, never more than this.
+    pub fee_cap: Amount,
+}
+
+/// The calls of one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxManager {
+    pub(super) rules: TxRules,
+    pub(super) queue: VecDeque<Job>,
+    pub(super) preparing: Option<Job>,
+    /// By nonce.
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) head: u64,
+}
+
+type TxStep = Step<TxManager, TxEffect>;
+
+impl TxManager {
+    /// Starts with nothing on its way.
+    #[must_use]
+    pub const fn new(rules: TxRules) -> Self {
+        Self {
+            rules,
+            queue: VecDeque::new(),
+            preparing: None,
+            flights: BTreeMap::new(),
+            head: 0,
+        }
+    }
+
+    /// What the chain must be asked about with each new block.
+    pub fn watched(&self) -> impl Iterator<Item = TxHash> + '_ {
+        self.flights.values().flat_map(|it| it.versions.iter().map(|it| it.hash))
+    }
+
+    /// Whether nothing is waiting or on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.preparing.is_none() && self.flights.is_empty()
+    }
+
+    /// After a restart: sends what is on its way once more.
+    #[must_use]
+    pub fn resume(&self) -> TxStep {
+        let newest = self.flights.values().filter_map(|it| it.versions.last());
+        newest.fold(Step::stay(self), |step, it| step.then(TxEffect::Broadcast(it.clone())))
+    }
+
+    /// Says what `event` makes of the account.
+    #[must_use]
+    pub fn handle(&self, event: &TxEvent) -> TxStep {
+        match event {
+            TxEvent::Asked(job) => self.take(job),
+            TxEvent::Prepared { id, gas_limit, fees, nonce } => {
+                self.prepared(*id, *gas_limit, fees, *nonce)
+            }
+            TxEvent::Refused { id } => self.refused(*id),
+            TxEvent::Signed { unsigned, signed } => self.signed(unsigned, signed),
+            TxEvent::SendFailed { tx, why } => self.send_failed(*tx, *why),
+            TxEvent::HeadSeen { number, nonce, seen } => self.head_seen(*number, *nonce, seen),
+        }
+    }
+
+    fn take(&self, job: &Job) -> TxStep {
+        let waiting = self.queue.iter().chain(&self.preparing);
+        let mut known = waiting.chain(self.flights.values().map(|it| &it.job));
+        if known.any(|it| it.id == job.id) {
+            return Step::stay(self);
+        }
+        if self.queue.len() >= MAX_QUEUE {
+            return Step::stay(self).then(TxEffect::Report(job.id, Report::QueueFull));
+        }
+        let mut next = self.clone();
+        next.queue.push_back(job.clone());
+        next.start(Vec::new(), false)
+    }
+
+    /// Starts the next call if nothing stands in its way.
+    fn start(mut self, mut effects: Vec<TxEffect>, save: bool) -> TxStep {
+        let waits_for_block = self.flights.values().any(|it| it.seen.is_none());
+        if self.preparing.is_none() && !waits_for_block && self.flights.len() < MAX_FLIGHTS {
+            if let Some(job) = self.queue.pop_front() {
+                effects.push(TxEffect::Prepare(job.clone()));
+                self.preparing = Some(job);
+            }
+        }
+        Step { next: self, save, effects }
+    }
+
+    /// `preparing → signing`: the nonce comes after everything that is on its way.
+    fn prepared(&self, id: JobId, gas_limit: u64, fees: &Fees, nonce: u64) -> TxStep {
+        let Some(job) = self.preparing.as_ref().filter(|it| it.id == id) else {
+            return Step::stay(self);
+        };
+        let after_ours = self.flights.keys().next_back().map_or(0, |it| it.saturating_add(1));
+        let flight = Flight {
+            job: job.clone(),
+            gas_limit,
+            price: GasPrice::first(fees, self.rules.fee_cap),
+            versions: Vec::new(),
+            sent_at: self.head,
+            seen: None,
+            lost_at: None,
+        };
+        let unsigned = flight.unsigned(nonce.max(after_ours), self.rules.chain_id);
+        let mut next = self.clone();
+        next.preparing = None;
+        next.flights.insert(unsigned.nonce, flight);
+        Step::to(next).then(TxEffect::Sign(unsigned))
+    }
+
+    fn refused(&self, id: JobId) -> TxStep {
+        if self.preparing.as_ref().is_none_or(|it| it.id != id) {
+            return Step::stay(self);
+        }
+        let mut next = self.clone();
+        next.preparing = None;
+        next.start(Vec::new(), false)
+    }
+
+    /// `signing → in flight`: saved with its bytes before it is sent.
+    fn signed(&self, unsigned: &UnsignedTx, signed: &SignedTx) -> TxStep {
+        let mut next = self.clone();
+        let Some(flight) = next.flights.get_mut(&unsigned.nonce) else {
+            return Step::stay(self);
+        };
+        flight.price = GasPrice { max_fee: unsigned.max_fee, tip: unsigned.tip };
+        flight.sent_at = self.head;
+        flight.versions.push(signed.clone());
+        Step::to(next).saved().then(TxEffect::Broadcast(signed.clone()))
+    }
+
+    fn send_failed(&self, tx: TxHash, why: SendFailure) -> TxStep {
+        let Some((nonce, flight)) =
+            self.flights.iter().find(|(_, it)| it.versions.iter().any(|it| it.hash == tx))
+        else {
+            return Step::stay(self);
+        };
+        match why {
+            SendFailure::Retry | SendFailure::NonceTooLow => Step::stay(self),
+            SendFailure::Underpriced => match flight.bump(*nonce, &self.rules) {
+                Some(unsigned) => Step::stay(self).then(TxEffect::Sign(unsigned)),
+                None => Step::stay(self),
+            },
+            // Only if no version of it can be in any pool.
+            SendFailure::Final if flight.versions.len() == 1 => {
+                let mut next = self.clone();
+                let id = flight.job.id;
+                next.flights.remove(nonce);
+                next.start(vec![TxEffect::Report(id, Report::Rejected)], true)
+            }
+            SendFailure::Final => Step::stay(self),
+        }
+    }
+
+    /// One look at everything on its way, with the chain as it is at this block.
+    fn head_seen(&self, number: u64, nonce: u64, seen: &[Seen]) -> TxStep {
+        let mut next = self.clone();
+        next.head = number;
+        let (mut effects, mut save) = (Vec::new(), false);
+        for (at, old) in &self.flights {
+            let ours = seen.iter().find(|it| old.versions.iter().any(|v| v.hash == it.tx));
+            let mut flight = Flight { seen: ours.copied(), ..old.clone() };
+            if self.head == 0 {
+                flight.sent_at = number; // Resumed with this very block.
+            }
+            flight.lost_at = if ours.is_none() && nonce > *at {
+                Some(old.lost_at.unwrap_or(number))
+            } else {
+                None
+            };
+            match flight.verdict(number, &self.rules) {
+                Verdict::Confirmed(seen) => {
+                    effects.push(TxEffect::Report(old.job.id, Report::Confirmed(seen)));
+                    next.flights.remove(at);
+                    save = true;
+                }
+                Verdict::Lost => {
+                    next.queue.push_front(old.job.clone());
+                    next.flights.remove(at);
+                    save = true;
+                }
+                Verdict::Late => {
+                    effects.extend(flight.again(*at, &self.rules));
+                    flight.sent_at = number;
+                    next.flights.insert(*at, flight);
+                }
+                Verdict::Patience => {
+                    next.flights.insert(*at, flight);
+                }
+            }
+        }
+        next.start(effects, save)
+    }
+}

@@ -1,0 +1,350 @@
+//! Signs, saves and sends one account's calls: the shell around [`TxManager`].
+//!
+//! One task per account; handles to it are cheap to clone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ethers_core::utils::keccak256;
+use tokio::sync::{mpsc, oneshot};
+use warren_proto::{PayoutAddress, Step, TxHash};
+
+use super::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
+use super::flight::Flight;
+use super::manager::{TxManager, TxRules};
+use super::{SignedTx, UnsignedTx, record};
+use crate::calls::Call;
+use crate::chain::error::Remedy;
+use crate::chain::{CallRequest, Chain, ChainError, Fees, Outcome, Receipt};
+use crate::codec::CodecError;
+use crate::store::{ChannelStore, Put, StoreError, Table};
+use crate::wallet::WalletKey;
+
+/// Calls that may wait for the task at once.
+const INBOX: usize = 64;
+/// Gas allowed beyond the estimate, in percent: state may change before the call's turn.
+const GAS_MARGIN_PERCENT: u64 = 25;
+
+/// How an account's transactions are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubmitterConfig {
+    /// When to be content and when to pay more.
+    pub rules: TxRules,
+    /// How often the chain is asked for a new block.
+    pub poll: Duration,
+}
+
+/// A call that is in the chain for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// The transaction.
+    pub tx: TxHash,
+    /// The block's height.
+    pub block: u64,
+    /// Gas paid for.
+    pub gas_used: u64,
+}
+
+/// Why a call did not happen, or why nobody can say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TxError {
+    /// The chain would not do it; nothing was sent.
+    #[error("{call}: {source}")]
+    Refused {
+        /// The call's name.
+        call: &'static str,
+        /// Why.
+        source: ChainError,
+    },
+    /// It was sent and undone: the state changed between simulation and block.
+    #[error("{call}: undone in block {block}")]
+    Undone {
+        /// The call's name.
+        call: &'static str,
+        /// Where.
+        block: u64,
+    },
+    /// Too many calls wait.
+    #[error("{call}: too many calls wait")]
+    QueueFull {
+        /// The call's name.
+        call: &'static str,
+    },
+    /// The account's task has ended; after a restart it goes on.
+    #[error("{call}: the account's task has ended")]
+    Stopped {
+        /// The call's name.
+        call: &'static str,
+    },
+}
+
+/// Why an account's task could not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record cannot be read.
+    #[error("transaction record: {0}")]
+    Record(#[from] CodecError),
+}
+
+/// A handle to one account's task. The task ends with the last handle.
+#[derive(Clone)]
+pub struct Submitter {
+    account: PayoutAddress,
+    inbox: mpsc::Sender<Order>,
+}
+
+struct Order {
+    call: Call,
+    answer: oneshot::Sender<Result<Done, TxError>>,
+}
+
+type Waiter = (&'static str, oneshot::Sender<Result<Done, TxError>>);
+
+impl Submitter {
+    /// Starts the task and resumes what was on its way before a restart.
+    ///
+    /// Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] if what was on its way cannot be read.
+    pub fn start(
+        chain: Arc<dyn Chain>,
+        store: Arc<dyn ChannelStore>,
+        key: WalletKey,
+        config: SubmitterConfig,
+    ) -> Result<Self, StartError> {
+        let account = key.address();
+        let mut manager = TxManager::new(config.rules);
+        for (key, value) in store.scan(Table::Tx)? {
+            if let Some(nonce) = record::nonce_of(account, &key) {
+                manager.flights.insert(nonce, record::decode(&value)?);
+            }
+        }
+        let (inbox, orders) = mpsc::channel(INBOX);
+        let orders_made = 0;
+        let waiters = BTreeMap::new();
+        let task = Task { chain, store, key, config, manager, waiters, orders_made };
+        tokio::spawn(task.run(orders));
+        Ok(Self { account, inbox })
+    }
+
+    /// The account that pays.
+    #[must_use]
+    pub const fn account(&self) -> PayoutAddress {
+        self.account
+    }
+
+    /// Makes a call and waits until it is confirmed.
+    ///
+    /// A call that can only work once (open, claim, close) is merged with the same call already
+    /// on its way. Dropping the future does not take the call back.
+    ///
+    /// # Errors
+    /// [`TxError`]; after [`TxError::Stopped`] the call may still happen.
+    pub async fn submit(&self, call: Call) -> Result<Done, TxError> {
+        let name = call.name();
+        let (answer, result) = oneshot::channel();
+        let order = Order { call, answer };
+        self.inbox.send(order).await.map_err(|_| TxError::Stopped { call: name })?;
+        result.await.unwrap_or(Err(TxError::Stopped { call: name }))
+    }
+}
+
+impl fmt::Debug for Submitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Submitter({})", self.account)
+    }
+}
+
+struct Task {
+    chain: Arc<dyn Chain>,
+    store: Arc<dyn ChannelStore>,
+    key: WalletKey,
+    config: SubmitterConfig,
+    manager: TxManager,
+    waiters: BTreeMap<JobId, Vec<Waiter>>,
+    orders_made: u64,
+}
+
+impl Task {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut poll = tokio::time::interval(self.config.poll);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let resumed = self.manager.resume();
+        if !self.take_step(resumed).await {
+            return;
+        }
+        loop {
+            let event = tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => Some(self.asked(order)),
+                    None => break,
+                },
+                _ = poll.tick() => self.look().await,
+            };
+            if let Some(event) = event {
+                let step = self.manager.handle(&event);
+                if !self.take_step(step).await {
+                    break; // The store failed: nothing may be sent any more.
+                }
+            }
+        }
+    }
+
+    fn asked(&mut self, order: Order) -> TxEvent {
+        let chain = self.chain.chain_ref();
+        let (to, data) = (order.call.to(&chain), order.call.data(&chain));
+        self.orders_made = self.orders_made.saturating_add(1);
+        let mut name = to.as_bytes().to_vec();
+        name.extend(&data);
+        if !order.call.works_once() {
+            name.extend(self.orders_made.to_be_bytes());
+        }
+        let id = JobId(keccak256(name));
+        self.waiters.entry(id).or_default().push((order.call.name(), order.answer));
+        TxEvent::Asked(Job { id, to, data })
+    }
+
+    /// Asks the chain about everything on its way; `None` if there is nothing or no answer.
+    async fn look(&self) -> Option<TxEvent> {
+        if self.manager.is_idle() {
+            return None;
+        }
+        match self.try_look().await {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::debug!(account = %self.key.address(), %error, "cannot look at the chain");
+                None
+            }
+        }
+    }
+
+    async fn try_look(&self) -> Result<TxEvent, ChainError> {
+        let number = self.chain.head().await?.number;
+        let nonce = self.chain.nonce(self.key.address()).await?;
+        let mut seen = Vec::new();
+        for tx in self.manager.watched() {
+            seen.extend(self.chain.receipt(tx).await?.as_ref().map(see));
+        }
+        Ok(TxEvent::HeadSeen { number, nonce, seen })
+    }
+
+    /// What is not saved has not happened. `false` if it could not be saved.
+    async fn take_step(&mut self, step: Step<TxManager, TxEffect>) -> bool {
+        if step.save {
+            if let Err(error) = self.save(&step.next) {
+                tracing::error!(account = %self.key.address(), %error, "cannot save");
+                return false;
+            }
+        }
+        self.manager = step.next;
+        for effect in step.effects {
+            let Some(event) = self.perform(effect).await else { continue };
+            let step = self.manager.handle(&event);
+            if !Box::pin(self.take_step(step)).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn save(&self, next: &TxManager) -> Result<(), StoreError> {
+        let account = self.key.address();
+        let gone = self.manager.flights.keys().filter(|it| !next.flights.contains_key(it));
+        let gone = gone.map(|nonce| Put {
+            table: Table::Tx,
+            key: record::key(account, *nonce),
+            value: None,
+        });
+        let signed = next.flights.iter().filter(|(_, it): &(_, &Flight)| !it.versions.is_empty());
+        let kept = signed.map(|(nonce, flight)| {
+            Put::new(Table::Tx, record::key(account, *nonce), record::encode(flight))
+        });
+        self.store.put(gone.chain(kept).collect())
+    }
+
+    async fn perform(&mut self, effect: TxEffect) -> Option<TxEvent> {
+        match effect {
+            TxEffect::Prepare(job) => Some(self.prepare(job).await),
+            TxEffect::Sign(unsigned) => Some(self.sign(unsigned)),
+            TxEffect::Broadcast(signed) => self.broadcast(signed).await,
+            TxEffect::Report(id, report) => {
+                self.report(id, report);
+                None
+            }
+        }
+    }
+
+    async fn prepare(&mut self, job: Job) -> TxEvent {
+        let id = job.id;
+        match self.try_prepare(job).await {
+            Ok((gas, fees, nonce)) => {
+                let margin = gas / 100 * GAS_MARGIN_PERCENT;
+                TxEvent::Prepared { id, gas_limit: gas.saturating_add(margin), fees, nonce }
+            }
+            Err(error) => {
+                self.answer(id, |call| Err(TxError::Refused { call, source: error.clone() }));
+                TxEvent::Refused { id }
+            }
+        }
+    }
+
+    async fn try_prepare(&self, job: Job) -> Result<(u64, Fees, u64), ChainError> {
+        let from = self.key.address();
+        let gas = self.chain.estimate(CallRequest { from, to: job.to, data: job.data }).await?;
+        Ok((gas, self.chain.fees().await?, self.chain.nonce(from).await?))
+    }
+
+    fn sign(&self, unsigned: UnsignedTx) -> TxEvent {
+        let signed = unsigned.seal(&self.key.sign_tx_hash(&unsigned.signing_hash()));
+        TxEvent::Signed { unsigned, signed }
+    }
+
+    async fn broadcast(&self, signed: SignedTx) -> Option<TxEvent> {
+        let error = self.chain.submit_raw(signed.raw).await.err()?;
+        tracing::debug!(tx = %signed.hash, %error, "not taken");
+        let why = match (&error, error.remedy()) {
+            (ChainError::NonceTooLow, _) => SendFailure::NonceTooLow,
+            (ChainError::Underpriced, _) => SendFailure::Underpriced,
+            (_, Remedy::Retry | Remedy::Distrust) => SendFailure::Retry,
+            (_, Remedy::Final) => SendFailure::Final,
+        };
+        Some(TxEvent::SendFailed { tx: signed.hash, why })
+    }
+
+    fn report(&mut self, id: JobId, report: Report) {
+        self.answer(id, |call| match report {
+            Report::Confirmed(seen) => match seen.outcome {
+                Outcome::Done => {
+                    Ok(Done { tx: seen.tx, block: seen.block, gas_used: seen.gas_used })
+                }
+                Outcome::Reverted => Err(TxError::Undone { call, block: seen.block }),
+            },
+            Report::Rejected => {
+                Err(TxError::Refused { call, source: ChainError::NoGasMoney })
+            }
+            Report::QueueFull => Err(TxError::QueueFull { call }),
+        });
+    }
+
+    fn answer(&mut self, id: JobId, result: impl Fn(&'static str) -> Result<Done, TxError>) {
+        for (call, waiter) in self.waiters.remove(&id).unwrap_or_default() {
+            let _nobody_waits = waiter.send(result(call));
+        }
+    }
+}
+
+const fn see(receipt: &Receipt) -> Seen {
+    Seen {
+        tx: receipt.tx,
+        block: receipt.block,
+        block_hash: receipt.block_hash,
+        outcome: receipt.outcome,
+        gas_used: receipt.gas_used,
+    }
+}

@@ -1,0 +1,24 @@
+//! The chain half of payments on real parts: the real contract on the real EVM, in this process
+//! and in a node of its own, and clients that meet nodes gone bad.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+
+#[path = "chain/anvil.rs"]
+mod anvil;
+#[path = "chain/closing.rs"]
+mod closing;
+#[path = "chain/contract.rs"]
+mod contract;
+#[path = "chain/dev.rs"]
+mod dev;
+#[path = "chain/gas.rs"]
+mod gas;
+#[path = "chain/rogue.rs"]
+mod rogue;
+#[path = "chain/served.rs"]
+mod served;
+#[path = "chain/signatures.rs"]
+mod signatures;
+#[path = "chain/submitter.rs"]
+mod submitter;
+#[path = "chain/world.rs"]
+mod world;
