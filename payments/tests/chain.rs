@@ -1,6 +1,10 @@
 //! The chain half of payments on real parts: the real contract on the real EVM, in this process
 //! and in a node of its own, and clients that meet nodes gone bad.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "chain/anvil.rs"]
 mod anvil;

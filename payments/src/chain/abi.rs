@@ -190,3 +190,6 @@ pub(crate) fn address_of(topic: &H256) -> Option<PayoutAddress> {
 pub(crate) const fn channel_of(topic: &H256) -> ChannelId {
     ChannelId::from_bytes(topic.0)
 }
+
+#[cfg(test)]
+mod tests;

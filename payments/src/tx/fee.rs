@@ -24,7 +24,10 @@ impl GasPrice {
     pub fn first(fees: &Fees, cap: Amount) -> Self {
         let room = fees.base_fee.wei().saturating_mul(2);
         let max_fee = amount(room.saturating_add(fees.tip.wei())).min(cap);
-        Self { max_fee, tip: fees.tip.min(max_fee) }
+        Self {
+            max_fee,
+            tip: fees.tip.min(max_fee),
+        }
     }
 
     /// Both 12.5 % higher, rounded up; `None` where that would exceed `cap`.
@@ -32,9 +35,15 @@ impl GasPrice {
     pub fn bumped(self, cap: Amount) -> Option<Self> {
         let bump = |it: Amount| {
             let wei = it.wei();
-            amount(wei.saturating_add(wei.div_ceil(BUMP_DIVISOR)).saturating_add(1))
+            amount(
+                wei.saturating_add(wei.div_ceil(BUMP_DIVISOR))
+                    .saturating_add(1),
+            )
         };
-        let next = Self { max_fee: bump(self.max_fee), tip: bump(self.tip) };
+        let next = Self {
+            max_fee: bump(self.max_fee),
+            tip: bump(self.tip),
+        };
         (next.max_fee <= cap).then_some(next)
     }
 }
@@ -53,19 +62,40 @@ mod tests {
 
     #[test]
     fn the_first_price_stays_below_the_cap() {
-        let fees = Fees { base_fee: wei(100), tip: wei(7) };
+        let fees = Fees {
+            base_fee: wei(100),
+            tip: wei(7),
+        };
         assert_eq!(
             GasPrice::first(&fees, wei(1000)),
-            GasPrice { max_fee: wei(207), tip: wei(7) }
+            GasPrice {
+                max_fee: wei(207),
+                tip: wei(7)
+            }
         );
-        assert_eq!(GasPrice::first(&fees, wei(5)), GasPrice { max_fee: wei(5), tip: wei(5) });
+        assert_eq!(
+            GasPrice::first(&fees, wei(5)),
+            GasPrice {
+                max_fee: wei(5),
+                tip: wei(5)
+            }
+        );
     }
 
     #[test]
     fn a_bump_raises_both_by_an_eighth_and_stops_at_the_cap() {
-        let price = GasPrice { max_fee: wei(80), tip: wei(8) };
+        let price = GasPrice {
+            max_fee: wei(80),
+            tip: wei(8),
+        };
         let next = price.bumped(wei(100)).unwrap();
-        assert_eq!(next, GasPrice { max_fee: wei(91), tip: wei(10) });
+        assert_eq!(
+            next,
+            GasPrice {
+                max_fee: wei(91),
+                tip: wei(10)
+            }
+        );
         assert_eq!(next.bumped(wei(100)), None);
     }
 }

@@ -61,7 +61,13 @@ impl Flight {
             return None;
         }
         let price = self.price.bumped(rules.fee_cap)?;
-        Some(Self { price, ..self.clone() }.unsigned(nonce, rules.chain_id))
+        Some(
+            Self {
+                price,
+                ..self.clone()
+            }
+            .unsigned(nonce, rules.chain_id),
+        )
     }
 
     pub(super) fn unsigned(&self, nonce: u64, chain_id: u64) -> UnsignedTx {

@@ -68,7 +68,9 @@ impl TxManager {
 
     /// What the chain must be asked about with each new block.
     pub fn watched(&self) -> impl Iterator<Item = TxHash> + '_ {
-        self.flights.values().flat_map(|it| it.versions.iter().map(|it| it.hash))
+        self.flights
+            .values()
+            .flat_map(|it| it.versions.iter().map(|it| it.hash))
     }
 
     /// Whether nothing is waiting or on its way.
@@ -81,7 +83,9 @@ impl TxManager {
     #[must_use]
     pub fn resume(&self) -> TxStep {
         let newest = self.flights.values().filter_map(|it| it.versions.last());
-        newest.fold(Step::stay(self), |step, it| step.then(TxEffect::Broadcast(it.clone())))
+        newest.fold(Step::stay(self), |step, it| {
+            step.then(TxEffect::Broadcast(it.clone()))
+        })
     }
 
     /// Says what `event` makes of the account.
@@ -89,13 +93,20 @@ impl TxManager {
     pub fn handle(&self, event: &TxEvent) -> TxStep {
         match event {
             TxEvent::Asked(job) => self.take(job),
-            TxEvent::Prepared { id, gas_limit, fees, nonce } => {
-                self.prepared(*id, *gas_limit, fees, *nonce)
-            }
+            TxEvent::Prepared {
+                id,
+                gas_limit,
+                fees,
+                nonce,
+            } => self.prepared(*id, *gas_limit, fees, *nonce),
             TxEvent::Refused { id } => self.refused(*id),
             TxEvent::Signed { unsigned, signed } => self.signed(unsigned, signed),
             TxEvent::SendFailed { tx, why } => self.send_failed(*tx, *why),
-            TxEvent::HeadSeen { number, nonce, seen } => self.head_seen(*number, *nonce, seen),
+            TxEvent::HeadSeen {
+                number,
+                nonce,
+                seen,
+            } => self.head_seen(*number, *nonce, seen),
         }
     }
 
@@ -122,7 +133,11 @@ impl TxManager {
                 self.preparing = Some(job);
             }
         }
-        Step { next: self, save, effects }
+        Step {
+            next: self,
+            save,
+            effects,
+        }
     }
 
     /// `preparing → signing`: the nonce comes after everything that is on its way.
@@ -130,7 +145,11 @@ impl TxManager {
         let Some(job) = self.preparing.as_ref().filter(|it| it.id == id) else {
             return Step::stay(self);
         };
-        let after_ours = self.flights.keys().next_back().map_or(0, |it| it.saturating_add(1));
+        let after_ours = self
+            .flights
+            .keys()
+            .next_back()
+            .map_or(0, |it| it.saturating_add(1));
         let flight = Flight {
             job: job.clone(),
             gas_limit,
@@ -162,15 +181,22 @@ impl TxManager {
         let Some(flight) = next.flights.get_mut(&unsigned.nonce) else {
             return Step::stay(self);
         };
-        flight.price = GasPrice { max_fee: unsigned.max_fee, tip: unsigned.tip };
+        flight.price = GasPrice {
+            max_fee: unsigned.max_fee,
+            tip: unsigned.tip,
+        };
         flight.sent_at = self.head;
         flight.versions.push(signed.clone());
-        Step::to(next).saved().then(TxEffect::Broadcast(signed.clone()))
+        Step::to(next)
+            .saved()
+            .then(TxEffect::Broadcast(signed.clone()))
     }
 
     fn send_failed(&self, tx: TxHash, why: SendFailure) -> TxStep {
-        let Some((nonce, flight)) =
-            self.flights.iter().find(|(_, it)| it.versions.iter().any(|it| it.hash == tx))
+        let Some((nonce, flight)) = self
+            .flights
+            .iter()
+            .find(|(_, it)| it.versions.iter().any(|it| it.hash == tx))
         else {
             return Step::stay(self);
         };
@@ -197,8 +223,13 @@ impl TxManager {
         next.head = number;
         let (mut effects, mut save) = (Vec::new(), false);
         for (at, old) in &self.flights {
-            let ours = seen.iter().find(|it| old.versions.iter().any(|v| v.hash == it.tx));
-            let mut flight = Flight { seen: ours.copied(), ..old.clone() };
+            let ours = seen
+                .iter()
+                .find(|it| old.versions.iter().any(|v| v.hash == it.tx));
+            let mut flight = Flight {
+                seen: ours.copied(),
+                ..old.clone()
+            };
             if self.head == 0 {
                 flight.sent_at = number; // Resumed with this very block.
             }
@@ -231,3 +262,6 @@ impl TxManager {
         next.start(effects, save)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,20 +49,36 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
     let id = JobId(reader.array()?);
     let to = reader.address()?;
     let gas_limit = reader.u64()?;
-    let price = GasPrice { max_fee: reader.amount()?, tip: reader.amount()? };
+    let price = GasPrice {
+        max_fee: reader.amount()?,
+        tip: reader.amount()?,
+    };
     let data = read_long(&mut reader)?;
     let mut versions = Vec::new();
     for _ in 0..reader.u32()? {
         let hash = TxHash::from_bytes(reader.array()?);
-        versions.push(SignedTx { hash, raw: read_long(&mut reader)? });
+        versions.push(SignedTx {
+            hash,
+            raw: read_long(&mut reader)?,
+        });
     }
     reader.finish()?;
     let job = Job { id, to, data };
-    Ok(Flight { job, gas_limit, price, versions, sent_at: 0, seen: None, lost_at: None })
+    Ok(Flight {
+        job,
+        gas_limit,
+        price,
+        versions,
+        sent_at: 0,
+        seen: None,
+        lost_at: None,
+    })
 }
 
 fn long(writer: &mut Writer, bytes: &[u8]) {
-    writer.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).bytes(bytes);
+    writer
+        .u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+        .bytes(bytes);
 }
 
 fn read_long(reader: &mut Reader<'_>) -> Result<Vec<u8>, CodecError> {
@@ -88,10 +104,19 @@ mod tests {
                 data: vec![3; 700],
             },
             gas_limit: 90_000,
-            price: GasPrice { max_fee: Amount::MAX, tip: Amount::from_wei_u64(7) },
+            price: GasPrice {
+                max_fee: Amount::MAX,
+                tip: Amount::from_wei_u64(7),
+            },
             versions: vec![
-                SignedTx { raw: vec![4; 300], hash: TxHash::from_bytes([5; 32]) },
-                SignedTx { raw: vec![], hash: TxHash::from_bytes([6; 32]) },
+                SignedTx {
+                    raw: vec![4; 300],
+                    hash: TxHash::from_bytes([5; 32]),
+                },
+                SignedTx {
+                    raw: vec![],
+                    hash: TxHash::from_bytes([6; 32]),
+                },
             ],
             sent_at: 0,
             seen: None,

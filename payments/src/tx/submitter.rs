@@ -128,7 +128,15 @@ impl Submitter {
         let (inbox, orders) = mpsc::channel(INBOX);
         let orders_made = 0;
         let waiters = BTreeMap::new();
-        let task = Task { chain, store, key, config, manager, waiters, orders_made };
+        let task = Task {
+            chain,
+            store,
+            key,
+            config,
+            manager,
+            waiters,
+            orders_made,
+        };
         tokio::spawn(task.run(orders));
         Ok(Self { account, inbox })
     }
@@ -150,7 +158,10 @@ impl Submitter {
         let name = call.name();
         let (answer, result) = oneshot::channel();
         let order = Order { call, answer };
-        self.inbox.send(order).await.map_err(|_| TxError::Stopped { call: name })?;
+        self.inbox
+            .send(order)
+            .await
+            .map_err(|_| TxError::Stopped { call: name })?;
         result.await.unwrap_or(Err(TxError::Stopped { call: name }))
     }
 }
@@ -206,7 +217,10 @@ impl Task {
             name.extend(self.orders_made.to_be_bytes());
         }
         let id = JobId(keccak256(name));
-        self.waiters.entry(id).or_default().push((order.call.name(), order.answer));
+        self.waiters
+            .entry(id)
+            .or_default()
+            .push((order.call.name(), order.answer));
         TxEvent::Asked(Job { id, to, data })
     }
 
@@ -231,7 +245,11 @@ impl Task {
         for tx in self.manager.watched() {
             seen.extend(self.chain.receipt(tx).await?.as_ref().map(see));
         }
-        Ok(TxEvent::HeadSeen { number, nonce, seen })
+        Ok(TxEvent::HeadSeen {
+            number,
+            nonce,
+            seen,
+        })
     }
 
     /// What is not saved has not happened. `false` if it could not be saved.
@@ -244,7 +262,9 @@ impl Task {
         }
         self.manager = step.next;
         for effect in step.effects {
-            let Some(event) = self.perform(effect).await else { continue };
+            let Some(event) = self.perform(effect).await else {
+                continue;
+            };
             let step = self.manager.handle(&event);
             if !Box::pin(self.take_step(step)).await {
                 return false;
@@ -255,15 +275,26 @@ impl Task {
 
     fn save(&self, next: &TxManager) -> Result<(), StoreError> {
         let account = self.key.address();
-        let gone = self.manager.flights.keys().filter(|it| !next.flights.contains_key(it));
+        let gone = self
+            .manager
+            .flights
+            .keys()
+            .filter(|it| !next.flights.contains_key(it));
         let gone = gone.map(|nonce| Put {
             table: Table::Tx,
             key: record::key(account, *nonce),
             value: None,
         });
-        let signed = next.flights.iter().filter(|(_, it): &(_, &Flight)| !it.versions.is_empty());
+        let signed = next
+            .flights
+            .iter()
+            .filter(|(_, it): &(_, &Flight)| !it.versions.is_empty());
         let kept = signed.map(|(nonce, flight)| {
-            Put::new(Table::Tx, record::key(account, *nonce), record::encode(flight))
+            Put::new(
+                Table::Tx,
+                record::key(account, *nonce),
+                record::encode(flight),
+            )
         });
         self.store.put(gone.chain(kept).collect())
     }
@@ -285,10 +316,20 @@ impl Task {
         match self.try_prepare(job).await {
             Ok((gas, fees, nonce)) => {
                 let margin = gas / 100 * GAS_MARGIN_PERCENT;
-                TxEvent::Prepared { id, gas_limit: gas.saturating_add(margin), fees, nonce }
+                TxEvent::Prepared {
+                    id,
+                    gas_limit: gas.saturating_add(margin),
+                    fees,
+                    nonce,
+                }
             }
             Err(error) => {
-                self.answer(id, |call| Err(TxError::Refused { call, source: error.clone() }));
+                self.answer(id, |call| {
+                    Err(TxError::Refused {
+                        call,
+                        source: error.clone(),
+                    })
+                });
                 TxEvent::Refused { id }
             }
         }
@@ -296,7 +337,14 @@ impl Task {
 
     async fn try_prepare(&self, job: Job) -> Result<(u64, Fees, u64), ChainError> {
         let from = self.key.address();
-        let gas = self.chain.estimate(CallRequest { from, to: job.to, data: job.data }).await?;
+        let gas = self
+            .chain
+            .estimate(CallRequest {
+                from,
+                to: job.to,
+                data: job.data,
+            })
+            .await?;
         Ok((gas, self.chain.fees().await?, self.chain.nonce(from).await?))
     }
 
@@ -314,20 +362,29 @@ impl Task {
             (_, Remedy::Retry | Remedy::Distrust) => SendFailure::Retry,
             (_, Remedy::Final) => SendFailure::Final,
         };
-        Some(TxEvent::SendFailed { tx: signed.hash, why })
+        Some(TxEvent::SendFailed {
+            tx: signed.hash,
+            why,
+        })
     }
 
     fn report(&mut self, id: JobId, report: Report) {
         self.answer(id, |call| match report {
             Report::Confirmed(seen) => match seen.outcome {
-                Outcome::Done => {
-                    Ok(Done { tx: seen.tx, block: seen.block, gas_used: seen.gas_used })
-                }
-                Outcome::Reverted => Err(TxError::Undone { call, block: seen.block }),
+                Outcome::Done => Ok(Done {
+                    tx: seen.tx,
+                    block: seen.block,
+                    gas_used: seen.gas_used,
+                }),
+                Outcome::Reverted => Err(TxError::Undone {
+                    call,
+                    block: seen.block,
+                }),
             },
-            Report::Rejected => {
-                Err(TxError::Refused { call, source: ChainError::NoGasMoney })
-            }
+            Report::Rejected => Err(TxError::Refused {
+                call,
+                source: ChainError::NoGasMoney,
+            }),
             Report::QueueFull => Err(TxError::QueueFull { call }),
         });
     }

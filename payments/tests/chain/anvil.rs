@@ -34,7 +34,9 @@ impl Anvil {
             .ok()?;
         let mut lines = BufReader::new(child.stdout.take()?).lines();
         let said = lines.by_ref().map_while(Result::ok);
-        let address = said.into_iter().find_map(|it| it.strip_prefix("Listening on ").map(str::to_owned));
+        let address = said
+            .into_iter()
+            .find_map(|it| it.strip_prefix("Listening on ").map(str::to_owned));
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         let url = format!("http://{}", address.expect("anvil says where it listens"));
         let client = HttpClient::builder().build(&url).ok()?;
@@ -43,7 +45,11 @@ impl Anvil {
 
     async fn ask(&self, method: &str, params: Value) -> Value {
         let mut list = ArrayParams::new();
-        params.as_array().unwrap().iter().for_each(|it| list.insert(it).unwrap());
+        params
+            .as_array()
+            .unwrap()
+            .iter()
+            .for_each(|it| list.insert(it).unwrap());
         self.client.request(method, list).await.unwrap()
     }
 
@@ -70,19 +76,35 @@ impl Anvil {
         let artefact: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let code = format!("{}{arguments}", artefact["bytecode"].as_str().unwrap());
         let receipt = self.send(None, &code).await;
-        receipt["contractAddress"].as_str().unwrap().parse().unwrap()
+        receipt["contractAddress"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     async fn world(self) -> World {
         let token = self.deploy("DevToken", "").await;
         let argument = format!("{:0>64}", &token.to_string()[2..]);
         let contract = self.deploy("ChainLock", &argument).await;
-        let pins = ChainRef { chain_id: 31337, contract, token };
+        let pins = ChainRef {
+            chain_id: 31337,
+            contract,
+            token,
+        };
         for index in 0..3 {
             let to = key(index).address();
-            self.ask("anvil_setBalance", json!([to.to_string(), "0xde0b6b3a7640000"])).await;
-            let mint = Call::Mint { to, amount: Amount::from_wei_u64(1 << 60) };
-            self.send(Some(token), &format!("0x{}", hex::encode(mint.data(&pins)))).await;
+            self.ask(
+                "anvil_setBalance",
+                json!([to.to_string(), "0xde0b6b3a7640000"]),
+            )
+            .await;
+            let mint = Call::Mint {
+                to,
+                amount: Amount::from_wei_u64(1 << 60),
+            };
+            self.send(Some(token), &format!("0x{}", hex::encode(mint.data(&pins))))
+                .await;
         }
         let chain = RpcChain::connect(&self.url, pins).await.unwrap();
         World::on(Arc::new(chain), Hands::Anvil(self))
@@ -104,7 +126,8 @@ fn contracts() -> PathBuf {
 fn binary() -> Option<PathBuf> {
     let packages = contracts().join("node_modules/@foundry-rs");
     let dirs = std::fs::read_dir(packages).ok()?.filter_map(Result::ok);
-    dirs.map(|it| it.path().join("bin/anvil")).find(|it| it.is_file())
+    dirs.map(|it| it.path().join("bin/anvil"))
+        .find(|it| it.is_file())
 }
 
 #[tokio::test]

@@ -14,12 +14,22 @@ pub(crate) async fn life(world: &World) {
     let params = world.open(1).await;
     let id = params.id(&world.pins);
     let state = world.state(&params).await;
-    assert_eq!((state.deposit, state.claimed, state.closes_at), (DEPOSIT, Amount::ZERO, None));
+    assert_eq!(
+        (state.deposit, state.claimed, state.closes_at),
+        (DEPOSIT, Amount::ZERO, None)
+    );
 
     let words = Words::new(7, 256, 1000);
     let first = world.claim(&params, wei(500), &[]);
-    world.send(&world.other, Call::Claim(first.clone())).await.unwrap();
-    assert_eq!(world.pot(payee).await, wei(500), "anyone may claim, the payee is paid");
+    world
+        .send(&world.other, Call::Claim(first.clone()))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.pot(payee).await,
+        wei(500),
+        "anyone may claim, the payee is paid"
+    );
     let refusal = world.refusal(payee, Call::Claim(first)).await;
     assert_eq!(refusal, Revert::NothingNew { claimed: wei(500) });
 
@@ -27,9 +37,24 @@ pub(crate) async fn life(world: &World) {
     world.send(payee, Call::Claim(claim)).await.unwrap();
     assert_eq!(world.state(&params).await.claimed, wei(100_500));
 
-    world.send(payer, Call::Approve { amount: wei(50) }).await.unwrap();
-    world.send(payer, Call::TopUp { params, amount: wei(50) }).await.unwrap();
-    world.send(payer, Call::StartClose { params }).await.unwrap();
+    world
+        .send(payer, Call::Approve { amount: wei(50) })
+        .await
+        .unwrap();
+    world
+        .send(
+            payer,
+            Call::TopUp {
+                params,
+                amount: wei(50),
+            },
+        )
+        .await
+        .unwrap();
+    world
+        .send(payer, Call::StartClose { params })
+        .await
+        .unwrap();
     let closes_at = world.state(&params).await.closes_at.unwrap();
     assert_eq!(closes_at, world.now().await.plus(24 * HOUR));
     let early = world.refusal(payer, Call::FinishClose { params }).await;
@@ -37,7 +62,10 @@ pub(crate) async fn life(world: &World) {
     let late = world.claim(&params, wei(500), &[(words.clone(), 101)]);
     world.send(payee, Call::Claim(late)).await.unwrap();
     world.advance(24 * HOUR).await;
-    world.send(&world.other, Call::FinishClose { params }).await.unwrap();
+    world
+        .send(&world.other, Call::FinishClose { params })
+        .await
+        .unwrap();
 
     let state = world.state(&params).await;
     assert_eq!(state.status, ChannelStatus::Closed);
@@ -45,26 +73,50 @@ pub(crate) async fn life(world: &World) {
     assert_eq!(world.pot(payer).await, wei(1_000_050 - 101_500));
     let to = PayoutAddress::from_bytes([9; 20]);
     let before = world.tokens(to).await;
-    world.send(payee, Call::Withdraw { to, amount: wei(101_500) }).await.unwrap();
+    world
+        .send(
+            payee,
+            Call::Withdraw {
+                to,
+                amount: wei(101_500),
+            },
+        )
+        .await
+        .unwrap();
     let paid = world.tokens(to).await.checked_sub(before).unwrap();
     assert_eq!((paid, world.pot(payee).await), (wei(101_500), Amount::ZERO));
 
     let head = world.chain.head().await.unwrap().number;
     let events = world.chain.events(from, head).await.unwrap();
-    let about = events.iter().filter(|it| it.kind.channel() == Some(id)).map(|it| &it.kind);
+    let about = events
+        .iter()
+        .filter(|it| it.kind.channel() == Some(id))
+        .map(|it| &it.kind);
     let names: Vec<&str> = about.map(name).collect();
     let expected = [
-        "opened", "claimed", "revealed", "claimed", "topped up", "closing", "revealed", "claimed",
+        "opened",
+        "claimed",
+        "revealed",
+        "claimed",
+        "topped up",
+        "closing",
+        "revealed",
+        "claimed",
         "closed",
     ];
     assert_eq!(names, expected);
     let told = events.iter().find_map(|it| match &it.kind {
-        EventKind::Revealed { anchor, k, word, .. } => Some((*anchor, *k, word.clone())),
+        EventKind::Revealed {
+            anchor, k, word, ..
+        } => Some((*anchor, *k, word.clone())),
         _ => None,
     });
     let (anchor, k, word) = told.unwrap();
     assert_eq!((anchor, k), (words.lock.anchor, 100));
-    assert!(anchor.opens_with(&word, k), "whoever reads the chain learns the word");
+    assert!(
+        anchor.opens_with(&word, k),
+        "whoever reads the chain learns the word"
+    );
 }
 
 fn name(kind: &EventKind) -> &'static str {
@@ -90,9 +142,25 @@ async fn the_id_of_proto_is_the_id_of_the_contract() {
     let world = World::dev();
     for salt in [0, 1, u64::MAX] {
         let params = world.params(salt);
-        world.send(&world.payer, Call::Approve { amount: wei(1) }).await.unwrap();
-        let opened = world.send(&world.payer, Call::Open { params, amount: wei(1) }).await.unwrap();
-        let expected = EventKind::Opened { channel: params.id(&world.pins), params, deposit: wei(1) };
+        world
+            .send(&world.payer, Call::Approve { amount: wei(1) })
+            .await
+            .unwrap();
+        let opened = world
+            .send(
+                &world.payer,
+                Call::Open {
+                    params,
+                    amount: wei(1),
+                },
+            )
+            .await
+            .unwrap();
+        let expected = EventKind::Opened {
+            channel: params.id(&world.pins),
+            params,
+            deposit: wei(1),
+        };
         assert_eq!(opened.events[0].kind, expected);
     }
 }
@@ -101,48 +169,152 @@ async fn the_id_of_proto_is_the_id_of_the_contract() {
 async fn the_pot_opens_and_tops_up_without_the_token() {
     let world = World::dev();
     let (payer, params) = (&world.payer, world.params(1));
-    world.send(payer, Call::Approve { amount: wei(100) }).await.unwrap();
-    world.send(payer, Call::Deposit { amount: wei(100) }).await.unwrap();
-    world.send(payer, Call::OpenFromBalance { params, amount: wei(60) }).await.unwrap();
-    world.send(payer, Call::TopUpFromBalance { params, amount: wei(30) }).await.unwrap();
+    world
+        .send(payer, Call::Approve { amount: wei(100) })
+        .await
+        .unwrap();
+    world
+        .send(payer, Call::Deposit { amount: wei(100) })
+        .await
+        .unwrap();
+    world
+        .send(
+            payer,
+            Call::OpenFromBalance {
+                params,
+                amount: wei(60),
+            },
+        )
+        .await
+        .unwrap();
+    world
+        .send(
+            payer,
+            Call::TopUpFromBalance {
+                params,
+                amount: wei(30),
+            },
+        )
+        .await
+        .unwrap();
     assert_eq!(world.state(&params).await.deposit, wei(90));
     assert_eq!(world.pot(payer).await, wei(10));
-    let broke = world.refusal(payer, Call::TopUpFromBalance { params, amount: wei(11) }).await;
-    assert_eq!(broke, Revert::Insufficient { balance: wei(10), wanted: wei(11) });
-    let broke = Call::Withdraw { to: payer.address(), amount: wei(11) };
+    let broke = world
+        .refusal(
+            payer,
+            Call::TopUpFromBalance {
+                params,
+                amount: wei(11),
+            },
+        )
+        .await;
+    assert_eq!(
+        broke,
+        Revert::Insufficient {
+            balance: wei(10),
+            wanted: wei(11)
+        }
+    );
+    let broke = Call::Withdraw {
+        to: payer.address(),
+        amount: wei(11),
+    };
     let broke = world.refusal(payer, broke).await;
-    assert_eq!(broke, Revert::Insufficient { balance: wei(10), wanted: wei(11) });
+    assert_eq!(
+        broke,
+        Revert::Insufficient {
+            balance: wei(10),
+            wanted: wei(11)
+        }
+    );
 }
 
 #[tokio::test]
 async fn only_allowed_parties_and_windows_open() {
     let world = World::dev();
     let payer = &world.payer;
-    world.send(payer, Call::Approve { amount: DEPOSIT }).await.unwrap();
+    world
+        .send(payer, Call::Approve { amount: DEPOSIT })
+        .await
+        .unwrap();
     let good = world.params(1);
     let bad = [
-        warren_proto::ChannelParams { payee: PayoutAddress::ZERO, ..good },
-        warren_proto::ChannelParams { payee: good.payer, ..good },
-        warren_proto::ChannelParams { period_secs: 3599, ..good },
-        warren_proto::ChannelParams { period_secs: 30 * 24 * 3600 + 1, ..good },
+        warren_proto::ChannelParams {
+            payee: PayoutAddress::ZERO,
+            ..good
+        },
+        warren_proto::ChannelParams {
+            payee: good.payer,
+            ..good
+        },
+        warren_proto::ChannelParams {
+            period_secs: 3599,
+            ..good
+        },
+        warren_proto::ChannelParams {
+            period_secs: 30 * 24 * 3600 + 1,
+            ..good
+        },
     ];
     for params in bad {
-        let refusal = world.refusal(payer, Call::Open { params, amount: wei(1) }).await;
+        let refusal = world
+            .refusal(
+                payer,
+                Call::Open {
+                    params,
+                    amount: wei(1),
+                },
+            )
+            .await;
         assert_eq!(refusal, Revert::BadParams, "{params:?}");
     }
-    let zero = world.refusal(payer, Call::Open { params: good, amount: Amount::ZERO }).await;
+    let zero = world
+        .refusal(
+            payer,
+            Call::Open {
+                params: good,
+                amount: Amount::ZERO,
+            },
+        )
+        .await;
     assert_eq!(zero, Revert::ZeroAmount);
-    let stranger = world.refusal(&world.other, Call::Open { params: good, amount: wei(1) }).await;
+    let stranger = world
+        .refusal(
+            &world.other,
+            Call::Open {
+                params: good,
+                amount: wei(1),
+            },
+        )
+        .await;
     assert_eq!(stranger, Revert::NotPayer { payer: good.payer });
-    let poor = world.refusal(payer, Call::Open { params: good, amount: wei(1_000_001) }).await;
-    assert_eq!(poor, Revert::TokenAllowance { allowance: DEPOSIT, wanted: wei(1_000_001) });
+    let poor = world
+        .refusal(
+            payer,
+            Call::Open {
+                params: good,
+                amount: wei(1_000_001),
+            },
+        )
+        .await;
+    assert_eq!(
+        poor,
+        Revert::TokenAllowance {
+            allowance: DEPOSIT,
+            wanted: wei(1_000_001)
+        }
+    );
 }
 
 #[tokio::test]
 async fn several_locks_pay_each_by_its_own_words() {
     let world = World::dev();
     let params = world.open(1).await;
-    let (a, b, c) = (Words::new(1, 10, 100), Words::new(2, 20, 7), Words::new(3, 1, 5000));
+    let (a, b, c) = (
+        Words::new(1, 10, 100),
+        Words::new(2, 20, 7),
+        Words::new(3, 1, 5000),
+    );
     let claim = world.claim(&params, wei(1), &[(a, 10), (b, 0), (c, 1)]);
     world.send(&world.payee, Call::Claim(claim)).await.unwrap();
     assert_eq!(world.state(&params).await.claimed, wei(1 + 1000 + 5000));
@@ -160,7 +332,10 @@ async fn no_lock_is_counted_twice() {
         &[a.reveal(0, 3), b.reveal(2, 4)],
     ];
     for (place, reveals) in orders.into_iter().enumerate() {
-        let claim = Claim { reveals: reveals.to_vec(), ..world.claim(&params, wei(0), &known) };
+        let claim = Claim {
+            reveals: reveals.to_vec(),
+            ..world.claim(&params, wei(0), &known)
+        };
         let refusal = world.refusal(&world.payee, Call::Claim(claim)).await;
         assert_eq!(refusal, Revert::BadReveal { index: 1 }, "order {place}");
     }
@@ -172,10 +347,26 @@ async fn a_word_must_fit_its_lock() {
     let params = world.open(1).await;
     let a = Words::new(1, 10, 100);
     let wrong = [
-        Reveal { index: 0, k: 0, word: a.word(0) },
-        Reveal { index: 0, k: 11, word: a.word(10) },
-        Reveal { index: 0, k: 4, word: a.word(3) },
-        Reveal { index: 1, k: 3, word: a.word(3) },
+        Reveal {
+            index: 0,
+            k: 0,
+            word: a.word(0),
+        },
+        Reveal {
+            index: 0,
+            k: 11,
+            word: a.word(10),
+        },
+        Reveal {
+            index: 0,
+            k: 4,
+            word: a.word(3),
+        },
+        Reveal {
+            index: 1,
+            k: 3,
+            word: a.word(3),
+        },
     ];
     for reveal in wrong {
         let claim = Claim {
@@ -183,7 +374,13 @@ async fn a_word_must_fit_its_lock() {
             ..world.claim(&params, wei(0), &[(a.clone(), 3)])
         };
         let refusal = world.refusal(&world.payee, Call::Claim(claim)).await;
-        assert_eq!(refusal, Revert::BadReveal { index: 0 }, "index {} k {}", reveal.index, reveal.k);
+        assert_eq!(
+            refusal,
+            Revert::BadReveal { index: 0 },
+            "index {} k {}",
+            reveal.index,
+            reveal.k
+        );
     }
 }
 
@@ -192,8 +389,12 @@ async fn sixteen_locks_are_taken_and_seventeen_are_not() {
     let world = World::dev();
     let params = world.open(1).await;
     let many: Vec<(Words, u32)> = (1..=17).map(|it| (Words::new(it, 2, 10), 1)).collect();
-    let refusal =
-        world.refusal(&world.payee, Call::Claim(world.claim(&params, wei(0), &many))).await;
+    let refusal = world
+        .refusal(
+            &world.payee,
+            Call::Claim(world.claim(&params, wei(0), &many)),
+        )
+        .await;
     assert_eq!(refusal, Revert::TooManyLocks { locks: 17 });
     let claim = world.claim(&params, wei(0), &many[..16]);
     world.send(&world.payee, Call::Claim(claim)).await.unwrap();
@@ -212,7 +413,10 @@ async fn an_expired_lock_pays_no_more() {
     let refusal = world.refusal(&world.payee, claim(2)).await;
     assert_eq!(refusal, Revert::LockExpired { index: 0, expiry });
     let base_only = world.claim(&params, wei(150), &[(lock, 0)]);
-    world.send(&world.payee, Call::Claim(base_only)).await.unwrap();
+    world
+        .send(&world.payee, Call::Claim(base_only))
+        .await
+        .unwrap();
     assert_eq!(world.state(&params).await.claimed, wei(150));
 }
 
@@ -220,7 +424,11 @@ async fn an_expired_lock_pays_no_more() {
 async fn nobody_is_paid_more_than_the_deposit() {
     let world = World::dev();
     let params = world.open(1).await;
-    let claim = world.claim(&params, Amount::MAX, &[(Words::new(1, 1024, u64::MAX), 1024)]);
+    let claim = world.claim(
+        &params,
+        Amount::MAX,
+        &[(Words::new(1, 1024, u64::MAX), 1024)],
+    );
     world.send(&world.payee, Call::Claim(claim)).await.unwrap();
     assert_eq!(world.pot(&world.payee).await, DEPOSIT);
 }
@@ -228,11 +436,28 @@ async fn nobody_is_paid_more_than_the_deposit() {
 #[tokio::test]
 async fn many_claims_pass_over_what_brings_nothing() {
     let world = World::dev();
-    let (a, b, c) = (world.open(1).await, world.open(2).await, world.open(3).await);
-    world.send(&world.payee, Call::CloseByPayee { params: b }).await.unwrap();
+    let (a, b, c) = (
+        world.open(1).await,
+        world.open(2).await,
+        world.open(3).await,
+    );
+    world
+        .send(&world.payee, Call::CloseByPayee { params: b })
+        .await
+        .unwrap();
     let old = world.claim(&a, wei(10), &[]);
-    world.send(&world.other, Call::Claim(old.clone())).await.unwrap();
-    let all = vec![old, world.claim(&b, wei(20), &[]), world.claim(&c, wei(40), &[])];
-    world.send(&world.payee, Call::ClaimMany(all)).await.unwrap();
+    world
+        .send(&world.other, Call::Claim(old.clone()))
+        .await
+        .unwrap();
+    let all = vec![
+        old,
+        world.claim(&b, wei(20), &[]),
+        world.claim(&c, wei(40), &[]),
+    ];
+    world
+        .send(&world.payee, Call::ClaimMany(all))
+        .await
+        .unwrap();
     assert_eq!(world.pot(&world.payee).await, wei(50));
 }

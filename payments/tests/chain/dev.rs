@@ -15,13 +15,19 @@ const GWEI: u64 = 1_000_000_000;
 const TO: PayoutAddress = PayoutAddress::from_bytes([0xaa; 20]);
 
 fn manual() -> DevChain {
-    DevChain::new(&DevGenesis { mining: Mining::Manual, ..DevGenesis::default() })
+    DevChain::new(&DevGenesis {
+        mining: Mining::Manual,
+        ..DevGenesis::default()
+    })
 }
 
 /// A transfer of `value` tokens at so many gwei, tip included.
 fn transfer(chain: &DevChain, who: &WalletKey, nonce: u64, gwei: u64, value: u64) -> SignedTx {
     let pins = chain.chain_ref();
-    let call = Call::Transfer { to: TO, amount: wei(value) };
+    let call = Call::Transfer {
+        to: TO,
+        amount: wei(value),
+    };
     let unsigned = UnsignedTx {
         chain_id: pins.chain_id,
         nonce,
@@ -39,7 +45,10 @@ fn transfer(chain: &DevChain, who: &WalletKey, nonce: u64, gwei: u64, value: u64
 async fn the_same_steps_make_the_same_hashes() {
     let run = || async {
         let chain = DevChain::new(&DevGenesis::default());
-        chain.submit_raw(transfer(&chain, &key(0), 0, 10, 1).raw).await.unwrap();
+        chain
+            .submit_raw(transfer(&chain, &key(0), 0, 10, 1).raw)
+            .await
+            .unwrap();
         chain.advance(Duration::from_secs(60))
     };
     assert_eq!(run().await, run().await);
@@ -50,7 +59,10 @@ async fn time_moves_only_when_told() {
     let chain = manual();
     let start = chain.tip().timestamp;
     assert_eq!(chain.mine().timestamp, start.plus(Duration::from_secs(1)));
-    assert_eq!(chain.mine_at(UnixTime::from_secs(1)).timestamp, start.plus(Duration::from_secs(2)));
+    assert_eq!(
+        chain.mine_at(UnixTime::from_secs(1)).timestamp,
+        start.plus(Duration::from_secs(2))
+    );
     let later = chain.advance(Duration::from_secs(100));
     assert_eq!(later.timestamp, start.plus(Duration::from_secs(102)));
     chain.set_clock(start.plus(Duration::from_secs(500)));
@@ -64,22 +76,38 @@ async fn the_pool_knows_the_rules() {
     let rich = key(0);
     let first = transfer(&chain, &rich, 0, 10, 1);
     assert_eq!(chain.submit_raw(first.raw.clone()).await, Ok(first.hash));
-    assert_eq!(chain.submit_raw(first.raw.clone()).await, Ok(first.hash), "twice is once");
+    assert_eq!(
+        chain.submit_raw(first.raw.clone()).await,
+        Ok(first.hash),
+        "twice is once"
+    );
     assert_eq!(chain.waiting(), 1);
     let cheap = transfer(&chain, &rich, 0, 10, 2);
-    assert_eq!(chain.submit_raw(cheap.raw).await, Err(ChainError::Underpriced));
+    assert_eq!(
+        chain.submit_raw(cheap.raw).await,
+        Err(ChainError::Underpriced)
+    );
     let better = transfer(&chain, &rich, 0, 12, 3);
     assert_eq!(chain.submit_raw(better.raw).await, Ok(better.hash));
     let later = transfer(&chain, &rich, 2, 50, 4);
     chain.submit_raw(later.raw).await.unwrap();
     chain.mine();
     assert_eq!(chain.receipt(first.hash).await, Ok(None), "replaced");
-    assert_eq!(chain.receipt(better.hash).await.unwrap().unwrap().outcome, Outcome::Done);
+    assert_eq!(
+        chain.receipt(better.hash).await.unwrap().unwrap().outcome,
+        Outcome::Done
+    );
     assert_eq!(chain.waiting(), 1, "nonce 2 waits for nonce 1");
-    assert_eq!(chain.submit_raw(first.raw).await, Err(ChainError::NonceTooLow));
+    assert_eq!(
+        chain.submit_raw(first.raw).await,
+        Err(ChainError::NonceTooLow)
+    );
     let pauper = WalletKey::from_bytes(&[0x11; 32]).unwrap();
     let broke = transfer(&chain, &pauper, 0, 10, 1);
-    assert_eq!(chain.submit_raw(broke.raw).await, Err(ChainError::NoGasMoney));
+    assert_eq!(
+        chain.submit_raw(broke.raw).await,
+        Err(ChainError::NoGasMoney)
+    );
     assert_eq!(chain.token_balance(TO).await, Ok(wei(3)));
 }
 
@@ -87,14 +115,26 @@ async fn the_pool_knows_the_rules() {
 async fn garbage_and_foreign_transactions_are_refused() {
     let chain = manual();
     let good = transfer(&chain, &key(0), 0, 10, 1);
-    let other = DevChain::new(&DevGenesis { chain_id: 1, ..DevGenesis::default() });
+    let other = DevChain::new(&DevGenesis {
+        chain_id: 1,
+        ..DevGenesis::default()
+    });
     let foreign = transfer(&other, &key(0), 0, 10, 1);
     let mut long = good.raw.clone();
     long.push(0);
-    let raws = [vec![], vec![2], good.raw[..good.raw.len() - 1].to_vec(), long, foreign.raw];
+    let raws = [
+        vec![],
+        vec![2],
+        good.raw[..good.raw.len() - 1].to_vec(),
+        long,
+        foreign.raw,
+    ];
     for raw in raws {
         let refused = chain.submit_raw(raw.clone()).await;
-        assert!(matches!(refused, Err(ChainError::Refused { .. })), "{raw:?}: {refused:?}");
+        assert!(
+            matches!(refused, Err(ChainError::Refused { .. })),
+            "{raw:?}: {refused:?}"
+        );
     }
     assert_eq!(chain.waiting(), 0);
 }
@@ -102,14 +142,21 @@ async fn garbage_and_foreign_transactions_are_refused() {
 #[tokio::test]
 async fn a_dear_block_leaves_cheap_transactions_waiting() {
     let chain = manual();
-    let (cheap, dear) = (transfer(&chain, &key(0), 0, 5, 1), transfer(&chain, &key(1), 0, 100, 1));
+    let (cheap, dear) = (
+        transfer(&chain, &key(0), 0, 5, 1),
+        transfer(&chain, &key(1), 0, 100, 1),
+    );
     for tx in [&cheap, &dear] {
         chain.submit_raw(tx.raw.clone()).await.unwrap();
     }
     chain.set_base_fee(wei(20 * GWEI));
     chain.mine();
     let receipt = chain.receipt(dear.hash).await.unwrap().unwrap();
-    assert_eq!(receipt.gas_price, wei(70 * GWEI), "base fee and tip, not the whole maximum");
+    assert_eq!(
+        receipt.gas_price,
+        wei(70 * GWEI),
+        "base fee and tip, not the whole maximum"
+    );
     assert_eq!(chain.receipt(cheap.hash).await, Ok(None));
     chain.set_base_fee(wei(GWEI));
     chain.mine();
@@ -155,7 +202,13 @@ async fn the_faucet_gives() {
 
 #[tokio::test]
 async fn the_contract_lies_at_the_same_place_on_every_dev_chain() {
-    let (a, b) = (manual(), DevChain::new(&DevGenesis { chain_id: 5, ..DevGenesis::default() }));
+    let (a, b) = (
+        manual(),
+        DevChain::new(&DevGenesis {
+            chain_id: 5,
+            ..DevGenesis::default()
+        }),
+    );
     assert_eq!(a.chain_ref().contract, b.chain_ref().contract);
     assert_eq!(a.chain_ref().token, b.chain_ref().token);
     a.verify_contract().await.unwrap();

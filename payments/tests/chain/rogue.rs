@@ -45,8 +45,11 @@ async fn node(manner: Manner) -> RpcChain {
             }
         }
     });
-    let limits =
-        RpcLimits { timeout: Duration::from_secs(2), max_reply_bytes: 64 << 10, max_concurrent: 4 };
+    let limits = RpcLimits {
+        timeout: Duration::from_secs(2),
+        max_reply_bytes: 64 << 10,
+        max_concurrent: 4,
+    };
     RpcChain::new(&url, PINS, limits).unwrap()
 }
 
@@ -66,7 +69,9 @@ async fn read_request(stream: &mut TcpStream) -> Option<Value> {
 
 fn http(status: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 /// A node that answers each method as told, in proper JSON-RPC.
@@ -92,25 +97,41 @@ async fn a_silent_node_is_given_up_on() {
 
 #[tokio::test]
 async fn a_node_that_hangs_up_may_come_back() {
-    assert_eq!(remedy(node(Manner::HangUp).await.head().await), Remedy::Retry);
+    assert_eq!(
+        remedy(node(Manner::HangUp).await.head().await),
+        Remedy::Retry
+    );
     let torn = |_: &Value| "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"jsonrpc\"".to_owned();
-    assert_eq!(remedy(node(Manner::Say(Box::new(torn))).await.head().await), Remedy::Retry);
+    assert_eq!(
+        remedy(node(Manner::Say(Box::new(torn))).await.head().await),
+        Remedy::Retry
+    );
     let gone = RpcChain::new("http://127.0.0.1:1", PINS, RpcLimits::default()).unwrap();
     assert_eq!(remedy(gone.head().await), Remedy::Retry);
 }
 
 #[tokio::test]
 async fn an_overloaded_node_may_come_back() {
-    for status in ["500 Internal Server Error", "429 Too Many Requests", "502 Bad Gateway"] {
+    for status in [
+        "500 Internal Server Error",
+        "429 Too Many Requests",
+        "502 Bad Gateway",
+    ] {
         let say = move |_: &Value| http(status, "sorry");
-        assert_eq!(remedy(node(Manner::Say(Box::new(say))).await.head().await), Remedy::Retry);
+        assert_eq!(
+            remedy(node(Manner::Say(Box::new(say))).await.head().await),
+            Remedy::Retry
+        );
     }
     let say = |request: &Value| {
         let error = json!({ "code": -32005, "message": "limit exceeded" });
         let reply = json!({ "jsonrpc": "2.0", "id": request["id"], "error": error });
         http("200 OK", &reply.to_string())
     };
-    assert_eq!(remedy(node(Manner::Say(Box::new(say))).await.head().await), Remedy::Retry);
+    assert_eq!(
+        remedy(node(Manner::Say(Box::new(say))).await.head().await),
+        Remedy::Retry
+    );
 }
 
 #[tokio::test]
@@ -118,11 +139,25 @@ async fn babble_is_distrusted() {
     let babble: [fn(&Value) -> String; 4] = [
         |_| http("200 OK", "<html>welcome</html>"),
         |_| http("200 OK", "{\"jsonrpc\":\"2.0\"}"),
-        |_| http("200 OK", "{\"jsonrpc\":\"2.0\",\"id\":424242,\"result\":\"0x1\"}"),
-        |it| http("200 OK", &json!({"jsonrpc": "2.0", "id": it["id"], "result": {"a": 1}}).to_string()),
+        |_| {
+            http(
+                "200 OK",
+                "{\"jsonrpc\":\"2.0\",\"id\":424242,\"result\":\"0x1\"}",
+            )
+        },
+        |it| {
+            http(
+                "200 OK",
+                &json!({"jsonrpc": "2.0", "id": it["id"], "result": {"a": 1}}).to_string(),
+            )
+        },
     ];
     for (place, say) in babble.into_iter().enumerate() {
-        let error = node(Manner::Say(Box::new(say))).await.head().await.unwrap_err();
+        let error = node(Manner::Say(Box::new(say)))
+            .await
+            .head()
+            .await
+            .unwrap_err();
         assert_eq!(error.remedy(), Remedy::Distrust, "{place}: {error:?}");
     }
 }
@@ -131,30 +166,67 @@ async fn babble_is_distrusted() {
 async fn an_endless_answer_is_not_swallowed() {
     let say = |request: &Value| {
         let result = "0".repeat(1 << 20);
-        http("200 OK", &json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string())
+        http(
+            "200 OK",
+            &json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string(),
+        )
     };
-    node(Manner::Say(Box::new(say))).await.head().await.unwrap_err();
+    node(Manner::Say(Box::new(say)))
+        .await
+        .head()
+        .await
+        .unwrap_err();
 }
 
 #[tokio::test]
 async fn another_chain_or_contract_is_noticed_at_the_door() {
     let other = liar(|_| json!("0x1")).await;
     let error = other.verify_contract().await.unwrap_err();
-    assert!(matches!(error, ChainError::Mismatch { what: "chain id", .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            ChainError::Mismatch {
+                what: "chain id",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
     let codeless = liar(|method| match method {
         "eth_chainId" => json!("0x1e51"),
         _ => json!("0x600160020160"),
     });
     let error = codeless.await.verify_contract().await.unwrap_err();
-    assert!(matches!(error, ChainError::Mismatch { what: "contract code", .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            ChainError::Mismatch {
+                what: "contract code",
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn events_of_other_contracts_are_dropped_and_bent_ones_refused() {
     let world = World::dev();
     let params = world.params(1);
-    world.send(&world.payer, Call::Approve { amount: wei(5) }).await.unwrap();
-    let opened = world.send(&world.payer, Call::Open { params, amount: wei(5) }).await.unwrap();
+    world
+        .send(&world.payer, Call::Approve { amount: wei(5) })
+        .await
+        .unwrap();
+    let opened = world
+        .send(
+            &world.payer,
+            Call::Open {
+                params,
+                amount: wei(5),
+            },
+        )
+        .await
+        .unwrap();
     let log = |address: PayoutAddress, block: u64, data: String| {
         json!({
             "address": address.to_string(),
@@ -172,7 +244,11 @@ async fn events_of_other_contracts_are_dropped_and_bent_ones_refused() {
     let foreign = log(PayoutAddress::from_bytes([6; 20]), 3, "0x".into());
     let list = json!([foreign]);
     let node = liar(move |_| list.clone()).await;
-    assert_eq!(node.events(0, 10).await, Ok(vec![]), "not from our contract");
+    assert_eq!(
+        node.events(0, 10).await,
+        Ok(vec![]),
+        "not from our contract"
+    );
     let bent = json!([log(PINS.contract, 3, "0x1234".into())]);
     let node = liar(move |_| bent.clone()).await;
     assert_eq!(remedy(node.events(0, 10).await), Remedy::Distrust);
@@ -186,17 +262,38 @@ async fn anothers_receipt_or_hash_is_not_taken_for_ours() {
         "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "logs": [],
     });
     let node = liar(move |_| receipt.clone()).await;
-    assert_eq!(remedy(node.receipt(TxHash::from_bytes([1; 32])).await), Remedy::Distrust);
-    assert!(node.receipt(TxHash::from_bytes([0; 32])).await.unwrap().is_some());
+    assert_eq!(
+        remedy(node.receipt(TxHash::from_bytes([1; 32])).await),
+        Remedy::Distrust
+    );
+    assert!(
+        node.receipt(TxHash::from_bytes([0; 32]))
+            .await
+            .unwrap()
+            .is_some()
+    );
     let node = liar(move |_| json!(zero)).await;
-    assert_eq!(remedy(node.submit_raw(vec![1, 2, 3]).await), Remedy::Distrust);
+    assert_eq!(
+        remedy(node.submit_raw(vec![1, 2, 3]).await),
+        Remedy::Distrust
+    );
 }
 
 #[tokio::test]
 async fn numbers_out_of_range_are_distrusted() {
-    for answer in ["0x", "-0x1", "0x+1", "12", "0xffffffffffffffffffffffffffffffffff"] {
+    for answer in [
+        "0x",
+        "-0x1",
+        "0x+1",
+        "12",
+        "0xffffffffffffffffffffffffffffffffff",
+    ] {
         let node = liar(move |_| json!(answer)).await;
-        assert_eq!(remedy(node.nonce(PayoutAddress::ZERO).await), Remedy::Distrust, "{answer}");
+        assert_eq!(
+            remedy(node.nonce(PayoutAddress::ZERO).await),
+            Remedy::Distrust,
+            "{answer}"
+        );
     }
 }
 

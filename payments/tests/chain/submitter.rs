@@ -23,8 +23,14 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let genesis = DevGenesis { mining: Mining::Manual, ..DevGenesis::default() };
-        Self { chain: DevChain::new(&genesis), store: MemoryStore::new() }
+        let genesis = DevGenesis {
+            mining: Mining::Manual,
+            ..DevGenesis::default()
+        };
+        Self {
+            chain: DevChain::new(&genesis),
+            store: MemoryStore::new(),
+        }
     }
 
     fn submitter(&self, confirmations: u64) -> Submitter {
@@ -65,7 +71,10 @@ fn ask(submitter: &Submitter, call: Call) -> Asked {
 }
 
 fn transfer(value: u64) -> Call {
-    Call::Transfer { to: TO, amount: wei(value) }
+    Call::Transfer {
+        to: TO,
+        amount: wei(value),
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,16 +82,37 @@ async fn calls_go_in_order_and_are_confirmed() {
     let rig = Rig::new();
     let submitter = rig.submitter(3);
     let (payer, payee) = (key(0).address(), key(1).address());
-    let params = ChannelParams { payer, payee, period_secs: 86_400, salt: 1 };
+    let params = ChannelParams {
+        payer,
+        payee,
+        period_secs: 86_400,
+        salt: 1,
+    };
     let approve = ask(&submitter, Call::Approve { amount: wei(100) });
     tokio::time::sleep(POLL).await;
-    let open = ask(&submitter, Call::Open { params, amount: wei(100) });
+    let open = ask(
+        &submitter,
+        Call::Open {
+            params,
+            amount: wei(100),
+        },
+    );
     let done = rig.blocks_until(open).await.unwrap();
     assert!(approve.await.unwrap().unwrap().block < done.block);
-    assert!(rig.chain.tip().number >= done.block + 2, "three confirmations");
+    assert!(
+        rig.chain.tip().number >= done.block + 2,
+        "three confirmations"
+    );
     let id = params.id(&rig.chain.chain_ref());
-    assert_eq!(rig.chain.channel(id).await.unwrap().unwrap().deposit, wei(100));
-    assert_eq!(rig.store.scan(Table::Tx).unwrap(), vec![], "nothing left on its way");
+    assert_eq!(
+        rig.chain.channel(id).await.unwrap().unwrap().deposit,
+        wei(100)
+    );
+    assert_eq!(
+        rig.store.scan(Table::Tx).unwrap(),
+        vec![],
+        "nothing left on its way"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +170,11 @@ async fn a_restart_goes_on_where_it_was() {
     drop(submitter);
     rig.chain.reorg(0, Reorg::Drop).unwrap();
     // The node lost it as well.
-    assert_eq!(rig.chain.token_balance(TO).await, Ok(wei(5)), "unless it was taken just now");
+    assert_eq!(
+        rig.chain.token_balance(TO).await,
+        Ok(wei(5)),
+        "unless it was taken just now"
+    );
     let again = rig.submitter(1);
     let later = ask(&again, transfer(7));
     rig.blocks_until(later).await.unwrap();
@@ -157,8 +191,14 @@ async fn a_transaction_the_node_forgot_is_sent_again_after_a_restart() {
     task.abort();
     drop(submitter);
     tokio::time::sleep(3 * POLL).await;
-    let lost = DevChain::new(&DevGenesis { mining: Mining::Manual, ..DevGenesis::default() });
-    let rig = Rig { chain: lost, store: rig.store.clone() };
+    let lost = DevChain::new(&DevGenesis {
+        mining: Mining::Manual,
+        ..DevGenesis::default()
+    });
+    let rig = Rig {
+        chain: lost,
+        store: rig.store.clone(),
+    };
     let _again = rig.submitter(1);
     tokio::time::sleep(3 * POLL).await;
     assert_eq!(rig.chain.waiting(), 1, "sent once more from the disk");
@@ -177,7 +217,10 @@ async fn a_stranger_with_the_same_key_delays_but_does_not_double() {
     let world = World::on(Arc::new(rig.chain.clone()), Hands::Dev(rig.chain.clone()));
     rig.chain.set_base_fee(wei(3 * GWEI));
     let theirs = world.sign(&key(0), &transfer(1000), 100_000).await;
-    rig.chain.submit_raw(theirs.raw).await.unwrap_or(theirs.hash);
+    rig.chain
+        .submit_raw(theirs.raw)
+        .await
+        .unwrap_or(theirs.hash);
     let done = rig.blocks_until(task).await.unwrap();
     let balance = rig.chain.token_balance(TO).await.unwrap();
     assert!(balance == wei(1005) || balance == wei(5), "{balance}");
@@ -188,22 +231,36 @@ async fn a_stranger_with_the_same_key_delays_but_does_not_double() {
 async fn what_cannot_work_is_not_sent() {
     let rig = Rig::new();
     let submitter = rig.submitter(1);
-    let too_much = Call::Withdraw { to: TO, amount: wei(1) };
+    let too_much = Call::Withdraw {
+        to: TO,
+        amount: wei(1),
+    };
     let error = ask(&submitter, too_much).await.unwrap().unwrap_err();
-    let reason = Revert::Insufficient { balance: wei(0), wanted: wei(1) };
+    let reason = Revert::Insufficient {
+        balance: wei(0),
+        wanted: wei(1),
+    };
     assert_eq!(
         error,
-        TxError::Refused { call: "withdraw", source: ChainError::Reverted(reason) }
+        TxError::Refused {
+            call: "withdraw",
+            source: ChainError::Reverted(reason)
+        }
     );
     assert_eq!((rig.chain.waiting(), rig.store.writes()), (0, 0));
-    rig.blocks_until(ask(&submitter, transfer(1))).await.unwrap();
+    rig.blocks_until(ask(&submitter, transfer(1)))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_saved_is_not_sent() {
     let rig = Rig::new();
     rig.store.inject(Some(Fault::LoseFrom(0)));
-    let error = ask(&rig.submitter(1), transfer(5)).await.unwrap().unwrap_err();
+    let error = ask(&rig.submitter(1), transfer(5))
+        .await
+        .unwrap()
+        .unwrap_err();
     assert_eq!(error, TxError::Stopped { call: "transfer" });
     assert_eq!(rig.chain.waiting(), 0);
 }
@@ -221,24 +278,62 @@ async fn the_same_call_asked_for_twice_is_made_once() {
     for task in both {
         rig.blocks_until(task).await.unwrap();
     }
-    assert_eq!(rig.chain.token_balance(TO).await, Ok(wei(6)), "but two transfers are two");
+    assert_eq!(
+        rig.chain.token_balance(TO).await,
+        Ok(wei(6)),
+        "but two transfers are two"
+    );
 }
 
 /// Refusals in the words of whichever node this is; also run against anvil.
 pub(crate) async fn refusals(world: &World) {
     let params = world.params(9);
-    let broke = world.refusal(&world.payer, Call::Withdraw { to: TO, amount: wei(1) }).await;
-    assert_eq!(broke, Revert::Insufficient { balance: wei(0), wanted: wei(1) });
-    let poor = world.refusal(&world.payer, Call::Open { params, amount: wei(8) }).await;
-    assert_eq!(poor, Revert::TokenAllowance { allowance: wei(0), wanted: wei(8) });
+    let broke = world
+        .refusal(
+            &world.payer,
+            Call::Withdraw {
+                to: TO,
+                amount: wei(1),
+            },
+        )
+        .await;
+    assert_eq!(
+        broke,
+        Revert::Insufficient {
+            balance: wei(0),
+            wanted: wei(1)
+        }
+    );
+    let poor = world
+        .refusal(
+            &world.payer,
+            Call::Open {
+                params,
+                amount: wei(8),
+            },
+        )
+        .await;
+    assert_eq!(
+        poor,
+        Revert::TokenAllowance {
+            allowance: wei(0),
+            wanted: wei(8)
+        }
+    );
     let used = world.sign(&world.payer, &transfer(1), 100_000).await;
     world.chain.submit_raw(used.raw.clone()).await.unwrap();
     world.advance(HOUR).await;
     let again = world.chain.submit_raw(used.raw).await;
-    assert!(matches!(again, Err(ChainError::NonceTooLow) | Ok(_)), "{again:?}");
+    assert!(
+        matches!(again, Err(ChainError::NonceTooLow) | Ok(_)),
+        "{again:?}"
+    );
     let pauper = warren_payments::wallet::WalletKey::from_bytes(&[0x33; 32]).unwrap();
     let broke = world.sign(&pauper, &transfer(0), 100_000).await;
-    assert_eq!(world.chain.submit_raw(broke.raw).await, Err(ChainError::NoGasMoney));
+    assert_eq!(
+        world.chain.submit_raw(broke.raw).await,
+        Err(ChainError::NoGasMoney)
+    );
 }
 
 #[tokio::test]

@@ -49,7 +49,14 @@ impl World {
 
     pub(crate) fn on(chain: Arc<dyn Chain>, hands: Hands) -> Self {
         let pins = chain.chain_ref();
-        Self { chain, hands, pins, payer: key(0), payee: key(1), other: key(2) }
+        Self {
+            chain,
+            hands,
+            pins,
+            payer: key(0),
+            payee: key(1),
+            other: key(2),
+        }
     }
 
     /// Makes a block that much later.
@@ -66,10 +73,17 @@ impl World {
 
     /// Simulates, sends, and waits for the block.
     pub(crate) async fn send(&self, who: &WalletKey, call: Call) -> Result<Receipt, ChainError> {
-        let gas = self.chain.estimate(call.request(&self.pins, who.address())).await?;
+        let gas = self
+            .chain
+            .estimate(call.request(&self.pins, who.address()))
+            .await?;
         let tx = self.sign(who, &call, gas + gas / 4).await;
         self.chain.submit_raw(tx.raw).await?;
-        let receipt = self.chain.receipt(tx.hash).await?.expect("a block with each transaction");
+        let receipt = self
+            .chain
+            .receipt(tx.hash)
+            .await?
+            .expect("a block with each transaction");
         assert_eq!(receipt.outcome, Outcome::Done, "{}", call.name());
         Ok(receipt)
     }
@@ -100,19 +114,38 @@ impl World {
 
     pub(crate) fn params(&self, salt: u64) -> ChannelParams {
         let (payer, payee) = (self.payer.address(), self.payee.address());
-        ChannelParams { payer, payee, period_secs: 24 * 3600, salt }
+        ChannelParams {
+            payer,
+            payee,
+            period_secs: 24 * 3600,
+            salt,
+        }
     }
 
     /// An open channel with [`DEPOSIT`] in it.
     pub(crate) async fn open(&self, salt: u64) -> ChannelParams {
         let params = self.params(salt);
-        self.send(&self.payer, Call::Approve { amount: DEPOSIT }).await.unwrap();
-        self.send(&self.payer, Call::Open { params, amount: DEPOSIT }).await.unwrap();
+        self.send(&self.payer, Call::Approve { amount: DEPOSIT })
+            .await
+            .unwrap();
+        self.send(
+            &self.payer,
+            Call::Open {
+                params,
+                amount: DEPOSIT,
+            },
+        )
+        .await
+        .unwrap();
         params
     }
 
     pub(crate) async fn state(&self, params: &ChannelParams) -> ChannelState {
-        self.chain.channel(params.id(&self.pins)).await.unwrap().expect("an opened channel")
+        self.chain
+            .channel(params.id(&self.pins))
+            .await
+            .unwrap()
+            .expect("an opened channel")
     }
 
     pub(crate) async fn pot(&self, who: &WalletKey) -> Amount {
@@ -136,11 +169,22 @@ impl World {
     }
 
     /// A claim of `base` and, of each lock, of so many words.
-    pub(crate) fn claim(&self, params: &ChannelParams, base: Amount, known: &[(Words, u32)]) -> Claim {
+    pub(crate) fn claim(
+        &self,
+        params: &ChannelParams,
+        base: Amount,
+        known: &[(Words, u32)],
+    ) -> Claim {
         let locks: Vec<Lock> = known.iter().map(|(words, _)| words.lock).collect();
         let told = known.iter().enumerate().filter(|(_, (_, k))| *k > 0);
-        let reveals = told.map(|(index, (words, k))| words.reveal(index as u16, *k)).collect();
-        Claim { params: *params, voucher: self.voucher(params, base, &locks), reveals }
+        let reveals = told
+            .map(|(index, (words, k))| words.reveal(index as u16, *k))
+            .collect();
+        Claim {
+            params: *params,
+            voucher: self.voucher(params, base, &locks),
+            reveals,
+        }
     }
 }
 
@@ -155,7 +199,15 @@ impl Words {
     pub(crate) fn new(seed: u8, units: u32, unit_price: u64) -> Self {
         let seed = Preimage::from_bytes([seed; 32]);
         let anchor = HashLock::from_bytes(*seed.advance(units).expose());
-        Self { lock: Lock { anchor, unit_price: wei(unit_price), units, expiry: 0 }, seed }
+        Self {
+            lock: Lock {
+                anchor,
+                unit_price: wei(unit_price),
+                units,
+                expiry: 0,
+            },
+            seed,
+        }
     }
 
     pub(crate) fn until(mut self, expiry: UnixTime) -> Self {
@@ -168,6 +220,10 @@ impl Words {
     }
 
     pub(crate) fn reveal(&self, index: u16, k: u32) -> Reveal {
-        Reveal { index, k, word: self.word(k) }
+        Reveal {
+            index,
+            k,
+            word: self.word(k),
+        }
     }
 }

@@ -1,0 +1,184 @@
+//! The account's machine by itself: what it saves, sends and reports, event by event.
+
+use warren_proto::PayoutAddress;
+
+use super::*;
+use crate::chain::{BlockHash, Outcome};
+
+const RULES: TxRules = TxRules {
+    chain_id: 1,
+    confirmations: 3,
+    bump_after_blocks: 2,
+    fee_cap: Amount::from_wei_u64(1000),
+};
+
+fn job(name: u8) -> Job {
+    Job { id: JobId([name; 32]), to: PayoutAddress::ZERO, data: vec![name] }
+}
+
+fn prepared(name: u8, nonce: u64) -> TxEvent {
+    let fees = Fees { base_fee: Amount::from_wei_u64(100), tip: Amount::from_wei_u64(8) };
+    TxEvent::Prepared { id: JobId([name; 32]), gas_limit: 50_000, fees, nonce }
+}
+
+fn signed(unsigned: &UnsignedTx) -> SignedTx {
+    let hash = TxHash::from_bytes(unsigned.signing_hash());
+    SignedTx { raw: unsigned.signing_hash().to_vec(), hash }
+}
+
+fn seen(tx: TxHash, block: u64) -> Seen {
+    let block_hash = BlockHash::from_bytes([0; 32]);
+    Seen { tx, block, block_hash, outcome: Outcome::Done, gas_used: 1 }
+}
+
+fn head(number: u64, nonce: u64, seen: &[Seen]) -> TxEvent {
+    TxEvent::HeadSeen { number, nonce, seen: seen.to_vec() }
+}
+
+/// Asked, prepared and signed: the manager and the version it sent.
+fn flying(name: u8, nonce: u64) -> (TxManager, SignedTx) {
+    let manager = TxManager::new(RULES).handle(&head(10, nonce, &[])).next;
+    let manager = manager.handle(&TxEvent::Asked(job(name))).next;
+    sign(&manager, &prepared(name, nonce))
+}
+
+/// Handles an event that asks for a signature, and gives it.
+fn sign(manager: &TxManager, event: &TxEvent) -> (TxManager, SignedTx) {
+    let step = manager.handle(event);
+    let [TxEffect::Sign(unsigned)] = step.effects.as_slice() else {
+        panic!("{:?}", step.effects)
+    };
+    let (unsigned, signed) = (unsigned.clone(), signed(unsigned));
+    let step = step.next.handle(&TxEvent::Signed { unsigned, signed: signed.clone() });
+    assert!(step.save, "saved before it is sent");
+    assert_eq!(step.effects, [TxEffect::Broadcast(signed.clone())]);
+    (step.next, signed)
+}
+
+#[test]
+fn a_second_call_waits_until_the_first_is_in_a_block() {
+    let (manager, first) = flying(1, 7);
+    let step = manager.handle(&TxEvent::Asked(job(2)));
+    assert_eq!(step.effects, []);
+    let step = step.next.handle(&head(11, 8, &[seen(first.hash, 11)]));
+    assert_eq!(step.effects, [TxEffect::Prepare(job(2))]);
+    // The node's count may lag: the nonce comes after our own all the same.
+    let (manager, _) = sign(&step.next, &prepared(2, 7));
+    assert_eq!(manager.flights.keys().copied().collect::<Vec<_>>(), [7, 8]);
+}
+
+#[test]
+fn it_is_reported_when_deep_enough_and_then_forgotten() {
+    let (manager, tx) = flying(1, 0);
+    let early = manager.handle(&head(12, 1, &[seen(tx.hash, 11)]));
+    assert_eq!(early.effects, []);
+    let done = early.next.handle(&head(13, 1, &[seen(tx.hash, 11)]));
+    let report = Report::Confirmed(seen(tx.hash, 11));
+    assert_eq!(done.effects, [TxEffect::Report(JobId([1; 32]), report)]);
+    assert!(done.save && done.next.is_idle());
+}
+
+#[test]
+fn a_late_one_pays_an_eighth_more_and_any_version_counts() {
+    let (manager, first) = flying(1, 0);
+    assert_eq!(manager.handle(&head(11, 0, &[])).effects, [], "one block is no delay");
+    let (manager, second) = sign(&manager, &head(12, 0, &[]));
+    assert_ne!(first.hash, second.hash);
+    assert_eq!(manager.watched().count(), 2);
+    let done = manager.handle(&head(15, 1, &[seen(first.hash, 13)]));
+    let report = Report::Confirmed(seen(first.hash, 13));
+    assert_eq!(done.effects, [TxEffect::Report(JobId([1; 32]), report)]);
+}
+
+#[test]
+fn at_the_cap_it_is_said_again_instead() {
+    let (mut manager, _) = flying(1, 0);
+    let mut number = 10;
+    let last = loop {
+        number += 2;
+        let step = manager.handle(&head(number, 0, &[]));
+        match step.effects.as_slice() {
+            [TxEffect::Sign(unsigned)] => {
+                assert!(unsigned.max_fee <= RULES.fee_cap);
+                let event =
+                    TxEvent::Signed { unsigned: unsigned.clone(), signed: signed(unsigned) };
+                manager = step.next.handle(&event).next;
+            }
+            [TxEffect::Broadcast(last)] => break last.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(manager.flights[&0].versions.last(), Some(&last));
+}
+
+#[test]
+fn a_block_taken_back_starts_the_wait_anew() {
+    let (manager, tx) = flying(1, 0);
+    let manager = manager.handle(&head(12, 1, &[seen(tx.hash, 11)])).next;
+    let step = manager.handle(&head(13, 0, &[]));
+    assert!(matches!(step.effects.as_slice(), [TxEffect::Sign(_)]), "late by now: pays more");
+    assert!(step.next.flights[&0].seen.is_none());
+}
+
+#[test]
+fn a_stranger_on_the_nonce_sends_it_to_the_end_of_the_line_once() {
+    let (manager, _) = flying(1, 0);
+    let mut manager = manager.handle(&head(11, 1, &[])).next;
+    for number in 12..13 {
+        let step = manager.handle(&head(number, 1, &[]));
+        assert_eq!(step.effects, [], "the stranger may yet be taken back");
+        manager = step.next;
+    }
+    let step = manager.handle(&head(13, 1, &[]));
+    assert!(step.save);
+    assert_eq!(step.effects, [TxEffect::Prepare(job(1))]);
+    let (manager, _) = sign(&step.next, &prepared(1, 1));
+    assert_eq!(manager.flights.keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_refused_call_makes_room_for_the_next() {
+    let manager = TxManager::new(RULES).handle(&TxEvent::Asked(job(1))).next;
+    let manager = manager.handle(&TxEvent::Asked(job(2))).next;
+    let step = manager.handle(&TxEvent::Refused { id: JobId([1; 32]) });
+    assert_eq!(step.effects, [TxEffect::Prepare(job(2))]);
+}
+
+#[test]
+fn what_no_node_takes_is_given_up_only_if_it_is_in_no_pool() {
+    let (manager, first) = flying(1, 0);
+    let failed = |tx| TxEvent::SendFailed { tx, why: SendFailure::Final };
+    let step = manager.handle(&failed(first.hash));
+    assert_eq!(step.effects, [TxEffect::Report(JobId([1; 32]), Report::Rejected)]);
+    assert!(step.next.is_idle());
+    let (manager, second) = sign(&manager, &head(12, 0, &[]));
+    let step = manager.handle(&failed(second.hash));
+    assert_eq!((step.effects, step.next), (vec![], manager));
+}
+
+#[test]
+fn too_little_is_raised_at_once() {
+    let (manager, tx) = flying(1, 0);
+    let event = TxEvent::SendFailed { tx: tx.hash, why: SendFailure::Underpriced };
+    sign(&manager, &event);
+}
+
+#[test]
+fn the_queue_is_bounded_and_knows_what_it_holds() {
+    let mut manager = TxManager::new(RULES).handle(&TxEvent::Asked(job(0))).next;
+    for number in 0..MAX_QUEUE {
+        let mut it = job(0);
+        it.id.0[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
+        manager = manager.handle(&TxEvent::Asked(it)).next;
+    }
+    assert_eq!(manager.handle(&TxEvent::Asked(job(0))).effects, [], "asked for before");
+    let step = manager.handle(&TxEvent::Asked(job(9)));
+    assert_eq!(step.effects, [TxEffect::Report(JobId([9; 32]), Report::QueueFull)]);
+}
+
+#[test]
+fn after_a_restart_the_newest_version_is_sent_again() {
+    let (manager, _) = flying(1, 0);
+    let (manager, second) = sign(&manager, &head(12, 0, &[]));
+    assert_eq!(manager.resume().effects, [TxEffect::Broadcast(second)]);
+}
