@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use jsonrpsee::core::client::{ClientT as _, Error};
+use jsonrpsee::core::http_helpers::HttpError;
 use jsonrpsee::core::params::ArrayParams;
-use jsonrpsee::http_client::HttpClient;
+use jsonrpsee::http_client::{HttpClient, transport};
 use serde_json::Value;
 use warren_proto::ChainRef;
 
@@ -125,8 +126,13 @@ fn sort(method: &str, error: Error) -> ChainError {
                 .and_then(|it| serde_json::from_str::<Value>(it.get()).ok());
             refusal(method, object.code(), object.message(), data.as_ref())
         }
-        Error::Transport(error) => ChainError::Unreachable {
-            detail: chain_of(error.as_ref()),
+        Error::Transport(error) => match error.downcast_ref::<transport::Error>() {
+            Some(transport::Error::Http(it @ (HttpError::TooLarge | HttpError::Malformed))) => {
+                nonsense(method, it)
+            }
+            Some(_) | None => ChainError::Unreachable {
+                detail: chain_of(error.as_ref()),
+            },
         },
         Error::RestartNeeded(error) => ChainError::Unreachable {
             detail: error.to_string(),

@@ -78,6 +78,8 @@ pub enum TxEvent {
         number: u64,
         /// The account's count of transactions in blocks.
         nonce: u64,
+        /// What gas costs.
+        fees: Fees,
         /// Which of our versions are in blocks.
         seen: Vec<Seen>,
     },

@@ -30,9 +30,9 @@ impl GasPrice {
         }
     }
 
-    /// Both 12.5 % higher, rounded up; `None` where that would exceed `cap`.
+    /// Both 12.5 % higher, rounded up, and as high as the market; `None` beyond `cap`.
     #[must_use]
-    pub fn bumped(self, cap: Amount) -> Option<Self> {
+    pub fn bumped(self, market: Option<&Fees>, cap: Amount) -> Option<Self> {
         let bump = |it: Amount| {
             let wei = it.wei();
             amount(
@@ -43,6 +43,11 @@ impl GasPrice {
         let next = Self {
             max_fee: bump(self.max_fee),
             tip: bump(self.tip),
+        };
+        let going = market.map_or(next, |it| Self::first(it, cap));
+        let next = Self {
+            max_fee: next.max_fee.max(going.max_fee),
+            tip: next.tip.max(going.tip),
         };
         (next.max_fee <= cap).then_some(next)
     }
@@ -88,7 +93,7 @@ mod tests {
             max_fee: wei(80),
             tip: wei(8),
         };
-        let next = price.bumped(wei(100)).unwrap();
+        let next = price.bumped(None, wei(100)).unwrap();
         assert_eq!(
             next,
             GasPrice {
@@ -96,6 +101,34 @@ mod tests {
                 tip: wei(10)
             }
         );
-        assert_eq!(next.bumped(wei(100)), None);
+        assert_eq!(next.bumped(None, wei(100)), None);
+    }
+
+    #[test]
+    fn a_bump_follows_a_market_that_ran_away() {
+        let price = GasPrice {
+            max_fee: wei(80),
+            tip: wei(8),
+        };
+        let market = Fees {
+            base_fee: wei(400),
+            tip: wei(2),
+        };
+        let next = price.bumped(Some(&market), wei(1000));
+        assert_eq!(
+            next,
+            Some(GasPrice {
+                max_fee: wei(802),
+                tip: wei(10)
+            })
+        );
+        let capped = price.bumped(Some(&market), wei(500));
+        assert_eq!(
+            capped,
+            Some(GasPrice {
+                max_fee: wei(500),
+                tip: wei(10)
+            })
+        );
     }
 }

@@ -8,6 +8,7 @@ use super::event::{Job, Seen, TxEffect};
 use super::fee::GasPrice;
 use super::manager::TxRules;
 use super::{SignedTx, UnsignedTx};
+use crate::chain::Fees;
 
 /// Versions of one transaction: 12.5 % each, so the last pays some 40 times the first.
 const MAX_VERSIONS: usize = 32;
@@ -51,16 +52,28 @@ impl Flight {
     }
 
     /// Pays more where it may, or at least says it again.
-    pub(super) fn again(&self, nonce: u64, rules: &TxRules) -> Option<TxEffect> {
+    pub(super) fn again(
+        &self,
+        nonce: u64,
+        market: Option<&Fees>,
+        rules: &TxRules,
+    ) -> Option<TxEffect> {
         let repeat = || self.versions.last().cloned().map(TxEffect::Broadcast);
-        self.bump(nonce, rules).map(TxEffect::Sign).or_else(repeat)
+        self.bump(nonce, market, rules)
+            .map(TxEffect::Sign)
+            .or_else(repeat)
     }
 
-    pub(super) fn bump(&self, nonce: u64, rules: &TxRules) -> Option<UnsignedTx> {
+    pub(super) fn bump(
+        &self,
+        nonce: u64,
+        market: Option<&Fees>,
+        rules: &TxRules,
+    ) -> Option<UnsignedTx> {
         if self.versions.len() >= MAX_VERSIONS {
             return None;
         }
-        let price = self.price.bumped(rules.fee_cap)?;
+        let price = self.price.bumped(market, rules.fee_cap)?;
         Some(
             Self {
                 price,

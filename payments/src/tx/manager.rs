@@ -49,6 +49,8 @@ pub struct TxManager {
     /// By nonce.
     pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) head: u64,
+    /// What gas cost when last asked; `None` before the first time.
+    pub(super) market: Option<Fees>,
 }
 
 type TxStep = Step<TxManager, TxEffect>;
@@ -63,6 +65,7 @@ impl TxManager {
             preparing: None,
             flights: BTreeMap::new(),
             head: 0,
+            market: None,
         }
     }
 
@@ -105,8 +108,9 @@ impl TxManager {
             TxEvent::HeadSeen {
                 number,
                 nonce,
+                fees,
                 seen,
-            } => self.head_seen(*number, *nonce, seen),
+            } => self.head_seen(*number, *nonce, fees, seen),
         }
     }
 
@@ -202,10 +206,12 @@ impl TxManager {
         };
         match why {
             SendFailure::Retry | SendFailure::NonceTooLow => Step::stay(self),
-            SendFailure::Underpriced => match flight.bump(*nonce, &self.rules) {
-                Some(unsigned) => Step::stay(self).then(TxEffect::Sign(unsigned)),
-                None => Step::stay(self),
-            },
+            SendFailure::Underpriced => {
+                match flight.bump(*nonce, self.market.as_ref(), &self.rules) {
+                    Some(unsigned) => Step::stay(self).then(TxEffect::Sign(unsigned)),
+                    None => Step::stay(self),
+                }
+            }
             // Only if no version of it can be in any pool.
             SendFailure::Final if flight.versions.len() == 1 => {
                 let mut next = self.clone();
@@ -218,9 +224,10 @@ impl TxManager {
     }
 
     /// One look at everything on its way, with the chain as it is at this block.
-    fn head_seen(&self, number: u64, nonce: u64, seen: &[Seen]) -> TxStep {
+    fn head_seen(&self, number: u64, nonce: u64, fees: &Fees, seen: &[Seen]) -> TxStep {
         let mut next = self.clone();
         next.head = number;
+        next.market = Some(*fees);
         let (mut effects, mut save) = (Vec::new(), false);
         for (at, old) in &self.flights {
             let ours = seen
@@ -250,7 +257,7 @@ impl TxManager {
                     save = true;
                 }
                 Verdict::Late => {
-                    effects.extend(flight.again(*at, &self.rules));
+                    effects.extend(flight.again(*at, Some(fees), &self.rules));
                     flight.sent_at = number;
                     next.flights.insert(*at, flight);
                 }

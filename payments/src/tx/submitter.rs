@@ -245,9 +245,11 @@ impl Task {
         for tx in self.manager.watched() {
             seen.extend(self.chain.receipt(tx).await?.as_ref().map(see));
         }
+        let fees = self.chain.fees().await?;
         Ok(TxEvent::HeadSeen {
             number,
             nonce,
+            fees,
             seen,
         })
     }

@@ -66,9 +66,20 @@ impl Anvil {
             tx["to"] = json!(to.to_string());
         }
         let hash = self.ask("eth_sendTransaction", json!([tx])).await;
-        let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
+        let receipt = self.receipt(hash).await;
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt
+    }
+
+    /// Waits for the block: the node makes it by itself, but not at once.
+    async fn receipt(&self, hash: Value) -> Value {
+        loop {
+            let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await;
+            if !receipt.is_null() {
+                return receipt;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn deploy(&self, name: &str, arguments: &str) -> PayoutAddress {

@@ -21,7 +21,7 @@ const PINS: ChainRef = ChainRef {
 
 /// What the node does with each request: bytes to say, then to hang up or to stay silent.
 enum Manner {
-    Say(Box<dyn Fn(&Value) -> String + Send>),
+    Say(Box<dyn Fn(&Value) -> String + Send + Sync>),
     Silent,
     HangUp,
 }
@@ -75,7 +75,7 @@ fn http(status: &str, body: &str) -> String {
 }
 
 /// A node that answers each method as told, in proper JSON-RPC.
-async fn liar(answer: impl Fn(&str) -> Value + Send + 'static) -> RpcChain {
+async fn liar(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> RpcChain {
     node(Manner::Say(Box::new(move |request| {
         let result = answer(request["method"].as_str().unwrap_or_default());
         let reply = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result });
@@ -171,11 +171,12 @@ async fn an_endless_answer_is_not_swallowed() {
             &json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string(),
         )
     };
-    node(Manner::Say(Box::new(say)))
+    let error = node(Manner::Say(Box::new(say)))
         .await
         .head()
         .await
         .unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Distrust, "{error:?}");
 }
 
 #[tokio::test]

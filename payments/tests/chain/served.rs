@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonrpsee::core::client::ClientT as _;
+use jsonrpsee::core::client::{ClientT as _, Error as ClientError};
 use jsonrpsee::http_client::HttpClient;
 use jsonrpsee::rpc_params;
 use serde_json::{Value, json};
@@ -79,7 +79,10 @@ async fn a_foreign_client_finds_what_it_knows() {
         .request::<Value, _>("eth_mining", rpc_params![])
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("-32601"), "{error}");
+    let ClientError::Call(error) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(error.code(), -32601);
 }
 
 #[tokio::test]

@@ -12,27 +12,54 @@ const RULES: TxRules = TxRules {
     fee_cap: Amount::from_wei_u64(1000),
 };
 
+const FEES: Fees = Fees {
+    base_fee: Amount::from_wei_u64(100),
+    tip: Amount::from_wei_u64(8),
+};
+
 fn job(name: u8) -> Job {
-    Job { id: JobId([name; 32]), to: PayoutAddress::ZERO, data: vec![name] }
+    Job {
+        id: JobId([name; 32]),
+        to: PayoutAddress::ZERO,
+        data: vec![name],
+    }
 }
 
 fn prepared(name: u8, nonce: u64) -> TxEvent {
-    let fees = Fees { base_fee: Amount::from_wei_u64(100), tip: Amount::from_wei_u64(8) };
-    TxEvent::Prepared { id: JobId([name; 32]), gas_limit: 50_000, fees, nonce }
+    TxEvent::Prepared {
+        id: JobId([name; 32]),
+        gas_limit: 50_000,
+        fees: FEES,
+        nonce,
+    }
 }
 
 fn signed(unsigned: &UnsignedTx) -> SignedTx {
     let hash = TxHash::from_bytes(unsigned.signing_hash());
-    SignedTx { raw: unsigned.signing_hash().to_vec(), hash }
+    SignedTx {
+        raw: unsigned.signing_hash().to_vec(),
+        hash,
+    }
 }
 
 fn seen(tx: TxHash, block: u64) -> Seen {
     let block_hash = BlockHash::from_bytes([0; 32]);
-    Seen { tx, block, block_hash, outcome: Outcome::Done, gas_used: 1 }
+    Seen {
+        tx,
+        block,
+        block_hash,
+        outcome: Outcome::Done,
+        gas_used: 1,
+    }
 }
 
 fn head(number: u64, nonce: u64, seen: &[Seen]) -> TxEvent {
-    TxEvent::HeadSeen { number, nonce, seen: seen.to_vec() }
+    TxEvent::HeadSeen {
+        number,
+        nonce,
+        fees: FEES,
+        seen: seen.to_vec(),
+    }
 }
 
 /// Asked, prepared and signed: the manager and the version it sent.
@@ -49,7 +76,10 @@ fn sign(manager: &TxManager, event: &TxEvent) -> (TxManager, SignedTx) {
         panic!("{:?}", step.effects)
     };
     let (unsigned, signed) = (unsigned.clone(), signed(unsigned));
-    let step = step.next.handle(&TxEvent::Signed { unsigned, signed: signed.clone() });
+    let step = step.next.handle(&TxEvent::Signed {
+        unsigned,
+        signed: signed.clone(),
+    });
     assert!(step.save, "saved before it is sent");
     assert_eq!(step.effects, [TxEffect::Broadcast(signed.clone())]);
     (step.next, signed)
@@ -81,7 +111,11 @@ fn it_is_reported_when_deep_enough_and_then_forgotten() {
 #[test]
 fn a_late_one_pays_an_eighth_more_and_any_version_counts() {
     let (manager, first) = flying(1, 0);
-    assert_eq!(manager.handle(&head(11, 0, &[])).effects, [], "one block is no delay");
+    assert_eq!(
+        manager.handle(&head(11, 0, &[])).effects,
+        [],
+        "one block is no delay"
+    );
     let (manager, second) = sign(&manager, &head(12, 0, &[]));
     assert_ne!(first.hash, second.hash);
     assert_eq!(manager.watched().count(), 2);
@@ -100,8 +134,10 @@ fn at_the_cap_it_is_said_again_instead() {
         match step.effects.as_slice() {
             [TxEffect::Sign(unsigned)] => {
                 assert!(unsigned.max_fee <= RULES.fee_cap);
-                let event =
-                    TxEvent::Signed { unsigned: unsigned.clone(), signed: signed(unsigned) };
+                let event = TxEvent::Signed {
+                    unsigned: unsigned.clone(),
+                    signed: signed(unsigned),
+                };
                 manager = step.next.handle(&event).next;
             }
             [TxEffect::Broadcast(last)] => break last.clone(),
@@ -116,7 +152,10 @@ fn a_block_taken_back_starts_the_wait_anew() {
     let (manager, tx) = flying(1, 0);
     let manager = manager.handle(&head(12, 1, &[seen(tx.hash, 11)])).next;
     let step = manager.handle(&head(13, 0, &[]));
-    assert!(matches!(step.effects.as_slice(), [TxEffect::Sign(_)]), "late by now: pays more");
+    assert!(
+        matches!(step.effects.as_slice(), [TxEffect::Sign(_)]),
+        "late by now: pays more"
+    );
     assert!(step.next.flights[&0].seen.is_none());
 }
 
@@ -147,9 +186,15 @@ fn a_refused_call_makes_room_for_the_next() {
 #[test]
 fn what_no_node_takes_is_given_up_only_if_it_is_in_no_pool() {
     let (manager, first) = flying(1, 0);
-    let failed = |tx| TxEvent::SendFailed { tx, why: SendFailure::Final };
+    let failed = |tx| TxEvent::SendFailed {
+        tx,
+        why: SendFailure::Final,
+    };
     let step = manager.handle(&failed(first.hash));
-    assert_eq!(step.effects, [TxEffect::Report(JobId([1; 32]), Report::Rejected)]);
+    assert_eq!(
+        step.effects,
+        [TxEffect::Report(JobId([1; 32]), Report::Rejected)]
+    );
     assert!(step.next.is_idle());
     let (manager, second) = sign(&manager, &head(12, 0, &[]));
     let step = manager.handle(&failed(second.hash));
@@ -159,7 +204,10 @@ fn what_no_node_takes_is_given_up_only_if_it_is_in_no_pool() {
 #[test]
 fn too_little_is_raised_at_once() {
     let (manager, tx) = flying(1, 0);
-    let event = TxEvent::SendFailed { tx: tx.hash, why: SendFailure::Underpriced };
+    let event = TxEvent::SendFailed {
+        tx: tx.hash,
+        why: SendFailure::Underpriced,
+    };
     sign(&manager, &event);
 }
 
@@ -171,9 +219,16 @@ fn the_queue_is_bounded_and_knows_what_it_holds() {
         it.id.0[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
         manager = manager.handle(&TxEvent::Asked(it)).next;
     }
-    assert_eq!(manager.handle(&TxEvent::Asked(job(0))).effects, [], "asked for before");
+    assert_eq!(
+        manager.handle(&TxEvent::Asked(job(0))).effects,
+        [],
+        "asked for before"
+    );
     let step = manager.handle(&TxEvent::Asked(job(9)));
-    assert_eq!(step.effects, [TxEffect::Report(JobId([9; 32]), Report::QueueFull)]);
+    assert_eq!(
+        step.effects,
+        [TxEffect::Report(JobId([9; 32]), Report::QueueFull)]
+    );
 }
 
 #[test]
