@@ -22,7 +22,7 @@ use crate::spec::DeviceRung;
 const fn queue_len(rung: DeviceRung) -> u32 {
     match rung {
         DeviceRung::TcpUdp => 32,
-        DeviceRung::Tcp => 64,
+        DeviceRung::Tcp => 128,
         DeviceRung::Plain => 512,
     }
 }

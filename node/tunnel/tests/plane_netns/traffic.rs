@@ -118,7 +118,9 @@ pub(crate) fn udp_segments(world: &World, server: IpAddr, size: u16, count: usiz
         tell.send(socket.local_addr().unwrap()).unwrap();
         let mut buffer = vec![0; len + 1];
         for (at, piece) in wanted.chunks(len).enumerate() {
-            let got = socket.recv(&mut buffer).unwrap();
+            let got = socket
+                .recv(&mut buffer)
+                .unwrap_or_else(|error| panic!("datagram {at} of {len}: {error}"));
             assert!(
                 buffer[..got] == *piece,
                 "datagram {at} came through changed"
