@@ -143,7 +143,7 @@ pub fn create(path: &Path) -> Result<NodeKey, IdentityError> {
     let key = NodeKey::from_seed(&seed);
     let text = Zeroizing::new(format!(
         "{HEADER}\n{}\n",
-        Zeroizing::new(hex::encode(seed.as_ref())).as_str()
+        Zeroizing::new(hex::encode(*seed)).as_str()
     ));
     let fresh = path.with_extension(format!("new.{}", std::process::id()));
     let written = write_new(&fresh, path, text.as_bytes());

@@ -1,7 +1,7 @@
 //! The daemon: it keeps, it wires, it answers. Start reading at `run`, then [`session`].
 //!
 //! Floor 2: here overlay, payments and tunnel meet, in `perform` and nowhere else. Below that:
-//! [`config`] (what the node was told), [`identity`] (who
+//! [`config`] (what the node was told), [`store`] (what it must never forget), [`identity`] (who
 //! it is), [`api`] (its door).
 #![forbid(unsafe_code)]
 
@@ -13,3 +13,4 @@ pub mod identity;
 pub mod lockfile;
 pub mod metrics;
 pub mod session;
+pub mod store;

@@ -1,0 +1,11 @@
+//! The store on a real disk: killed, damaged, cut, rolled back, out of space, asked for twice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should stop"
+)]
+
+mod crash;
+mod damage;
+mod fixture;
+mod space;
