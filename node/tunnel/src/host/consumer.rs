@@ -64,6 +64,7 @@ impl ConsumerHost {
         check_device(&spec.device)?;
         let mut changes = routes::plan(spec, &families());
         changes.extend(loose_reverse_path()?);
+        changes.extend(quiet_arp()?);
         make(&mut self.journal, &changes).await
     }
 
@@ -150,6 +151,16 @@ fn loose_reverse_path() -> Result<Option<Change>, HostError> {
         .any(|device| value(device).max(all) == 1)
     {
         return Sysctl::plan("net/ipv4/conf/all/rp_filter".to_owned(), "2");
+    }
+    Ok(None)
+}
+
+/// By default the kernel answers ARP for every address on every device: somebody on the wire could
+/// ask for ours inside the tunnel. With 1 it answers for those of the device alone.
+fn quiet_arp() -> Result<Option<Change>, HostError> {
+    let key = "net/ipv4/conf/all/arp_ignore";
+    if sysctl::read(key).is_ok_and(|now| now == "0") {
+        return Sysctl::plan(key.to_owned(), "1");
     }
     Ok(None)
 }

@@ -64,7 +64,7 @@ fn inside(net: IpNet, host: u128) -> IpAddr {
         IpNet::V4(it) => {
             let mask = u32::from(it.hostmask());
             IpAddr::V4(Ipv4Addr::from(
-                u32::from(it.network()) | (host as u32 & mask),
+                u32::from(it.network()) | (u32::try_from(host >> 96).unwrap() & mask),
             ))
         }
         IpNet::V6(it) => {

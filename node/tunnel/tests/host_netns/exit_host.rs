@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use warren_tunnel::host::{ExitHost, ExitNatSpec, Finding, GuestLimits, check_exit, recover};
 
 use crate::capture::Capture;
-use crate::exit_lab::{ExitLab, WEB4, WebServer};
+use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
 use crate::kill_switch::journal;
 use crate::lab::{Namespace, assert_same, can_run, sh};
 use crate::probe::send_udp;
@@ -185,4 +185,63 @@ fn a_forward_chain_that_drops_is_found_and_named() {
         text.contains("FORWARD") && text.contains("DOCKER-USER -i warren0"),
         "{text}"
     );
+}
+
+#[test]
+fn a_guest_cannot_appear_from_a_port_of_the_exit() {
+    if !can_run("a_guest_cannot_appear_from_a_port_of_the_exit") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let _host = lab
+        .exit
+        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
+        .unwrap();
+    for at in [WEB4, WEB6] {
+        let other = lab.router.run(|| UdpSocket::bind((at, 443)).unwrap());
+        // 41820 is the exit's own WireGuard port, 4077 its overlay's, 40000 an ephemeral one.
+        for port in [41820, 4077, 40000] {
+            let any = if at == WEB4 { "0.0.0.0" } else { "::" };
+            let guest = lab.guest.run(|| UdpSocket::bind((any, port)).unwrap());
+            guest.send_to(b"x", (at, 443)).unwrap();
+            let (_, from) = other.recv_from(&mut [0; 8]).unwrap();
+            assert!(
+                (10_000..32_768).contains(&from.port()),
+                "{port} became {from}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cap_on_speed_holds_one_guest_and_not_the_other() {
+    if !can_run("a_cap_on_speed_holds_one_guest_and_not_the_other") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let limits = GuestLimits {
+        bytes_per_second: Some(100_000),
+        ..GuestLimits::default()
+    };
+    let spec = ExitNatSpec {
+        limits,
+        ..ExitLab::spec()
+    };
+    let host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
+    lab.guest.sh("ip addr add 10.77.0.3/32 dev wg0");
+    let mut capture = Capture::start(&lab.router);
+    lab.guest.run(|| {
+        let greedy = UdpSocket::bind("10.77.0.2:0").unwrap();
+        for _ in 0..1000 {
+            greedy.send_to(&[0; 1000], (WEB4, 2000)).unwrap();
+        }
+        let modest = UdpSocket::bind("10.77.0.3:0").unwrap();
+        modest.send_to(b"x", (WEB4, 443)).unwrap();
+    });
+    capture.until(|it| it.protocol == 17 && it.port == 443);
+    // A megabyte against a burst of 256 KiB and a tenth of a megabyte a second.
+    let dropped = lab.exit.block_on(|| host.drops()).unwrap().rate;
+    assert!(dropped > 100, "{dropped}");
 }

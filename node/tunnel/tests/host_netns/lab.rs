@@ -78,7 +78,8 @@ impl Namespace {
             "ip route show table all",
             "ip -6 route show table all",
             "cd /proc/sys/net && grep -r . ipv4/conf/*/rp_filter ipv4/conf/*/forwarding \
-             ipv6/conf/*/forwarding ipv6/conf/*/accept_ra ipv4/ip_forward",
+             ipv6/conf/*/forwarding ipv6/conf/*/accept_ra \
+             ipv4/conf/*/arp_ignore ipv4/ip_forward",
         ]
         .map(|line| format!("# {line}\n{}", self.sh(line)))
         .concat()

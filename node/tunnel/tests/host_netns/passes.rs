@@ -132,3 +132,35 @@ fn a_private_lan_may_stay_but_not_its_names_and_never_a_public_one() {
         "{seen:#?}"
     );
 }
+
+#[test]
+fn nobody_on_the_wire_learns_the_tunnel_address_by_arp() {
+    if !can_run("nobody_on_the_wire_learns_the_tunnel_address_by_arp") {
+        return;
+    }
+    let lab = ConsumerLab::new();
+    let (_folder, path) = journal();
+    lab.router.sh("ip route add 10.77.0.2/32 dev r0");
+    let answer = || {
+        lab.router
+            .run(|| send_udp("10.77.0.2:9".parse().unwrap(), None));
+        let state = || lab.router.sh("ip neigh show 10.77.0.2 dev r0");
+        // The kernel asks three times, one second apart; it says so itself when it is done.
+        let done = |it: &String| {
+            ["FAILED", "REACHABLE", "STALE", "DELAY"]
+                .iter()
+                .any(|w| it.contains(w))
+        };
+        (0..5000).map(|_| state()).find(done).unwrap()
+    };
+    assert!(
+        !answer().contains("FAILED"),
+        "without protection it is told"
+    );
+    lab.router.sh("ip neigh flush dev r0");
+    lab.consumer.block_on(|| async {
+        let mut host = ConsumerHost::protect(&path, &spec()).await.unwrap();
+        host.route(&RouteSpec::default()).await.unwrap();
+    });
+    assert!(answer().contains("FAILED"));
+}

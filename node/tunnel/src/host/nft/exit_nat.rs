@@ -15,6 +15,11 @@ use super::{EXIT_TABLE, net_set};
 use crate::host::{DEVICE, routes};
 use crate::policy::{ExitPolicy, PortRange};
 
+/// Our choice: the source ports guests appear from. None of ours (4077, 41820) and none the kernel
+/// hands to the host's own programs: or a guest could take over replies meant for them
+/// (CVE-2021-3773).
+const NAT_PORTS: PortRange = PortRange::new(10_000, 32_767);
+
 /// What an exit's kernel rules are made from.
 #[derive(Debug, Clone)]
 pub struct ExitNatSpec {
@@ -66,7 +71,7 @@ pub enum DnsOffer {
     Gateway,
 }
 
-/// How much one guest address may take of the host's connection table.
+/// How much one guest address may take of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestLimits {
     /// New flows a second, in the long run.
@@ -77,6 +82,8 @@ pub struct GuestLimits {
     pub flows: u32,
     /// Guests counted at the same time; bounds the kernel's memory.
     pub guests: u32,
+    /// Bytes a second each way; what is above is dropped. `None`: no cap.
+    pub bytes_per_second: Option<u32>,
 }
 
 impl Default for GuestLimits {
@@ -87,6 +94,7 @@ impl Default for GuestLimits {
             new_flows_burst: 200,
             flows: 1000,
             guests: 4096,
+            bytes_per_second: None,
         }
     }
 }
@@ -109,6 +117,10 @@ pub fn exit_script(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
     let (gateway4, gateway6) = (spec.gateway4, spec.gateway6);
     let uplinks = quoted(&spec.uplinks);
     let (sets, guard) = (sets(spec, around), guard(spec, around));
+    let (up, down) = (
+        speed(&spec.limits, "up", "saddr"),
+        speed(&spec.limits, "down", "daddr"),
+    );
     let (limits, ports, dns) = (limits(&spec.limits), ports(&spec.policy), dns(spec));
     format!(
         r#"table inet {table}
@@ -158,18 +170,20 @@ table inet {table} {{
 		ct state invalid drop
 		jump addresses
 		oifname != {uplinks} counter name "denied_address" drop
-		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+{up}		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		ct state established,related accept
 {limits}{ports}		counter name "denied_port" drop
 	}}
 	chain to_guest {{
-		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+{down}		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		ct state established,related accept
 		drop
 	}}
 	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
+		oifname {uplinks} ip saddr {inner4} meta l4proto {{ tcp, udp }} masquerade to :{NAT_PORTS}
 		oifname {uplinks} ip saddr {inner4} masquerade
+		oifname {uplinks} ip6 saddr {inner6} meta l4proto {{ tcp, udp }} masquerade to :{NAT_PORTS}
 		oifname {uplinks} ip6 saddr {inner6} masquerade
 	}}
 }}
@@ -210,6 +224,10 @@ fn sets(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
         meter("rate6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
         meter("flows4", "ipv4_addr", "dynamic"),
         meter("flows6", "ipv6_addr", "dynamic"),
+        meter("up4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("up6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("down4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("down6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
     ]
     .concat()
 }
@@ -247,6 +265,21 @@ fn limits(limits: &GuestLimits) -> String {
         ));
     }
     out
+}
+
+fn speed(limits: &GuestLimits, set: &str, address: &str) -> String {
+    let Some(rate) = limits.bytes_per_second else {
+        return String::new();
+    };
+    // One packet of the fast path may hold 64 KiB: a smaller burst would let none through.
+    let burst = (rate / 4).max(256 * 1024);
+    let line = |family: &str, ip: &str| {
+        format!(
+            "\t\tupdate @{set}{family} {{ {ip} {address} limit rate over {rate} bytes/second \
+             burst {burst} bytes }} counter name \"denied_rate\" drop\n"
+        )
+    };
+    line("4", "ip") + &line("6", "ip6")
 }
 
 fn ports(policy: &ExitPolicy) -> String {
