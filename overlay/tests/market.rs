@@ -6,7 +6,7 @@
     reason = "a test that cannot go on should stop"
 )]
 
-#[path = "market/world.rs"]
+#[path = "support/world.rs"]
 mod world;
 
 use warren_overlay::{OfferQuery, RankedOffer};

@@ -1,1 +1,161 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::offers::fixture::{HOUR, NOON, after, key, offer, signed};
+
+const NO_JITTER: Duration = Duration::ZERO;
+
+fn announce(offer: &SignedOffer) -> HeraldEvent {
+    HeraldEvent::Announce {
+        offer: Box::new(offer.clone()),
+        jitter: NO_JITTER,
+    }
+}
+
+/// A herald whose offer is out, said and stored at noon.
+fn settled() -> Herald {
+    let mut herald = Herald::default();
+    for event in [
+        announce(&signed(1, 1, NOON)),
+        HeraldEvent::Gossiped(true),
+        HeraldEvent::Stored(true),
+    ] {
+        herald = herald.handle(&event, NOON).next;
+    }
+    herald
+}
+
+fn says(herald: &Herald, event: &HeraldEvent, at: UnixTime) -> (Herald, Vec<&'static str>) {
+    let step = herald.handle(event, at);
+    let name = |it: &HeraldEffect| match it {
+        HeraldEffect::Gossip(_) => "gossip",
+        HeraldEffect::Store(_) => "store",
+        HeraldEffect::Renew(_) => "renew",
+    };
+    let names = step.effects.iter().map(name).collect();
+    (step.next, names)
+}
+
+#[test]
+fn a_new_offer_is_said_and_stored_at_once() {
+    let (_, effects) = says(&Herald::default(), &announce(&signed(1, 1, NOON)), NOON);
+    assert_eq!(effects, ["gossip", "store"]);
+}
+
+#[test]
+fn nothing_more_is_due_until_twenty_minutes_later() {
+    let herald = settled();
+    for secs in [0, 1, 600, 1199] {
+        assert_eq!(
+            says(&herald, &HeraldEvent::Tick, after(secs)).1,
+            [""; 0],
+            "{secs}"
+        );
+    }
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(1200)).1, ["renew"]);
+}
+
+#[test]
+fn jitter_takes_off_a_tenth_of_the_wait_at_most() {
+    let jitter = HOUR;
+    let event = HeraldEvent::Announce {
+        offer: Box::new(signed(1, 1, NOON)),
+        jitter,
+    };
+    let herald = Herald::default().handle(&event, NOON).next;
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(1079)).1, [""; 0]);
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(1080)).1, ["renew"]);
+}
+
+#[test]
+fn a_newcomer_hears_it_at_once_and_ten_newcomers_hear_it_together() {
+    let herald = settled();
+    let (herald, effects) = says(&herald, &HeraldEvent::NewListener, after(60));
+    assert_eq!(effects, ["gossip"]);
+    let (mut herald, _) = says(&herald, &HeraldEvent::Gossiped(true), after(60));
+    for _ in 0..10 {
+        let (next, effects) = says(&herald, &HeraldEvent::NewListener, after(61));
+        assert_eq!(effects, [""; 0]);
+        herald = next;
+    }
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(62)).1, ["gossip"]);
+}
+
+#[test]
+fn with_nobody_to_hear_it_is_kept_for_whoever_comes() {
+    let (herald, _) = says(&Herald::default(), &announce(&signed(1, 1, NOON)), NOON);
+    let (herald, _) = says(&herald, &HeraldEvent::Gossiped(false), NOON);
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(29)).1, [""; 0]);
+    assert_eq!(
+        says(&herald, &HeraldEvent::NewListener, after(3)).1,
+        ["gossip"]
+    );
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(30)).1, ["gossip"]);
+}
+
+#[test]
+fn a_failed_store_is_tried_ever_more_rarely() {
+    let (mut herald, _) = says(&Herald::default(), &announce(&signed(1, 1, NOON)), NOON);
+    let (mut at, mut waits) = (NOON, Vec::new());
+    for _ in 0..8 {
+        herald = says(&herald, &HeraldEvent::Stored(false), at).0;
+        let from = at;
+        loop {
+            at = at.plus(Duration::from_secs(1));
+            let (next, effects) = says(&herald, &HeraldEvent::Tick, at);
+            herald = next;
+            if effects.contains(&"store") {
+                break;
+            }
+        }
+        waits.push(at.since(from).as_secs());
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+}
+
+#[test]
+fn new_routes_are_worth_a_new_store_once_in_a_while() {
+    let herald = settled();
+    let (herald, effects) = says(&herald, &HeraldEvent::RoutesGrew, after(10));
+    assert_eq!(effects, [""; 0]);
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(300)).1, ["store"]);
+}
+
+#[test]
+fn a_withdrawal_is_said_but_not_renewed_and_dies() {
+    let mut draft = offer(1, 2, NOON);
+    (draft.capacity.guests_max, draft.capacity.guests_free) = (0, 0);
+    let (herald, effects) = says(&settled(), &announce(&draft.sign(&key(1)).unwrap()), NOON);
+    assert_eq!(effects, ["gossip", "store"]);
+    assert_eq!(says(&herald, &HeraldEvent::Tick, after(3599)).1, [""; 0]);
+    let (herald, effects) = says(&herald, &HeraldEvent::Tick, after(3600));
+    assert_eq!((herald.offer(), effects), (None, vec![]));
+}
+
+proptest! {
+    /// Whatever happens, a living offer that is not withdrawn is renewed before it dies.
+    #[test]
+    fn an_offer_is_renewed_before_it_dies(events in proptest::collection::vec((0u8..6, 0u64..40), 0..120)) {
+        let (mut herald, mut now, mut seq) = (Herald::default(), NOON, 1);
+        herald = herald.handle(&announce(&signed(1, seq, now)), now).next;
+        for (what, wait) in events {
+            now = now.plus(Duration::from_secs(wait));
+            let event = match what {
+                0 => HeraldEvent::NewListener,
+                1 => HeraldEvent::Gossiped(true),
+                2 => HeraldEvent::Gossiped(false),
+                3 => HeraldEvent::Stored(false),
+                4 => HeraldEvent::RoutesGrew,
+                _ => HeraldEvent::Tick,
+            };
+            let step = herald.handle(&event, now);
+            herald = step.next;
+            if step.effects.iter().any(|it| matches!(it, HeraldEffect::Renew(_))) {
+                seq += 1;
+                herald = herald.handle(&announce(&signed(1, seq, now)), now).next;
+            }
+            let left = herald.offer().map(|it| it.offer().valid_until.since(now));
+            prop_assert!(left.is_some_and(|left| left > HOUR / 2), "{left:?}");
+        }
+    }
+}

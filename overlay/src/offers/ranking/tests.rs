@@ -1,1 +1,141 @@
+use proptest::prelude::*;
+use warren_proto::{Capacity, Price};
 
+use super::*;
+use crate::offers::fixture::{NETWORK, NOON, key, offer};
+use crate::offers::{IndexLimits, Way};
+
+/// An index of exits `1..`, each with its price, its free places of 16, and whether both ways spoke.
+fn index(exits: &[(u64, u32, bool)]) -> OfferIndex {
+    let mut index = OfferIndex::new(NETWORK, IndexLimits::default());
+    for (n, (wei, free, both)) in (1_u8..).zip(exits) {
+        let mut draft = offer(n, 1, NOON);
+        draft.price = Price {
+            per_mib: Amount::from_wei_u64(*wei),
+            per_minute: Amount::ZERO,
+        };
+        draft.capacity = Capacity {
+            guests_max: 16,
+            guests_free: *free,
+        };
+        let offer = draft.sign(&key(n)).unwrap();
+        index.hear(offer.as_bytes(), Way::Gossip, NOON);
+        if *both {
+            index.hear(offer.as_bytes(), Way::Dht, NOON);
+        }
+    }
+    index
+}
+
+fn order(index: &OfferIndex, query: &OfferQuery, rtt: &[(u8, u64)]) -> Vec<u8> {
+    let millis = |node: &NodeId| {
+        rtt.iter()
+            .find(|(n, _)| key(*n).id() == *node)
+            .map(|(_, ms)| Duration::from_millis(*ms))
+    };
+    let ranked = rank(index, query, millis, NOON);
+    let number = |it: &RankedOffer| {
+        (1..=20)
+            .find(|n| key(*n).id() == it.offer.offer().node)
+            .unwrap()
+    };
+    ranked.iter().map(number).collect()
+}
+
+#[test]
+fn the_cheapest_is_first_when_all_else_is_equal() {
+    let index = index(&[(300, 16, true), (100, 16, true), (200, 16, true)]);
+    assert_eq!(order(&index, &OfferQuery::default(), &[]), [2, 3, 1]);
+}
+
+#[test]
+fn a_near_exit_beats_a_slightly_cheaper_one_far_away() {
+    let index = index(&[(90, 16, true), (100, 16, true)]);
+    assert_eq!(
+        order(&index, &OfferQuery::default(), &[(1, 300), (2, 20)]),
+        [2, 1]
+    );
+    assert_eq!(
+        order(&index, &OfferQuery::default(), &[(1, 30), (2, 20)]),
+        [1, 2]
+    );
+}
+
+#[test]
+fn an_exit_of_one_way_only_comes_after_its_equal() {
+    let index = index(&[(100, 16, false), (100, 16, true)]);
+    assert_eq!(order(&index, &OfferQuery::default(), &[]), [2, 1]);
+}
+
+#[test]
+fn a_full_exit_is_left_out_unless_asked_for() {
+    let index = index(&[(100, 0, true), (200, 16, true)]);
+    assert_eq!(order(&index, &OfferQuery::default(), &[]), [2]);
+    let all = OfferQuery {
+        full_too: true,
+        ..OfferQuery::default()
+    };
+    assert_eq!(order(&index, &all, &[]), [1, 2]);
+}
+
+#[test]
+fn a_query_is_kept_to() {
+    let index = index(&[(100, 16, true), (200, 16, true), (300, 16, true)]);
+    let cheap = OfferQuery {
+        max_per_mib: Some(Amount::from_wei_u64(200)),
+        ..OfferQuery::default()
+    };
+    assert_eq!(order(&index, &cheap, &[]), [1, 2]);
+    let one = OfferQuery {
+        limit: 1,
+        ..OfferQuery::default()
+    };
+    assert_eq!(order(&index, &one, &[]), [1]);
+    let that = OfferQuery {
+        nodes: vec![key(3).id()],
+        ..OfferQuery::default()
+    };
+    assert_eq!(order(&index, &that, &[]), [3]);
+    let there = OfferQuery {
+        countries: vec![CountryCode::new("FR").unwrap()],
+        ..OfferQuery::default()
+    };
+    assert_eq!(order(&index, &there, &[]), [0_u8; 0]);
+    let policy = OfferQuery {
+        policy: Some("all".to_owned()),
+        ..OfferQuery::default()
+    };
+    assert_eq!(order(&index, &policy, &[]), [0_u8; 0]);
+}
+
+#[test]
+fn a_free_network_has_no_dearest_exit() {
+    let index = index(&[(0, 16, true), (0, 16, true)]);
+    let ranked = rank(&index, &OfferQuery::default(), |_| None, NOON);
+    assert!(
+        ranked.iter().all(|it| it.points == ROUND_TRIP_UNKNOWN),
+        "{ranked:?}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Every point has its reason, the order is total, and the same question has the same answer.
+    #[test]
+    fn a_ranking_explains_itself(
+        exits in proptest::collection::vec((0u64..1_000_000, 1u32..17, any::<bool>()), 0..8),
+        rtt in proptest::collection::vec((1u8..9, 0u64..5000), 0..8),
+    ) {
+        let index = index(&exits);
+        let millis = |node: &NodeId| rtt.iter().find(|(n, _)| key(*n).id() == *node)
+            .map(|(_, ms)| Duration::from_millis(*ms));
+        let ranked = rank(&index, &OfferQuery::default(), millis, NOON);
+        prop_assert_eq!(ranked.len(), exits.len());
+        for it in &ranked {
+            prop_assert_eq!(it.points, it.score_reasons.iter().map(ScoreReason::points).sum::<u32>());
+        }
+        prop_assert!(ranked.is_sorted_by_key(|it| (it.points, it.offer.offer().node)));
+        prop_assert_eq!(ranked, rank(&index, &OfferQuery::default(), millis, NOON));
+    }
+}

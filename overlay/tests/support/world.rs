@@ -1,5 +1,7 @@
 //! A small network on loopback.
 
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

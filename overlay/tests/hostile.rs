@@ -1,0 +1,194 @@
+//! What strangers may send: nothing of it is believed, all of it is counted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should stop"
+)]
+
+#[path = "support/mallory.rs"]
+mod mallory;
+#[path = "support/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use mallory::Mallory;
+use warren_overlay::{OfferQuery, names};
+use warren_proto::{Offer, UnixTime};
+use world::{Node, QUIC_V4, eventually, key, now, offer};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn signed(offer: Offer) -> Vec<u8> {
+    offer.sign(&key(1)).unwrap().as_bytes().to_vec()
+}
+
+fn honest() -> Offer {
+    offer(1, vec!["/ip4/192.0.2.1/udp/4077/quic-v1".to_owned()])
+}
+
+fn forged() -> Vec<u8> {
+    let mut bytes = signed(honest());
+    *bytes.last_mut().unwrap() ^= 1;
+    bytes
+}
+
+fn dated(issued: UnixTime) -> Vec<u8> {
+    signed(Offer {
+        issued,
+        valid_until: issued.plus(HOUR),
+        ..honest()
+    })
+}
+
+/// One of each kind of rubbish, with the name it is counted under.
+fn rubbish() -> Vec<(&'static str, Vec<u8>)> {
+    let two_hours_ago = UnixTime::from_millis(now().as_millis() - 2 * 3_600_000);
+    vec![
+        ("malformed", b"not an offer".to_vec()),
+        ("forged", forged()),
+        ("expired", dated(two_hours_ago)),
+        ("future", dated(now().plus(HOUR))),
+        (
+            "foreign",
+            signed(Offer {
+                network: "elsewhere/1".to_owned(),
+                ..honest()
+            }),
+        ),
+        ("oversized", vec![7; 2049]),
+    ]
+}
+
+async fn counter(node: &Node, name: &str) -> u64 {
+    node.overlay
+        .stats()
+        .await
+        .unwrap()
+        .counters
+        .get(name)
+        .copied()
+        .unwrap_or(0)
+}
+
+async fn counted(node: &Node, name: &str, at_least: u64) {
+    eventually(name, || async {
+        (counter(node, name).await >= at_least).then_some(())
+    })
+    .await;
+}
+
+async fn knows_nothing(node: &Node) -> bool {
+    node.overlay
+        .offers(OfferQuery::default())
+        .await
+        .unwrap()
+        .is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rubbish_by_gossip_is_refused_and_counted() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    for (name, bytes) in rubbish() {
+        // A new face each time: a few wrong messages are enough not to be listened to any more.
+        let mallory = Mallory::meet(&victim.address).await;
+        mallory.say(bytes).await;
+        counted(&victim, &format!("gossip.{name}"), 1).await;
+    }
+    assert!(knows_nothing(&victim).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rubbish_put_into_the_dht_is_refused_counted_and_not_held() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    let at = names::offer_key(&key(1).id()).to_vec();
+    for (name, bytes) in rubbish() {
+        mallory.put(at.clone(), bytes).await;
+        counted(&victim, &format!("dht.{name}"), 1).await;
+    }
+    mallory
+        .put(names::offer_key(&key(2).id()).to_vec(), signed(honest()))
+        .await;
+    counted(&victim, "dht.wrong_key", 1).await;
+    assert!(knows_nothing(&victim).await);
+    assert_eq!(victim.overlay.stats().await.unwrap().held, 0);
+
+    // The same door lets an honest offer in.
+    mallory.put(at, signed(honest())).await;
+    counted(&victim, "dht.fresh", 1).await;
+    assert_eq!(victim.overlay.stats().await.unwrap().held, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_offer_played_again_replaces_nothing() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    let old = Offer { seq: 1, ..honest() };
+    let new = Offer { seq: 2, ..honest() };
+    let other = Offer {
+        seq: 2,
+        credit_units: 77,
+        ..honest()
+    };
+    mallory.say(signed(new.clone())).await;
+    counted(&victim, "gossip.fresh", 1).await;
+    mallory.say(signed(old.clone())).await;
+    counted(&victim, "gossip.stale", 1).await;
+    mallory
+        .put(names::offer_key(&key(1).id()).to_vec(), signed(old))
+        .await;
+    counted(&victim, "dht.stale", 1).await;
+    mallory.say(signed(other)).await;
+    counted(&victim, "gossip.equivocal", 1).await;
+    mallory.say(signed(new)).await;
+    counted(&victim, "gossip.known", 1).await;
+
+    let known = victim.overlay.offers(OfferQuery::default()).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(
+        (
+            known[0].offer.offer().seq,
+            known[0].offer.offer().credit_units
+        ),
+        (2, 2)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_on_with_rubbish_is_shut_out() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    let at = names::offer_key(&key(1).id()).to_vec();
+    for _ in 0..11 {
+        mallory.put(at.clone(), forged()).await;
+    }
+    counted(&victim, "peer.shut_out", 1).await;
+    eventually("the door closes", || async {
+        victim
+            .overlay
+            .peers()
+            .await
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_that_changes_its_mind_all_the_time_is_slowed_down() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    for seq in 1..=12 {
+        mallory.say(signed(Offer { seq, ..honest() })).await;
+    }
+    counted(&victim, "gossip.too_often", 1).await;
+    assert!(counter(&victim, "gossip.fresh").await <= 8);
+    assert_eq!(
+        counter(&victim, "peer.shut_out").await,
+        0,
+        "nobody but the exit is to blame"
+    );
+}
