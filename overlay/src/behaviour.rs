@@ -28,8 +28,12 @@ const QUERY_LIMIT: Duration = Duration::from_secs(20);
 const BOOTSTRAP_EVERY: Duration = Duration::from_secs(600);
 /// Round trips are measured this often.
 const PING_EVERY: Duration = Duration::from_secs(15);
-/// A gossip message: an offer with its envelope.
+/// A gossip message on our topics: an offer with its envelope.
 const MAX_GOSSIP_BYTES: usize = MAX_OFFER_BYTES + 1024;
+/// libp2p-gossipsub 0.50.1 holds this limit against all that has arrived, not against one message:
+/// set to the size of a message, a burst of three offers ends the stream, and five bursts end gossip
+/// with that peer. It reads 8 KiB at a time, so this is far enough above, and still a bound.
+const MAX_GOSSIP_BUFFER: usize = 64 * 1024;
 /// Topics one peer may listen on.
 const MAX_TOPICS_OF_PEER: usize = 64;
 /// Connections one peer may hold: one each way, and a dial-back.
@@ -145,15 +149,20 @@ fn gossip(
         part: "gossip",
         detail,
     };
-    let options = gossipsub::ConfigBuilder::default()
+    let scopes = listening(config);
+    let mut options = gossipsub::ConfigBuilder::default();
+    options
         .validation_mode(gossipsub::ValidationMode::Strict)
         .validate_messages()
-        .max_transmit_size(MAX_GOSSIP_BYTES)
+        .max_transmit_size(MAX_GOSSIP_BUFFER)
         .heartbeat_initial_delay(Duration::from_secs(1))
         .connection_handler_queue_len(256)
-        .max_publish_messages(64)
-        .build()
-        .map_err(|error| setup(error.to_string()))?;
+        .max_publish_messages(64);
+    for scope in &scopes {
+        let topic = IdentTopic::new(names.topic(*scope)).hash();
+        options.max_transmit_size_for_topic(MAX_GOSSIP_BYTES, topic);
+    }
+    let options = options.build().map_err(|error| setup(error.to_string()))?;
     let filter = MaxCountSubscriptionFilter {
         filter: OurTopics {
             prefix: names.topic_prefix(),
@@ -164,7 +173,6 @@ fn gossip(
     let identity = MessageAuthenticity::Signed(keypair.clone());
     let mut gossip = gossipsub::Behaviour::new_with_subscription_filter(identity, options, filter)
         .map_err(|detail| setup(detail.to_owned()))?;
-    let scopes = listening(config);
     let mut params = PeerScoreParams::default();
     if config.allow_private {
         // A lab runs many nodes on one address.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use mallory::Mallory;
 use warren_overlay::{OfferQuery, names};
 use warren_proto::{Offer, UnixTime};
-use world::{Node, QUIC_V4, eventually, key, now, offer};
+use world::{Node, QUIC_V4, eventually, key, now, offer, within};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -73,10 +73,13 @@ async fn counter(node: &Node, name: &str) -> u64 {
 }
 
 async fn counted(node: &Node, name: &str, at_least: u64) {
-    eventually(name, || async {
-        (counter(node, name).await >= at_least).then_some(())
-    })
-    .await;
+    let seen = async || (counter(node, name).await >= at_least).then_some(());
+    if within(seen).await.is_none() {
+        panic!(
+            "{name} is not among {:#?}",
+            node.overlay.stats().await.unwrap().counters
+        );
+    }
 }
 
 async fn knows_nothing(node: &Node) -> bool {

@@ -22,11 +22,8 @@ pub(crate) const TCP_V6: &str = "/ip6/::1/tcp/0";
 const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Waits until `look` sees something, with a deadline.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    look: impl Fn() -> F,
-) -> T {
+/// Waits until `look` sees something. `None` when the deadline has passed.
+pub(crate) async fn within<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> Option<T> {
     let seen = async {
         loop {
             if let Some(seen) = look().await {
@@ -35,9 +32,17 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    timeout(DEADLINE, seen)
+    timeout(DEADLINE, seen).await.ok()
+}
+
+/// Waits until `look` sees something, and fails when it never does.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    look: impl Fn() -> F,
+) -> T {
+    within(look)
         .await
-        .unwrap_or_else(|_| panic!("never came: {what}"))
+        .unwrap_or_else(|| panic!("never came: {what}"))
 }
 
 pub(crate) fn now() -> UnixTime {
