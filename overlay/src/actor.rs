@@ -131,10 +131,7 @@ enum Turn {
     Tick,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the overlay reads the wall clock"
-)]
+/// The one place where the overlay reads the wall clock.
 fn wall_clock() -> UnixTime {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -288,7 +285,7 @@ impl Actor {
 
     fn own_addresses(&self) -> Vec<String> {
         let local = *self.it.swarm.local_peer_id();
-        let full = |it: &Multiaddr| it.clone().with_p2p(local).map_or_else(|it| it, |it| it);
+        let full = |it: &Multiaddr| it.clone().with_p2p(local).unwrap_or_else(|it| it);
         let external = self.it.swarm.external_addresses();
         let all: BTreeSet<String> = external
             .chain(&self.listening)

@@ -195,7 +195,8 @@ impl Overlay {
             .map_err(|_| OverlayError::TimedOut { after: OPEN_LIMIT })?
             .map_err(|error| match error {
                 OpenStreamError::UnsupportedProtocol(_) => OverlayError::NoSessions { node },
-                error => lost(error.to_string()),
+                OpenStreamError::Io(error) => lost(error.to_string()),
+                _ => lost("the stream was refused".into()),
             })?;
         Ok(SessionStream::new(node, stream, None, self.frame_limit))
     }

@@ -14,6 +14,7 @@ use crate::behaviour::BehaviourEvent;
 #[derive(Debug)]
 pub(crate) enum News {
     Listening(Multiaddr),
+    NotListening(Multiaddr),
     ListenerFailed,
     Connected {
         peer: PeerId,
@@ -77,7 +78,7 @@ pub(crate) enum Answer {
     Providers(BTreeSet<PeerId>),
     Record {
         holder: Option<PeerId>,
-        record: Record,
+        record: Box<Record>,
     },
     /// It is done (`true`), or failed.
     Done(bool),
@@ -123,7 +124,14 @@ pub(crate) fn news(event: SwarmEvent<BehaviourEvent>) -> News {
             why: error.to_string(),
         },
         SwarmEvent::IncomingConnectionError { .. } => News::Refused,
-        _ => News::Nothing,
+        SwarmEvent::ExpiredListenAddr { address, .. } => News::NotListening(address),
+        SwarmEvent::IncomingConnection { .. }
+        | SwarmEvent::Dialing { .. }
+        | SwarmEvent::NewExternalAddrCandidate { .. }
+        | SwarmEvent::ExternalAddrConfirmed { .. }
+        | SwarmEvent::ExternalAddrExpired { .. }
+        | SwarmEvent::NewExternalAddrOfPeer { .. }
+        | _ => News::Nothing,
     }
 }
 
@@ -217,7 +225,7 @@ fn answer(result: QueryResult) -> Answer {
         })) => Answer::Providers(providers.into_iter().collect()),
         QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => Answer::Record {
             holder: found.peer,
-            record: found.record,
+            record: Box::new(found.record),
         },
         QueryResult::PutRecord(result) | QueryResult::RepublishRecord(result) => {
             Answer::Done(match result {

@@ -26,6 +26,9 @@ impl Actor {
     pub(super) fn take(&mut self, news: News) {
         match news {
             News::Listening(address) => self.listens(address),
+            News::NotListening(address) => {
+                self.listening.remove(&address);
+            }
             News::ListenerFailed => self.count("listener", "failed"),
             News::Connected {
                 peer,
@@ -80,7 +83,7 @@ impl Actor {
     fn listens(&mut self, address: Multiaddr) {
         self.listening.insert(address.clone());
         let local = *self.it.swarm.local_peer_id();
-        let full = address.with_p2p(local).map_or_else(|it| it, |it| it);
+        let full = address.with_p2p(local).unwrap_or_else(|it| it);
         tracing::info!(address = %full, "listening");
         self.tell(OverlayEvent::Listening(full.to_string()));
     }

@@ -88,7 +88,6 @@ impl Herald {
     }
 
     /// Says what `event` makes due.
-    #[must_use]
     pub fn handle(&self, event: &HeraldEvent, now: UnixTime) -> Step<Self, HeraldEffect> {
         let own = match event {
             HeraldEvent::Announce { offer, jitter } => Some(Own::new(offer, *jitter, now)),

@@ -70,7 +70,7 @@ impl Heard {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It is news, and now the node's offer.
-    Fresh(SignedOffer),
+    Fresh(Box<SignedOffer>),
     /// It is known already, byte by byte.
     Known {
         /// Whose it is.
@@ -167,7 +167,7 @@ impl OfferIndex {
             entry.heard.note(way, now);
             self.entries.insert(node, entry);
             return Ok(Hearing {
-                verdict: Verdict::Fresh(offer),
+                verdict: Verdict::Fresh(Box::new(offer)),
                 pass_on: true,
             });
         };
@@ -199,7 +199,7 @@ impl OfferIndex {
         (entry.seq, entry.hash, entry.raised, entry.passed_on) = (seq, hash, now, now);
         entry.offer = Some(offer.clone());
         Ok(Hearing {
-            verdict: Verdict::Fresh(offer),
+            verdict: Verdict::Fresh(Box::new(offer)),
             pass_on: true,
         })
     }

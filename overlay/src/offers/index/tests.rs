@@ -211,7 +211,7 @@ proptest! {
                         let best = model.iter().filter(|it| it.offer().node == offer.offer().node);
                         let best = best.filter(|it| it.offer().valid_until > now);
                         prop_assert!(best.map(|it| it.offer().seq).max() < Some(offer.offer().seq));
-                        model.push(offer);
+                        model.push(*offer);
                     }
                 }
             }
