@@ -91,6 +91,13 @@ pub enum Call {
         /// How much.
         amount: Amount,
     },
+    /// Gives native money to another account, so that it can pay for gas.
+    SendNative {
+        /// To whom.
+        to: PayoutAddress,
+        /// How much.
+        amount: Amount,
+    },
     /// Gives tokens to another account.
     Transfer {
         /// To whom.
@@ -131,6 +138,7 @@ impl Call {
     pub const fn to(&self, chain: &ChainRef) -> PayoutAddress {
         match self {
             Self::Approve { .. } | Self::Mint { .. } | Self::Transfer { .. } => chain.token,
+            Self::SendNative { to, .. } => *to,
             Self::Deposit { .. }
             | Self::Withdraw { .. }
             | Self::Open { .. }
@@ -164,6 +172,7 @@ impl Call {
             Self::StartClose { .. } => "startClose",
             Self::FinishClose { .. } => "finishClose",
             Self::Mint { .. } => "mint",
+            Self::SendNative { .. } => "sendNative",
             Self::Transfer { .. } => "transfer",
         }
     }
@@ -186,6 +195,7 @@ impl Call {
             | Self::TopUp { .. }
             | Self::TopUpFromBalance { .. }
             | Self::Mint { .. }
+            | Self::SendNative { .. }
             | Self::Transfer { .. } => false,
         }
     }
@@ -198,6 +208,7 @@ impl Call {
             | Self::Mint { .. }
             | Self::Transfer { .. } => "(address,uint256)".into(),
             Self::Deposit { .. } => "(uint256)".into(),
+            Self::SendNative { .. } => "()".into(), // No call at all: see [`Self::data`].
             Self::Open { .. }
             | Self::OpenFromBalance { .. }
             | Self::TopUp { .. }
@@ -215,7 +226,20 @@ impl Call {
     /// Its calldata.
     #[must_use]
     pub fn data(&self, chain: &ChainRef) -> Vec<u8> {
+        if let Self::SendNative { .. } = self {
+            return Vec::new();
+        }
         calldata(&self.signature(), &self.arguments(chain))
+    }
+
+    /// The native money sent along.
+    #[must_use]
+    pub const fn value(&self) -> Amount {
+        if let Self::SendNative { amount, .. } = self {
+            *amount
+        } else {
+            Amount::ZERO
+        }
     }
 
     /// The call as a simulation by `from`.
@@ -224,6 +248,7 @@ impl Call {
         CallRequest {
             from,
             to: self.to(chain),
+            value: self.value(),
             data: self.data(chain),
         }
     }
@@ -232,6 +257,7 @@ impl Call {
         match self {
             Self::Approve { amount: it } => vec![address(chain.contract), amount(*it)],
             Self::Deposit { amount: it } => vec![amount(*it)],
+            Self::SendNative { .. } => Vec::new(),
             Self::Withdraw { to, amount: it }
             | Self::Mint { to, amount: it }
             | Self::Transfer { to, amount: it } => vec![address(*to), amount(*it)],

@@ -173,6 +173,8 @@ pub struct CallRequest {
     pub from: PayoutAddress,
     /// Which contract.
     pub to: PayoutAddress,
+    /// The native money sent along.
+    pub value: Amount,
     /// The calldata.
     pub data: Vec<u8>,
 }

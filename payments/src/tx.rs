@@ -6,6 +6,7 @@ pub mod event;
 pub mod fee;
 mod flight;
 pub mod manager;
+pub mod outcome;
 mod record;
 pub mod submitter;
 
@@ -17,7 +18,8 @@ use warren_proto::{Amount, PayoutAddress, TxHash};
 pub use event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
 pub use fee::GasPrice;
 pub use manager::{TxManager, TxRules};
-pub use submitter::{Done, Submitter, SubmitterConfig, TxError};
+pub use outcome::{Done, StartError, TxError};
+pub use submitter::{Submitter, SubmitterConfig};
 
 /// A transaction as EIP-1559 wants it, not yet signed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,8 @@ mod contract;
 mod dev;
 #[path = "chain/gas.rs"]
 mod gas;
+#[path = "chain/locks.rs"]
+mod locks;
 #[path = "chain/rogue.rs"]
 mod rogue;
 #[path = "chain/served.rs"]

@@ -11,6 +11,7 @@
 
 mod answer;
 mod engine;
+mod genesis;
 mod pool;
 mod shape;
 mod world;
@@ -18,68 +19,30 @@ mod world;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ethers_core::abi::{self, Token};
-use ethers_core::types::Address;
 use ethers_core::utils::keccak256;
 use ethers_signers::{LocalWallet, Signer as _};
 use serde_json::Value;
 use warren_proto::{Amount, ChainRef, PayoutAddress, TxHash, UnixTime};
 
-use super::abi::Artefact;
 use super::eth::{EthNode, refusal};
 use super::{ChainError, ChainFuture, Head, json};
 use crate::calls::Call;
 use crate::tx::UnsignedTx;
 pub(super) use answer::METHODS;
-use engine::{Frame, Run, State, TX_GAS};
+pub use genesis::{DevAccount, DevGenesis};
 use pool::Fault;
 use world::World;
 
-/// Native money of a dev account: 10 000 coins.
-const DEV_NATIVE_WEI: u128 = 10_000_000_000_000_000_000_000;
 /// JSON-RPC's door to the faucet: address, native wei, token wei.
 pub(super) const FUND: &str = "warren_fund";
-/// Tokens of a dev account: one million, 18 decimals.
-const DEV_TOKENS_WEI: u128 = 1_000_000_000_000_000_000_000_000;
-/// Dev accounts of the default first block.
-const DEV_ACCOUNTS: u32 = 10;
-/// Fees of the default first block: 1 gwei, and 1 gwei of tip.
+/// The going tip.
 const GWEI: u64 = 1_000_000_000;
-const FAUCET_NATIVE_WEI: u128 = Amount::MAX.wei() >> 1;
 
 /// A development chain. Clones are handles to the same chain.
 #[derive(Debug, Clone)]
 pub struct DevChain {
     world: Arc<Mutex<World>>,
     pins: ChainRef,
-}
-
-/// What a development chain starts from.
-#[derive(Debug, Clone)]
-pub struct DevGenesis {
-    /// EIP-155 chain id.
-    pub chain_id: u64,
-    /// The first block's time, to the second.
-    pub timestamp: UnixTime,
-    /// When blocks are made.
-    pub mining: Mining,
-    /// Seconds from one block to the next where nobody says otherwise; at least 1.
-    pub block_secs: u32,
-    /// Burnt per gas.
-    pub base_fee: Amount,
-    /// Who starts with money.
-    pub accounts: Vec<DevAccount>,
-}
-
-/// Who starts with money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DevAccount {
-    /// The account.
-    pub owner: PayoutAddress,
-    /// Its native money, for gas.
-    pub native: Amount,
-    /// Its tokens.
-    pub tokens: Amount,
 }
 
 /// When blocks are made.
@@ -110,67 +73,11 @@ pub struct TooDeep {
     pub kept: usize,
 }
 
-impl Default for DevGenesis {
-    /// Chain 7761, ten rich accounts ([`DevChain::secret`]), a block with each transaction.
-    fn default() -> Self {
-        Self {
-            chain_id: 7761,
-            timestamp: UnixTime::from_secs(1_750_000_000),
-            mining: Mining::Auto,
-            block_secs: 1,
-            base_fee: Amount::from_wei_u64(GWEI),
-            accounts: (0..DEV_ACCOUNTS).map(DevAccount::rich).collect(),
-        }
-    }
-}
-
-impl DevAccount {
-    /// The rich account of this index; its key is [`DevChain::secret`].
-    #[must_use]
-    pub fn rich(index: u32) -> Self {
-        Self {
-            owner: owner(&DevChain::secret(index)),
-            native: money(DEV_NATIVE_WEI),
-            tokens: money(DEV_TOKENS_WEI),
-        }
-    }
-}
-
 impl DevChain {
     /// Starts a chain: token and contract deployed, accounts funded.
     #[must_use]
     pub fn new(genesis: &DevGenesis) -> Self {
-        let mut state = State::default();
-        let frame = Frame {
-            chain_id: genesis.chain_id,
-            number: 0,
-            timestamp_secs: genesis.timestamp.as_secs(),
-            base_fee: 0,
-        };
-        let token = deploy(&mut state, &frame, Artefact::dev_token().bytecode, &[]);
-        let argument = [Token::Address(Address::from(token.as_bytes()))];
-        let contract = deploy(
-            &mut state,
-            &frame,
-            Artefact::chain_lock().bytecode,
-            &argument,
-        );
-        let pins = ChainRef {
-            chain_id: genesis.chain_id,
-            contract,
-            token,
-        };
-        state.endow(owner(&faucet()), FAUCET_NATIVE_WEI);
-        for account in &genesis.accounts {
-            state.endow(account.owner, account.native.wei());
-            if account.tokens > Amount::ZERO {
-                let mint = Call::Mint {
-                    to: account.owner,
-                    amount: account.tokens,
-                };
-                first(&mut state, &frame, Some(token), mint.data(&pins));
-            }
-        }
+        let (state, pins) = genesis.state(owner(&faucet()));
         let mut world = World::new(genesis.chain_id, state, genesis.timestamp);
         world.mining = genesis.mining;
         world.block_secs = u64::from(genesis.block_secs);
@@ -340,48 +247,6 @@ impl Fault {
     }
 }
 
-/// Who deploys, at the same addresses on every development chain.
-fn deployer() -> PayoutAddress {
-    let hash = keccak256("warren/dev/deployer");
-    PayoutAddress::from_slice(&hash[12..]).unwrap_or(PayoutAddress::ZERO)
-}
-
-fn deploy(
-    state: &mut State,
-    frame: &Frame,
-    mut code: Vec<u8>,
-    arguments: &[Token],
-) -> PayoutAddress {
-    code.extend(abi::encode(arguments));
-    first(state, frame, None, code).unwrap_or(PayoutAddress::ZERO)
-}
-
-/// Runs a call of the first block.
-#[expect(
-    clippy::expect_used,
-    reason = "our own contracts; every test of the chain runs this"
-)]
-fn first(
-    state: &mut State,
-    frame: &Frame,
-    to: Option<PayoutAddress>,
-    data: Vec<u8>,
-) -> Option<PayoutAddress> {
-    let run = Run {
-        from: deployer(),
-        to,
-        value: 0,
-        gas_limit: TX_GAS,
-        max_fee: 0,
-        tip: 0,
-        nonce: None,
-        data,
-    };
-    let ran = state.execute(frame, &run).expect("a valid call");
-    assert!(ran.success, "a call of the first block failed");
-    ran.created
-}
-
 fn faucet() -> [u8; 32] {
     keccak256("warren/dev/faucet")
 }
@@ -407,8 +272,4 @@ fn sign(secret: &[u8; 32], hash: &[u8; 32]) -> [u8; 65] {
 )]
 fn key(secret: &[u8; 32]) -> LocalWallet {
     LocalWallet::from_bytes(secret).expect("a key")
-}
-
-fn money(wei: u128) -> Amount {
-    Amount::from_wei(wei).unwrap_or(Amount::MAX)
 }

@@ -3,28 +3,30 @@
 //! A node's answer is believed no further than it must be: shapes, sizes, addresses and ranges
 //! are checked, and what does not fit is [`ChainError::Nonsense`].
 
+mod read;
+
 use std::fmt;
 
 use ethers_core::abi::ParamType::{Address, Uint};
-use ethers_core::types::{H256, U256};
+use ethers_core::types::U256;
 use ethers_core::utils::keccak256;
 use serde_json::{Value, json};
-use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash, UnixTime};
+use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash};
 
 use super::abi::{Artefact, Reader, address, calldata, cap, topic, word};
-use super::error::{ChainError, Revert};
-use super::event::{self, ChainEvent, EventKind};
+use super::error::ChainError;
+use super::event::{self, ChainEvent};
 use super::json::{self, field, hex_bytes, quantity};
-use super::{
-    CallRequest, Chain, ChainFuture, ChannelState, ChannelStatus, Fees, Head, Outcome, Receipt,
+use super::{CallRequest, Chain, ChainFuture, ChannelState, Fees, Head, Receipt};
+pub(crate) use read::refusal;
+use read::{
+    Log, already_known, call_object, gas_price, nonsense, read_channel, read_log, read_receipt,
 };
 
 /// Blocks asked for in one `eth_getLogs`; public nodes refuse more than some thousands.
 const LOG_SPAN: u64 = 1000;
 /// Where gas for a call that has no limit is capped.
 const CALL_GAS: u64 = 16_000_000;
-const OPEN: u64 = 1;
-const CLOSED: u64 = 2;
 
 /// Something that answers JSON-RPC: whatever does is a [`Chain`].
 pub trait EthNode: Send + Sync + fmt::Debug {
@@ -234,6 +236,7 @@ async fn view<T: EthNode>(
     node.call(CallRequest {
         from: PayoutAddress::ZERO,
         to,
+        value: Amount::ZERO,
         data,
     })
     .await
@@ -274,149 +277,4 @@ async fn logs<T: EthNode>(node: &T, from: u64, to: u64) -> Result<Vec<ChainEvent
     }
     events.sort_by_key(|it| (it.block, it.log_index));
     Ok(events)
-}
-
-enum Log {
-    Ours(ChainEvent),
-    Foreign,
-    Unreadable,
-}
-
-/// Checks the address again: a filter is only a request.
-fn read_log(log: &Value, contract: PayoutAddress) -> Log {
-    let removed = field(log, "removed")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    match field(log, "address").and_then(json::address) {
-        Some(it) if it == contract && !removed => {
-            read_event(log).map_or(Log::Unreadable, Log::Ours)
-        }
-        Some(_) => Log::Foreign,
-        None => Log::Unreadable,
-    }
-}
-
-fn read_event(log: &Value) -> Option<ChainEvent> {
-    let topics = field(log, "topics")?.as_array()?;
-    let topics: Option<Vec<H256>> = topics.iter().map(|it| json::word(it).map(H256)).collect();
-    Some(ChainEvent {
-        block: json::u64(field(log, "blockNumber")?)?,
-        block_hash: json::block_hash(field(log, "blockHash")?)?,
-        log_index: json::u64(field(log, "logIndex")?)?,
-        tx: json::tx_hash(field(log, "transactionHash")?)?,
-        kind: EventKind::read(&topics?, &json::bytes(field(log, "data")?)?)?,
-    })
-}
-
-fn read_receipt(answer: &Value, pins: &ChainRef) -> Option<Receipt> {
-    let mut events = Vec::new();
-    for log in field(answer, "logs")?.as_array()? {
-        match read_log(log, pins.contract) {
-            Log::Ours(event) => events.push(event),
-            Log::Foreign => {}
-            Log::Unreadable => return None,
-        }
-    }
-    let outcome = match json::u64(field(answer, "status")?)? {
-        1 => Outcome::Done,
-        0 => Outcome::Reverted,
-        _ => return None,
-    };
-    Some(Receipt {
-        tx: json::tx_hash(field(answer, "transactionHash")?)?,
-        block: json::u64(field(answer, "blockNumber")?)?,
-        block_hash: json::block_hash(field(answer, "blockHash")?)?,
-        outcome,
-        gas_used: json::u64(field(answer, "gasUsed")?)?,
-        gas_price: gas_price(field(answer, "effectiveGasPrice")?)?,
-        events,
-    })
-}
-
-fn read_channel(answer: &[u8]) -> Option<Option<ChannelState>> {
-    let mut it = Reader::new(&[Uint(96), Uint(96), Uint(48), Uint(16)], answer)?;
-    let (deposit, claimed) = (it.amount()?, it.amount()?);
-    let closes_at = Some(it.secs()?).filter(|it| *it != UnixTime::from_secs(0));
-    let status = match it.u64()? {
-        0 => return Some(None),
-        OPEN => ChannelStatus::Open,
-        CLOSED => ChannelStatus::Closed,
-        _ => return None,
-    };
-    Some(Some(ChannelState {
-        deposit,
-        claimed,
-        closes_at,
-        status,
-    }))
-}
-
-fn gas_price(value: &Value) -> Option<Amount> {
-    Amount::from_wei(json::u128(value)?).ok()
-}
-
-fn call_object(request: &CallRequest) -> Value {
-    json!({
-        "from": hex_bytes(request.from.as_bytes()),
-        "to": hex_bytes(request.to.as_bytes()),
-        "data": hex_bytes(&request.data),
-    })
-}
-
-fn nonsense(method: &str, detail: &str) -> ChainError {
-    ChainError::Nonsense {
-        method: method.into(),
-        detail: detail.into(),
-    }
-}
-
-fn already_known(message: &str) -> bool {
-    let message = message.to_lowercase();
-    message.contains("already known") || message.contains("already imported")
-}
-
-/// Sorts a node's refusal into what we would do about it.
-///
-/// Nodes agree on few codes, so the words count as well.
-pub(crate) fn refusal(method: &str, code: i32, message: &str, data: Option<&Value>) -> ChainError {
-    let said = message.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|it| said.contains(it));
-    let message: String = message.chars().take(200).collect();
-    if code == 3 || said.contains("execution reverted") {
-        let data = data.and_then(|it| json::bytes(it).or_else(|| json::bytes(field(it, "data")?)));
-        return ChainError::Reverted(Revert::read(&data.unwrap_or_default()));
-    }
-    if already_known(&said) {
-        return ChainError::Refused {
-            method: method.into(),
-            code,
-            message,
-        };
-    }
-    if has(&["nonce too low", "nonce is too low", "old nonce"]) {
-        return ChainError::NonceTooLow;
-    }
-    if has(&["underpriced", "fee too low"]) {
-        return ChainError::Underpriced;
-    }
-    if has(&["insufficient funds"]) {
-        return ChainError::NoGasMoney;
-    }
-    if matches!(code, -32005 | -32097 | -32603 | 429)
-        || has(&[
-            "too many",
-            "rate limit",
-            "header not found",
-            "syncing",
-            "timeout",
-            "pool is full",
-        ])
-    {
-        return ChainError::Busy { code, message };
-    }
-    ChainError::Refused {
-        method: method.into(),
-        code,
-        message,
-    }
 }

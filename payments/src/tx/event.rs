@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{PayoutAddress, TxHash};
+use warren_proto::{Amount, PayoutAddress, TxHash};
 
 use super::{SignedTx, UnsignedTx};
 use crate::chain::{BlockHash, Fees, Outcome};
@@ -18,6 +18,8 @@ pub struct Job {
     pub id: JobId,
     /// The contract.
     pub to: PayoutAddress,
+    /// The native money sent along.
+    pub value: Amount,
     /// The calldata.
     pub data: Vec<u8>,
 }

@@ -2,8 +2,6 @@
 //!
 //! Sans-IO.
 
-use warren_proto::Amount;
-
 use super::event::{Job, Seen, TxEffect};
 use super::fee::GasPrice;
 use super::manager::TxRules;
@@ -88,7 +86,7 @@ impl Flight {
             chain_id,
             nonce,
             to: self.job.to,
-            value: Amount::ZERO,
+            value: self.job.value,
             gas_limit: self.gas_limit,
             max_fee: self.price.max_fee,
             tip: self.price.tip,

@@ -83,7 +83,6 @@ impl TxManager {
     }
 
     /// After a restart: sends what is on its way once more.
-    #[must_use]
     pub fn resume(&self) -> TxStep {
         let newest = self.flights.values().filter_map(|it| it.versions.last());
         newest.fold(Step::stay(self), |step, it| {
@@ -92,7 +91,6 @@ impl TxManager {
     }
 
     /// Says what `event` makes of the account.
-    #[must_use]
     pub fn handle(&self, event: &TxEvent) -> TxStep {
         match event {
             TxEvent::Asked(job) => self.take(job),
@@ -131,11 +129,13 @@ impl TxManager {
     /// Starts the next call if nothing stands in its way.
     fn start(mut self, mut effects: Vec<TxEffect>, save: bool) -> TxStep {
         let waits_for_block = self.flights.values().any(|it| it.seen.is_none());
-        if self.preparing.is_none() && !waits_for_block && self.flights.len() < MAX_FLIGHTS {
-            if let Some(job) = self.queue.pop_front() {
-                effects.push(TxEffect::Prepare(job.clone()));
-                self.preparing = Some(job);
-            }
+        let free = self.preparing.is_none() && !waits_for_block;
+        if free
+            && self.flights.len() < MAX_FLIGHTS
+            && let Some(job) = self.queue.pop_front()
+        {
+            effects.push(TxEffect::Prepare(job.clone()));
+            self.preparing = Some(job);
         }
         Step {
             next: self,

@@ -32,6 +32,7 @@ pub(crate) fn encode(flight: &Flight) -> Vec<u8> {
     writer
         .bytes(&flight.job.id.0)
         .bytes(flight.job.to.as_bytes())
+        .amount(flight.job.value)
         .u64(flight.gas_limit)
         .amount(flight.price.max_fee)
         .amount(flight.price.tip);
@@ -48,6 +49,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
     let mut reader = Reader::new(bytes, VERSION)?;
     let id = JobId(reader.array()?);
     let to = reader.address()?;
+    let value = reader.amount()?;
     let gas_limit = reader.u64()?;
     let price = GasPrice {
         max_fee: reader.amount()?,
@@ -63,7 +65,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
         });
     }
     reader.finish()?;
-    let job = Job { id, to, data };
+    let job = Job {
+        id,
+        to,
+        value,
+        data,
+    };
     Ok(Flight {
         job,
         gas_limit,
@@ -101,6 +108,7 @@ mod tests {
             job: Job {
                 id: JobId([1; 32]),
                 to: PayoutAddress::from_bytes([2; 20]),
+                value: Amount::from_wei_u64(8),
                 data: vec![3; 700],
             },
             gas_limit: 90_000,

@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use ethers_core::utils::keccak256;
 use tokio::sync::{mpsc, oneshot};
-use warren_proto::{PayoutAddress, Step, TxHash};
+use warren_proto::{PayoutAddress, Step};
 
 use super::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
 use super::flight::Flight;
 use super::manager::{TxManager, TxRules};
+use super::outcome::StartError;
 use super::{SignedTx, UnsignedTx, record};
 use crate::calls::Call;
 use crate::chain::error::Remedy;
 use crate::chain::{CallRequest, Chain, ChainError, Fees, Outcome, Receipt};
-use crate::codec::CodecError;
 use crate::store::{ChannelStore, Put, StoreError, Table};
 use crate::wallet::WalletKey;
+
+pub use super::outcome::{Done, TxError};
 
 /// Calls that may wait for the task at once.
 const INBOX: usize = 64;
@@ -34,61 +36,6 @@ pub struct SubmitterConfig {
     pub rules: TxRules,
     /// How often the chain is asked for a new block.
     pub poll: Duration,
-}
-
-/// A call that is in the chain for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Done {
-    /// The transaction.
-    pub tx: TxHash,
-    /// The block's height.
-    pub block: u64,
-    /// Gas paid for.
-    pub gas_used: u64,
-}
-
-/// Why a call did not happen, or why nobody can say.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TxError {
-    /// The chain would not do it; nothing was sent.
-    #[error("{call}: {source}")]
-    Refused {
-        /// The call's name.
-        call: &'static str,
-        /// Why.
-        source: ChainError,
-    },
-    /// It was sent and undone: the state changed between simulation and block.
-    #[error("{call}: undone in block {block}")]
-    Undone {
-        /// The call's name.
-        call: &'static str,
-        /// Where.
-        block: u64,
-    },
-    /// Too many calls wait.
-    #[error("{call}: too many calls wait")]
-    QueueFull {
-        /// The call's name.
-        call: &'static str,
-    },
-    /// The account's task has ended; after a restart it goes on.
-    #[error("{call}: the account's task has ended")]
-    Stopped {
-        /// The call's name.
-        call: &'static str,
-    },
-}
-
-/// Why an account's task could not start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A record cannot be read.
-    #[error("transaction record: {0}")]
-    Record(#[from] CodecError),
 }
 
 /// A handle to one account's task. The task ends with the last handle.
@@ -126,7 +73,6 @@ impl Submitter {
             }
         }
         let (inbox, orders) = mpsc::channel(INBOX);
-        let orders_made = 0;
         let waiters = BTreeMap::new();
         let task = Task {
             chain,
@@ -135,7 +81,6 @@ impl Submitter {
             config,
             manager,
             waiters,
-            orders_made,
         };
         tokio::spawn(task.run(orders));
         Ok(Self { account, inbox })
@@ -179,7 +124,6 @@ struct Task {
     config: SubmitterConfig,
     manager: TxManager,
     waiters: BTreeMap<JobId, Vec<Waiter>>,
-    orders_made: u64,
 }
 
 impl Task {
@@ -210,18 +154,23 @@ impl Task {
     fn asked(&mut self, order: Order) -> TxEvent {
         let chain = self.chain.chain_ref();
         let (to, data) = (order.call.to(&chain), order.call.data(&chain));
-        self.orders_made = self.orders_made.saturating_add(1);
         let mut name = to.as_bytes().to_vec();
         name.extend(&data);
         if !order.call.works_once() {
-            name.extend(self.orders_made.to_be_bytes());
+            // Unlike any asked for before, in this run or an earlier one.
+            name.extend(rand::random::<[u8; 16]>());
         }
         let id = JobId(keccak256(name));
         self.waiters
             .entry(id)
             .or_default()
             .push((order.call.name(), order.answer));
-        TxEvent::Asked(Job { id, to, data })
+        TxEvent::Asked(Job {
+            id,
+            to,
+            value: order.call.value(),
+            data,
+        })
     }
 
     /// Asks the chain about everything on its way; `None` if there is nothing or no answer.
@@ -256,11 +205,11 @@ impl Task {
 
     /// What is not saved has not happened. `false` if it could not be saved.
     async fn take_step(&mut self, step: Step<TxManager, TxEffect>) -> bool {
-        if step.save {
-            if let Err(error) = self.save(&step.next) {
-                tracing::error!(account = %self.key.address(), %error, "cannot save");
-                return false;
-            }
+        if step.save
+            && let Err(error) = self.save(&step.next)
+        {
+            tracing::error!(account = %self.key.address(), %error, "cannot save");
+            return false;
         }
         self.manager = step.next;
         for effect in step.effects {
@@ -344,6 +293,7 @@ impl Task {
             .estimate(CallRequest {
                 from,
                 to: job.to,
+                value: job.value,
                 data: job.data,
             })
             .await?;

@@ -285,6 +285,19 @@ async fn the_same_call_asked_for_twice_is_made_once() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn native_money_can_be_given_on() {
+    let rig = Rig::new();
+    let (submitter, to) = (rig.submitter(1), PayoutAddress::from_bytes([0xee; 20]));
+    let call = Call::SendNative {
+        to,
+        amount: wei(77),
+    };
+    let done = rig.blocks_until(ask(&submitter, call)).await.unwrap();
+    assert_eq!(done.gas_used, 21_000);
+    assert_eq!(rig.chain.native_balance(to).await, Ok(wei(77)));
+}
+
 /// Refusals in the words of whichever node this is; also run against anvil.
 pub(crate) async fn refusals(world: &World) {
     let params = world.params(9);

@@ -97,7 +97,7 @@ impl World {
             chain_id: self.pins.chain_id,
             nonce: self.chain.nonce(who.address()).await.unwrap(),
             to: call.to(&self.pins),
-            value: Amount::ZERO,
+            value: call.value(),
             gas_limit,
             max_fee: Amount::from_wei(fees.base_fee.wei() * 2 + fees.tip.wei()).unwrap(),
             tip: fees.tip,

@@ -106,9 +106,12 @@ impl State {
             .with_cfg(cfg)
             .with_block(block)
             .build_mainnet();
-        let done = evm.transact(tx).map_err(|error| match error {
+        let done = evm.transact(tx).map_err(|error| match &error {
             EVMError::Transaction(reason) => reason.to_string(),
-            other => other.to_string(),
+            EVMError::Header(_)
+            | EVMError::Database(_)
+            | EVMError::Custom(_)
+            | EVMError::CustomAny(_) => error.to_string(),
         })?;
         Ok((Ran::from(done.result), done.state))
     }

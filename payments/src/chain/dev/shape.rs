@@ -154,7 +154,8 @@ fn fits(log: &Log, filter: &[Value]) -> bool {
         match wanted {
             Value::Null => true,
             Value::Array(choice) => choice.iter().any(|it| found.is_some() && word(it) == found),
-            one => found.is_some() && word(one) == found,
+            Value::String(_) => found.is_some() && word(wanted) == found,
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
         }
     })
 }

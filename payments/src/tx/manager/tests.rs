@@ -21,6 +21,7 @@ fn job(name: u8) -> Job {
     Job {
         id: JobId([name; 32]),
         to: PayoutAddress::ZERO,
+        value: Amount::ZERO,
         data: vec![name],
     }
 }

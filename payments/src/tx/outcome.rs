@@ -1,0 +1,62 @@
+//! What came of a call, for whoever asked for it.
+
+use warren_proto::TxHash;
+
+use crate::chain::ChainError;
+use crate::codec::CodecError;
+use crate::store::StoreError;
+
+/// A call that is in the chain for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// The transaction.
+    pub tx: TxHash,
+    /// The block's height.
+    pub block: u64,
+    /// Gas paid for.
+    pub gas_used: u64,
+}
+
+/// Why a call did not happen, or why nobody can say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TxError {
+    /// The chain would not do it; nothing was sent.
+    #[error("{call}: {source}")]
+    Refused {
+        /// The call's name.
+        call: &'static str,
+        /// Why.
+        source: ChainError,
+    },
+    /// It was sent and undone: the state changed between simulation and block.
+    #[error("{call}: undone in block {block}")]
+    Undone {
+        /// The call's name.
+        call: &'static str,
+        /// Where.
+        block: u64,
+    },
+    /// Too many calls wait.
+    #[error("{call}: too many calls wait")]
+    QueueFull {
+        /// The call's name.
+        call: &'static str,
+    },
+    /// The account's task has ended; after a restart it goes on.
+    #[error("{call}: the account's task has ended")]
+    Stopped {
+        /// The call's name.
+        call: &'static str,
+    },
+}
+
+/// Why an account's task could not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record cannot be read.
+    #[error("transaction record: {0}")]
+    Record(#[from] CodecError),
+}
