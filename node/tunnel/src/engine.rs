@@ -248,7 +248,6 @@ pub(crate) trait Engine: Send + Sync + 'static {
         &self,
         crowd: &Self::Crowd,
         received: Received<'_>,
-        now: Instant,
         inbox: &mut Inbox,
         out: &mut Outbox,
     );
@@ -271,15 +270,34 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn drops(&self) -> &Drops;
 }
 
-/// Bytes from one sender: one datagram, or several of `segment` bytes whose last may be shorter.
+/// Who sent a datagram, and when it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The sender's address.
+    pub from: SocketAddr,
+    /// When it came.
+    pub at: Instant,
+}
+
+/// Bytes from one sender: one datagram, or several of one size whose last may be shorter.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Received<'a> {
-    pub(crate) from: SocketAddr,
+pub struct Received<'a> {
+    pub(crate) origin: Origin,
     pub(crate) bytes: &'a [u8],
     pub(crate) segment: usize,
 }
 
 impl<'a> Received<'a> {
+    /// One datagram.
+    #[must_use]
+    pub fn one(origin: Origin, datagram: &'a [u8]) -> Self {
+        Self {
+            origin,
+            bytes: datagram,
+            segment: datagram.len(),
+        }
+    }
+
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> {
         self.bytes.chunks(self.segment.max(1))
     }

@@ -243,9 +243,8 @@ impl<E: Engine> Shared<E> {
                 continue;
             }
             let (crowd, now) = (self.engine.crowd(), Instant::now());
-            for received in receiver.batch(drops) {
-                self.engine
-                    .open(&crowd, received, now, &mut inbox, &mut out);
+            for received in receiver.batch(now, drops) {
+                self.engine.open(&crowd, received, &mut inbox, &mut out);
             }
             for knock in inbox.knocks() {
                 if knocks.try_send(*knock).is_err() {

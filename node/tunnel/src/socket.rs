@@ -5,12 +5,12 @@ mod mmsg;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::engine::{Account, Outbox, Outgoing, Received};
+use crate::engine::{Account, Origin, Outbox, Outgoing, Received};
 use crate::error::{TunnelError, TunnelWarning};
 use crate::meter::{DropReason, Drops};
 use crate::spec::{ReceiveRung, SendRung};
@@ -313,20 +313,31 @@ impl<'s> Receiver<'s> {
     }
 
     /// What [`Receiver::fetch`] fetched; datagrams larger than a buffer are counted as drops.
-    pub(crate) fn batch<'a>(&'a self, drops: &'a Drops) -> impl Iterator<Item = Received<'a>> {
-        self.filled.iter().enumerate().filter_map(|(at, filled)| {
-            if filled.cut {
-                drops.count(DropReason::Oversized);
-                return None;
-            }
-            let start = at * self.slot_len;
-            let bytes = self.buffer.get(start..start + filled.len)?;
-            Some(Received {
-                from: filled.from,
-                bytes,
-                segment: filled.segment,
+    pub(crate) fn batch<'a>(
+        &'a self,
+        at: Instant,
+        drops: &'a Drops,
+    ) -> impl Iterator<Item = Received<'a>> {
+        self.filled
+            .iter()
+            .enumerate()
+            .filter_map(move |(slot, filled)| {
+                if filled.cut {
+                    drops.count(DropReason::Oversized);
+                    return None;
+                }
+                let start = slot * self.slot_len;
+                let bytes = self.buffer.get(start..start + filled.len)?;
+                let origin = Origin {
+                    from: filled.from,
+                    at,
+                };
+                Some(Received {
+                    origin,
+                    bytes,
+                    segment: filled.segment,
+                })
             })
-        })
     }
 }
 

@@ -18,7 +18,7 @@ use warren_proto::TunnelPublicKey;
 
 pub(crate) use door::Door;
 
-use crate::engine::{Account, Outbox};
+use crate::engine::{Account, Origin, Outbox};
 use crate::meter::DropReason;
 use crate::spec::TunnelState;
 
@@ -191,8 +191,7 @@ impl PeerState {
     pub(crate) fn open(
         &mut self,
         datagram: &[u8],
-        from: SocketAddr,
-        now: Instant,
+        origin: Origin,
         room: &mut [u8],
     ) -> Result<usize, DropReason> {
         let counter = datagram
@@ -201,13 +200,16 @@ impl PeerState {
         if counter.is_none_or(|it| u64::from_le_bytes(it) >= LAST_COUNTER) {
             return Err(DropReason::Forged);
         }
-        let len = match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
+        let len = match self
+            .tunn
+            .decapsulate(Some(origin.from.ip()), datagram, room)
+        {
             TunnResult::WriteToTunnelV4(packet, _) => packet.len(),
             TunnResult::WriteToTunnelV6(packet, _) => packet.len(),
             TunnResult::Done | TunnResult::WriteToNetwork(_) => 0,
             TunnResult::Err(error) => return Err(reason(&error)),
         };
-        self.heard(from, now);
+        self.heard(origin);
         Ok(len)
     }
 
@@ -215,22 +217,24 @@ impl PeerState {
     pub(crate) fn greet(
         &mut self,
         datagram: &[u8],
-        from: SocketAddr,
-        now: Instant,
+        origin: Origin,
         account: Account,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         let Some(room) = out.room(HANDSHAKE_INIT_LEN) else {
             return Err(DropReason::Overflow);
         };
-        match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
+        match self
+            .tunn
+            .decapsulate(Some(origin.from.ip()), datagram, room)
+        {
             TunnResult::WriteToNetwork(reply) => {
                 let (kind, len) = (reply[0], reply.len());
-                out.commit(len, from, Account::NONE);
+                out.commit(len, origin.from, Account::NONE);
                 if kind == TYPE_COOKIE {
                     return Err(DropReason::Handshake); // Nobody authenticated: no roaming.
                 }
-                self.heard(from, now);
+                self.heard(origin);
                 self.send_waiting(account, out);
                 Ok(())
             }
@@ -274,9 +278,9 @@ impl PeerState {
     }
 
     /// Roams: only ever called for a sender that authenticated.
-    fn heard(&mut self, from: SocketAddr, now: Instant) {
-        self.endpoint = Some(from);
-        self.received = Some(now);
+    fn heard(&mut self, origin: Origin) {
+        self.endpoint = Some(origin.from);
+        self.received = Some(origin.at);
     }
 
     fn send_waiting(&mut self, account: Account, out: &mut Outbox) {

@@ -11,6 +11,7 @@ use pair::{
     to_guest, to_server,
 };
 use proptest::prelude::*;
+use warren_tunnel::engine::{Origin, Received};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DropReason, Gate, GuestSpec, TunnelError, TunnelKey};
 
 #[test]
@@ -255,11 +256,12 @@ proptest! {
             let cut = &datagram[..length.min(datagram.len())];
             let before = pair.exit.drop_counts().total();
             let (mut inner, mut out) = (inbox(), outbox());
-            pair.exit.open_datagram(away(), cut, &mut inner, &mut out, Instant::now());
+            let origin = Origin { from: away(), at: Instant::now() };
+            pair.exit.open_datagrams(Received::one(origin, cut), &mut inner, &mut out);
             prop_assert!(inner.items().is_empty() && out.items().is_empty());
             prop_assert_eq!(pair.exit.drop_counts().total(), before + u64::from(!cut.is_empty()));
             let before = pair.consumer.drop_counts().total();
-            pair.consumer.open_datagram(away(), cut, &mut inner, &mut out, Instant::now());
+            pair.consumer.open_datagrams(Received::one(origin, cut), &mut inner, &mut out);
             prop_assert!(inner.items().is_empty() && out.items().is_empty());
             prop_assert_eq!(pair.consumer.drop_counts().total(), before + u64::from(!cut.is_empty()));
         }

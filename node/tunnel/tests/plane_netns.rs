@@ -1,4 +1,5 @@
 //! Both ends of the tunnel on real devices and sockets, in network namespaces, on every rung.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 #[path = "plane_netns/traffic.rs"]
 mod traffic;
@@ -146,4 +147,20 @@ fn sending_merged_and_receiving_plain_carries() {
         ..Rungs::BEST
     };
     carries("nogro", at_most(rungs), Outer::V6, rungs);
+}
+
+/// Datagrams of the tunnel do not fit the line: segments are refused, single ones are cut.
+#[test]
+fn a_line_too_narrow_for_segments_carries() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("narrow");
+    for (role, link) in [("c", "c0"), ("r", "r0"), ("r", "r1"), ("e", "e0")] {
+        world.ip(role, &["link", "set", link, "mtu", "1300"]);
+    }
+    let tunnel = world.tunnel(Offload::Auto, Outer::V4);
+    tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
+    tcp_both_ways(&world, SERVER_V4, 2 * MIB);
+    tcp_both_ways(&world, SERVER_V6, 2 * MIB);
 }

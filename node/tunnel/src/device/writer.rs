@@ -61,10 +61,13 @@ impl<'d> DeviceWriter<'d> {
                         }
                         continue;
                     }
-                    Err(error) => {
+                    // This kernel does not take it: never again.
+                    Err(error @ (Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EMSGSIZE)) => {
                         tracing::warn!(%error, "device refuses super-packets, going on without");
                         taken = Taken::PlainFromNow;
                     }
+                    // Out of memory, or the device is down: one by one may still do.
+                    Err(error) => tracing::debug!(%error, "super-packet not written"),
                 }
             }
             for at in self.coalescer.members(group) {
@@ -112,5 +115,98 @@ fn write_all(device: &Device, pieces: &[IoSlice<'_>]) -> Result<(), Errno> {
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+    use crate::offload::headers::Layout;
+
+    /// A TCP packet of a flow, `at` packets after its first.
+    fn packet(at: u32) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0];
+        packet.extend([10, 77, 0, 2, 203, 0, 113, 9, 0, 80, 0, 90]);
+        packet.extend((at * 1000).to_be_bytes());
+        packet.extend([0, 0, 0, 0, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+        packet.extend([7; 1000]);
+        let (layout, len) = (Layout::of(&packet).unwrap(), packet.len());
+        layout.set_lengths(&mut packet, len);
+        layout.set_checksum(&mut packet);
+        packet
+    }
+
+    fn inbox_of(packets: u32) -> Inbox {
+        let mut inbox = Inbox::new(1 << 20, 256);
+        for at in 0..packets {
+            let packet = packet(at);
+            inbox.room(packet.len()).unwrap()[..packet.len()].copy_from_slice(&packet);
+            inbox.commit(packet.len(), Account::of_slot(0));
+        }
+        inbox
+    }
+
+    /// A stand-in for a kernel that refuses large writes: a datagram socket with a small buffer.
+    #[test]
+    fn a_refused_super_packet_is_written_packet_by_packet_and_never_tried_again() {
+        let (device, kernel) = UnixDatagram::pair().unwrap();
+        socket2::SockRef::from(&device)
+            .set_send_buffer_size(4096)
+            .unwrap();
+        let device = Device {
+            fd: device.into(),
+            rung: DeviceRung::TcpUdp,
+        };
+        let reading = std::thread::spawn(move || {
+            let read = |_| {
+                let mut buffer = vec![0; 1 << 16];
+                let len = kernel.recv(&mut buffer).unwrap();
+                buffer.truncate(len);
+                buffer
+            };
+            (0..22).map(read).collect::<Vec<_>>()
+        });
+        let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
+        let taken = writer.write(&inbox_of(20), &drops, |_, len| bytes += len);
+        assert_eq!((taken, bytes), (Taken::PlainFromNow, 20 * 1040));
+        assert_eq!(
+            writer.write(&inbox_of(2), &drops, |_, _| {}),
+            Taken::AsOffered
+        );
+        let came = reading.join().unwrap();
+        for (at, write) in (0..20).chain(0..2).zip(&came) {
+            assert_eq!(write[..10], VnetHeader::PLAIN.encode());
+            assert_eq!(write[10..], packet(at), "not merged, or not any more");
+        }
+        assert_eq!(drops.counts().total(), 0);
+    }
+
+    #[test]
+    fn a_taken_super_packet_is_one_write_and_metered_whole() {
+        let (device, kernel) = UnixDatagram::pair().unwrap();
+        let device = Device {
+            fd: device.into(),
+            rung: DeviceRung::Tcp,
+        };
+        let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
+        let taken = writer.write(&inbox_of(5), &drops, |_, len| bytes += len);
+        assert_eq!((taken, bytes), (Taken::AsOffered, 5 * 1040));
+        let mut buffer = [0; 1 << 16];
+        assert_eq!(kernel.recv(&mut buffer).unwrap(), 10 + 40 + 5000);
+    }
+
+    #[test]
+    fn what_the_device_refuses_is_counted_and_not_metered() {
+        let (device, kernel) = UnixDatagram::pair().unwrap();
+        drop(kernel);
+        let device = Device {
+            fd: device.into(),
+            rung: DeviceRung::Plain,
+        };
+        let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
+        writer.write(&inbox_of(3), &drops, |_, len| bytes += len);
+        assert_eq!((bytes, drops.counts().of(DropReason::Refused)), (0, 3));
     }
 }

@@ -49,21 +49,9 @@ impl ConsumerEngine {
         self.seal(&(), &mut Splitter::whole(packet), out);
     }
 
-    /// Takes one datagram from `from`.
-    pub fn open_datagram(
-        &self,
-        from: SocketAddr,
-        datagram: &[u8],
-        inbox: &mut Inbox,
-        out: &mut Outbox,
-        now: Instant,
-    ) {
-        let received = Received {
-            from,
-            bytes: datagram,
-            segment: datagram.len(),
-        };
-        self.open(&(), received, now, inbox, out);
+    /// Takes what came from the line.
+    pub fn open_datagrams(&self, received: Received<'_>, inbox: &mut Inbox, out: &mut Outbox) {
+        self.open(&(), received, inbox, out);
     }
 
     /// Does what is due by the clock; to be called at least every 250 ms.
@@ -133,27 +121,20 @@ impl Engine for ConsumerEngine {
         }
     }
 
-    fn open(
-        &self,
-        (): &(),
-        received: Received<'_>,
-        now: Instant,
-        inbox: &mut Inbox,
-        out: &mut Outbox,
-    ) {
+    fn open(&self, (): &(), received: Received<'_>, inbox: &mut Inbox, out: &mut Outbox) {
         let mut peer = self.peer.lock();
         for datagram in received.datagrams() {
             let taken = match kind(datagram) {
                 None => Err(DropReason::Malformed),
                 Some(MessageKind::Init | MessageKind::ForIndex { data: false, .. }) => {
-                    peer.greet(datagram, received.from, now, Account::of_slot(EXIT), out)
+                    peer.greet(datagram, received.origin, Account::of_slot(EXIT), out)
                 }
                 Some(MessageKind::ForIndex { data: true, .. }) => {
                     let Some(room) = inbox.room(datagram.len()) else {
                         self.drops.count(DropReason::Overflow);
                         continue;
                     };
-                    match peer.open(datagram, received.from, now, room) {
+                    match peer.open(datagram, received.origin, room) {
                         Ok(0) => Ok(()),
                         Ok(len) => match packet::ends(&room[..len]) {
                             Some(ends) if self.is_ours(ends.destination) => {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::guests::{Guest, Guests};
-use super::{Account, Engine, Inbox, Knock, Outbox, Received};
+use super::{Account, Engine, Inbox, Knock, Origin, Outbox, Received};
 use crate::error::TunnelError;
 use crate::gate::{Gate, GateCell};
 use crate::meter::{DropCounts, DropReason, Drops, Meter, Usage};
@@ -26,6 +26,12 @@ pub struct ExitEngine {
     guests: RwLock<Arc<Guests>>,
     next_id: AtomicU64,
     drops: Drops,
+}
+
+/// A guest whose session is locked.
+struct Held<'a> {
+    guest: &'a Guest,
+    peer: MutexGuard<'a, PeerState>,
 }
 
 impl ExitEngine {
@@ -131,24 +137,12 @@ impl ExitEngine {
         self.seal(&self.crowd(), &mut Splitter::whole(packet), out);
     }
 
-    /// Takes one datagram from `from`; answers a handshake at once.
-    pub fn open_datagram(
-        &self,
-        from: SocketAddr,
-        datagram: &[u8],
-        inbox: &mut Inbox,
-        out: &mut Outbox,
-        now: Instant,
-    ) {
+    /// Takes what came from the line; answers handshakes at once.
+    pub fn open_datagrams(&self, received: Received<'_>, inbox: &mut Inbox, out: &mut Outbox) {
         let crowd = self.crowd();
-        let received = Received {
-            from,
-            bytes: datagram,
-            segment: datagram.len(),
-        };
-        self.open(&crowd, received, now, inbox, out);
+        self.open(&crowd, received, inbox, out);
         for knock in inbox.knocks() {
-            self.answer(&crowd, knock, now, out);
+            self.answer(&crowd, knock, received.origin.at, out);
         }
         inbox.forget_knocks();
     }
@@ -190,17 +184,17 @@ impl ExitEngine {
         }
     }
 
-    /// Opens one data message of `guest` and checks what came out of it.
+    /// Opens one data message of the held guest and checks what came out of it.
     fn admit(
         &self,
-        guest: &Guest,
-        peer: &mut PeerState,
-        (datagram, from): (&[u8], SocketAddr),
-        now: Instant,
+        held: &mut Held<'_>,
+        datagram: &[u8],
+        origin: Origin,
         inbox: &mut Inbox,
     ) -> Result<(), DropReason> {
+        let guest = held.guest;
         let room = inbox.room(datagram.len()).ok_or(DropReason::Overflow)?;
-        let len = peer.open(datagram, from, now, room)?;
+        let len = held.peer.open(datagram, origin, room)?;
         if len == 0 {
             return Ok(()); // A keepalive.
         }
@@ -251,12 +245,11 @@ impl Engine for ExitEngine {
         &self,
         crowd: &Self::Crowd,
         received: Received<'_>,
-        now: Instant,
         inbox: &mut Inbox,
         out: &mut Outbox,
     ) {
-        let from = received.from;
-        let mut held: Option<(&Guest, MutexGuard<'_, PeerState>)> = None;
+        let origin = received.origin;
+        let mut holding: Option<Held<'_>> = None;
         for datagram in received.datagrams() {
             let (index, data) = match kind(datagram) {
                 None => {
@@ -264,7 +257,7 @@ impl Engine for ExitEngine {
                     continue;
                 }
                 Some(MessageKind::Init) => {
-                    if !inbox.knock(from, datagram) {
+                    if !inbox.knock(origin.from, datagram) {
                         self.drops.count(DropReason::Handshake);
                     }
                     continue;
@@ -276,14 +269,21 @@ impl Engine for ExitEngine {
                 continue;
             };
             // One lock for all datagrams of one guest that follow one another.
-            if held.as_ref().is_none_or(|(at, _)| at.slot != guest.slot) {
-                drop(held.take());
+            if holding
+                .as_ref()
+                .is_none_or(|held| held.guest.slot != guest.slot)
+            {
+                drop(holding.take());
             }
-            let (_, peer) = held.get_or_insert_with(|| (guest, guest.peer.lock()));
+            let held = holding.get_or_insert_with(|| Held {
+                guest,
+                peer: guest.peer.lock(),
+            });
             let taken = if data {
-                self.admit(guest, peer, (datagram, from), now, inbox)
+                self.admit(held, datagram, origin, inbox)
             } else {
-                peer.greet(datagram, from, now, Account::of_slot(guest.slot), out)
+                held.peer
+                    .greet(datagram, origin, Account::of_slot(guest.slot), out)
             };
             if let Err(reason) = taken {
                 self.drops.count(reason);
@@ -295,10 +295,11 @@ impl Engine for ExitEngine {
         let taken = self.door.who(&knock.init, knock.from, out).and_then(|key| {
             let guest = crowd.by_key(&key).ok_or(DropReason::Handshake)?;
             let account = Account::of_slot(guest.slot);
-            guest
-                .peer
-                .lock()
-                .greet(&knock.init, knock.from, now, account, out)
+            let origin = Origin {
+                from: knock.from,
+                at: now,
+            };
+            guest.peer.lock().greet(&knock.init, origin, account, out)
         });
         if let Err(reason) = taken {
             self.drops.count(reason);

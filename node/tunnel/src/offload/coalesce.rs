@@ -115,11 +115,11 @@ impl Coalescer {
                     .find_map(|(which, group)| {
                         let same = group.layout == Some(layout)
                             && same_flow(&layout, packet(group.first), bytes);
-                        same.then_some((layout, which))
+                        same.then_some(which)
                     })
             });
-            if let Some((layout, which)) = found
-                && self.append(which, at, &layout, packet(self.groups[which].first), bytes)
+            if let Some(which) = found
+                && self.append(which, at, packet(self.groups[which].first), bytes)
             {
                 continue;
             }
@@ -148,14 +148,11 @@ impl Coalescer {
         });
     }
 
-    fn append(
-        &mut self,
-        which: usize,
-        at: usize,
-        layout: &Layout,
-        first: &[u8],
-        bytes: &[u8],
-    ) -> bool {
+    /// Appends packet `at` to a group of its own flow, if it fits there.
+    fn append(&mut self, which: usize, at: usize, first: &[u8], bytes: &[u8]) -> bool {
+        let Some(layout) = &self.groups[which].layout else {
+            return false;
+        };
         let payload = bytes.len() - layout.header_len;
         let group = self.groups[which];
         let most = match layout.transport {

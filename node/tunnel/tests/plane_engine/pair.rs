@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
-use warren_tunnel::engine::{ConsumerEngine, ExitEngine, Inbox, Outbox};
+use warren_tunnel::engine::{ConsumerEngine, ExitEngine, Inbox, Origin, Outbox, Received};
 use warren_tunnel::{
     DEFAULT_HANDSHAKE_LIMIT, DEFAULT_KEEPALIVE, DEFAULT_MTU, ExitSpec, Gate, GuestId, GuestSpec,
     Offload, TunnelKey, TunnelSpec,
@@ -109,8 +109,12 @@ impl Pair {
     /// Hands the exit a datagram; what comes out of its device side, and what it answers.
     pub(crate) fn to_exit(&self, datagram: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let (mut inbox, mut out) = (inbox(), outbox());
+        let origin = Origin {
+            from: self.from,
+            at: Instant::now(),
+        };
         self.exit
-            .open_datagram(self.from, datagram, &mut inbox, &mut out, Instant::now());
+            .open_datagrams(Received::one(origin, datagram), &mut inbox, &mut out);
         self.exit.written_all(&inbox);
         self.exit.sent_all(&out);
         (packets(&inbox), datagrams(&out))
@@ -118,9 +122,13 @@ impl Pair {
 
     /// Hands the consumer a datagram of its exit.
     pub(crate) fn to_consumer(&self, datagram: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-        let (mut inbox, mut out, now) = (inbox(), outbox(), Instant::now());
+        let (mut inbox, mut out) = (inbox(), outbox());
+        let origin = Origin {
+            from: exit_address(),
+            at: Instant::now(),
+        };
         self.consumer
-            .open_datagram(exit_address(), datagram, &mut inbox, &mut out, now);
+            .open_datagrams(Received::one(origin, datagram), &mut inbox, &mut out);
         self.consumer.written_all(&inbox);
         self.consumer.sent_all(&out);
         (packets(&inbox), datagrams(&out))

@@ -163,3 +163,48 @@ fn any_like(address: SocketAddr) -> SocketAddr {
     };
     any.parse().unwrap()
 }
+
+/// Sends by TCP for `time`, up or down; the bytes that arrived.
+pub(crate) fn tcp_for(world: &World, server: IpAddr, up: bool, time: Duration) -> u64 {
+    let (tell, told) = sync_channel(1);
+    let serving = world.spawn("s", move || {
+        let listener = TcpListener::bind((server, 0)).unwrap();
+        tell.send(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        if up {
+            drain(stream)
+        } else {
+            pour(stream, time)
+        }
+    });
+    let address: SocketAddr = told.recv().unwrap();
+    let mine = world.inside("c", move || {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        if up {
+            pour(stream, time)
+        } else {
+            drain(stream)
+        }
+    });
+    let theirs = serving.join().unwrap();
+    if up { theirs } else { mine }
+}
+
+fn pour(mut stream: TcpStream, time: Duration) -> u64 {
+    let (end, block, mut bytes) = (std::time::Instant::now() + time, vec![7; 1 << 17], 0);
+    while std::time::Instant::now() < end {
+        stream.write_all(&block).unwrap();
+        bytes += block.len() as u64;
+    }
+    bytes
+}
+
+fn drain(mut stream: TcpStream) -> u64 {
+    let (mut block, mut bytes) = (vec![0; 1 << 17], 0);
+    loop {
+        match stream.read(&mut block).unwrap() {
+            0 => return bytes,
+            len => bytes += len as u64,
+        }
+    }
+}

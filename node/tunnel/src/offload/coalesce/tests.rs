@@ -1,5 +1,7 @@
 //! Cutting and merging are each other's reverse; what is harmed or out of order is left alone.
 
+#![allow(clippy::cast_possible_truncation, reason = "small numbers of our own")]
+
 use proptest::prelude::*;
 
 use super::*;
