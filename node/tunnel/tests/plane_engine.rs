@@ -25,7 +25,7 @@ fn packets_of_both_kinds_pass_both_ways() {
     for sent in &there {
         let sealed = pair.up(sent);
         assert_eq!(sealed.len(), 1);
-        assert_eq!(pair.to_exit(&sealed[0]).0, [sent.clone()]);
+        assert_eq!(pair.to_exit(&sealed[0]).0, std::slice::from_ref(sent));
     }
     let back = [
         to_guest(0),
@@ -34,7 +34,7 @@ fn packets_of_both_kinds_pass_both_ways() {
     ];
     for sent in &back {
         let sealed = pair.down(sent);
-        assert_eq!(pair.to_consumer(&sealed[0]).0, [sent.clone()]);
+        assert_eq!(pair.to_consumer(&sealed[0]).0, std::slice::from_ref(sent));
     }
     assert_eq!(
         pair.consumer.drop_counts().total() + pair.exit.drop_counts().total(),
