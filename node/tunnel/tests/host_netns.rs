@@ -28,5 +28,7 @@ mod passes;
 mod probe;
 #[path = "host_netns/recover.rs"]
 mod recover;
+#[path = "host_netns/resolved.rs"]
+mod resolved;
 #[path = "host_netns/unprivileged.rs"]
 mod unprivileged;
