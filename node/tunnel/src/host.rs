@@ -59,3 +59,6 @@ pub const MARK: u32 = 0x7761;
 pub const TABLE: u32 = 7761;
 /// The file-system user id that stamps the sockets of the control threads.
 pub const CONTROL_UID: u32 = 7761;
+
+#[cfg(test)]
+mod tests;

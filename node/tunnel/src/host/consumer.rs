@@ -166,7 +166,7 @@ fn quiet_arp() -> Result<Option<Change>, HostError> {
 }
 
 /// Private in the sense of RFC 1918, RFC 4193, or link-local; nothing else is anybody's LAN.
-fn is_private(net: &IpNet) -> bool {
+pub(super) fn is_private(net: &IpNet) -> bool {
     let blocks = [
         "10.0.0.0/8",
         "172.16.0.0/12",

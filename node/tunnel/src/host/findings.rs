@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::caps::{Capability, held_capabilities};
-use super::nft::{EXIT_TABLE, KILL_SWITCH_TABLE};
-use super::{default_uplinks, nft, sysctl};
+use super::nft::{EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, KillSwitchSpec};
+use super::{CONTROL_UID, HostError, default_uplinks, nft, sysctl};
 
 /// Something on this host that stands in the way. `Display` says what was seen and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -61,6 +61,20 @@ pub enum Finding {
         /// Its value.
         now: String,
     },
+    /// The kernel would refuse our rules: it lacks a part of nftables.
+    #[error("the kernel refuses our firewall rules ({reason}): it lacks a part of nftables")]
+    RulesRefused {
+        /// What nft said.
+        reason: String,
+    },
+    /// The control threads' user id belongs to an account, whose programs would pass too.
+    #[error("user id {uid} belongs to {name}: its programs would pass the kill switch")]
+    ControlUidTaken {
+        /// The number.
+        uid: u32,
+        /// The account.
+        name: String,
+    },
     /// No default route of either family.
     #[error("no default route: this host has no internet to share")]
     NoUplink,
@@ -70,7 +84,9 @@ pub enum Finding {
 pub async fn check_consumer() -> Vec<Finding> {
     let mut findings = check_process(&[Capability::NetAdmin, Capability::SetUid]);
     findings.extend(check_nft().await.err());
+    findings.extend(check_rules(&nft::kill_switch_script(&KillSwitchSpec::default())).await);
     findings.extend(legacy_iptables());
+    findings.extend(control_uid_taken());
     findings
 }
 
@@ -81,6 +97,11 @@ pub async fn check_exit() -> Vec<Finding> {
         Ok(chains) => findings.extend(forward_drops(&chains)),
         Err(finding) => findings.push(finding),
     }
+    let any = ExitNatSpec {
+        uplinks: vec!["lo".to_owned()],
+        ..ExitNatSpec::default()
+    };
+    findings.extend(check_rules(&nft::exit_script(&any, &ExitSurroundings::default())).await);
     findings.extend(legacy_iptables());
     findings.extend(
         ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]
@@ -118,6 +139,26 @@ fn check_process(needed: &[Capability]) -> Vec<Finding> {
 async fn check_nft() -> Result<serde_json::Value, Finding> {
     nft::list(&["chains"]).await.map_err(|error| Finding::Nft {
         reason: error.to_string(),
+    })
+}
+
+/// Tries the rules without making them. `None` too if nft itself does not work: said already.
+async fn check_rules(script: &str) -> Option<Finding> {
+    match nft::check(script).await {
+        Err(HostError::Refused { stderr, .. }) if !stderr.contains("not permitted") => {
+            Some(Finding::RulesRefused { reason: stderr })
+        }
+        Ok(()) | Err(_) => None,
+    }
+}
+
+fn control_uid_taken() -> Option<Finding> {
+    let user = nix::unistd::User::from_uid(CONTROL_UID.into())
+        .ok()
+        .flatten()?;
+    Some(Finding::ControlUidTaken {
+        uid: CONTROL_UID,
+        name: user.name,
     })
 }
 

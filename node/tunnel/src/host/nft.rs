@@ -26,6 +26,13 @@ pub(crate) async fn run(script: &str) -> Result<(), HostError> {
     command::run("nft", &["-f", "-"], script).await.map(drop)
 }
 
+/// Asks the kernel whether it would take `script`; changes nothing.
+pub(crate) async fn check(script: &str) -> Result<(), HostError> {
+    command::run("nft", &["-c", "-f", "-"], script)
+        .await
+        .map(drop)
+}
+
 /// Lists chains or counters as JSON.
 pub(crate) async fn list(arguments: &[&str]) -> Result<serde_json::Value, HostError> {
     let words: Vec<&str> = ["-j", "list"].iter().chain(arguments).copied().collect();

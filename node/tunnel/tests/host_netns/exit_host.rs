@@ -165,12 +165,7 @@ fn a_forward_chain_that_drops_is_found_and_named() {
     }
     let lab = ExitLab::new();
     let none = lab.exit.block_on(check_exit);
-    assert!(
-        !none
-            .iter()
-            .any(|it| matches!(it, Finding::ForwardDropped { .. })),
-        "{none:?}"
-    );
+    assert_eq!(none, [], "a fresh host with a default route can be an exit");
     // What Docker leaves: the policy, and the chain for its owner.
     lab.exit.sh(
         "iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER",

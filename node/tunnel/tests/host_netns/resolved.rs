@@ -112,11 +112,6 @@ fn names_go_through_resolved_where_it_answers() {
         return;
     }
     let Some(root) = package() else { return };
-    let path = format!(
-        "{}/usr/bin:{}",
-        root.display(),
-        std::env::var("PATH").unwrap()
-    );
     let lab = ConsumerLab::new();
     let (folder, undo) = journal();
     let (mut router, mut tunnel) = (Capture::start(&lab.router), Capture::start(&lab.far_end));

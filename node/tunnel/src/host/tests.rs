@@ -1,0 +1,107 @@
+use std::path::Path;
+
+use super::findings::forward_drops;
+use super::*;
+
+/// The daemon runs these on a runtime of many threads.
+#[test]
+fn what_the_daemon_awaits_may_move_between_threads() {
+    fn may_move<T: Send>(_: T) {}
+    let path = Path::new("undo.jsonl");
+    may_move(recover(path));
+    may_move(check_consumer());
+    may_move(check_exit());
+    may_move(ExitHost::enable(path, ExitNatSpec::default()));
+    may_move(async {
+        let mut host = ConsumerHost::protect(path, &KillSwitchSpec::default()).await?;
+        host.allow_endpoints(&[]).await?;
+        host.route(&RouteSpec::default()).await?;
+        host.dns(&DnsSpec::default()).await?;
+        host.release().await?;
+        host.undo().await
+    });
+    may_move(async {
+        let mut host = ExitHost::enable(path, ExitNatSpec::default()).await?;
+        host.refresh().await?;
+        host.drops().await?;
+        host.undo().await
+    });
+}
+
+#[test]
+fn only_private_networks_are_anybodys_lan() {
+    for net in [
+        "192.168.1.0/24",
+        "10.0.0.0/8",
+        "172.20.0.0/16",
+        "fd00::/8",
+        "fe80::/64",
+    ] {
+        assert!(consumer::is_private(&net.parse().unwrap()), "{net}");
+    }
+    for net in [
+        "0.0.0.0/0",
+        "8.8.8.0/24",
+        "172.0.0.0/8",
+        "192.168.0.0/15",
+        "2000::/3",
+        "::/0",
+    ] {
+        assert!(!consumer::is_private(&net.parse().unwrap()), "{net}");
+    }
+}
+
+#[test]
+fn a_dropping_forward_chain_of_others_is_found_and_ours_is_not() {
+    let chain = |family: &str, table: &str, name: &str, policy: &str| {
+        serde_json::json!({"chain": {"family": family, "table": table, "name": name,
+            "hook": "forward", "policy": policy}})
+    };
+    let listing = serde_json::json!({"nftables": [
+        {"metainfo": {"version": "1"}},
+        chain("inet", "warren", "forward", "drop"),
+        chain("inet", "filter", "forward", "accept"),
+        chain("ip", "filter", "FORWARD", "drop"),
+        chain("ip6", "filter", "FORWARD", "drop"),
+        {"chain": {"family": "ip", "table": "filter", "name": "DOCKER-USER"}},
+    ]});
+    let remedies: Vec<String> = forward_drops(&listing)
+        .iter()
+        .map(Finding::to_string)
+        .collect();
+    assert_eq!(remedies.len(), 2, "{remedies:?}");
+    assert!(remedies[0].contains("`iptables -I DOCKER-USER -i warren0 -j ACCEPT"));
+    assert!(remedies[1].contains("let packets from and to warren0 pass there"));
+}
+
+#[test]
+fn a_report_reads_line_by_line() {
+    let line = |change: &str, outcome| UndoneChange {
+        change: change.to_owned(),
+        outcome,
+    };
+    let mut report = RecoverReport {
+        changes: vec![
+            line("name servers in /etc/resolv.conf", Outcome::ChangedByOthers),
+            line("firewall table inet warren", Outcome::Undone),
+        ],
+        unreadable_lines: vec![3],
+    };
+    assert!(report.is_clean());
+    report.changes.push(line(
+        "IPv4 rule 7761",
+        Outcome::Failed("no right".to_owned()),
+    ));
+    assert!(!report.is_clean());
+    expect_test::expect![[r#"
+        name servers in /etc/resolv.conf: changed by others, left alone
+        firewall table inet warren: undone
+        IPv4 rule 7761: failed: no right
+        journal line 3: unreadable, skipped
+    "#]]
+    .assert_eq(&report.to_string());
+    assert_eq!(
+        serde_json::to_value(&report.changes[2]).unwrap(),
+        serde_json::json!({"change": "IPv4 rule 7761", "outcome": "failed", "reason": "no right"})
+    );
+}
