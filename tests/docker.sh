@@ -12,13 +12,11 @@ work=$(mktemp -d /tmp/wr-docker.XXXXXX)
 engine= netns=
 project=wr-demo
 
-compose() {
-    if docker compose version >/dev/null 2>&1; then
-        docker compose -p $project -f deploy/compose.demo.yml "$@"
-    else
-        docker-compose -p $project -f deploy/compose.demo.yml "$@"
-    fi
-}
+# Both generations of compose read the same files.
+COMPOSE="docker-compose -p $project -f deploy/compose.demo.yml"
+if docker compose version >/dev/null 2>&1; then COMPOSE=${COMPOSE/docker-compose/docker compose}; fi
+export COMPOSE
+compose() { $COMPOSE "$@"; }
 
 finish() {
     local status=$?
@@ -31,7 +29,7 @@ finish() {
     docker info >/dev/null 2>&1 && compose down --volumes --timeout 5 >"$work/down.log" 2>&1
     if [ -n "$engine" ]; then
         kill "$engine" 2>/dev/null || true
-        for _ in $(seq 100); do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
+        for _ in $(seq 600); do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
         ip netns del "$netns" 2>/dev/null || true
     fi
     rm -rf "$work"
@@ -77,5 +75,9 @@ if [ "$(stat -c %a /dev/net/tun)" != 666 ]; then
     export WARREN_TUN=$work/tun
 fi
 
-compose up -d
-WARREN_COMPOSE="$(declare -f compose); project=$project" bash deploy/docker/proof.sh
+compose up -d >"$work/up.log" 2>&1 || { cat "$work/up.log"; exit 1; }
+bash deploy/docker/proof.sh
+
+compose down --volumes --timeout 10 >"$work/down.log" 2>&1
+left=$(docker ps -aq --filter "name=${project}[_-]"; docker network ls -q --filter "name=${project}_"; docker volume ls -q --filter "name=${project}_")
+if [ -z "$left" ]; then echo "ok down leaves no container, network or volume"; else echo "not ok down left: $left"; exit 1; fi

@@ -92,12 +92,13 @@ doc_tests() {
     count doctests $status "$ok" "$bad"
 }
 
-# binaries PATTERN: a nextest filter for the test binaries whose name begins so; nextest takes no unknown name.
+# binaries PATTERN: a nextest filter for the test binaries of that name; nextest takes no unknown name.
 binaries() {
     cargo metadata --format-version 1 --no-deps --offline | grep -oE '"kind":\["test"\],"crate_types":\["bin"\],"name":"[^"]*"' |
-        sed 's/.*"name":"//; s/"$//' | grep -E "^($1)" | sort -u | awk '{ printf "%sbinary(=%s)", (NR > 1 ? " | " : ""), $0 } END { if (!NR) printf "none()" }'
+        sed 's/.*"name":"//; s/"$//' | grep -E "$1" | sort -u |
+        awk '{ printf "%sbinary(=%s)", (NR > 1 ? " | " : ""), $0 } END { if (!NR) printf "none()" }'
 }
-net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binaries stories)
+net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binaries 'stories|story')
 
 unit() {
     check fmt cargo fmt --all --check

@@ -2,19 +2,28 @@
 
 use std::path::Path;
 
+use warren_daemon::config::{Config, Sources};
+
 use crate::house::{Finding, Source, demand_none, root, sources};
 
 const REMEDY: &str =
     "mend the example, or the key it uses: the examples in deploy/ are promised to work";
 
-/// Each example and why it does not parse.
+/// Why the daemon would not start with this file as its configuration.
+fn refused(file: &Path) -> Option<String> {
+    let sources = Sources {
+        file: Some(file.to_owned()),
+        ..Sources::default()
+    };
+    Config::load(&sources).err().map(|it| it.to_string())
+}
+
+/// Each example that is no TOML at all.
 fn unreadable(examples: &[Source]) -> Vec<Finding> {
+    let broken = |it: &Source| it.text.parse::<toml::Table>().err();
     examples
         .iter()
-        .filter_map(|it| match it.text.parse::<toml::Table>() {
-            Ok(_) => None,
-            Err(error) => Some(Finding::new(&it.path, error.message())),
-        })
+        .filter_map(|it| broken(it).map(|error| Finding::new(&it.path, error.message())))
         .collect()
 }
 
@@ -47,10 +56,31 @@ fn missing(composes: &[Source], exists: impl Fn(&Path) -> bool) -> Vec<Finding> 
 }
 
 #[test]
-fn every_example_config_parses() {
+fn every_example_is_readable() {
     let mut examples = sources(&["toml"]);
     examples.retain(|it| it.path.starts_with("deploy/"));
     demand_none(&unreadable(&examples), REMEDY);
+}
+
+#[test]
+fn every_example_config_is_one_the_daemon_accepts() {
+    let mut configs = sources(&["toml"]);
+    configs.retain(|it| it.path.starts_with("deploy/config/"));
+    assert!(!configs.is_empty(), "deploy/config holds the examples");
+    let refused = |it: &Source| refused(&root().join(&it.path));
+    let found: Vec<_> = configs
+        .iter()
+        .filter_map(|it| refused(it).map(|why| Finding::new(&it.path, why)))
+        .collect();
+    demand_none(&found, REMEDY);
+}
+
+#[test]
+fn a_config_the_daemon_does_not_accept_is_caught() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), "[exit]\nguests_maximum = 8\n").expect("can be written");
+    let why = refused(file.path()).expect("an unknown key");
+    assert!(why.contains("guests_max"), "{why}");
 }
 
 #[test]

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Runs one node in a container. Makes the wallet's passphrase and the wallet on the first start.
+# In deploy/compose.demo.yml it also introduces nodes to each other, since a node knows no one until it is told:
+#   MEETS=ADDRESS   this is the bootstrap node; it writes where it is met to the shared volume
+#   JOINS=yes       waits for that, and begins there
+#   LENDS=yes       becomes an exit at once: consents for the demo's owner
+set -eu
+
+home=${WARREN_HOME:-/var/lib/warren}
+if [ -z "${MEETS:-}" ] && [ ! -e "$home/passphrase" ]; then
+    (umask 077 && head -c 24 /dev/urandom | base64 >"$home/passphrase")
+    warren wallet new --json --quiet >/dev/null
+    echo "node.sh: made a wallet; keep a copy of its words: warren wallet backup"
+fi
+if [ -n "${JOINS:-}" ]; then
+    WARREN_OVERLAY__BOOTSTRAP=$(cat /run/warren/bootstrap)
+    export WARREN_OVERLAY__BOOTSTRAP
+fi
+warren daemon &
+daemon=$!
+trap 'kill -TERM $daemon 2>/dev/null; wait $daemon; exit' TERM INT
+
+tries=0
+until status=$(warren status --json 2>/dev/null); do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || { echo "node.sh: the daemon does not answer" >&2; exit 1; }
+    kill -0 $daemon || exit 1
+    sleep 0.2
+done
+
+if [ -n "${MEETS:-}" ]; then
+    peer=$(echo "$status" | tr -d '\n' | grep -oE '/p2p/[A-Za-z0-9]+' | head -n 1)
+    echo "/ip4/$MEETS/udp/4077/quic-v1$peer" >/run/warren/bootstrap.new
+    mv /run/warren/bootstrap.new /run/warren/bootstrap
+fi
+if [ -n "${LENDS:-}" ]; then
+    warren fund --faucet 1 --json
+    warren exit enable --yes-i-consent "$(hostname)" --json
+fi
+wait $daemon
