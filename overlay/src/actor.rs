@@ -75,6 +75,7 @@ struct Peer {
     rtt: Option<Duration>,
     measured: Option<Instant>,
     asked_snapshot: bool,
+    lost_pings: u32,
 }
 
 /// What the actor starts with.
@@ -106,6 +107,7 @@ pub(crate) struct Actor {
     reaching: Pending<u64, reach::Reaching>,
     pings: Pending<u64, (PeerId, Reply<Duration>)>,
     next_wait: u64,
+    failures: BTreeMap<NodeId, String>,
     dial_backs: BTreeMap<ConnectionId, PeerId>,
     rejoin_at: Instant,
     rejoin_gap: Duration,
@@ -158,6 +160,7 @@ impl Actor {
             reaching: Pending::new(MAX_WAITS),
             pings: Pending::new(MAX_WAITS),
             next_wait: 0,
+            failures: BTreeMap::new(),
             dial_backs: BTreeMap::new(),
             rejoin_at: now,
             rejoin_gap: TICK,
@@ -219,6 +222,8 @@ impl Actor {
             Command::Reach { node, reply } => self.reach(node, reply),
             Command::Ping { node, reply } => self.ping(node, reply),
             Command::Dial { address, reply } => answer(reply, self.dial_address(&address)),
+            Command::Why { node, reply } => answer(reply, Ok(self.why(node))),
+            Command::Contacts { reply } => answer(reply, Ok(self.contacts())),
             Command::Peers { reply } => answer(reply, Ok(self.peer_infos())),
             Command::Addresses { reply } => answer(reply, Ok(self.own_addresses())),
             Command::Stats { reply } => answer(reply, Ok(self.stats())),

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use warren_proto::{NodeId, SignedOffer};
 
 use crate::error::OverlayError;
-use crate::event::{OverlayStats, PeerInfo};
+use crate::event::{OverlayStats, PeerInfo, Standing};
 use crate::offers::{OfferQuery, RankedOffer};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, OverlayError>>;
@@ -43,6 +43,13 @@ pub(crate) enum Command {
     Dial {
         address: String,
         reply: Reply<()>,
+    },
+    Why {
+        node: NodeId,
+        reply: Reply<Standing>,
+    },
+    Contacts {
+        reply: Reply<Vec<String>>,
     },
     Peers {
         reply: Reply<Vec<PeerInfo>>,

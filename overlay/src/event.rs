@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use warren_proto::{NodeId, SignedOffer};
 
-use crate::offers::Way;
+use crate::offers::{Heard, Way};
 use crate::session_stream::SessionStream;
 
 /// What happened in the overlay. A reader that falls behind misses news, never a session that was
@@ -60,6 +60,19 @@ pub struct PeerInfo {
     pub rtt: Option<Duration>,
     /// Its gossip score; below zero it misbehaved. `None` if it does not gossip.
     pub score: Option<f64>,
+}
+
+/// How this node stands to another: what it would say when asked why there is no session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether a connection stands.
+    pub connected: bool,
+    /// Where its offer says it is. Empty if no living offer is known.
+    pub offered: Vec<String>,
+    /// By which ways it was heard of, and when.
+    pub heard: Heard,
+    /// What the last dial that failed said. `None` if none failed since it was last connected.
+    pub last_failure: Option<String>,
 }
 
 /// Counters since the start, by name.

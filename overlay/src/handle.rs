@@ -15,7 +15,7 @@ use crate::command::{Command, Reply};
 use crate::config::OverlayConfig;
 use crate::counters::Counters;
 use crate::error::OverlayError;
-use crate::event::{OverlayEvent, OverlayStats, PeerInfo};
+use crate::event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
 use crate::names::Names;
 use crate::offers::{OfferQuery, RankedOffer};
 use crate::session_stream::SessionStream;
@@ -216,6 +216,23 @@ impl Overlay {
     pub async fn ping(&self, node: NodeId) -> Result<Duration, OverlayError> {
         self.connect(node).await?;
         self.ask(|reply| Command::Ping { node, reply }).await
+    }
+
+    /// How this node stands to another: what is known, and what last went wrong.
+    ///
+    /// # Errors
+    /// [`OverlayError::Stopped`].
+    pub async fn why(&self, node: NodeId) -> Result<Standing, OverlayError> {
+        self.ask(|reply| Command::Why { node, reply }).await
+    }
+
+    /// Multiaddrs of nodes that were reached and hold records, worth keeping to join at after a
+    /// restart without any bootstrap node.
+    ///
+    /// # Errors
+    /// [`OverlayError::Stopped`].
+    pub async fn contacts(&self) -> Result<Vec<String>, OverlayError> {
+        self.ask(|reply| Command::Contacts { reply }).await
     }
 
     /// The nodes this one is connected to.

@@ -41,7 +41,7 @@ mod transport;
 
 pub use config::{DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, OverlayConfig};
 pub use error::{OverlayError, StreamError};
-pub use event::{OverlayEvent, OverlayStats, PeerInfo};
+pub use event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
 pub use handle::Overlay;
 pub use offers::{OfferQuery, RankedOffer, ScoreReason, Way};
 pub use session_stream::{SessionReceiver, SessionSender, SessionStream};

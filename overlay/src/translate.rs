@@ -52,6 +52,10 @@ pub(crate) enum News {
         peer: PeerId,
         rtt: Duration,
     },
+    PingLost {
+        peer: PeerId,
+        why: &'static str,
+    },
     Routable {
         peer: PeerId,
         address: Multiaddr,
@@ -142,7 +146,15 @@ fn behaviour(event: BehaviourEvent) -> News {
         BehaviourEvent::Identify(event) => identified(event),
         BehaviourEvent::Ping(ping::Event { peer, result, .. }) => match result {
             Ok(rtt) => News::RoundTrip { peer, rtt },
-            Err(_) => News::Nothing,
+            Err(ping::Failure::Unsupported) => News::Nothing,
+            Err(ping::Failure::Timeout) => News::PingLost {
+                peer,
+                why: "timed_out",
+            },
+            Err(ping::Failure::Other { .. }) => News::PingLost {
+                peer,
+                why: "failed",
+            },
         },
         BehaviourEvent::Streams(()) => News::Nothing,
         BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) => match never {},

@@ -11,6 +11,7 @@ use super::{Actor, Query, answer, wall_clock};
 use crate::address;
 use crate::command::Reply;
 use crate::error::OverlayError;
+use crate::event::Standing;
 use crate::offers::{HeraldEvent, OfferQuery};
 use crate::peer;
 use crate::snapshot;
@@ -26,6 +27,12 @@ const RTT_FRESH: Duration = Duration::from_secs(30);
 const MAX_ADDRESSES: usize = 8;
 /// The longest gap between two tries to join while alone.
 const MAX_REJOIN_GAP: Duration = Duration::from_secs(60);
+/// Pings lost in a row before a connection counts as dead.
+const MAX_LOST_PINGS: u32 = 2;
+/// Nodes of which the last failure is remembered.
+const MAX_FAILURES: usize = 256;
+/// Addresses told for the next start.
+const MAX_CONTACTS: usize = 32;
 /// How many peers are asked for what they know.
 const SNAPSHOTS: usize = 3;
 
@@ -128,11 +135,18 @@ impl Actor {
         }
     }
 
-    pub(super) fn not_reached(&mut self, connection: ConnectionId, why: &str) {
-        for waiting in self
-            .reaching
-            .take_if(|_, it| it.connection == Some(connection))
-        {
+    /// A dial failed: so did whoever asked for it, and whoever waited for it as somebody else's.
+    pub(super) fn not_reached(
+        &mut self,
+        peer: Option<PeerId>,
+        connection: ConnectionId,
+        why: &str,
+    ) {
+        let failed = |it: &Reaching| match it.connection {
+            Some(dial) => dial == connection,
+            None => Some(it.peer) == peer,
+        };
+        for waiting in self.reaching.take_if(|_, it| failed(it)) {
             let why = why.to_owned();
             answer(
                 waiting.reply,
@@ -190,10 +204,57 @@ impl Actor {
         if let Some(known) = self.peers.get_mut(peer) {
             known.rtt = Some(rtt);
             known.measured = Some(Instant::now());
+            known.lost_pings = 0;
         }
         for (_, reply) in self.pings.take_if(|_, (it, _)| it == peer) {
             answer(reply, Ok(rtt));
         }
+    }
+
+    /// A connection that answers no ping twice in a row is dead, whatever TCP believes.
+    pub(super) fn ping_lost(&mut self, peer: PeerId, why: &'static str) {
+        self.count("ping", why);
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        known.lost_pings = known.lost_pings.saturating_add(1);
+        if known.lost_pings >= MAX_LOST_PINGS {
+            self.count("peer", "silent");
+            let _ = self.it.swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    pub(super) fn note_failure(&mut self, node: NodeId, why: &str) {
+        if self.failures.len() >= MAX_FAILURES && !self.failures.contains_key(&node) {
+            self.failures.pop_first();
+        }
+        self.failures.insert(node, why.chars().take(300).collect());
+    }
+
+    /// How this node stands to another.
+    pub(super) fn why(&self, node: NodeId) -> Standing {
+        let offer = self.index.get(&node, wall_clock());
+        Standing {
+            connected: peer::peer_id(&node).is_some_and(|it| self.peers.contains_key(&it)),
+            offered: offer.map_or_else(Vec::new, |it| it.offer().addresses.clone()),
+            heard: self.index.heard(&node),
+            last_failure: self.failures.get(&node).cloned(),
+        }
+    }
+
+    /// Nodes that were reached and hold records: to join at after a restart.
+    pub(super) fn contacts(&mut self) -> Vec<String> {
+        let kad = &mut self.it.swarm.behaviour_mut().kad;
+        let mut contacts = Vec::new();
+        for bucket in kad.kbuckets() {
+            for entry in bucket.iter() {
+                let (peer, address) = (*entry.node.key.preimage(), entry.node.value.first());
+                let full = address.clone().with_p2p(peer).unwrap_or_else(|it| it);
+                contacts.push(full.to_string());
+            }
+        }
+        contacts.truncate(MAX_CONTACTS);
+        contacts
     }
 
     pub(super) fn rtt(&self, node: &NodeId) -> Option<Duration> {

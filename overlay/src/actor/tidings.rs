@@ -45,6 +45,7 @@ impl Actor {
                     rtt: None,
                     measured: None,
                     asked_snapshot: false,
+                    lost_pings: 0,
                 };
                 self.connected(peer, connection, seen);
             }
@@ -67,6 +68,7 @@ impl Actor {
                 self.identified(peer, agent, &protocols, &claims);
             }
             News::RoundTrip { peer, rtt } => self.round_trip(&peer, rtt),
+            News::PingLost { peer, why } => self.ping_lost(peer, why),
             News::Routable { peer, address } => self.routable(peer, address),
             News::RoutesGrew => self.drive_herald(&HeraldEvent::RoutesGrew),
             News::RecordOffered { source, record } => self.record_offered(source, record),
@@ -95,6 +97,7 @@ impl Actor {
             return;
         };
         self.dial_backs.remove(&connection);
+        self.failures.remove(&node);
         let first = !self.peers.contains_key(&peer);
         let known = self.peers.entry(peer).or_insert(seen);
         if first {
@@ -126,7 +129,10 @@ impl Actor {
             self.routing.dialled(&peer);
         }
         tracing::debug!(?peer, why, "dial failed");
-        self.not_reached(connection, why);
+        if let Some(node) = peer.as_ref().and_then(peer::node_id) {
+            self.note_failure(node, why);
+        }
+        self.not_reached(peer, connection, why);
     }
 
     fn gossip_came(&mut self, carrier: &PeerId, id: &MessageId, data: &[u8]) {
