@@ -10,6 +10,8 @@
 
 pub mod accept;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 pub mod payee;
 pub mod payer;
 mod record;

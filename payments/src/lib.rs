@@ -11,11 +11,13 @@
 //! Knows nothing of overlay or tunnel. Start reading at [`channel`], then [`channel::accept`].
 #![forbid(unsafe_code)]
 
+mod actor;
 pub mod calls;
 pub mod chain;
 pub mod channel;
 mod codec;
 pub mod eip712;
+pub mod handle;
 pub mod ledger;
 pub mod settle;
 pub mod store;
@@ -30,6 +32,9 @@ pub use channel::{
 };
 pub use codec::CodecError;
 pub use eip712::SessionAuth;
+pub use handle::{
+    ChannelView, Funds, PayFrame, PaymentEvent, Payments, PaymentsConfig, PaymentsError, Role,
+};
 pub use settle::SettlePolicy;
 pub use store::{ChannelStore, MemoryStore, StoreError};
 pub use tariff::Tariff;

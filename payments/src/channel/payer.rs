@@ -35,6 +35,23 @@ type Step = warren_proto::Step<PayerChannel, PayerEffect>;
 pub(super) struct Run {
     pub(super) unit_price: Amount,
     pub(super) released: u64,
+    /// It began before a restart, so words forgotten belong to it. Not in the record.
+    pub(super) resumed: bool,
+}
+
+impl Run {
+    /// Counts what turns out to have been released before the restart.
+    fn recalled(self, worth: Amount) -> Self {
+        let units = worth
+            .wei()
+            .checked_div(self.unit_price.wei())
+            .filter(|_| self.resumed);
+        let units = units.and_then(|it| u64::try_from(it).ok()).unwrap_or(0);
+        Self {
+            released: self.released.saturating_add(units),
+            ..self
+        }
+    }
 }
 
 /// One channel this node pays from.
@@ -184,6 +201,7 @@ impl PayerChannel {
         if is_current && let Some(lane) = self.lane.and_then(|it| it.advanced_by(excess)) {
             let next = Self {
                 lane: Some(lane),
+                run: self.run.recalled(excess),
                 slack: Amount::ZERO,
                 doubt: false,
                 ..self.clone()
@@ -193,6 +211,7 @@ impl PayerChannel {
         // The payee holds an older voucher with more words than the newest one grants.
         let mut next = self.folded();
         next.base = ack.value_now;
+        next.run = self.run.recalled(excess);
         next.slack = next.slack.saturating_sub(excess);
         let next = next
             .with_lane(self.run.unit_price)

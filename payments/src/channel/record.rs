@@ -52,9 +52,11 @@ impl PayerChannel {
         let (deposit, claimed) = (read.amount()?, read.amount()?);
         let (seq, base) = (read.u64()?, read.amount()?);
         let lane = read.option("lane", take_paid_lane)?;
+        let (unit_price, released) = (read.amount()?, read.u64()?);
         let run = PayerRun {
-            unit_price: read.amount()?,
-            released: read.u64()?,
+            unit_price,
+            released,
+            resumed: true,
         };
         let (slack, acting) = (read.amount()?, read.flag("acting")?);
         read.finish()?;
@@ -189,11 +191,11 @@ fn put_phase(out: &mut Writer, phase: Phase) {
 
 fn take_phase(read: &mut Reader<'_>) -> Result<Phase, CodecError> {
     let (code, closes_at) = (read.u8()?, read.u64()?);
-    match code {
-        0 => Ok(Phase::Opening),
-        1 => Ok(Phase::Open),
-        2 => Ok(Phase::Closing { closes_at }),
-        3 => Ok(Phase::Closed),
+    match (code, closes_at) {
+        (0, 0) => Ok(Phase::Opening),
+        (1, 0) => Ok(Phase::Open),
+        (2, _) => Ok(Phase::Closing { closes_at }),
+        (3, 0) => Ok(Phase::Closed),
         _ => Err(CodecError::Range { field: "phase" }),
     }
 }

@@ -1,1 +1,259 @@
+use super::*;
+use crate::channel::fixture::{NOON, lock, terms, voucher, wei, word};
 
+fn facts(deposit: u64) -> Facts {
+    Facts {
+        deposit: wei(deposit),
+        chain_time: NOON.as_secs(),
+        standing: Standing::Usable,
+    }
+}
+
+fn judge(held: &Holdings, voucher: &VerifiedVoucher) -> Result<Holdings, PayErrorCode> {
+    accept(held, voucher, &facts(1000), &Rules::default(), &[])
+}
+
+fn routed(tranche: u64, life_secs: u64) -> Lock {
+    Lock {
+        expiry: NOON.as_secs() + life_secs,
+        ..lock(tranche, 1, 10)
+    }
+}
+
+/// A voucher with one lock of 100 units at 2 wei, and `k` words of it.
+fn holding(k: u32) -> Holdings {
+    let held = judge(
+        &Holdings::new(terms().id),
+        &voucher(1, 50, vec![lock(1, 2, 100)]),
+    )
+    .unwrap();
+    if k == 0 {
+        return held;
+    }
+    held.take_word(&word(1, 100, k), &Rules::default())
+        .unwrap()
+        .unwrap()
+}
+
+#[test]
+fn a_first_voucher_is_worth_its_base_and_words_add_to_it() {
+    assert_eq!(holding(0).value(0), wei(50));
+    assert_eq!(holding(30).value(0), wei(110));
+}
+
+#[test]
+fn a_voucher_must_be_newer() {
+    assert_eq!(
+        judge(&holding(0), &voucher(1, 60, vec![])),
+        Err(PayErrorCode::StaleSeq)
+    );
+}
+
+#[test]
+fn only_the_confirmed_deposit_covers() {
+    let exact = voucher(2, 800, vec![lock(2, 2, 100)]);
+    assert!(judge(&holding(0), &exact).is_ok());
+    let over = voucher(2, 801, vec![lock(2, 2, 100)]);
+    assert_eq!(judge(&holding(0), &over), Err(PayErrorCode::OverCommitted));
+    let absurd = Lock {
+        unit_price: Amount::MAX,
+        ..lock(2, 2, 100)
+    };
+    assert_eq!(
+        judge(&holding(0), &voucher(2, 0, vec![absurd])),
+        Err(PayErrorCode::OverCommitted)
+    );
+}
+
+#[test]
+fn nobody_forces_a_payee_off_a_better_voucher() {
+    let worse = voucher(2, 109, vec![]);
+    assert_eq!(
+        judge(&holding(30), &worse),
+        Err(PayErrorCode::NotDominating)
+    );
+    assert!(judge(&holding(30), &voucher(2, 110, vec![])).is_ok());
+}
+
+#[test]
+fn an_anchor_is_good_once_per_channel() {
+    let folded = judge(&holding(30), &voucher(2, 110, vec![])).unwrap();
+    let again = voucher(3, 110, vec![lock(1, 2, 100)]);
+    assert_eq!(judge(&folded, &again), Err(PayErrorCode::AnchorReused));
+    let twice = voucher(3, 110, vec![lock(2, 1, 10), lock(2, 1, 10)]);
+    assert_eq!(judge(&folded, &twice), Err(PayErrorCode::AnchorReused));
+}
+
+#[test]
+fn a_kept_lock_keeps_its_words_and_its_terms() {
+    let kept = judge(&holding(30), &voucher(2, 60, vec![lock(1, 2, 100)])).unwrap();
+    assert_eq!(kept.value(0), wei(120));
+    let cheaper = Lock {
+        unit_price: wei(1),
+        ..lock(1, 2, 100)
+    };
+    let changed = judge(&holding(30), &voucher(2, 500, vec![cheaper]));
+    assert_eq!(changed, Err(PayErrorCode::NotDominating));
+}
+
+#[test]
+fn a_lock_may_be_anchored_anew_at_the_word_known() {
+    let held = holding(30);
+    let rest = Lock {
+        anchor: HashLock::from_bytes(*held.lanes[0].word.expose()),
+        units: 70,
+        ..lock(1, 2, 100)
+    };
+    let moved = judge(&held, &voucher(2, 110, vec![rest])).unwrap();
+    assert_eq!(moved.value(0), wei(110));
+    let word = WordFrame {
+        k: 1,
+        ..word(1, 100, 31)
+    };
+    let next = moved.take_word(&word, &Rules::default()).unwrap().unwrap();
+    assert_eq!(next.value(0), wei(112));
+}
+
+#[test]
+fn a_lock_with_expiry_is_dropped_only_by_consent_or_time() {
+    let held = judge(
+        &Holdings::new(terms().id),
+        &voucher(1, 0, vec![routed(1, 5000)]),
+    )
+    .unwrap();
+    let without = voucher(2, 5, vec![]);
+    assert_eq!(judge(&held, &without), Err(PayErrorCode::NotDominating));
+    let asked = [held.lanes[0].lock.anchor];
+    let rules = Rules::default();
+    assert!(accept(&held, &without, &facts(1000), &rules, &asked).is_ok());
+    let later = Facts {
+        chain_time: NOON.as_secs() + 5000,
+        ..facts(1000)
+    };
+    assert!(accept(&held, &without, &later, &rules, &[]).is_ok());
+}
+
+#[test]
+fn a_lock_must_live_long_enough_and_not_too_long() {
+    let held = Holdings::new(terms().id);
+    let with = |life| judge(&held, &voucher(1, 0, vec![routed(1, life)]));
+    assert_eq!(with(3599), Err(PayErrorCode::ExpiryTooSoon));
+    assert!(with(3600).is_ok() && with(7200).is_ok());
+    assert_eq!(with(7201), Err(PayErrorCode::ExpiryTooFar));
+}
+
+#[test]
+fn an_expired_lock_is_worth_nothing() {
+    let held = judge(
+        &Holdings::new(terms().id),
+        &voucher(1, 0, vec![routed(1, 3600)]),
+    )
+    .unwrap();
+    let held = held
+        .take_word(&word(1, 10, 4), &Rules::default())
+        .unwrap()
+        .unwrap();
+    assert_eq!(held.value(NOON.as_secs() + 3599), wei(4));
+    assert_eq!(held.value(NOON.as_secs() + 3600), wei(0));
+}
+
+#[test]
+fn limits_bound_the_work_of_a_payee_and_of_the_chain() {
+    let held = Holdings::new(terms().id);
+    let many = (1..=17).map(|it| lock(it, 1, 1)).collect();
+    assert_eq!(
+        judge(&held, &voucher(1, 0, many)),
+        Err(PayErrorCode::TooManyLocks)
+    );
+    let long = Lock {
+        units: 1025,
+        unit_price: wei(1),
+        ..lock(1, 1, 1)
+    };
+    let rules = Rules::default();
+    let rich = facts(10_000);
+    let judged = accept(&held, &voucher(1, 0, vec![long]), &rich, &rules, &[]);
+    assert_eq!(judged, Err(PayErrorCode::TooManyLocks));
+    let none = Lock {
+        units: 0,
+        ..lock(1, 1, 1)
+    };
+    assert_eq!(
+        judge(&held, &voucher(1, 0, vec![none])),
+        Err(PayErrorCode::TooManyLocks)
+    );
+    let few = Rules {
+        max_anchors: 1,
+        ..rules
+    };
+    let two = voucher(1, 0, vec![lock(1, 1, 1), lock(2, 1, 1)]);
+    assert_eq!(
+        accept(&held, &two, &rich, &few, &[]),
+        Err(PayErrorCode::TooManyLocks)
+    );
+    let dear = Rules {
+        min_unit_price: wei(3),
+        ..rules
+    };
+    let cheap = voucher(1, 0, vec![lock(1, 2, 1)]);
+    assert_eq!(
+        accept(&held, &cheap, &rich, &dear, &[]),
+        Err(PayErrorCode::UnitTooSmall)
+    );
+}
+
+#[test]
+fn a_channel_that_may_not_be_used_takes_nothing() {
+    let good = voucher(1, 1, vec![]);
+    let cases = [
+        (Standing::Unconfirmed, PayErrorCode::NotConfirmed),
+        (Standing::Closing, PayErrorCode::Closing),
+        (Standing::Stale, PayErrorCode::ChainStale),
+    ];
+    for (standing, code) in cases {
+        let facts = Facts {
+            standing,
+            ..facts(1000)
+        };
+        let judged = accept(
+            &Holdings::new(terms().id),
+            &good,
+            &facts,
+            &Rules::default(),
+            &[],
+        );
+        assert_eq!(judged, Err(code));
+    }
+}
+
+#[test]
+fn words_are_checked_and_old_ones_ignored() {
+    let (held, rules) = (holding(30), Rules::default());
+    let take = |frame: &WordFrame| held.take_word(frame, &rules);
+    assert_eq!(take(&word(1, 100, 30)), Ok(None));
+    assert_eq!(take(&word(1, 100, 7)), Ok(None));
+    assert_eq!(take(&word(1, 100, 95)), Err(PayErrorCode::WordGap));
+    assert!(matches!(take(&word(1, 100, 94)), Ok(Some(_))));
+    assert_eq!(
+        take(&WordFrame {
+            k: 32,
+            ..word(1, 100, 31)
+        }),
+        Err(PayErrorCode::BadWord)
+    );
+    assert_eq!(take(&word(2, 100, 31)), Err(PayErrorCode::BadWord));
+    assert_eq!(
+        take(&WordFrame {
+            lane: 1,
+            ..word(1, 100, 31)
+        }),
+        Err(PayErrorCode::BadWord)
+    );
+    assert_eq!(
+        take(&WordFrame {
+            k: 101,
+            ..word(1, 100, 100)
+        }),
+        Err(PayErrorCode::BadWord)
+    );
+}

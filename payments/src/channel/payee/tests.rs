@@ -1,1 +1,207 @@
+use warren_proto::{HashLock, Lock};
 
+use super::*;
+use crate::channel::event::Accepted;
+use crate::channel::fixture::{NOON, lock, open_payee, terms, voucher, wei, word};
+
+fn accepted(step: &Step) -> Option<Accepted> {
+    step.effects.iter().find_map(|it| match it {
+        PayeeEffect::Credit(it) => Some(*it),
+        _ => None,
+    })
+}
+
+fn refused(step: &Step) -> Option<PayErrorCode> {
+    step.effects.iter().find_map(|it| match it {
+        PayeeEffect::Refuse(it) => Some(*it),
+        _ => None,
+    })
+}
+
+/// A session at 2 wei a unit: 100 units promised, none paid.
+fn in_session() -> PayeeChannel {
+    let begun = open_payee(1000)
+        .handle(&PayeeEvent::RunBegins { unit_price: wei(2) }, NOON)
+        .next;
+    begun
+        .handle(
+            &PayeeEvent::Voucher(voucher(1, 0, vec![lock(1, 2, 100)])),
+            NOON,
+        )
+        .next
+}
+
+fn paid(channel: &PayeeChannel, k: u32) -> Step {
+    channel.handle(&PayeeEvent::Word(word(1, 100, k)), NOON)
+}
+
+#[test]
+fn a_voucher_is_saved_before_it_counts() {
+    let step = open_payee(1000).handle(&PayeeEvent::Voucher(voucher(1, 5, vec![])), NOON);
+    assert!(step.save);
+    assert_eq!(accepted(&step).unwrap().ack.value_now, wei(5));
+    assert_eq!(accepted(&step).unwrap().ack.covered, wei(1000));
+}
+
+#[test]
+fn the_same_voucher_again_is_acknowledged_again() {
+    let step = in_session().handle(
+        &PayeeEvent::Voucher(voucher(1, 0, vec![lock(1, 2, 100)])),
+        NOON,
+    );
+    assert!(!step.save);
+    assert_eq!(accepted(&step).unwrap().ack.seq, 1);
+}
+
+#[test]
+fn words_are_saved_in_groups() {
+    let mut channel = in_session();
+    let mut saves = 0;
+    for k in 1..=64 {
+        let step = paid(&channel, k);
+        assert_eq!(accepted(&step).unwrap().units, u64::from(k));
+        saves += u32::from(step.save);
+        channel = step.next;
+    }
+    assert_eq!(saves, 4);
+}
+
+#[test]
+fn a_lonely_word_is_saved_after_a_second() {
+    let channel = paid(&in_session(), 1).next;
+    assert!(!channel.handle(&PayeeEvent::Tick, NOON).save);
+    let later = NOON.plus(GROUP_TIME);
+    let step = channel.handle(&PayeeEvent::Tick, later);
+    assert!(step.save && !step.next.has_unsaved());
+}
+
+#[test]
+fn a_run_counts_from_its_beginning() {
+    let channel = paid(&in_session(), 30).next;
+    let again = channel
+        .handle(&PayeeEvent::RunBegins { unit_price: wei(2) }, NOON)
+        .next;
+    let step = paid(&again, 34);
+    let it = accepted(&step).unwrap();
+    assert_eq!((it.units, it.paid, it.ack.value_now), (4, wei(8), wei(68)));
+}
+
+#[test]
+fn a_session_takes_no_cheaper_unit() {
+    let begun = open_payee(1000)
+        .handle(&PayeeEvent::RunBegins { unit_price: wei(3) }, NOON)
+        .next;
+    let step = begun.handle(
+        &PayeeEvent::Voucher(voucher(1, 0, vec![lock(1, 2, 10)])),
+        NOON,
+    );
+    assert_eq!(refused(&step), Some(PayErrorCode::UnitTooSmall));
+    assert_eq!(step.next, begun);
+}
+
+#[test]
+fn without_a_confirmed_deposit_nothing_is_taken() {
+    let watching = PayeeChannel::watch(terms(), Rules::default());
+    let step = watching.handle(&PayeeEvent::Voucher(voucher(1, 0, vec![])), NOON);
+    assert_eq!(refused(&step), Some(PayErrorCode::NotConfirmed));
+}
+
+#[test]
+fn a_closing_stops_the_session_and_leaves_the_claim() {
+    let channel = paid(&in_session(), 30).next;
+    let closing = PayeeEvent::Chain(ChainFact::Closing {
+        closes_at: NOON.as_secs() + 3600,
+    });
+    let step = channel.handle(&closing, NOON);
+    assert!(step.save);
+    assert!(
+        step.effects
+            .contains(&PayeeEffect::Stop(StopReason::Closing))
+    );
+    let refusal = step
+        .next
+        .handle(&PayeeEvent::Voucher(voucher(2, 900, vec![])), NOON);
+    assert_eq!(refused(&refusal), Some(PayErrorCode::Closing));
+    assert_eq!(step.next.claimable(NOON), wei(60));
+    assert_eq!(
+        step.next.handle(&closing, NOON).effects,
+        vec![],
+        "news once heard"
+    );
+}
+
+#[test]
+fn a_claim_carries_the_best_word_and_goes_out_once() {
+    let channel = paid(&in_session(), 30).next;
+    let step = channel.handle(&PayeeEvent::ClaimAsked, NOON);
+    assert!(step.save, "the words are on disk before they are public");
+    let claim = step.effects.iter().find_map(|it| match it {
+        PayeeEffect::Submit(ChainAction::Claim(it)) => Some(it.clone()),
+        _ => None,
+    });
+    let claim = claim.unwrap();
+    assert_eq!((claim.reveals[0].index, claim.reveals[0].k), (0, 30));
+    assert_eq!(
+        step.next.handle(&PayeeEvent::ClaimAsked, NOON).effects,
+        vec![]
+    );
+    let failed = step.next.handle(&PayeeEvent::ClaimFailed, NOON).next;
+    assert_ne!(failed.handle(&PayeeEvent::ClaimAsked, NOON).effects, vec![]);
+    let done = step
+        .next
+        .handle(&PayeeEvent::Chain(ChainFact::Claimed(wei(60))), NOON)
+        .next;
+    assert_eq!(done.claimable(NOON), wei(0));
+    assert_eq!(done.handle(&PayeeEvent::ClaimAsked, NOON).effects, vec![]);
+}
+
+#[test]
+fn after_a_consent_to_close_nothing_more_is_earned() {
+    let channel = paid(&in_session(), 30).next;
+    let not_after = NOON.plus(Duration::from_secs(60));
+    let step = channel.handle(&PayeeEvent::ConsentAsked { not_after }, NOON);
+    assert!(step.save);
+    let consent = PayeeEffect::Consent {
+        final_amount: wei(60),
+        not_after,
+    };
+    assert!(step.effects.contains(&consent));
+    assert_eq!(refused(&paid(&step.next, 31)), Some(PayErrorCode::Closing));
+    let after = step.next.handle(
+        &PayeeEvent::Word(word(1, 100, 31)),
+        not_after.plus(Duration::from_millis(1)),
+    );
+    assert!(accepted(&after).is_some(), "an unused consent ends");
+}
+
+#[test]
+fn on_an_old_view_of_the_chain_no_voucher_is_taken() {
+    let step = in_session().handle(&PayeeEvent::Stale(true), NOON);
+    assert!(
+        step.effects
+            .contains(&PayeeEffect::Stop(StopReason::ChainStale))
+    );
+    let refusal = step
+        .next
+        .handle(&PayeeEvent::Voucher(voucher(2, 900, vec![])), NOON);
+    assert_eq!(refused(&refusal), Some(PayErrorCode::ChainStale));
+    let fresh = step.next.handle(&PayeeEvent::Stale(false), NOON).next;
+    let step = fresh.handle(&PayeeEvent::Voucher(voucher(2, 900, vec![])), NOON);
+    assert!(accepted(&step).is_some());
+}
+
+#[test]
+fn everything_needed_for_a_claim_survives_the_record() {
+    let channel = paid(&in_session(), 30).next;
+    let read = PayeeChannel::decode(&channel.encode(), Rules::default()).unwrap();
+    assert_eq!(read.claim_now(NOON), channel.claim_now(NOON));
+    assert_eq!(read.accepted(NOON), channel.accepted(NOON));
+    let stranger = Lock {
+        anchor: HashLock::from_bytes([3; 32]),
+        ..lock(1, 2, 10)
+    };
+    assert!(
+        accepted(&read.handle(&PayeeEvent::Voucher(voucher(2, 60, vec![stranger])), NOON))
+            .is_some()
+    );
+}

@@ -40,6 +40,12 @@ impl PayeeChannel {
         self.claiming.is_some()
     }
 
+    /// Whether words wait for their group to be saved.
+    #[must_use]
+    pub fn has_unsaved(&self) -> bool {
+        self.unsaved > 0
+    }
+
     /// What a claim would bring in all, the part already claimed included.
     #[must_use]
     pub fn value(&self, now: UnixTime) -> Amount {

@@ -85,7 +85,7 @@ impl PayerChannel {
         }
         let run = Run {
             unit_price,
-            released: 0,
+            ..Run::default()
         };
         if self
             .lane

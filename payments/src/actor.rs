@@ -1,0 +1,200 @@
+//! The one task that owns all channels: it picks an event, saves the step, then performs it.
+//!
+//! ```text
+//! Payments ──Command──▶ ┐
+//! chain poll ──News───▶ ├─▶ Book (cores) ─▶ Batch ─▶ ChannelStore ─▶ effects: frames, transactions
+//! transaction ──Acted─▶ ┘
+//! ```
+//!
+//! Invariant: an effect is performed, and an answer given, only after its batch is on disk. The
+//! chain cursor moves in the same batch as what the events of its blocks changed.
+
+mod ask;
+mod book;
+mod command;
+mod news;
+mod perform;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
+
+pub(crate) use self::command::Command;
+use crate::chain::{Chain, ChainError, Head};
+use crate::channel::payee::GROUP_TIME;
+use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
+use crate::store::ChannelStore;
+use crate::tx::TxRules;
+use crate::tx::submitter::{Done, Submitter, SubmitterConfig, TxError};
+use crate::wallet::Wallet;
+use book::Book;
+use news::News;
+use perform::WordCache;
+
+/// Reports of transactions and polls that may wait for the task.
+const REPORTS: usize = 64;
+
+/// What the task's own helpers tell it.
+enum Report {
+    News(Box<Result<News, ChainError>>),
+    Acted(Acted),
+}
+
+/// What became of a transaction.
+struct Acted {
+    channel: Option<ChannelId>,
+    role: Role,
+    result: Result<Done, TxError>,
+    gas: Amount,
+    waiter: Waiter,
+}
+
+/// Who waits for a transaction.
+enum Waiter {
+    Nobody,
+    Tx(Answer<TxHash>),
+    Claim(Answer<Option<TxHash>>),
+}
+
+/// Who waits for a look at the chain.
+enum AfterNews {
+    Refresh(Answer<()>),
+    Tx(Waiter, TxHash),
+}
+
+/// What the task knows of the chain's clock.
+struct ChainClock {
+    head: Option<Head>,
+    heard_at: Instant,
+    /// Until the first look, and whenever looks fail for too long.
+    stale: bool,
+}
+
+struct Task {
+    chain: Arc<dyn Chain>,
+    store: Arc<dyn ChannelStore>,
+    wallet: Wallet,
+    config: PaymentsConfig,
+    submitter: Submitter,
+    book: Book,
+    outbox: mpsc::Sender<PaymentEvent>,
+    reports: mpsc::Sender<Report>,
+    words: WordCache,
+    clock: ChainClock,
+    gas_price: Amount,
+    /// Closings seen in blocks that do not count yet.
+    young_closings: BTreeSet<ChannelId>,
+    polling: bool,
+    after_this_news: Vec<AfterNews>,
+    after_next_news: Vec<AfterNews>,
+    waiting_usable: Vec<(ChannelId, Answer<()>)>,
+}
+
+type Ends = (mpsc::Receiver<Command>, mpsc::Sender<PaymentEvent>);
+
+/// Reads the records and starts the task.
+pub(crate) fn start(
+    chain: Arc<dyn Chain>,
+    store: Arc<dyn ChannelStore>,
+    wallet: Wallet,
+    config: PaymentsConfig,
+    (commands, outbox): Ends,
+) -> Result<(), PaymentsError> {
+    let book = Book::load(store.as_ref(), config.rules)?;
+    let rules = TxRules {
+        chain_id: chain.chain_ref().chain_id,
+        confirmations: config.confirmations.max(1),
+        bump_after_blocks: config.bump_after_blocks,
+        fee_cap: config.fee_cap,
+    };
+    let submitter = Submitter::start(
+        Arc::clone(&chain),
+        Arc::clone(&store),
+        wallet.account_key().clone(),
+        SubmitterConfig {
+            rules,
+            poll: config.poll,
+        },
+    )?;
+    let (reports, inbox) = mpsc::channel(REPORTS);
+    let task = Task {
+        chain,
+        store,
+        wallet,
+        config,
+        submitter,
+        book,
+        outbox,
+        reports,
+        words: WordCache::default(),
+        clock: ChainClock {
+            head: None,
+            heard_at: Instant::now(),
+            stale: true,
+        },
+        gas_price: Amount::ZERO,
+        young_closings: BTreeSet::new(),
+        polling: false,
+        after_this_news: Vec::new(),
+        after_next_news: Vec::new(),
+        waiting_usable: Vec::new(),
+    };
+    tokio::spawn(task.run(commands, inbox));
+    Ok(())
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut inbox: mpsc::Receiver<Report>,
+    ) {
+        let mut poll = tokio::time::interval(self.config.poll);
+        let mut group = tokio::time::interval(GROUP_TIME);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        group.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.restart();
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => break,
+                },
+                Some(report) = inbox.recv() => match report {
+                    Report::News(news) => self.hear(*news),
+                    Report::Acted(acted) => self.acted(acted),
+                },
+                _ = poll.tick() => self.look(),
+                _ = group.tick() => self.tick(),
+            }
+        }
+        self.flush(); // The last handle is gone: keep the words that still wait for their group.
+    }
+
+    /// The chain's time as of now: no local clock that is behind may shorten a window.
+    fn now(&self) -> UnixTime {
+        let chain = self
+            .clock
+            .head
+            .map_or(UnixTime::default(), |it| it.timestamp);
+        wall_clock().max(chain)
+    }
+
+    /// Tells whoever listens; a full queue loses news, never state.
+    fn tell(&self, event: PaymentEvent) {
+        if let Err(error) = self.outbox.try_send(event) {
+            tracing::debug!(%error, "nobody takes payment news");
+        }
+    }
+}
+
+fn wall_clock() -> UnixTime {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,90 @@
+//! Questions that change nothing.
+
+use warren_proto::{Amount, ChannelId};
+
+use super::Task;
+use super::command::{reply, view_payee, view_payer};
+use crate::chain::ChainError;
+use crate::channel::Phase;
+use crate::handle::{Answer, ChannelView, Funds, PaymentsError};
+use crate::ledger::Entry;
+use crate::store::Table;
+
+impl Task {
+    pub(super) fn channels(&self) -> Vec<ChannelView> {
+        let now = self.now();
+        let payers = self.book.payers.values().map(view_payer);
+        payers
+            .chain(self.book.payees.values().map(|it| view_payee(it, now)))
+            .collect()
+    }
+
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, PaymentsError> {
+        let read = |(_, value): (Vec<u8>, Vec<u8>)| {
+            Entry::decode(&value).map_err(|source| PaymentsError::Record {
+                table: "pay.entry",
+                source,
+            })
+        };
+        self.store
+            .scan(Table::Entry)?
+            .into_iter()
+            .map(read)
+            .collect()
+    }
+
+    pub(super) fn claimable(&self) -> Amount {
+        let now = self.now();
+        sum(self.book.payees.values().map(|it| it.claimable(now)))
+    }
+
+    /// The chain is asked in a task of its own: a slow node must not stop words.
+    pub(super) fn ask_balances(&self, answer: Answer<Funds>) {
+        let (chain, account) = (std::sync::Arc::clone(&self.chain), self.wallet.account());
+        let open = |it: &&crate::channel::PayerChannel| it.phase() != Phase::Closed;
+        let payers = self.book.payers.values().filter(open);
+        let spendable = sum(payers.map(crate::channel::PayerChannel::spendable));
+        let claimable = self.claimable();
+        tokio::spawn(async move {
+            let funds = async {
+                let coin = chain.native_balance(account).await?;
+                let wallet = chain.token_balance(account).await?;
+                let pot = chain.balance(account).await?;
+                Ok(Funds {
+                    coin,
+                    wallet,
+                    pot,
+                    spendable,
+                    claimable,
+                })
+            };
+            let funds: Result<Funds, ChainError> = funds.await;
+            reply(
+                answer,
+                funds.map_err(|it| PaymentsError::Chain {
+                    reason: it.to_string(),
+                }),
+            );
+        });
+    }
+
+    pub(super) fn wait_usable(&mut self, channel: ChannelId, answer: Answer<()>) {
+        match self.book.payers.get(&channel) {
+            None => reply(answer, Err(PaymentsError::UnknownChannel { channel })),
+            Some(it) if it.phase() == Phase::Open => reply(answer, Ok(())),
+            Some(it) if it.phase() == Phase::Opening && it.is_acting() => {
+                self.waiting_usable.push((channel, answer));
+            }
+            Some(_) => {
+                let reason = "it is not being opened".to_owned();
+                reply(answer, Err(PaymentsError::Transaction { channel, reason }));
+            }
+        }
+    }
+}
+
+fn sum(amounts: impl Iterator<Item = Amount>) -> Amount {
+    amounts.fold(Amount::ZERO, |sum, it| {
+        sum.checked_add(it).unwrap_or(Amount::MAX)
+    })
+}

@@ -1,0 +1,229 @@
+//! All channels of this node, and a batch of steps on the way to the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use warren_proto::{ChannelId, Step, UnixTime};
+
+use crate::chain::BlockHash;
+use crate::channel::{
+    PayeeChannel, PayeeEffect, PayeeEvent, PayerChannel, PayerEffect, PayerEvent, Rules,
+};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::handle::{PaymentsError, Role};
+use crate::ledger::{Entry, Posting};
+use crate::store::{ChannelStore, Put, StoreError, Table};
+
+const CURSOR_KEY: &[u8] = b"cursor";
+const CURSOR_VERSION: u8 = 1;
+
+/// Up to which block the chain's news are in the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) number: u64,
+    pub(super) hash: BlockHash,
+}
+
+/// The state of everything, as on disk (words of the last second aside).
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) payers: BTreeMap<ChannelId, PayerChannel>,
+    pub(super) payees: BTreeMap<ChannelId, PayeeChannel>,
+    pub(super) cursor: Option<Cursor>,
+    next_entry: u64,
+}
+
+/// What a step asks for, and of which channel.
+pub(super) enum Effect {
+    Payer(ChannelId, PayerEffect),
+    Payee(ChannelId, PayeeEffect),
+}
+
+/// Steps taken together: all of them happen or none.
+#[derive(Default)]
+pub(super) struct Batch {
+    payers: BTreeMap<ChannelId, PayerChannel>,
+    payees: BTreeMap<ChannelId, PayeeChannel>,
+    to_save: BTreeSet<(bool, ChannelId)>,
+    postings: Vec<Posting>,
+    cursor: Option<Cursor>,
+    effects: Vec<Effect>,
+}
+
+impl Book {
+    pub(super) fn load(store: &dyn ChannelStore, rules: Rules) -> Result<Self, PaymentsError> {
+        let mut book = Self::default();
+        for (_, value) in store.scan(Table::Payer)? {
+            let channel = PayerChannel::decode(&value).map_err(record("pay.payer"))?;
+            book.payers.insert(channel.terms().id, channel);
+        }
+        for (_, value) in store.scan(Table::Payee)? {
+            let channel = PayeeChannel::decode(&value, rules).map_err(record("pay.payee"))?;
+            book.payees.insert(channel.terms().id, channel);
+        }
+        if let Some(bytes) = store.get(Table::Meta, CURSOR_KEY)? {
+            book.cursor = Some(Cursor::decode(&bytes).map_err(record("pay.meta"))?);
+        }
+        let newest = store.scan(Table::Entry)?.pop();
+        if let Some((_, value)) = newest {
+            let entry = Entry::decode(&value).map_err(record("pay.entry"))?;
+            book.next_entry = entry.number.saturating_add(1);
+        }
+        Ok(book)
+    }
+
+    /// Saves `batch`, then makes it the state; on an error the old state stands.
+    pub(super) fn commit(
+        &mut self,
+        batch: Batch,
+        store: &dyn ChannelStore,
+        now: UnixTime,
+    ) -> Result<Vec<Effect>, StoreError> {
+        let mut puts = Vec::new();
+        for (is_payer, id) in &batch.to_save {
+            let (table, value) = if *is_payer {
+                (Table::Payer, batch.payers.get(id).map(PayerChannel::encode))
+            } else {
+                (Table::Payee, batch.payees.get(id).map(PayeeChannel::encode))
+            };
+            puts.extend(value.map(|it| Put::new(table, id.as_bytes().as_slice(), it)));
+        }
+        let mut number = self.next_entry;
+        for posting in &batch.postings {
+            let entry = Entry {
+                number,
+                at: now,
+                posting: *posting,
+            };
+            puts.push(Put::new(Table::Entry, number.to_be_bytes(), entry.encode()));
+            number = number.saturating_add(1);
+        }
+        puts.extend(
+            batch
+                .cursor
+                .map(|it| Put::new(Table::Meta, CURSOR_KEY, it.encode())),
+        );
+        if !puts.is_empty() {
+            store.put(puts)?;
+        }
+        self.next_entry = number;
+        self.cursor = batch.cursor.or(self.cursor);
+        self.payers.extend(batch.payers);
+        self.payees.extend(batch.payees);
+        Ok(batch.effects)
+    }
+}
+
+impl Batch {
+    /// The channel as this batch would leave it.
+    pub(super) fn payer<'a>(&'a self, book: &'a Book, id: ChannelId) -> Option<&'a PayerChannel> {
+        self.payers.get(&id).or_else(|| book.payers.get(&id))
+    }
+
+    /// The channel as this batch would leave it.
+    pub(super) fn payee<'a>(&'a self, book: &'a Book, id: ChannelId) -> Option<&'a PayeeChannel> {
+        self.payees.get(&id).or_else(|| book.payees.get(&id))
+    }
+
+    /// Handles an event in the payer's role.
+    pub(super) fn pay(
+        &mut self,
+        book: &Book,
+        id: ChannelId,
+        event: &PayerEvent,
+        now: UnixTime,
+    ) -> Result<(), PaymentsError> {
+        let unknown = PaymentsError::UnknownChannel { channel: id };
+        let step = self.payer(book, id).ok_or(unknown)?.handle(event, now);
+        self.take_payer(step);
+        Ok(())
+    }
+
+    /// Handles an event in the payee's role.
+    pub(super) fn earn(
+        &mut self,
+        book: &Book,
+        id: ChannelId,
+        event: &PayeeEvent,
+        now: UnixTime,
+    ) -> Result<(), PaymentsError> {
+        let unknown = PaymentsError::UnknownChannel { channel: id };
+        let step = self.payee(book, id).ok_or(unknown)?.handle(event, now);
+        self.take_payee(step);
+        Ok(())
+    }
+
+    pub(super) fn take_payer(&mut self, step: Step<PayerChannel, PayerEffect>) {
+        let id = step.next.terms().id;
+        if step.save {
+            self.to_save.insert((true, id));
+        }
+        for effect in step.effects {
+            match effect {
+                PayerEffect::Book(posting) => self.postings.push(posting),
+                effect @ (PayerEffect::SendVoucher(_)
+                | PayerEffect::SendWord { .. }
+                | PayerEffect::TopUpNeeded { .. }
+                | PayerEffect::RunningLow
+                | PayerEffect::Refuse(_)
+                | PayerEffect::Submit(_)) => self.effects.push(Effect::Payer(id, effect)),
+            }
+        }
+        self.payers.insert(id, step.next);
+    }
+
+    pub(super) fn take_payee(&mut self, step: Step<PayeeChannel, PayeeEffect>) {
+        let id = step.next.terms().id;
+        if step.save {
+            self.to_save.insert((false, id));
+        }
+        for effect in step.effects {
+            match effect {
+                PayeeEffect::Book(posting) => self.postings.push(posting),
+                effect @ (PayeeEffect::Credit(_)
+                | PayeeEffect::Refuse(_)
+                | PayeeEffect::Stop(_)
+                | PayeeEffect::Submit(_)
+                | PayeeEffect::Consent { .. }) => self.effects.push(Effect::Payee(id, effect)),
+            }
+        }
+        self.payees.insert(id, step.next);
+    }
+
+    pub(super) fn post(&mut self, posting: Posting) {
+        self.postings.push(posting);
+    }
+
+    pub(super) fn move_cursor(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+    }
+
+    /// Channels this batch touches, by role.
+    pub(super) fn touched(&self) -> Vec<(Role, ChannelId)> {
+        let payers = self.payers.keys().map(|it| (Role::Payer, *it));
+        payers
+            .chain(self.payees.keys().map(|it| (Role::Payee, *it)))
+            .collect()
+    }
+}
+
+impl Cursor {
+    fn encode(self) -> Vec<u8> {
+        let mut out = Writer::new(CURSOR_VERSION);
+        out.u64(self.number).bytes(self.hash.as_bytes());
+        out.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut read = Reader::new(bytes, CURSOR_VERSION)?;
+        let cursor = Self {
+            number: read.u64()?,
+            hash: BlockHash::from_bytes(read.array()?),
+        };
+        read.finish()?;
+        Ok(cursor)
+    }
+}
+
+fn record(table: &'static str) -> impl Fn(CodecError) -> PaymentsError {
+    move |source| PaymentsError::Record { table, source }
+}

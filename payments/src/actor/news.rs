@@ -1,0 +1,317 @@
+//! The chain's news: asked for beside the task, judged inside it.
+//!
+//! A block counts once it has enough blocks on top; only a closing is believed at first sight,
+//! for being careful costs nothing. The cursor moves with what its blocks changed, so a restart
+//! hears again exactly what is not on disk.
+
+mod told;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use warren_proto::{Amount, ChannelId};
+
+use super::book::{Batch, Cursor};
+use super::command::reply;
+use super::{AfterNews, Report, Task, Waiter};
+use crate::chain::{Chain, ChainError, ChainEvent, Head};
+use crate::channel::{ChainFact, PayeeChannel, PayeeEvent, PayerEvent, Phase};
+use crate::handle::{PaymentEvent, PaymentsError, Role};
+use crate::settle::{ClaimView, Settle};
+pub(super) use told::Told;
+
+// Our choices.
+/// Blocks asked for at once: public nodes refuse more.
+const MAX_BLOCKS: u64 = 2000;
+/// How far to go back when even confirmed history was rewritten.
+const REWIND: u64 = 256;
+/// Channels that pay this node; each cost its opener gas and a deposit.
+const MAX_PAYEE_CHANNELS: usize = 65_536;
+
+/// One look at the chain.
+pub(super) struct News {
+    head: Head,
+    /// The newest block that counts; `None` while the chain is too short.
+    safe: Option<Head>,
+    events: Vec<ChainEvent>,
+    gas_price: Amount,
+    /// There are more blocks than were asked for.
+    behind: bool,
+    /// Blocks that were on record are heard again.
+    rewound: bool,
+}
+
+impl Task {
+    /// Starts a look at the chain unless one is under way.
+    pub(super) fn look(&mut self) {
+        if self.polling {
+            return;
+        }
+        self.polling = true;
+        self.after_this_news.append(&mut self.after_next_news);
+        let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
+        let (cursor, confirmations) = (self.book.cursor, self.config.confirmations.max(1));
+        let first = self.config.scan_from.unwrap_or(0);
+        tokio::spawn(async move {
+            let news = look(chain.as_ref(), cursor, confirmations, first).await;
+            let _task_ended = reports.send(Report::News(Box::new(news))).await;
+        });
+    }
+
+    pub(super) fn hear(&mut self, news: Result<News, ChainError>) {
+        self.polling = false;
+        let mut failed = None;
+        let behind = match news {
+            Ok(news) => match self.apply(&news) {
+                Ok(()) => news.behind,
+                Err(error) => {
+                    tracing::error!(%error, "chain news are not on disk");
+                    failed = Some(error);
+                    false
+                }
+            },
+            Err(error) => {
+                tracing::debug!(%error, "chain does not answer");
+                failed = Some(PaymentsError::Chain {
+                    reason: error.to_string(),
+                });
+                false
+            }
+        };
+        self.judge_freshness(behind);
+        for waiting in std::mem::take(&mut self.after_this_news) {
+            match waiting {
+                AfterNews::Refresh(answer) => {
+                    reply(answer, failed.clone().map_or(Ok(()), Err));
+                }
+                AfterNews::Tx(Waiter::Nobody, _) => {}
+                AfterNews::Tx(Waiter::Tx(answer), tx) => reply(answer, Ok(tx)),
+                AfterNews::Tx(Waiter::Claim(answer), tx) => reply(answer, Ok(Some(tx))),
+            }
+        }
+        if behind || !self.after_next_news.is_empty() {
+            self.look();
+        }
+    }
+
+    /// What the records say now holds, whatever the program was doing when it ended.
+    pub(super) fn restart(&mut self) {
+        let (now, mut batch) = (self.now(), Batch::default());
+        for id in self.book.payers.keys() {
+            let _known = batch.pay(&self.book, *id, &PayerEvent::Restarted, now);
+        }
+        for id in self.book.payees.keys() {
+            let _known = batch.earn(&self.book, *id, &PayeeEvent::Restarted, now);
+            let _known = batch.earn(&self.book, *id, &PayeeEvent::Stale(true), now);
+        }
+        match self.take(batch) {
+            Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
+            Err(error) => tracing::error!(%error, "cannot resume what was under way"),
+        }
+    }
+
+    fn apply(&mut self, news: &News) -> Result<(), PaymentsError> {
+        self.clock.head = Some(news.head);
+        self.clock.heard_at = Instant::now();
+        self.gas_price = news.gas_price;
+        let now = self.now();
+        let account = self.wallet.account();
+        let told = Told::hear(&news.events, news.safe.map(|it| it.number), account);
+        let mut batch = Batch::default();
+        for terms in told.opened(self.chain.chain_ref()) {
+            let known = self.book.payees.contains_key(&terms.id);
+            if !known && self.book.payees.len() < MAX_PAYEE_CHANNELS {
+                let channel = PayeeChannel::watch(terms, self.config.rules);
+                batch.take_payee(warren_proto::Step::to(channel).saved());
+            }
+        }
+        for (id, fact) in told.facts() {
+            self.learn(&mut batch, id, fact);
+        }
+        for id in self.young_closings.iter().filter(|it| !told.is_closing(it)) {
+            self.learn(&mut batch, *id, ChainFact::NotClosing);
+        }
+        if !news.rewound {
+            for posting in told.pot() {
+                batch.post(*posting);
+            }
+        }
+        if let Some(safe) = news.safe {
+            batch.move_cursor(Cursor {
+                number: safe.number,
+                hash: safe.hash,
+            });
+        }
+        let changes = self.changes(&batch);
+        let outcome = self.take(batch)?;
+        self.young_closings = told.young_closings();
+        self.run_submissions(outcome, Waiter::Nobody);
+        for change in changes {
+            if let PaymentEvent::ChannelUsable(id) = change {
+                self.answer_usable(id, &|| Ok(()));
+            }
+            self.tell(change);
+        }
+        self.settle(now);
+        Ok(())
+    }
+
+    fn learn(&self, batch: &mut Batch, id: ChannelId, fact: ChainFact) {
+        let now = self.now();
+        if batch.payer(&self.book, id).is_some() {
+            let _known = batch.pay(&self.book, id, &PayerEvent::Chain(fact), now);
+        }
+        if batch.payee(&self.book, id).is_some() {
+            let _known = batch.earn(&self.book, id, &PayeeEvent::Chain(fact), now);
+        }
+    }
+
+    /// What people should hear of a batch, found by comparing before and after.
+    fn changes(&self, batch: &Batch) -> Vec<PaymentEvent> {
+        let mut changes = Vec::new();
+        for (role, id) in batch.touched() {
+            let (before, after) = match role {
+                Role::Payer => (
+                    self.book
+                        .payers
+                        .get(&id)
+                        .map(|it| (it.phase(), it.claimed())),
+                    batch
+                        .payer(&self.book, id)
+                        .map(|it| (it.phase(), it.claimed())),
+                ),
+                Role::Payee => (
+                    self.book
+                        .payees
+                        .get(&id)
+                        .map(|it| (it.phase(), it.claimed())),
+                    batch
+                        .payee(&self.book, id)
+                        .map(|it| (it.phase(), it.claimed())),
+                ),
+            };
+            let (phase, claimed) = before.unwrap_or((Phase::Opening, Amount::ZERO));
+            let Some((new_phase, total)) = after else {
+                continue;
+            };
+            if phase == Phase::Opening && new_phase != Phase::Opening {
+                changes.push(PaymentEvent::ChannelUsable(id));
+            }
+            if total > claimed {
+                changes.push(PaymentEvent::Claimed { channel: id, total });
+            }
+            if phase != Phase::Closed && new_phase == Phase::Closed {
+                changes.push(PaymentEvent::Closed(id));
+            }
+        }
+        changes
+    }
+
+    /// Claims what is worth it or in danger; takes back what the close window left.
+    fn settle(&mut self, now: warren_proto::UnixTime) {
+        let chain_time = self.clock.head.map_or(now, |it| it.timestamp);
+        let mut batch = Batch::default();
+        for channel in self.book.payees.values().filter(|it| !it.is_claiming()) {
+            let view = ClaimView {
+                phase: channel.phase(),
+                claimable: channel.claimable(now),
+                words: channel.claim_words(),
+                gas_price: self.gas_price,
+            };
+            match self.config.settle.decide(&view, chain_time) {
+                Settle::Wait => {}
+                Settle::Worth | Settle::Forced => {
+                    let id = channel.terms().id;
+                    let _known = batch.earn(&self.book, id, &PayeeEvent::ClaimAsked, now);
+                }
+            }
+        }
+        let closing =
+            |it: &&crate::channel::PayerChannel| matches!(it.phase(), Phase::Closing { .. });
+        for channel in self.book.payers.values().filter(closing) {
+            let id = channel.terms().id;
+            let _known = batch.pay(&self.book, id, &PayerEvent::Tick, chain_time);
+        }
+        match self.take(batch) {
+            Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
+            Err(error) => tracing::error!(%error, "cannot settle"),
+        }
+    }
+
+    /// No voucher is taken on an old view of the chain: its deposit may be gone.
+    fn judge_freshness(&mut self, behind: bool) {
+        let silent = self.clock.heard_at.elapsed() > self.config.max_silence;
+        let old = match (self.clock.head, self.config.max_head_age) {
+            (Some(head), Some(most)) => super::wall_clock().since(head.timestamp) > most,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let stale = behind || silent || old;
+        if stale == self.clock.stale {
+            return;
+        }
+        self.clock.stale = stale;
+        self.tell(PaymentEvent::ChainStale(stale));
+        let (now, mut batch) = (self.now(), Batch::default());
+        for id in self.book.payees.keys() {
+            let _known = batch.earn(&self.book, *id, &PayeeEvent::Stale(stale), now);
+        }
+        if let Err(error) = self.take(batch) {
+            tracing::error!(%error, "cannot mark channels");
+        }
+    }
+}
+
+async fn look(
+    chain: &dyn Chain,
+    cursor: Option<Cursor>,
+    confirmations: u64,
+    first: u64,
+) -> Result<News, ChainError> {
+    let head = chain.head().await?;
+    let mut from = first;
+    let mut rewound = false;
+    if let Some(cursor) = cursor {
+        from = cursor.number.saturating_add(1);
+        if chain
+            .block(cursor.number)
+            .await?
+            .is_none_or(|it| it.hash != cursor.hash)
+        {
+            from = from.saturating_sub(REWIND);
+            rewound = true;
+        }
+    }
+    let to = head.number.min(from.saturating_add(MAX_BLOCKS - 1));
+    let events = if from <= to {
+        chain.events(from, to).await?
+    } else {
+        Vec::new()
+    };
+    let deep = head.number.saturating_add(1).checked_sub(confirmations);
+    let safe = match deep.map(|it| it.min(to)) {
+        Some(number) if number >= from || rewound => chain.block(number).await?,
+        Some(_) | None => None,
+    };
+    let fees = chain.fees().await?;
+    let gas_price = fees.base_fee.checked_add(fees.tip).unwrap_or(Amount::MAX);
+    // If the newest block changed meanwhile, the events may be of another history.
+    let same = chain
+        .block(head.number)
+        .await?
+        .is_some_and(|it| it.hash == head.hash);
+    let behind = to < head.number;
+    if same {
+        Ok(News {
+            head,
+            safe,
+            events,
+            gas_price,
+            behind,
+            rewound,
+        })
+    } else {
+        let message = "the newest block changed under the question".to_owned();
+        Err(ChainError::Busy { code: 0, message })
+    }
+}

@@ -1,0 +1,140 @@
+//! What a stretch of blocks said, folded: the last word per channel and kind.
+//!
+//! Sans-IO.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use warren_proto::{Amount, ChainRef, ChannelId, ChannelParams, PayoutAddress};
+
+use crate::chain::{ChainEvent, EventKind};
+use crate::channel::{ChainFact, ChannelTerms};
+use crate::ledger::Posting;
+
+/// The last word on one channel.
+#[derive(Debug, Default)]
+struct Last {
+    deposit: Option<Amount>,
+    claimed: Option<Amount>,
+    closing: Option<u64>,
+    closed: bool,
+}
+
+/// Everything heard. Folding makes hearing the same blocks twice harmless.
+#[derive(Debug, Default)]
+pub(in crate::actor) struct Told {
+    channels: BTreeMap<ChannelId, Last>,
+    opened: Vec<ChannelParams>,
+    closing: BTreeSet<ChannelId>,
+    young: BTreeSet<ChannelId>,
+    pot: Vec<Posting>,
+}
+
+impl Told {
+    /// Folds `events`; those above block `safe` tell of nothing but closings.
+    pub(in crate::actor) fn hear(
+        events: &[ChainEvent],
+        safe: Option<u64>,
+        account: PayoutAddress,
+    ) -> Self {
+        let mut told = Self::default();
+        for event in events {
+            let is_safe = safe.is_some_and(|it| event.block <= it);
+            told.add(event, is_safe, account);
+        }
+        told
+    }
+
+    fn add(&mut self, event: &ChainEvent, is_safe: bool, account: PayoutAddress) {
+        if let EventKind::Closing {
+            channel, closes_at, ..
+        } = &event.kind
+        {
+            self.channels.entry(*channel).or_default().closing = Some(closes_at.as_secs());
+            self.closing.insert(*channel);
+            if !is_safe {
+                self.young.insert(*channel);
+            }
+        }
+        if !is_safe {
+            return;
+        }
+        match &event.kind {
+            EventKind::Opened {
+                channel,
+                params,
+                deposit,
+            } => {
+                self.channels.entry(*channel).or_default().deposit = Some(*deposit);
+                if params.payee == account {
+                    self.opened.push(*params);
+                }
+            }
+            EventKind::ToppedUp {
+                channel, deposit, ..
+            } => {
+                self.channels.entry(*channel).or_default().deposit = Some(*deposit);
+            }
+            EventKind::Claimed {
+                channel, claimed, ..
+            } => {
+                self.channels.entry(*channel).or_default().claimed = Some(*claimed);
+            }
+            EventKind::Closed {
+                channel, claimed, ..
+            } => {
+                let last = self.channels.entry(*channel).or_default();
+                last.claimed = Some(*claimed);
+                last.closed = true;
+            }
+            EventKind::Deposited { owner, amount } if *owner == account => {
+                self.pot.push(Posting::stored(*amount).by(event.tx));
+            }
+            EventKind::Withdrawn { owner, amount, .. } if *owner == account => {
+                self.pot.push(Posting::withdrawn(*amount).by(event.tx));
+            }
+            EventKind::Deposited { .. }
+            | EventKind::Withdrawn { .. }
+            | EventKind::Revealed { .. }
+            | EventKind::Closing { .. } => {}
+        }
+    }
+
+    /// Channels opened to this node.
+    pub(in crate::actor) fn opened(
+        &self,
+        chain: ChainRef,
+    ) -> impl Iterator<Item = ChannelTerms> + '_ {
+        self.opened
+            .iter()
+            .map(move |it| ChannelTerms::new(*it, chain))
+    }
+
+    /// Facts in the order in which they may be told.
+    pub(in crate::actor) fn facts(&self) -> impl Iterator<Item = (ChannelId, ChainFact)> + '_ {
+        self.channels.iter().flat_map(|(id, last)| {
+            let facts = [
+                last.deposit.map(ChainFact::Deposit),
+                last.claimed.map(ChainFact::Claimed),
+                last.closing
+                    .map(|closes_at| ChainFact::Closing { closes_at }),
+                last.closed.then_some(ChainFact::Closed),
+            ];
+            facts.into_iter().flatten().map(|fact| (*id, fact))
+        })
+    }
+
+    /// Whether a closing of `id` was heard, however young its block.
+    pub(in crate::actor) fn is_closing(&self, id: &ChannelId) -> bool {
+        self.closing.contains(id)
+    }
+
+    /// Closings that a reorganisation could still undo.
+    pub(in crate::actor) fn young_closings(&self) -> BTreeSet<ChannelId> {
+        self.young.clone()
+    }
+
+    /// What went into and out of this node's pot.
+    pub(in crate::actor) fn pot(&self) -> &[Posting] {
+        &self.pot
+    }
+}

@@ -1,0 +1,241 @@
+//! What the handle takes and gives.
+
+use std::time::Duration;
+
+use warren_proto::{
+    Amount, ChannelId, ChannelParams, PayErrorCode, SessionFrame, Voucher, WordFrame,
+};
+
+use crate::channel::{PayerRefusal, Phase, Rules, StopReason};
+use crate::codec::CodecError;
+use crate::settle::SettlePolicy;
+use crate::store::StoreError;
+use crate::tx::submitter::StartError;
+
+/// How money is handled.
+#[derive(Debug, Clone)]
+pub struct PaymentsConfig {
+    /// Blocks, the one it is in included, after which news of the chain counts.
+    pub confirmations: u64,
+    /// How often the chain is asked.
+    pub poll: Duration,
+    /// Without an answer from the chain for so long, no voucher is taken.
+    pub max_silence: Duration,
+    /// A newest block older than this is not fresh; `None` on a chain that mines on demand.
+    pub max_head_age: Option<Duration>,
+    /// The block to start from the first time; `None` = the whole chain.
+    pub scan_from: Option<u64>,
+    /// Units of a full tranche.
+    pub tranche_units: u32,
+    /// What a payee takes.
+    pub rules: Rules,
+    /// When a payee claims.
+    pub settle: SettlePolicy,
+    /// Never pays more per gas than this.
+    pub fee_cap: Amount,
+    /// Blocks without our transaction after which it pays more.
+    pub bump_after_blocks: u64,
+}
+
+impl Default for PaymentsConfig {
+    fn default() -> Self {
+        Self {
+            confirmations: 6,
+            poll: Duration::from_secs(4),
+            max_silence: Duration::from_secs(60),
+            max_head_age: Some(Duration::from_secs(300)),
+            scan_from: None,
+            tranche_units: crate::channel::payer::TRANCHE_UNITS,
+            rules: Rules::default(),
+            settle: SettlePolicy::default(),
+            fee_cap: Amount::from_wei_u64(500_000_000_000),
+            bump_after_blocks: 3,
+        }
+    }
+}
+
+/// Why the payments task did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PaymentsError {
+    /// No channel of that id in that role.
+    #[error("no channel {channel} here")]
+    UnknownChannel {
+        /// The id.
+        channel: ChannelId,
+    },
+    /// The payer's core refuses.
+    #[error("channel {channel}: {refusal}")]
+    Refused {
+        /// The channel.
+        channel: ChannelId,
+        /// Why.
+        refusal: PayerRefusal,
+    },
+    /// The payee's core refuses.
+    #[error("channel {channel}: {code}")]
+    NotTaken {
+        /// The channel.
+        channel: ChannelId,
+        /// Why.
+        code: PayErrorCode,
+    },
+    /// A transaction did not happen.
+    #[error("channel {channel}: {reason}")]
+    Transaction {
+        /// The channel.
+        channel: ChannelId,
+        /// What the transaction's task said.
+        reason: String,
+    },
+    /// The chain does not answer.
+    #[error("chain: {reason}")]
+    Chain {
+        /// What it said, or what the connection said.
+        reason: String,
+    },
+    /// Nothing was done, for it could not have been saved.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record cannot be read: refuse to run rather than forget money.
+    #[error("record in {table}: {source}")]
+    Record {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        source: CodecError,
+    },
+    /// The task has ended.
+    #[error("payments have stopped")]
+    Stopped,
+}
+
+impl PaymentsError {
+    /// What the other side is told: faults of this node's own are not its business.
+    #[must_use]
+    pub const fn code(&self) -> PayErrorCode {
+        match self {
+            Self::NotTaken { code, .. } => *code,
+            Self::UnknownChannel { .. } => PayErrorCode::UnknownChannel,
+            Self::Refused { .. }
+            | Self::Transaction { .. }
+            | Self::Chain { .. }
+            | Self::Store(_)
+            | Self::Record { .. }
+            | Self::Stopped => PayErrorCode::Internal,
+        }
+    }
+}
+
+impl From<StartError> for PaymentsError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(it) => Self::Store(it),
+            StartError::Record(source) => Self::Record {
+                table: "pay.tx",
+                source,
+            },
+        }
+    }
+}
+
+/// What the payer must send to the payee, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PayFrame {
+    /// A better voucher.
+    Voucher(Voucher),
+    /// A released word.
+    Word(WordFrame),
+}
+
+impl From<PayFrame> for SessionFrame {
+    fn from(frame: PayFrame) -> Self {
+        match frame {
+            PayFrame::Voucher(it) => Self::Voucher(it),
+            PayFrame::Word(it) => Self::Word(it),
+        }
+    }
+}
+
+/// News, in the order it happened. Lost ones do no harm: all state can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaymentEvent {
+    /// The deposit is confirmed.
+    ChannelUsable(ChannelId),
+    /// A session on this channel must stop.
+    Stop {
+        /// The channel.
+        channel: ChannelId,
+        /// Why.
+        reason: StopReason,
+    },
+    /// The deposit does not cover what was asked for.
+    TopUpNeeded {
+        /// The channel.
+        channel: ChannelId,
+        /// Units asked for and not payable.
+        units_short: u64,
+    },
+    /// Little is left to promise.
+    RunningLow(ChannelId),
+    /// A claim is confirmed.
+    Claimed {
+        /// The channel.
+        channel: ChannelId,
+        /// Claimed in all.
+        total: Amount,
+    },
+    /// A channel is settled.
+    Closed(ChannelId),
+    /// A transaction did not happen.
+    ActionFailed {
+        /// The channel.
+        channel: ChannelId,
+        /// Why.
+        reason: String,
+    },
+    /// The chain view became too old, or is fresh again.
+    ChainStale(bool),
+}
+
+/// Which end of a channel this node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// This node pays.
+    Payer,
+    /// This node is paid.
+    Payee,
+}
+
+/// One channel, as people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelView {
+    /// Which.
+    pub id: ChannelId,
+    /// Its parties.
+    pub params: ChannelParams,
+    /// Which end this node is.
+    pub role: Role,
+    /// Where it stands on chain.
+    pub phase: Phase,
+    /// Confirmed deposit.
+    pub deposit: Amount,
+    /// Paid or earned in all.
+    pub value: Amount,
+    /// Claimed on chain, confirmed.
+    pub claimed: Amount,
+}
+
+/// All money of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Funds {
+    /// Native coin, for gas.
+    pub coin: Amount,
+    /// Tokens outside the contract.
+    pub wallet: Amount,
+    /// Tokens in the contract, ready to withdraw.
+    pub pot: Amount,
+    /// Confirmed deposits of own channels, less what was paid.
+    pub spendable: Amount,
+    /// Earned and not yet claimed.
+    pub claimable: Amount,
+}

@@ -1,0 +1,11 @@
+//! Payers and payees on a real EVM: whole lives of channels, restarts, crashes, absences.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop and say where"
+)]
+
+mod close;
+mod crash;
+mod laws;
+mod party;
+mod pay;
