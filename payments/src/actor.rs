@@ -14,6 +14,7 @@ mod book;
 mod command;
 mod news;
 mod perform;
+mod submit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ use crate::chain::{Chain, ChainError, Head};
 use crate::channel::payee::GROUP_TIME;
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
 use crate::store::ChannelStore;
-use crate::tx::TxRules;
-use crate::tx::submitter::{Done, Submitter, SubmitterConfig, TxError};
+
+use crate::tx::{Done, Submitter, SubmitterConfig, TxError, TxRules};
 use crate::wallet::Wallet;
 use book::Book;
 use news::News;

@@ -1,24 +1,17 @@
-//! What a saved step asks for, done: words derived, vouchers signed, transactions sent.
+//! What a saved step asks for, done: words derived, vouchers signed, answers collected.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use warren_proto::{
-    Amount, ChannelId, ChannelParams, HashLock, Lock, PayErrorCode, UnixTime, Voucher, WordFrame,
-};
+use warren_proto::{ChannelId, HashLock, Lock, PayErrorCode, UnixTime, Voucher, WordFrame};
 
+use super::Task;
 use super::book::{Batch, Effect};
 use super::command::reply;
-use super::{Acted, AfterNews, Report, Task, Waiter};
-use crate::calls::Call;
-use crate::chain::{Chain, ChainError};
 use crate::channel::{
-    Accepted, ChainAction, CloseConsent, PayeeEffect, PayeeEvent, PayerEffect, PayerEvent,
-    PayerRefusal, VoucherDraft,
+    Accepted, ChainAction, CloseConsent, PayeeEffect, PayeeEvent, PayerEffect, PayerRefusal,
+    VoucherDraft,
 };
 use crate::handle::{PayFrame, PaymentEvent, PaymentsError, Role};
-use crate::ledger::Posting;
-use crate::tx::submitter::{Submitter, TxError};
 use crate::words::{WordChain, WordMaster};
 
 /// Chains of words kept at hand; one more costs 0.2 ms.
@@ -195,113 +188,6 @@ impl Task {
         Some(self.wallet.account_key().sign_voucher(voucher, &chain))
     }
 
-    /// Sends what a step asked for; `waiter` hears of the first transaction.
-    pub(super) fn run_submissions(&mut self, outcome: Outcome, waiter: Waiter) {
-        let mut waiter = Some(waiter);
-        for (channel, role, action) in outcome.submissions {
-            let waiter = waiter.take().unwrap_or(Waiter::Nobody);
-            let params = match role {
-                Role::Payer => self.book.payers.get(&channel).map(|it| it.terms().params),
-                Role::Payee => self.book.payees.get(&channel).map(|it| it.terms().params),
-            };
-            if let Some(params) = params {
-                self.submit(Some(channel), role, call_of(action, params), waiter);
-            }
-        }
-    }
-
-    /// Sends a call in a task of its own; its report comes back as [`Acted`].
-    pub(super) fn submit(
-        &self,
-        channel: Option<ChannelId>,
-        role: Role,
-        call: Call,
-        waiter: Waiter,
-    ) {
-        let (chain, submitter) = (Arc::clone(&self.chain), self.submitter.clone());
-        let reports = self.reports.clone();
-        tokio::spawn(async move {
-            let result = with_tokens(chain.as_ref(), &submitter, call).await;
-            let gas = match &result {
-                Ok(done) => match chain.receipt(done.tx).await {
-                    Ok(Some(it)) => it
-                        .gas_price
-                        .checked_mul(it.gas_used)
-                        .unwrap_or(Amount::ZERO),
-                    Ok(None) | Err(_) => Amount::ZERO,
-                },
-                Err(_) => Amount::ZERO,
-            };
-            let acted = Acted {
-                channel,
-                role,
-                result,
-                gas,
-                waiter,
-            };
-            let _task_ended = reports.send(Report::Acted(acted)).await;
-        });
-    }
-
-    pub(super) fn acted(&mut self, acted: Acted) {
-        let Acted {
-            channel,
-            role,
-            result,
-            gas,
-            waiter,
-        } = acted;
-        match result {
-            Ok(done) => {
-                if gas > Amount::ZERO {
-                    let mut batch = Batch::default();
-                    batch.post(Posting::gas(gas).by(done.tx));
-                    if let Err(error) = self.take(batch) {
-                        tracing::warn!(%error, tx = %done.tx, "gas is not in the ledger");
-                    }
-                }
-                // What it changed comes as news; whoever waits shall find it there.
-                self.after_next_news.push(AfterNews::Tx(waiter, done.tx));
-                self.look();
-            }
-            Err(error) => self.failed(channel, role, &error, waiter),
-        }
-    }
-
-    fn failed(&mut self, channel: Option<ChannelId>, role: Role, error: &TxError, waiter: Waiter) {
-        let id = channel.unwrap_or(ChannelId::from_bytes([0; 32]));
-        let reason = error.to_string();
-        tracing::info!(channel = %id, %reason, "transaction did not happen");
-        if let Some(channel) = channel {
-            let noted = match role {
-                Role::Payer => self.pay(channel, &PayerEvent::ActionFailed),
-                Role::Payee => self.earn(channel, &PayeeEvent::ClaimFailed),
-            };
-            if let Err(error) = noted {
-                tracing::warn!(%channel, %error, "failure is not on record");
-            }
-            self.answer_usable(channel, &|| {
-                Err(PaymentsError::Transaction {
-                    channel,
-                    reason: reason.clone(),
-                })
-            });
-            self.tell(PaymentEvent::ActionFailed {
-                channel,
-                reason: reason.clone(),
-            });
-        }
-        let failure = PaymentsError::Transaction {
-            channel: id,
-            reason,
-        };
-        match waiter {
-            Waiter::Nobody => {}
-            Waiter::Tx(answer) => reply(answer, Err(failure)),
-            Waiter::Claim(answer) => reply(answer, Err(failure)),
-        }
-    }
-
     /// Answers everybody who waits for `channel` to become usable.
     pub(super) fn answer_usable(
         &mut self,
@@ -344,63 +230,5 @@ impl Task {
         if let Err(error) = self.take(batch) {
             tracing::warn!(%error, "words are not on disk yet");
         }
-    }
-}
-
-fn call_of(action: ChainAction, params: ChannelParams) -> Call {
-    match action {
-        ChainAction::Open { amount } => Call::Open { params, amount },
-        ChainAction::TopUp { amount } => Call::TopUp { params, amount },
-        ChainAction::CoopClose(it) => Call::CoopClose {
-            params,
-            final_amount: it.final_amount,
-            not_after: it.not_after,
-            signature: it.signature,
-        },
-        ChainAction::StartClose => Call::StartClose { params },
-        ChainAction::FinishClose => Call::FinishClose { params },
-        ChainAction::Claim(claim) => Call::Claim(claim),
-        ChainAction::CloseByPayee => Call::CloseByPayee { params },
-    }
-}
-
-/// Submits `call`; if it takes tokens, from the pot if that suffices, else approved just before.
-async fn with_tokens(
-    chain: &dyn Chain,
-    submitter: &Submitter,
-    call: Call,
-) -> Result<crate::tx::Done, TxError> {
-    let name = call.name();
-    let refused = |source: ChainError| TxError::Refused { call: name, source };
-    let (Call::Open { amount, .. } | Call::TopUp { amount, .. }) = call else {
-        return submitter.submit(call).await;
-    };
-    let account = submitter.account();
-    if chain.balance(account).await.map_err(refused)? >= amount {
-        return submitter.submit(from_pot(call)).await;
-    }
-    if chain.allowance(account).await.map_err(refused)? < amount {
-        submitter.submit(Call::Approve { amount }).await?;
-    }
-    submitter.submit(call).await
-}
-
-fn from_pot(call: Call) -> Call {
-    match call {
-        Call::Open { params, amount } => Call::OpenFromBalance { params, amount },
-        Call::TopUp { params, amount } => Call::TopUpFromBalance { params, amount },
-        other @ (Call::Approve { .. }
-        | Call::Deposit { .. }
-        | Call::Withdraw { .. }
-        | Call::OpenFromBalance { .. }
-        | Call::TopUpFromBalance { .. }
-        | Call::Claim(_)
-        | Call::ClaimMany(_)
-        | Call::CoopClose { .. }
-        | Call::CloseByPayee { .. }
-        | Call::StartClose { .. }
-        | Call::FinishClose { .. }
-        | Call::Mint { .. }
-        | Call::Transfer { .. }) => other,
     }
 }

@@ -10,7 +10,7 @@ use crate::channel::{PayerRefusal, Phase, Rules, StopReason};
 use crate::codec::CodecError;
 use crate::settle::SettlePolicy;
 use crate::store::StoreError;
-use crate::tx::submitter::StartError;
+use crate::tx::StartError;
 
 /// How money is handled.
 #[derive(Debug, Clone)]
