@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const solc = createRequire(import.meta.url)("solc");
-const contracts = ["ChainLock", "DevToken"];
+const contracts = ["ChainLock", "DevToken", "WeirdToken"];
 
 const settings = {
   viaIR: true,

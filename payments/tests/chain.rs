@@ -18,6 +18,8 @@ mod dev;
 mod gas;
 #[path = "chain/locks.rs"]
 mod locks;
+#[path = "chain/model.rs"]
+mod model;
 #[path = "chain/rogue.rs"]
 mod rogue;
 #[path = "chain/served.rs"]

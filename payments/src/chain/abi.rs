@@ -46,7 +46,7 @@ impl Artefact {
     }
 
     #[expect(clippy::expect_used, reason = "compiled in; a unit test parses both")]
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         serde_json::from_str(text).expect("committed artefact parses")
     }
 

@@ -115,7 +115,7 @@ impl DevChain {
         world.head()
     }
 
-    /// Makes a block at this time, or a second after the last if that is later.
+    /// Makes a block at this time, or at the last block's time if that is later.
     pub fn mine_at(&self, time: UnixTime) -> Head {
         self.world().mine_at(time.as_secs())
     }
@@ -127,7 +127,7 @@ impl DevChain {
         world.mine_at(time.as_secs())
     }
 
-    /// Lets no later block be earlier than `now`, for a shell that has a clock.
+    /// Makes blocks at the clock's time from now on, for a shell that has one.
     pub fn set_clock(&self, now: UnixTime) {
         self.world().set_clock(now);
     }
@@ -273,3 +273,6 @@ fn sign(secret: &[u8; 32], hash: &[u8; 32]) -> [u8; 65] {
 fn key(secret: &[u8; 32]) -> LocalWallet {
     LocalWallet::from_bytes(secret).expect("a key")
 }
+
+#[cfg(test)]
+mod tests;

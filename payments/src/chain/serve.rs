@@ -143,7 +143,8 @@ async fn tick(chain: DevChain, span: Duration) {
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         timer.tick().await;
-        chain.mine_at(now());
+        chain.set_clock(now());
+        chain.mine();
     }
 }
 

@@ -28,6 +28,8 @@ pub use super::outcome::{Done, TxError};
 const INBOX: usize = 64;
 /// Gas allowed beyond the estimate, in percent: state may change before the call's turn.
 const GAS_MARGIN_PERCENT: u64 = 25;
+/// Polls without an answer after which a call that was not sent yet is given up.
+const MAX_TRIES: u32 = 30;
 
 /// How an account's transactions are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,7 @@ impl Submitter {
             config,
             manager,
             waiters,
+            tries: 0,
         };
         tokio::spawn(task.run(orders));
         Ok(Self { account, inbox })
@@ -124,6 +127,8 @@ struct Task {
     config: SubmitterConfig,
     manager: TxManager,
     waiters: BTreeMap<JobId, Vec<Waiter>>,
+    /// How often the call in preparation could not be simulated.
+    tries: u32,
 }
 
 impl Task {
@@ -174,7 +179,12 @@ impl Task {
     }
 
     /// Asks the chain about everything on its way; `None` if there is nothing or no answer.
-    async fn look(&self) -> Option<TxEvent> {
+    async fn look(&mut self) -> Option<TxEvent> {
+        if self.tries > 0
+            && let Some(job) = self.manager.preparing.clone()
+        {
+            return self.prepare(job).await;
+        }
         if self.manager.is_idle() {
             return None;
         }
@@ -252,7 +262,7 @@ impl Task {
 
     async fn perform(&mut self, effect: TxEffect) -> Option<TxEvent> {
         match effect {
-            TxEffect::Prepare(job) => Some(self.prepare(job).await),
+            TxEffect::Prepare(job) => self.prepare(job).await,
             TxEffect::Sign(unsigned) => Some(self.sign(unsigned)),
             TxEffect::Broadcast(signed) => self.broadcast(signed).await,
             TxEffect::Report(id, report) => {
@@ -262,26 +272,33 @@ impl Task {
         }
     }
 
-    async fn prepare(&mut self, job: Job) -> TxEvent {
+    /// `None` while the chain cannot be asked: the next poll tries again, so many times.
+    async fn prepare(&mut self, job: Job) -> Option<TxEvent> {
         let id = job.id;
         match self.try_prepare(job).await {
             Ok((gas, fees, nonce)) => {
-                let margin = gas / 100 * GAS_MARGIN_PERCENT;
-                TxEvent::Prepared {
+                self.tries = 0;
+                let gas_limit = gas.saturating_add(gas / 100 * GAS_MARGIN_PERCENT);
+                Some(TxEvent::Prepared {
                     id,
-                    gas_limit: gas.saturating_add(margin),
+                    gas_limit,
                     fees,
                     nonce,
-                }
+                })
             }
-            Err(error) => {
+            Err(error) if error.remedy() == Remedy::Retry && self.tries < MAX_TRIES => {
+                self.tries = self.tries.saturating_add(1);
+                None
+            }
+            Err(source) => {
+                self.tries = 0;
                 self.answer(id, |call| {
                     Err(TxError::Refused {
                         call,
-                        source: error.clone(),
+                        source: source.clone(),
                     })
                 });
-                TxEvent::Refused { id }
+                Some(TxEvent::Refused { id })
             }
         }
     }

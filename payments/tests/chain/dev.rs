@@ -21,14 +21,14 @@ fn manual() -> DevChain {
     })
 }
 
-/// A transfer of `value` tokens at so many gwei, tip included.
-fn transfer(chain: &DevChain, who: &WalletKey, nonce: u64, gwei: u64, value: u64) -> SignedTx {
+/// A transfer of `value` tokens at so many gwei, half of it tip.
+fn unsigned_transfer(chain: &DevChain, nonce: u64, gwei: u64, value: u64) -> UnsignedTx {
     let pins = chain.chain_ref();
     let call = Call::Transfer {
         to: TO,
         amount: wei(value),
     };
-    let unsigned = UnsignedTx {
+    UnsignedTx {
         chain_id: pins.chain_id,
         nonce,
         to: call.to(&pins),
@@ -37,8 +37,28 @@ fn transfer(chain: &DevChain, who: &WalletKey, nonce: u64, gwei: u64, value: u64
         max_fee: wei(gwei * GWEI),
         tip: wei(gwei * GWEI / 2),
         data: call.data(&pins),
-    };
+    }
+}
+
+fn transfer(chain: &DevChain, who: &WalletKey, nonce: u64, gwei: u64, value: u64) -> SignedTx {
+    let unsigned = unsigned_transfer(chain, nonce, gwei, value);
     unsigned.seal(&who.sign_tx_hash(&unsigned.signing_hash()))
+}
+
+/// The same transfer under the other signature that fits it: `n - s` and the other parity.
+fn high_s(chain: &DevChain, who: &WalletKey) -> Vec<u8> {
+    const ORDER: &str = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
+    let unsigned = unsigned_transfer(chain, 0, 10, 1);
+    let mut signature = who.sign_tx_hash(&unsigned.signing_hash());
+    let order = hex::decode(ORDER).unwrap();
+    let mut borrow = 0;
+    for place in (0..32).rev() {
+        let difference = i16::from(order[place]) - i16::from(signature[32 + place]) - borrow;
+        borrow = i16::from(difference < 0);
+        signature[32 + place] = u8::try_from(difference + borrow * 256).unwrap();
+    }
+    signature[64] ^= 1;
+    unsigned.seal(&signature).raw
 }
 
 #[tokio::test]
@@ -58,16 +78,26 @@ async fn the_same_steps_make_the_same_hashes() {
 async fn time_moves_only_when_told() {
     let chain = manual();
     let start = chain.tip().timestamp;
-    assert_eq!(chain.mine().timestamp, start.plus(Duration::from_secs(1)));
+    let after = |secs| start.plus(Duration::from_secs(secs));
+    assert_eq!(chain.mine().timestamp, after(1));
     assert_eq!(
         chain.mine_at(UnixTime::from_secs(1)).timestamp,
-        start.plus(Duration::from_secs(2))
+        after(1),
+        "never back"
     );
-    let later = chain.advance(Duration::from_secs(100));
-    assert_eq!(later.timestamp, start.plus(Duration::from_secs(102)));
-    chain.set_clock(start.plus(Duration::from_secs(500)));
-    assert_eq!(chain.mine().timestamp, start.plus(Duration::from_secs(500)));
-    assert_eq!(chain.mine_many(3).number, 7);
+    assert_eq!(
+        chain.advance(Duration::from_secs(100)).timestamp,
+        after(101)
+    );
+    chain.set_clock(after(500));
+    assert_eq!(
+        chain.mine_many(3).timestamp,
+        after(500),
+        "as long as the clock stands"
+    );
+    chain.set_clock(after(400));
+    assert_eq!(chain.mine().timestamp, after(500));
+    assert_eq!(chain.tip().number, 7);
 }
 
 #[tokio::test]
@@ -122,12 +152,14 @@ async fn garbage_and_foreign_transactions_are_refused() {
     let foreign = transfer(&other, &key(0), 0, 10, 1);
     let mut long = good.raw.clone();
     long.push(0);
+    let cut = good.raw[..good.raw.len() - 1].to_vec();
     let raws = [
         vec![],
         vec![2],
-        good.raw[..good.raw.len() - 1].to_vec(),
+        cut,
         long,
         foreign.raw,
+        high_s(&chain, &key(0)),
     ];
     for raw in raws {
         let refused = chain.submit_raw(raw.clone()).await;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use warren_payments::calls::Call;
 use warren_payments::chain::dev::{DevChain, DevGenesis, Mining, Reorg};
-use warren_payments::chain::{Chain as _, ChainError, Revert};
+use warren_payments::chain::eth::EthNode;
+use warren_payments::chain::{Chain, ChainError, ChainFuture, Revert};
 use warren_payments::store::{ChannelStore as _, Fault, MemoryStore, Table};
 use warren_payments::tx::{Done, Submitter, SubmitterConfig, TxError, TxRules};
-use warren_proto::{Amount, ChannelParams, PayoutAddress};
+use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress};
 
 use crate::world::{HOUR, Hands, World, key, wei};
 
@@ -34,6 +36,10 @@ impl Rig {
     }
 
     fn submitter(&self, confirmations: u64) -> Submitter {
+        self.submitter_on(Arc::new(self.chain.clone()), confirmations)
+    }
+
+    fn submitter_on(&self, chain: Arc<dyn Chain>, confirmations: u64) -> Submitter {
         let rules = TxRules {
             chain_id: self.chain.chain_ref().chain_id,
             confirmations,
@@ -41,8 +47,7 @@ impl Rig {
             fee_cap: wei(1000 * GWEI),
         };
         let config = SubmitterConfig { rules, poll: POLL };
-        let (chain, store) = (Arc::new(self.chain.clone()), Arc::new(self.store.clone()));
-        Submitter::start(chain, store, key(0), config).unwrap()
+        Submitter::start(chain, Arc::new(self.store.clone()), key(0), config).unwrap()
     }
 
     /// Lets the task look at the chain, then makes a block.
@@ -283,6 +288,46 @@ async fn the_same_call_asked_for_twice_is_made_once() {
         Ok(wei(6)),
         "but two transfers are two"
     );
+}
+
+/// A chain that is out of reach for so many questions.
+#[derive(Debug)]
+struct Flaky {
+    chain: DevChain,
+    failures: std::sync::atomic::AtomicU32,
+}
+
+impl EthNode for Flaky {
+    fn pins(&self) -> ChainRef {
+        self.chain.pins()
+    }
+
+    fn ask(&self, method: &'static str, params: Value) -> ChainFuture<'_, Value> {
+        let left = |it: u32| it.checked_sub(1);
+        let ordering = std::sync::atomic::Ordering::Relaxed;
+        match self.failures.fetch_update(ordering, ordering, left) {
+            Ok(_) => Box::pin(async {
+                Err(ChainError::Unreachable {
+                    detail: "off".into(),
+                })
+            }),
+            Err(_) => self.chain.ask(method, params),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_out_of_reach_is_waited_for_but_not_for_ever() {
+    for (failures, expected) in [(10, true), (1_000_000, false)] {
+        let rig = Rig::new();
+        let chain = Arc::new(Flaky {
+            chain: rig.chain.clone(),
+            failures: failures.into(),
+        });
+        let submitter = rig.submitter_on(chain, 1);
+        let result = rig.blocks_until(ask(&submitter, transfer(5))).await;
+        assert_eq!(result.is_ok(), expected, "{failures}: {result:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -181,7 +181,7 @@ impl World {
         let locks: Vec<Lock> = known.iter().map(|(words, _)| words.lock).collect();
         let told = known.iter().enumerate().filter(|(_, (_, k))| *k > 0);
         let reveals = told
-            .map(|(index, (words, k))| words.reveal(index as u16, *k))
+            .map(|(index, (words, k))| words.reveal(u16::try_from(index).unwrap(), *k))
             .collect();
         Claim {
             params: *params,

@@ -1,7 +1,7 @@
 //! Answers JSON-RPC, so that our client, `curl` and `cast` find the chain they know.
 
 use serde_json::{Value, json};
-use warren_proto::{Amount, PayoutAddress, UnixTime};
+use warren_proto::{Amount, PayoutAddress};
 
 use super::Mining;
 use super::engine::{Frame, Ran, Run, State, TX_GAS};
@@ -133,12 +133,11 @@ impl World {
             }
             "evm_increaseTime" => {
                 let more = arg(params, 0, number)?;
-                let now = self.next_secs();
-                self.set_clock(UnixTime::from_secs(now.saturating_add(more)));
+                self.leap(more);
                 Ok(quantity(more))
             }
             "evm_setNextBlockTimestamp" => {
-                self.set_clock(UnixTime::from_secs(arg(params, 0, number)?));
+                self.set_floor(arg(params, 0, number)?);
                 Ok(Value::Null)
             }
             "evm_setAutomine" => {

@@ -16,6 +16,11 @@ const MAX_RAW_BYTES: usize = 128 * 1024;
 /// A replacement pays this much more, in percent.
 const REPLACE_PERCENT: u128 = 10;
 const NODE_ERROR: i32 = -32000;
+/// Half the order of secp256k1, big endian.
+const HALF_ORDER: [u8; 32] = [
+    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0x5d, 0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
+];
 
 /// Why the node says no: JSON-RPC's code, words and data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +76,9 @@ impl PoolTx {
         }
         if tx.rlp_signed(&signature).as_ref() != raw {
             return Err(bad()); // Trailing bytes, or another writing of the same.
+        }
+        if signature.s > U256::from_big_endian(&HALF_ORDER) {
+            return Err(Fault::node("invalid signature values")); // EIP-2: two would fit otherwise.
         }
         let from = signature.recover(tx.sighash()).map_err(|_| bad())?;
         let number = |it: Option<U256>| u128::try_from(it.unwrap_or_default()).map_err(|_| bad());

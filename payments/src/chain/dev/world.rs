@@ -28,8 +28,12 @@ pub(super) struct World {
     /// The state before each of the newest blocks.
     past: VecDeque<State>,
     index: BTreeMap<TxHash, (usize, usize)>,
-    /// No block is made earlier than this; `set_clock` moves it.
-    clock_secs: u64,
+    /// What a shell last said the time is; `None` where time moves from block to block.
+    clock_secs: Option<u64>,
+    /// How far this chain was told to run ahead of that clock.
+    ahead_secs: u64,
+    /// No block is made earlier than this.
+    floor_secs: u64,
     /// Counts reorganisations, so that a block made again has another hash.
     history: u64,
 }
@@ -82,7 +86,9 @@ impl World {
             }],
             past: VecDeque::new(),
             index: BTreeMap::new(),
-            clock_secs: 0,
+            clock_secs: None,
+            ahead_secs: 0,
+            floor_secs: 0,
             history: 0,
         }
     }
@@ -115,13 +121,26 @@ impl World {
     /// The moment the next block would have.
     pub(super) fn next_secs(&self) -> u64 {
         let last = self.head().timestamp.as_secs();
-        last.saturating_add(self.block_secs.max(1))
-            .max(self.clock_secs)
+        let next = match self.clock_secs {
+            Some(now) => now.saturating_add(self.ahead_secs).max(last),
+            None => last.saturating_add(self.block_secs.max(1)),
+        };
+        next.max(self.floor_secs)
     }
 
-    /// No block from now on is earlier than `now`.
+    /// From now on blocks are made at the clock's time; it never goes back.
     pub(super) fn set_clock(&mut self, now: UnixTime) {
-        self.clock_secs = self.clock_secs.max(now.as_secs());
+        self.clock_secs = self.clock_secs.max(Some(now.as_secs()));
+    }
+
+    /// Runs that much further ahead.
+    pub(super) fn leap(&mut self, secs: u64) {
+        self.set_floor(self.next_secs().saturating_add(secs));
+        self.ahead_secs = self.ahead_secs.saturating_add(secs);
+    }
+
+    pub(super) fn set_floor(&mut self, secs: u64) {
+        self.floor_secs = self.floor_secs.max(secs);
     }
 
     /// The next block as a call would see it.
@@ -140,9 +159,9 @@ impl World {
         self.mine_in(frame)
     }
 
-    /// Makes a block at `secs`, or as soon after as a block may be.
+    /// Makes a block at `secs`, or at the last block's time if that is later.
     pub(super) fn mine_at(&mut self, secs: u64) -> Head {
-        let earliest = self.head().timestamp.as_secs().saturating_add(1);
+        let earliest = self.head().timestamp.as_secs();
         let frame = Frame {
             timestamp_secs: secs.max(earliest),
             ..self.next_frame()
