@@ -202,15 +202,13 @@ impl<'s> Sender<'s> {
                 run.len()
             }
             Err(error) => {
-                match error.raw_os_error() {
-                    // The kernel or the line card cannot: never again on this socket.
-                    Some(libc::EIO | libc::EINVAL) => {
+                match refusal(&error) {
+                    Refusal::Always => {
                         tracing::warn!(%error, "segmented sending refused, going on without");
                         self.rung = SendRung::Many;
                     }
-                    // A shorter path than thought: the kernel may cut single datagrams.
-                    Some(libc::EMSGSIZE) => {}
-                    _ => {
+                    Refusal::ThisPath => {}
+                    Refusal::Loss => {
                         drops.add(DropReason::Refused, run.len() as u64);
                         return run.len();
                     }
@@ -251,6 +249,25 @@ impl<'s> Sender<'s> {
                 1
             }
         }
+    }
+}
+
+/// What a refused send of segments means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// Kernel or line card cannot: never again on this socket.
+    Always,
+    /// The path is narrower than thought: the kernel may still cut single datagrams.
+    ThisPath,
+    /// Nothing to do with segments: no route, no room.
+    Loss,
+}
+
+fn refusal(error: &io::Error) -> Refusal {
+    match error.raw_os_error() {
+        Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP) => Refusal::Always,
+        Some(libc::EMSGSIZE) => Refusal::ThisPath,
+        _ => Refusal::Loss,
     }
 }
 
@@ -345,3 +362,6 @@ impl<'s> Receiver<'s> {
 pub(crate) fn anywhere(port: u16) -> SocketAddr {
     SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,6 +178,34 @@ fn a_removed_guest_is_a_stranger() {
 }
 
 #[test]
+fn two_guests_of_one_exit_are_kept_apart() {
+    let pair = Pair::connected();
+    let key = TunnelKey::generate();
+    let (v4, v6) = (Ipv4Addr::new(10, 77, 0, 3), "fd77:7761::3".parse().unwrap());
+    let other = GuestSpec {
+        peer_key: key.public(),
+        v4,
+        v6,
+    };
+    let other = pair.exit.add_guest(other).unwrap();
+    pair.exit.set_gate(other, Gate::Open).unwrap();
+    pair.to_exit(&pair.up(&to_server(100))[0]);
+    assert!(
+        pair.down(&packet(SERVER_V4.into(), v4.into(), 9))
+            .is_empty(),
+        "never heard of"
+    );
+    assert_eq!(pair.exit.drop_counts().of(DropReason::NotConnected), 1);
+    assert_eq!(pair.exit.usage(other).unwrap().up.bytes(), 0);
+    assert_eq!(pair.exit.usage(pair.guest).unwrap().up.bytes(), 120);
+    // What one guest sealed says nothing under the other's index.
+    let mut sealed = pair.up(&to_server(100));
+    sealed[0][5] ^= 1;
+    assert!(pair.to_exit(&sealed[0]).0.is_empty());
+    assert_eq!(pair.exit.drop_counts().of(DropReason::Forged), 1);
+}
+
+#[test]
 fn keys_and_addresses_are_given_once_and_from_our_networks_only() {
     let exit = exit_engine(TunnelKey::generate(), DEFAULT_HANDSHAKE_LIMIT);
     let spec = |v4: [u8; 4], last: u16| GuestSpec {
