@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.."
 
 base=${1:-debian:bookworm-slim}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
-cargo build --quiet -p warren
+# By the workspace, not the package, so that dependencies keep the features the tests built them with.
+cargo build --quiet --workspace --bins
 
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT

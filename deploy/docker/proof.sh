@@ -28,3 +28,45 @@ waits() {
 }
 reaches_web() { on "$1" curl -fsS --max-time 5 -o /dev/null $web/sum 2>/dev/null; }
 cut_off() { ! reaches_web "$1"; }
+# base_units NAME: the wei of the first money of that name.
+base_units() { tr -d '\n' | grep -oE "\"$1\": *\{[^}]*\}" | head -n 1 | grep -oE '"base_units": *"[0-9]+"' | tr -dc 0-9; }
+more_than_nothing() { [ -n "$1" ] && [ "$1" != 0 ]; }
+offers_known() { [ "$(warren consumer status | field offers)" -ge 2 ]; }
+
+waits 120 reaches_web exit-a || { echo "not ok the make-believe internet stands"; exit 1; }
+claim "the consumer finds both exits" waits 120 offers_known
+claim "without a tunnel the consumer reaches nothing beyond its street" cut_off consumer
+
+warren consumer fund --faucet 1 >/dev/null || exit 1
+if ! up=$(warren consumer up --timeout 120); then
+    echo "not ok the tunnel comes up: $up"
+    exit 1
+fi
+exit_node=$(field exit <<<"$up")
+echo "ok the tunnel comes up through ${exit_node:0:8}"
+
+wanted=$(on web cut -d' ' -f1 /srv/www/sum)
+begun=$SECONDS
+got=$(on consumer sh -c "curl -fsS --max-time 300 $web/blob | sha256sum | cut -d' ' -f1")
+claim "64 MiB came through the tunnel unchanged (in $((SECONDS - begun)) s)" [ "$got" = "$wanted" ]
+log=$($compose logs --no-color web)
+claim "the web server saw an exit's address" grep -qE '203\.0\.113\.1[12]\]?:[0-9]+: url:/blob' <<<"$log"
+claim "and never the consumer's" eval '! grep -q 198.51.100 <<<"$log"'
+used=$(warren consumer status)
+paid=$(base_units paid <<<"$used")
+claim "the consumer paid ($paid wei)" more_than_nothing "$paid"
+
+warren consumer down >/dev/null || true
+claim "after down the consumer reaches nothing again" cut_off consumer
+
+claimed=0
+for service in exit-a exit-b; do
+    warren $service channel claim >/dev/null 2>&1 || true
+    settled() { [ "$(warren $service earn | base_units claimable)" = 0 ]; }
+    waits 60 settled || true
+    here=$(warren $service earn | base_units claimed)
+    claimed=$((claimed + ${here:-0}))
+done
+claim "an exit settled on chain ($claimed wei)" [ "$claimed" -gt 0 ]
+claim "and got what was paid" [ "$claimed" -ge "${paid:-0}" ]
+exit $bad
