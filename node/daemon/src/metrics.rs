@@ -88,8 +88,6 @@ metrics! {
     StoreFailures Counter "warren_store_failures_total" "Batches that could not be written.";
     DiskFree Gauge "warren_disk_free_bytes" "Free on the file system of the home.";
     TakesLiabilities Gauge "warren_store_takes_liabilities" "0 while the disk is too full for new channels and guests.";
-    ApiRequests Counter "warren_api_requests_total" "Requests to the local API.";
-    ApiProblems Counter "warren_api_problems_total" "Of those, answered with a problem.";
 }
 
 /// The numbers themselves. Sums of money beyond 2^64 − 1 base units stay at that.

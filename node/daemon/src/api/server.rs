@@ -7,11 +7,12 @@ use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::{Group, Uid, chown};
 use tokio::net::UnixListener;
 
 use super::guard::{GuardedListener, PeerGuard};
 use super::{NodeControl, handlers};
+use crate::error::{ErrorCode, Problem};
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,21 @@ pub enum ServeError {
     },
 }
 
+impl ServeError {
+    /// The same as a user sees it.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Busy { .. } => Problem::new(ErrorCode::SocketBusy, self),
+            Self::NotASocket { .. } => Problem::new(ErrorCode::ConfigBadValue, self)
+                .with_next("warren config explain api.socket"),
+            Self::Io { source, .. } => {
+                Problem::new(ErrorCode::HomeUnusable, format!("{self}: {source}"))
+            }
+        }
+    }
+}
+
 /// The API's socket, bound and guarded, not serving yet.
 #[derive(Debug)]
 pub struct ApiServer {
@@ -47,13 +63,17 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Binds `path` with mode 0660, owned by the daemon's user and, if given, `group`.
+    /// Binds `path` with mode 0660, owned by the daemon's user and, if there is one of that
+    /// name, `group`.
     ///
     /// A socket file that a dead daemon left is replaced; a living one is not.
     ///
     /// # Errors
     /// [`ServeError`]
-    pub fn bind(path: &Path, group: Option<Gid>) -> Result<Self, ServeError> {
+    pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, ServeError> {
+        let group = group
+            .and_then(|it| Group::from_name(it).ok().flatten())
+            .map(|it| it.gid);
         let io = |source| ServeError::Io {
             path: path.to_owned(),
             source,

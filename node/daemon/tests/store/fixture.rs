@@ -12,7 +12,7 @@ const COUNTER: &[u8] = b"counter";
 
 pub(crate) fn spec(home: &Path) -> StoreSpec {
     let limits = Limits {
-        ballast_bytes: 1 << 20,
+        ballast_bytes: 64 << 10,
         floor_bytes: 1 << 20,
     };
     StoreSpec {
@@ -92,6 +92,9 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
+        if entry.file_name() == "db.ballast" {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &target);
         } else {

@@ -1,0 +1,180 @@
+//! Every path answers what the node says, and refuses in the same words everywhere.
+
+use warren_daemon::api::types::*;
+use warren_daemon::api::{Client, ClientError};
+use warren_proto::{ByteCount, PayoutAddress};
+
+use crate::desk::{CHANNEL, NODE, SESSION, consumer, money, serve, socket};
+use crate::door::raw;
+
+#[tokio::test]
+async fn every_question_of_the_client_reaches_the_node() {
+    let served = serve();
+    let client = &served.client;
+    let status = client.status().await.unwrap();
+    assert_eq!((status.node, status.consumer), (NODE, Some(consumer())));
+    let query = ExitsQuery {
+        country: Some("DE".parse().unwrap()),
+        policy: Some("web+dns".to_owned()),
+        refresh: true,
+        sort: ExitSort::Price,
+        ..ExitsQuery::default()
+    };
+    assert_eq!(client.exits(&query).await.unwrap().known, 7);
+    let down = client
+        .down(&DownRequest { keep_blocked: true })
+        .await
+        .unwrap();
+    assert!(
+        down.still_blocked && down.used.up_bytes == ByteCount::default() && down.session == SESSION
+    );
+    assert_eq!(
+        client.exit_check().await.unwrap().checks[1].code.as_deref(),
+        Some("W2107")
+    );
+    let terms = client
+        .exit_terms(&ExitTermsQuery {
+            policy: Some("all".to_owned()),
+        })
+        .await
+        .unwrap();
+    let phrase = Some(terms.phrase);
+    let request = ExitEnableRequest {
+        phrase,
+        ..ExitEnableRequest::default()
+    };
+    assert!(client.exit_enable(&request).await.unwrap().enabled);
+    client.exit_disable().await.unwrap();
+    client.exit_status().await.unwrap();
+    assert_eq!(client.wallet().await.unwrap().in_channels, money(4));
+    let to = PayoutAddress::from_bytes([8; 20]);
+    client
+        .withdraw(&WithdrawRequest {
+            to,
+            amount: "all".to_owned(),
+        })
+        .await
+        .unwrap();
+    client.channels().await.unwrap();
+    assert_eq!(client.claim(CHANNEL).await.unwrap().channel, Some(CHANNEL));
+    client.close(CHANNEL).await.unwrap();
+    assert_eq!(client.earn().await.unwrap().sessions, 4);
+    let since = Some("2026-11-22T18:00:00Z".parse().unwrap());
+    client
+        .ledger(&LedgerQuery {
+            since,
+            limit: Some(5),
+        })
+        .await
+        .unwrap();
+    client.peers().await.unwrap();
+    client.net_check().await.unwrap();
+    assert_eq!(client.shutdown().await.unwrap().sessions_closing, 1);
+    assert!(
+        client
+            .metrics()
+            .await
+            .unwrap()
+            .contains("\nwarren_claims_total 18\n")
+    );
+
+    let asked = served.desk.asked.lock().unwrap().join("\n");
+    for part in [
+        "Some(DE)",
+        "Some(\"web+dns\")",
+        "sort: Price, refresh: true",
+        "limit: Some(5)",
+        "amount: \"all\"",
+    ] {
+        assert!(asked.contains(part), "{part} is not in {asked}");
+    }
+    assert!(asked.contains(&format!("claim {CHANNEL}")));
+}
+
+#[tokio::test]
+async fn an_answer_names_its_schema_and_writes_money_times_and_ids_in_full() {
+    let served = serve();
+    let answer = raw(
+        served.folder.path(),
+        "GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    for part in [
+        "\"schema\":\"warren.status/v1\"",
+        &format!("\"node\":\"{NODE}\""),
+        "\"due\":{\"value\":\"0.000000000000000007\",\"unit\":\"WRN\",\"base_units\":\"7\"}",
+        "\"started\":\"2026-11-22T18:00:00.000Z\"",
+        "\"state\":\"active\"",
+    ] {
+        assert!(answer.contains(part), "{part} is not in {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_node_refuses_arrives_with_its_code_and_its_exit_code() {
+    let served = serve();
+    let error = served
+        .client
+        .exit_enable(&ExitEnableRequest::default())
+        .await
+        .unwrap_err();
+    let ClientError::Refused(problem) = error else {
+        panic!("{error}")
+    };
+    assert_eq!((problem.code.as_str(), problem.exit_code), ("W1401", 11));
+    let request = UpRequest {
+        max_spend: Some("0".to_owned()),
+        ..UpRequest::default()
+    };
+    let error = served.client.up(&request).await.unwrap_err();
+    assert_eq!(error.problem().exit_code, 7);
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_with_the_reason() {
+    let served = serve();
+    let ask = |head: &str, body: &str| {
+        let length = body.len();
+        let text = format!(
+            "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let folder = served.folder.path().to_owned();
+        async move { raw(&folder, &text).await }
+    };
+    let unknown_path = ask("GET /v1/nothing", "").await;
+    assert!(
+        unknown_path.starts_with("HTTP/1.1 404") && unknown_path.contains("W1502"),
+        "{unknown_path}"
+    );
+    let wrong_method = ask("GET /v1/down", "").await;
+    assert!(wrong_method.contains("W1502"), "{wrong_method}");
+    let unknown_field = ask("POST /v1/up", "{\"max_spent\":\"1\"}").await;
+    assert!(
+        unknown_field.starts_with("HTTP/1.1 400") && unknown_field.contains("max_spent"),
+        "{unknown_field}"
+    );
+    let unknown_query = ask("GET /v1/exits?contry=DE", "").await;
+    assert!(
+        unknown_query.starts_with("HTTP/1.1 400") && unknown_query.contains("W1501"),
+        "{unknown_query}"
+    );
+    let bad_id = ask("POST /v1/channels/0xabcd/claim", "").await;
+    assert!(bad_id.contains("is not a channel id"), "{bad_id}");
+    let too_large = ask("POST /v1/up", &" ".repeat(65 * 1024)).await;
+    assert!(
+        too_large.starts_with("HTTP/1.1 413") && too_large.contains("W1503"),
+        "{too_large}"
+    );
+    assert!(
+        served.desk.asked.lock().unwrap().is_empty(),
+        "nothing of this reached the node"
+    );
+}
+
+#[tokio::test]
+async fn nobody_home_is_said_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = Client::new(&socket(folder.path()));
+    let problem = client.status().await.unwrap_err().problem();
+    assert_eq!((problem.code.as_str(), problem.exit_code), ("W1103", 3));
+}
