@@ -18,4 +18,5 @@ mod house;
 mod length;
 mod map;
 mod purity;
+mod unused;
 mod words;
