@@ -72,10 +72,12 @@ tests() {
     ok=$(sed -nE 's/.* ([0-9]+) passed.*/\1/p' <<<"$ran")
     bad=$(grep -oE '[0-9]+ (failed|timed out|exec failed)' <<<"$ran" | awk '{ n += $1 } END { print n + 0 }')
     count "$name" "$status" "${ok:-0}" "${bad:-0}"
-    # A test that cannot run here prints `skipped: why`; the report keeps what passing tests printed.
+    # A test that cannot run here prints `SKIPPED: why`; the report keeps what passing tests printed.
     if [ -f target/nextest/ci/junit.xml ]; then
-        while read -r line; do skipped+=("$line"); done \
-            < <(grep -aoE '^(.*>)?[[:space:]]*[Ss][Kk][Ii][Pp](ped)?: .*' target/nextest/ci/junit.xml | sed -E 's/^.*[Ss][Kk][Ii][Pp](ped)?: //; s/<.*//' | sort -u)
+        while read -r line; do skipped+=("$line"); done < <(
+            grep -aoE '(^|>)[[:space:]]*SKIPPED[: ].*' target/nextest/ci/junit.xml |
+                sed -E 's/^>?[[:space:]]*SKIPPED:? *//; s/<.*//' | sort | uniq -c | sed -E 's/^ *([0-9]+) /\1 × /'
+        )
     fi
 }
 
