@@ -8,6 +8,8 @@
 
 #[path = "chain/anvil.rs"]
 mod anvil;
+#[path = "chain/artefacts.rs"]
+mod artefacts;
 #[path = "chain/closing.rs"]
 mod closing;
 #[path = "chain/contract.rs"]
@@ -20,6 +22,8 @@ mod gas;
 mod locks;
 #[path = "chain/model.rs"]
 mod model;
+#[path = "chain/refusals.rs"]
+mod refusals;
 #[path = "chain/rogue.rs"]
 mod rogue;
 #[path = "chain/served.rs"]

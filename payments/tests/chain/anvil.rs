@@ -156,5 +156,5 @@ async fn a_foreign_node_refuses_in_words_we_know() {
         eprintln!("SKIPPED: no anvil; run `npm ci` in payments/contracts");
         return;
     };
-    crate::submitter::refusals(&anvil.world().await).await;
+    crate::refusals::refusals(&anvil.world().await).await;
 }

@@ -303,3 +303,9 @@ async fn an_unusable_url_is_named() {
     let error = RpcChain::new("ftp://example.org", PINS, RpcLimits::default()).unwrap_err();
     assert!(matches!(error, ChainError::BadUrl { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_node_behind_tls_is_asked_like_any_other() {
+    let gone = RpcChain::new("https://127.0.0.1:1", PINS, RpcLimits::default()).unwrap();
+    assert_eq!(remedy(gone.head().await), Remedy::Retry);
+}

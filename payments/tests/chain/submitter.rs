@@ -12,7 +12,7 @@ use warren_payments::store::{ChannelStore as _, Fault, MemoryStore, Table};
 use warren_payments::tx::{Done, Submitter, SubmitterConfig, TxError, TxRules};
 use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress};
 
-use crate::world::{HOUR, Hands, World, key, wei};
+use crate::world::{Hands, World, key, wei};
 
 const GWEI: u64 = 1_000_000_000;
 const POLL: Duration = Duration::from_millis(100);
@@ -341,60 +341,4 @@ async fn native_money_can_be_given_on() {
     let done = rig.blocks_until(ask(&submitter, call)).await.unwrap();
     assert_eq!(done.gas_used, 21_000);
     assert_eq!(rig.chain.native_balance(to).await, Ok(wei(77)));
-}
-
-/// Refusals in the words of whichever node this is; also run against anvil.
-pub(crate) async fn refusals(world: &World) {
-    let params = world.params(9);
-    let broke = world
-        .refusal(
-            &world.payer,
-            Call::Withdraw {
-                to: TO,
-                amount: wei(1),
-            },
-        )
-        .await;
-    assert_eq!(
-        broke,
-        Revert::Insufficient {
-            balance: wei(0),
-            wanted: wei(1)
-        }
-    );
-    let poor = world
-        .refusal(
-            &world.payer,
-            Call::Open {
-                params,
-                amount: wei(8),
-            },
-        )
-        .await;
-    assert_eq!(
-        poor,
-        Revert::TokenAllowance {
-            allowance: wei(0),
-            wanted: wei(8)
-        }
-    );
-    let used = world.sign(&world.payer, &transfer(1), 100_000).await;
-    world.chain.submit_raw(used.raw.clone()).await.unwrap();
-    world.advance(HOUR).await;
-    let again = world.chain.submit_raw(used.raw).await;
-    assert!(
-        matches!(again, Err(ChainError::NonceTooLow) | Ok(_)),
-        "{again:?}"
-    );
-    let pauper = warren_payments::wallet::WalletKey::from_bytes(&[0x33; 32]).unwrap();
-    let broke = world.sign(&pauper, &transfer(0), 100_000).await;
-    assert_eq!(
-        world.chain.submit_raw(broke.raw).await,
-        Err(ChainError::NoGasMoney)
-    );
-}
-
-#[tokio::test]
-async fn a_dev_chain_refuses_in_words_we_know() {
-    refusals(&World::dev()).await;
 }
