@@ -1,0 +1,371 @@
+//! The consumer's role loop: choose an exit, keep one session alive, go on with the next one.
+//!
+//! A shell: one task, one inbox. [`crate::session::ConsumerSession`] decides; this loop brings in
+//! frames, meter readings and the time, and performs what it is told.
+//!
+//! Order of a start: kill switch, choose, negotiate, fund, tunnel, first word. Order of an end:
+//! last voucher, tunnel down, kill switch lifted only on the user's word.
+
+mod host;
+mod live;
+mod view;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+use warren_overlay::Overlay;
+use warren_overlay::offers::{OfferQuery, RankedOffer};
+use warren_proto::{Amount, NodeKey, SignedOffer};
+
+use self::host::Line;
+use self::live::{Heard, Live};
+pub(crate) use self::view::ConsumerFacts;
+use crate::api::types::{DownRequest, UpEvent, UpStage};
+use crate::clock::Clock;
+use crate::config::Token;
+use crate::error::{ErrorCode, Problem};
+use crate::perform::Purse;
+use crate::session::{ConsumerEnd, ConsumerEvent, ConsumerPhase, SessionLimits};
+
+/// Between two looks at the meter: a word is a MiB or so, so a 1 Gbit/s line needs no more.
+const TICK: Duration = Duration::from_millis(20);
+/// Commands waiting; a person and a dashboard do not type faster.
+const INBOX: usize = 16;
+/// Exits tried one after the other before the user is told.
+const MAX_TRIES: usize = 5;
+/// Looking for offers again while none is known.
+const SEARCH_PAUSE: Duration = Duration::from_millis(300);
+
+/// What the consumer loop works with.
+pub(crate) struct ConsumerParts {
+    pub overlay: Overlay,
+    pub control: tokio::runtime::Handle,
+    pub purse: Option<Purse>,
+    pub key: NodeKey,
+    pub clock: Arc<Clock>,
+    pub limits: SessionLimits,
+    pub journal: PathBuf,
+    pub token: Token,
+}
+
+/// What the user wants, already in the node's own words.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub query: OfferQuery,
+    /// A node id, or the beginning of one, in hex.
+    pub exit: Option<String>,
+    pub max_spend: Option<Amount>,
+    pub deposit: Amount,
+    /// Whether another exit may take over.
+    pub fail_over: bool,
+    pub search: Duration,
+}
+
+/// An order to the loop.
+pub(crate) enum Order {
+    Up { wanted: Box<Wanted>, progress: mpsc::Sender<UpEvent> },
+    Down { request: DownRequest, reply: oneshot::Sender<Result<Box<ConsumerFacts>, Problem>> },
+    View { reply: oneshot::Sender<Box<ConsumerFacts>> },
+}
+
+/// The way to the loop.
+#[derive(Clone)]
+pub(crate) struct Consumer {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Consumer {
+    /// Starts the loop; it ends when the last handle is dropped, and leaves the kill switch as it
+    /// is: only `down` or `recover` lifts it.
+    pub(crate) fn start(parts: ConsumerParts) -> Self {
+        let (orders, inbox) = mpsc::channel(INBOX);
+        let (heard_by, heard) = mpsc::channel(64);
+        let line = Line::new(parts.journal.clone());
+        let shell =
+            Shell { parts, line, live: None, plan: None, heard_by, heard, facts: Default::default() };
+        tokio::spawn(shell.run(inbox));
+        Self { orders }
+    }
+
+    pub(crate) async fn up(&self, wanted: Wanted) -> Result<mpsc::Receiver<UpEvent>, Problem> {
+        let (progress, events) = mpsc::channel(64);
+        self.send(Order::Up { wanted: Box::new(wanted), progress }).await?;
+        Ok(events)
+    }
+
+    pub(crate) async fn down(&self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::Down { request, reply }).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    pub(crate) async fn view(&self) -> Result<Box<ConsumerFacts>, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Order::View { reply }).await?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    async fn send(&self, order: Order) -> Result<(), Problem> {
+        self.orders.send(order).await.map_err(|_| stopped())
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(ErrorCode::ShuttingDown, "the consumer's part of the node has ended")
+}
+
+/// What to do next and whom to tell.
+struct Plan {
+    wanted: Wanted,
+    progress: Option<mpsc::Sender<UpEvent>>,
+    tried: Vec<warren_proto::NodeId>,
+    queue: VecDeque<SignedOffer>,
+    since: warren_proto::UnixTime,
+    last_problem: Option<Problem>,
+    searching: bool,
+}
+
+struct Shell {
+    parts: ConsumerParts,
+    line: Line,
+    live: Option<Live>,
+    plan: Option<Plan>,
+    heard_by: mpsc::Sender<Heard>,
+    heard: mpsc::Receiver<Heard>,
+    facts: ConsumerFacts,
+}
+
+impl Shell {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                order = inbox.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => break,
+                },
+                Some(heard) = self.heard.recv() => self.hear(heard).await,
+                _ = ticks.tick() => self.tick().await,
+            }
+        }
+        // The node ends: say goodbye, lower the tunnel, keep the kill switch up.
+        self.event(ConsumerEvent::Stop).await;
+        let _ = self.line.lower().await;
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Up { wanted, progress } => self.start(*wanted, progress).await,
+            Order::Down { request, reply } => {
+                let _ = reply.send(self.down(request).await);
+            }
+            Order::View { reply } => {
+                let _ = reply.send(Box::new(self.facts()));
+            }
+        }
+    }
+
+    async fn start(&mut self, wanted: Wanted, progress: mpsc::Sender<UpEvent>) {
+        if self.plan.is_some() {
+            let problem = Problem::new(ErrorCode::AlreadyUp, "a session is running or starting");
+            let _ = progress.try_send(UpEvent::Failed(problem));
+            return;
+        }
+        let since = self.parts.clock.now();
+        self.facts = ConsumerFacts::default();
+        self.plan = Some(Plan {
+            wanted,
+            progress: Some(progress),
+            tried: Vec::new(),
+            queue: VecDeque::new(),
+            since,
+            last_problem: None,
+            searching: false,
+        });
+        match self.line.protect().await {
+            Ok(()) => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
+            Err(error) => {
+                let problem = Problem::new(ErrorCode::HostChangeFailed, error);
+                self.give_up(problem).await;
+                return;
+            }
+        }
+        self.search();
+    }
+
+    /// Looks for exits in the background; the answer comes back as [`Heard::Offers`].
+    fn search(&mut self) {
+        let Some(plan) = &mut self.plan else { return };
+        if plan.searching {
+            return;
+        }
+        plan.searching = true;
+        let (overlay, query) = (self.parts.overlay.clone(), plan.wanted.query.clone());
+        let heard_by = self.heard_by.clone();
+        self.parts.control.spawn(async move {
+            let known = overlay.offers(query.clone()).await.unwrap_or_default();
+            let offers = if known.is_empty() {
+                tokio::time::sleep(SEARCH_PAUSE).await;
+                overlay.refresh(query).await.unwrap_or_default()
+            } else {
+                known
+            };
+            let _ = heard_by.send(Heard::Offers(offers)).await;
+        });
+    }
+
+    async fn found(&mut self, offers: Vec<RankedOffer>) {
+        let now = self.parts.clock.now();
+        let Some(plan) = &mut self.plan else { return };
+        plan.searching = false;
+        let fits = |offer: &SignedOffer| {
+            let node = offer.offer().node;
+            let named = plan.wanted.exit.as_ref();
+            !plan.tried.contains(&node) && named.is_none_or(|it| node.to_string().starts_with(it))
+        };
+        plan.queue = offers.into_iter().map(|it| it.offer).filter(fits).collect();
+        if self.live.is_some() {
+            return;
+        }
+        if plan.queue.is_empty() {
+            let searched = now.since(plan.since);
+            if searched < plan.wanted.search && plan.tried.is_empty() {
+                self.search();
+                return;
+            }
+            let seen = format!("no offer fits after {} s", searched.as_secs());
+            let problem = plan.last_problem.take();
+            let problem = problem.unwrap_or_else(|| Problem::new(ErrorCode::NoOffer, seen));
+            self.give_up(problem).await;
+            return;
+        }
+        self.next_exit().await;
+    }
+
+    /// Opens a stream to the best exit not yet tried.
+    async fn next_exit(&mut self) {
+        let Some(plan) = &mut self.plan else { return };
+        let tries = plan.tried.len();
+        let Some(offer) = plan.queue.pop_front().filter(|_| tries < MAX_TRIES) else {
+            let problem = plan.last_problem.take();
+            let problem = problem
+                .unwrap_or_else(|| Problem::new(ErrorCode::NoOffer, "every exit was tried"));
+            self.give_up(problem).await;
+            return;
+        };
+        plan.tried.push(offer.offer().node);
+        let place = offer.offer().region.country;
+        let text = format!("trying {} in {place}", offer.offer().node.short());
+        self.tell(UpStage::Exit, &text);
+        let wish = live::wish(&self.parts, offer, self.plan.as_ref().map(|it| &it.wanted));
+        let (live, effects) = Live::new(wish, &self.parts, self.heard_by.clone());
+        self.live = Some(live);
+        self.perform(effects).await;
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Offers(offers) => self.found(offers).await,
+            Heard::Session { session, news } => {
+                if self.live.as_ref().is_some_and(|live| live.id() == session) {
+                    self.session_news(news).await;
+                }
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let usage = self.line.usage();
+        let state = self.line.state();
+        let Some(live) = &self.live else { return };
+        let shaken = state.is_some_and(|it| it.since_handshake.is_some());
+        if shaken && live.phase() == ConsumerPhase::Connecting {
+            self.event(ConsumerEvent::TunnelUp).await;
+            self.tell_up();
+        }
+        if let Some(usage) = usage {
+            self.event(ConsumerEvent::Usage { up: usage.up, down: usage.down }).await;
+        }
+        self.event(ConsumerEvent::Tick).await;
+    }
+
+    /// Feeds the machine and does what it says.
+    async fn event(&mut self, event: ConsumerEvent) {
+        let now = self.parts.clock.now();
+        let Some(live) = &mut self.live else { return };
+        let effects = live.handle(event, now);
+        self.perform(effects).await;
+    }
+
+    /// A session ended: the next exit, or the end of the plan.
+    async fn ended(&mut self, end: ConsumerEnd) {
+        self.facts = self.facts();
+        let problem = view::problem(&end, self.cause(&end));
+        self.live = None;
+        let Some(plan) = &mut self.plan else { return };
+        if matches!(end, ConsumerEnd::Asked) {
+            return;
+        }
+        tracing::warn!(seen = %problem.seen, code = %problem.code, "session ended");
+        plan.last_problem = Some(problem.clone());
+        let started = plan.progress.is_none();
+        if end.try_next() && (plan.wanted.fail_over || !started) {
+            if started {
+                // A new search round: exits tried long ago may serve again, the dead one may not.
+                let dead = plan.tried.pop();
+                plan.tried = dead.into_iter().collect();
+                plan.since = self.parts.clock.now();
+            }
+            self.search();
+        } else {
+            self.give_up(problem).await;
+        }
+    }
+
+    /// Nothing more to try. A start that failed lifts the kill switch; a running tunnel that
+    /// broke keeps it: blocked on purpose until the user decides.
+    async fn give_up(&mut self, problem: Problem) {
+        let Some(plan) = self.plan.take() else { return };
+        self.facts.problem = Some(problem.clone());
+        if let Some(progress) = plan.progress {
+            let _ = self.line.unprotect().await;
+            let _ = progress.try_send(UpEvent::Failed(problem));
+        }
+        self.facts.protected = self.line.is_protected();
+    }
+
+    async fn down(&mut self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {
+        if self.plan.is_none() && !self.line.is_protected() {
+            return Err(Problem::new(ErrorCode::NotUp, "no session runs and nothing is blocked"));
+        }
+        self.event(ConsumerEvent::Stop).await;
+        if let Some(plan) = self.plan.take()
+            && let Some(progress) = plan.progress
+        {
+            let problem = Problem::new(ErrorCode::NotUp, "stopped by `warren down`");
+            let _ = progress.try_send(UpEvent::Failed(problem));
+        }
+        let lowered = if request.keep_blocked {
+            self.line.lower().await
+        } else {
+            self.line.unprotect().await
+        };
+        lowered.map_err(|error| Problem::new(ErrorCode::HostChangeFailed, error))?;
+        self.facts.protected = self.line.is_protected();
+        Ok(Box::new(self.facts.clone()))
+    }
+
+    fn tell(&self, stage: UpStage, text: &str) {
+        tracing::info!(?stage, text, "up");
+        let progress = self.plan.as_ref().and_then(|plan| plan.progress.as_ref());
+        if let Some(progress) = progress {
+            let event = UpEvent::Progress { stage, done: true, text: text.to_owned() };
+            let _ = progress.try_send(event);
+        }
+    }
+}

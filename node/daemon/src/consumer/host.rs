@@ -1,0 +1,126 @@
+//! The consumer's tunnel and host, raised and lowered in the one safe order.
+//!
+//! Kill switch, then device, then routes, then names; down in reverse, the kill switch last and
+//! only when the user asks.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use warren_proto::SessionTerms;
+use warren_tunnel::host::{
+    ConsumerHost, DEVICE, DnsSpec, HostError, KillSwitchSpec, MARK, RouteSpec,
+};
+use warren_tunnel::{ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage};
+
+/// WireGuard's usual interval against NAT timeouts.
+const KEEPALIVE: Duration = Duration::from_secs(25);
+
+/// What may go wrong on this machine while a tunnel is raised.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Firewall, routes or names.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Device or socket.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
+    /// The exit gave no endpoint that this machine can use.
+    #[error("the exit gave no WireGuard endpoint")]
+    NoEndpoint,
+}
+
+/// The consumer's line: kill switch and, while a session lasts, tunnel and routes.
+#[derive(Debug)]
+pub(super) struct Line {
+    journal: PathBuf,
+    host: Option<ConsumerHost>,
+    tunnel: Option<ConsumerTunnel>,
+    last: Option<Usage>,
+}
+
+impl Line {
+    pub(super) const fn new(journal: PathBuf) -> Self {
+        Self { journal, host: None, tunnel: None, last: None }
+    }
+
+    /// Blocks everything that is not ours. Must come before anything else.
+    pub(super) async fn protect(&mut self) -> Result<(), LineError> {
+        if self.host.is_none() {
+            let spec = KillSwitchSpec::default();
+            self.host = Some(ConsumerHost::protect(&self.journal, &spec).await?);
+        }
+        Ok(())
+    }
+
+    /// Raises device and routes for granted terms.
+    pub(super) async fn raise(
+        &mut self,
+        terms: &SessionTerms,
+        key: TunnelKey,
+    ) -> Result<(), LineError> {
+        let endpoint = terms.endpoints.first().ok_or(LineError::NoEndpoint)?.address;
+        self.lower().await?;
+        if let Some(host) = &mut self.host {
+            host.allow_endpoints(&[endpoint]).await?;
+        }
+        self.last = None;
+        self.tunnel = Some(ConsumerTunnel::up(spec(terms, key, endpoint))?);
+        if let Some(host) = &mut self.host {
+            host.route(&RouteSpec::default()).await?;
+            if !terms.dns.is_empty() {
+                let servers = terms.dns.clone();
+                host.dns(&DnsSpec { servers, ..DnsSpec::default() }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes tunnel and routes down; the kill switch stays.
+    pub(super) async fn lower(&mut self) -> Result<(), LineError> {
+        if let Some(host) = &mut self.host {
+            host.release().await?;
+        }
+        if let Some(tunnel) = self.tunnel.take() {
+            self.last = Some(tunnel.down());
+        }
+        Ok(())
+    }
+
+    /// Lifts the kill switch too.
+    pub(super) async fn unprotect(&mut self) -> Result<(), LineError> {
+        self.lower().await?;
+        if let Some(host) = self.host.take() {
+            host.undo().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) const fn is_protected(&self) -> bool {
+        self.host.is_some()
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.tunnel.as_ref().map(ConsumerTunnel::usage).or(self.last)
+    }
+
+    pub(super) fn state(&self) -> Option<TunnelState> {
+        self.tunnel.as_ref().map(ConsumerTunnel::state)
+    }
+}
+
+fn spec(terms: &SessionTerms, private_key: TunnelKey, endpoint: SocketAddr) -> TunnelSpec {
+    TunnelSpec {
+        device: DEVICE.to_owned(),
+        private_key,
+        peer_key: terms.provider_key,
+        endpoint,
+        port: 0,
+        local_v4: Some(terms.consumer_v4),
+        local_v6: Some(terms.consumer_v6),
+        mtu: terms.mtu,
+        keepalive: Some(KEEPALIVE),
+        mark: Some(MARK),
+        offload: Offload::Auto,
+    }
+}

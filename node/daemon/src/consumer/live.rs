@@ -1,0 +1,339 @@
+//! One session under way: its machine, its stream, its purse; and what its effects do.
+
+use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
+use warren_overlay::offers::RankedOffer;
+use warren_proto::{ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime};
+use warren_proto::SignedOffer;
+use warren_tunnel::TunnelKey;
+use tokio::sync::mpsc;
+
+use super::{ConsumerParts, Shell, Wanted};
+use crate::api::types::{UpEvent, UpStage};
+use crate::error::{ErrorCode, Problem};
+use crate::session::{
+    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
+};
+
+/// News for the loop from its helpers.
+pub(super) enum Heard {
+    Offers(Vec<RankedOffer>),
+    Session { session: SessionId, news: News },
+}
+
+/// News of one session.
+pub(super) enum News {
+    Stream(Box<SessionStream>),
+    NoStream(String),
+    Frame(SessionFrame),
+    Broken,
+    Funded { start: Box<SessionStart>, channel: Option<ChannelId> },
+    Unfunded(Problem),
+}
+
+/// A wish and the secret that goes with it.
+pub(super) struct Bid {
+    pub(super) wish: Wish,
+    pub(super) key: TunnelKey,
+}
+
+/// Draws the fresh parts of a session.
+pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, wanted: Option<&Wanted>) -> Bid {
+    let key = TunnelKey::generate();
+    let wish = Wish {
+        session: SessionId::from_bytes(rand::random()),
+        consumer: parts.key.id(),
+        offer,
+        tunnel_key: key.public(),
+        max_spend: wanted.and_then(|wanted| wanted.max_spend),
+    };
+    Bid { wish, key }
+}
+
+/// A session under way.
+pub(super) struct Live {
+    machine: ConsumerSession,
+    key: TunnelKey,
+    sender: Option<SessionSender>,
+    unsent: Vec<SessionFrame>,
+    pub(super) channel: Option<ChannelId>,
+    pub(super) since: UnixTime,
+    /// What was paid by the channel before this session.
+    pub(super) problem: Option<Problem>,
+    heard_by: mpsc::Sender<Heard>,
+}
+
+impl Live {
+    pub(super) fn new(
+        bid: Bid,
+        parts: &ConsumerParts,
+        heard_by: mpsc::Sender<Heard>,
+    ) -> (Self, Vec<ConsumerEffect>) {
+        let now = parts.clock.now();
+        let (machine, effects) = ConsumerSession::new(bid.wish, parts.limits, now);
+        let live = Self {
+            machine,
+            key: bid.key,
+            sender: None,
+            unsent: Vec::new(),
+            channel: None,
+            since: now,
+            problem: None,
+            heard_by,
+        };
+        live.open_stream(parts);
+        (live, effects)
+    }
+
+    pub(super) const fn id(&self) -> SessionId {
+        self.machine.id()
+    }
+
+    pub(super) const fn phase(&self) -> ConsumerPhase {
+        self.machine.phase()
+    }
+
+    pub(super) const fn machine(&self) -> &ConsumerSession {
+        &self.machine
+    }
+
+    pub(super) fn handle(&mut self, event: ConsumerEvent, now: UnixTime) -> Vec<ConsumerEffect> {
+        self.machine.handle(event, now)
+    }
+
+    /// Dials the provider in the background, on the control runtime whose sockets may pass.
+    fn open_stream(&self, parts: &ConsumerParts) {
+        let (overlay, heard_by) = (parts.overlay.clone(), self.heard_by.clone());
+        let (session, node) = (self.id(), self.machine.offer().offer().node);
+        parts.control.spawn(async move {
+            let news = match overlay.open_session(node).await {
+                Ok(stream) => News::Stream(Box::new(stream)),
+                Err(error) => News::NoStream(error.to_string()),
+            };
+            let _ = heard_by.send(Heard::Session { session, news }).await;
+        });
+    }
+
+    /// Reads frames until the stream ends; the bounded inbox slows a chatty provider down.
+    fn read(&self, mut receiver: SessionReceiver, parts: &ConsumerParts) {
+        let (session, heard_by) = (self.id(), self.heard_by.clone());
+        parts.control.spawn(async move {
+            while let Ok(Some(frame)) = receiver.recv().await {
+                let news = News::Frame(frame);
+                if heard_by.send(Heard::Session { session, news }).await.is_err() {
+                    return;
+                }
+            }
+            let _ = heard_by.send(Heard::Session { session, news: News::Broken }).await;
+        });
+    }
+}
+
+impl Shell {
+    pub(super) async fn session_news(&mut self, news: News) {
+        match news {
+            News::Stream(stream) => self.stream_stands(*stream).await,
+            News::NoStream(why) => self.no_stream(why).await,
+            News::Frame(frame) => self.event(ConsumerEvent::Frame(frame)).await,
+            News::Broken => {
+                if let Some(live) = &mut self.live {
+                    live.sender = None;
+                }
+                self.event(ConsumerEvent::StreamLost).await;
+            }
+            News::Funded { start, channel } => {
+                if let Some(live) = &mut self.live {
+                    live.channel = channel;
+                }
+                self.tell(UpStage::Channel, "channel can pay");
+                self.event(ConsumerEvent::Funded { start }).await;
+            }
+            News::Unfunded(problem) => {
+                if let Some(live) = &mut self.live {
+                    live.problem = Some(problem);
+                }
+                self.event(ConsumerEvent::FundsMissing).await;
+            }
+        }
+    }
+
+    async fn stream_stands(&mut self, stream: SessionStream) {
+        let Some(live) = &mut self.live else { return };
+        let (sender, receiver) = stream.split();
+        live.read(receiver, &self.parts);
+        let resumed = live.sender.is_none() && live.unsent.is_empty();
+        live.sender = Some(sender);
+        for frame in std::mem::take(&mut live.unsent) {
+            self.send(frame).await;
+        }
+        if resumed {
+            self.event(ConsumerEvent::StreamBack).await;
+        }
+    }
+
+    async fn no_stream(&mut self, why: String) {
+        let Some(live) = &mut self.live else { return };
+        live.problem = Some(Problem::new(ErrorCode::NodeUnreachable, why));
+        match live.phase() {
+            ConsumerPhase::Negotiating | ConsumerPhase::Funding => {
+                self.event(ConsumerEvent::StreamLost).await;
+            }
+            // A session that ran: keep trying; the machine's own deadline ends it.
+            ConsumerPhase::Starting
+            | ConsumerPhase::Connecting
+            | ConsumerPhase::Active
+            | ConsumerPhase::Stalled => {
+                if let Some(live) = &self.live {
+                    live.open_stream(&self.parts);
+                }
+            }
+            ConsumerPhase::Closed => {}
+        }
+    }
+
+    /// Performs effects in their order.
+    pub(super) async fn perform(&mut self, effects: Vec<ConsumerEffect>) {
+        for effect in effects {
+            match effect {
+                ConsumerEffect::Send(frame) => self.send(frame).await,
+                ConsumerEffect::Fund(terms) => self.fund(*terms),
+                ConsumerEffect::Connect(terms) => self.connect(*terms).await,
+                ConsumerEffect::Release { units } => self.release(units).await,
+                ConsumerEffect::Resync => self.resync().await,
+                ConsumerEffect::Reopen => {
+                    if let Some(live) = &self.live {
+                        live.open_stream(&self.parts);
+                    }
+                }
+                ConsumerEffect::Finish => self.finish().await,
+                ConsumerEffect::Disconnect => {
+                    self.facts = self.facts();
+                    if let Err(error) = self.line.lower().await {
+                        tracing::error!(%error, "tunnel could not be taken down in full");
+                    }
+                }
+                ConsumerEffect::Report(phase) => self.report(phase),
+                ConsumerEffect::Ended(end) => Box::pin(self.ended(end)).await,
+            }
+        }
+    }
+
+    async fn send(&mut self, frame: SessionFrame) {
+        let Some(live) = &mut self.live else { return };
+        let Some(sender) = &mut live.sender else {
+            // Only the first request waits for its stream; the rest is said again on resume.
+            if live.unsent.is_empty() {
+                live.unsent.push(frame);
+            }
+            return;
+        };
+        if sender.send(frame).await.is_err() {
+            live.sender = None;
+        }
+    }
+
+    fn fund(&mut self, terms: SessionTerms) {
+        let (Some(live), Some(plan)) = (&self.live, &self.plan) else { return };
+        let (session, heard_by) = (live.id(), live.heard_by.clone());
+        let deposit = plan.wanted.deposit.max(terms.min_deposit);
+        let (purse, key) = (self.parts.purse.clone(), self.parts.key.clone());
+        tokio::spawn(async move {
+            let news = match crate::perform::fund(purse.as_ref(), &key, &terms, deposit).await {
+                Ok((start, channel)) => News::Funded { start: Box::new(start), channel },
+                Err(problem) => News::Unfunded(problem),
+            };
+            let _ = heard_by.send(Heard::Session { session, news }).await;
+        });
+    }
+
+    async fn connect(&mut self, terms: SessionTerms) {
+        let Some(live) = &self.live else { return };
+        let key = live.key.clone();
+        if let Err(error) = self.line.raise(&terms, key).await {
+            tracing::error!(%error, "tunnel cannot be raised");
+            if let Some(live) = &mut self.live {
+                live.problem = Some(Problem::new(ErrorCode::HostChangeFailed, error));
+            }
+            // The machine's own deadline ends the attempt; the kill switch stays.
+        }
+    }
+
+    async fn release(&mut self, units: u64) {
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let Some(channel) = live.channel else { return };
+        match purse.release(channel, units).await {
+            Ok(frames) => {
+                for frame in frames {
+                    self.send(frame).await;
+                }
+            }
+            Err(problem) => {
+                // Nothing was promised; the provider pauses and both sides say so.
+                tracing::warn!(seen = %problem.seen, "words cannot be released");
+                if let Some(live) = &mut self.live {
+                    live.problem = Some(problem);
+                }
+            }
+        }
+    }
+
+    async fn resync(&mut self) {
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let Some(channel) = live.channel else { return };
+        match purse.resync(channel).await {
+            Ok(frames) => {
+                for frame in frames {
+                    self.send(frame).await;
+                }
+            }
+            Err(problem) => tracing::warn!(seen = %problem.seen, "payments cannot be said again"),
+        }
+    }
+
+    async fn finish(&mut self) {
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let Some(channel) = live.channel else { return };
+        match purse.finish(channel).await {
+            Ok(Some(frame)) => self.send(frame).await,
+            Ok(None) => {}
+            Err(problem) => tracing::warn!(seen = %problem.seen, "no last voucher"),
+        }
+    }
+
+    fn report(&self, phase: ConsumerPhase) {
+        match phase {
+            ConsumerPhase::Negotiating => {}
+            ConsumerPhase::Funding => self.tell(UpStage::Session, "terms agreed and signed"),
+            ConsumerPhase::Starting => self.tell(UpStage::Channel, "first voucher sent"),
+            ConsumerPhase::Connecting => self.tell(UpStage::Tunnel, "shaking hands"),
+            ConsumerPhase::Active => self.tell(UpStage::Paid, "traffic flows"),
+            ConsumerPhase::Stalled => tracing::warn!("the exit is silent; traffic is blocked"),
+            ConsumerPhase::Closed => {}
+        }
+    }
+
+    /// Ends the start: the user's command may return.
+    pub(super) fn tell_up(&mut self) {
+        let facts = self.facts();
+        let Some(view) = facts.view(&self.parts.token) else { return };
+        let Some(plan) = &mut self.plan else { return };
+        if let Some(progress) = plan.progress.take() {
+            let _ = progress.try_send(UpEvent::Up(Box::new(view)));
+        }
+    }
+
+    /// What stopped the session, if something else than the machine's verdict is known.
+    pub(super) fn cause(&self, end: &ConsumerEnd) -> Option<Problem> {
+        match end {
+            ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) => {
+                self.live.as_ref().and_then(|live| live.problem.clone())
+            }
+            ConsumerEnd::Asked
+            | ConsumerEnd::Refused(_)
+            | ConsumerEnd::Ended(_)
+            | ConsumerEnd::PaymentRefused(_)
+            | ConsumerEnd::BadGrant(_)
+            | ConsumerEnd::ExitLost
+            | ConsumerEnd::CapReached => None,
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The provider's role loop: keep the offer fresh, run many sessions.
+//!
+//! A shell: one task, one inbox. [`crate::session::Admission`] says who comes in,
+//! [`crate::session::ProviderSession`] decides in each session; this loop brings in frames, money
+//! news, meter readings and the time, and performs what it is told.
+//!
+//! Order of a start: device, deny table and NAT, then the offer. Order of an end: the offer is
+//! withdrawn, sessions say goodbye, the host is restored, the device goes.
+
+mod guest;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+use warren_overlay::{Overlay, SessionStream};
+use warren_proto::{
+    ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionFrame, SessionId, SessionRequest,
+    SignedOffer, TunnelPublicKey,
+};
+use warren_tunnel::host::{ExitHost, ExitNatSpec};
+use warren_tunnel::{ExitSpec, ExitTunnel};
+
+use self::guest::{Guest, Heard, News};
+pub(crate) use self::view::{GuestFacts, ProviderFacts};
+use crate::clock::Clock;
+use crate::error::{ErrorCode, Problem};
+use crate::perform::Purse;
+use crate::session::{
+    Admission, ExitTerms, Fresh, ProviderEvent, ProviderSession, SessionLimits,
+};
+
+/// Between two looks at the meters. The tunnel itself stops a guest at its allowance, so this only
+/// has to be quick enough to raise it.
+const TICK: Duration = Duration::from_millis(20);
+/// Orders waiting.
+const INBOX: usize = 16;
+/// For the first frame of a new stream; a stranger that says nothing costs one slot so long.
+const FIRST_FRAME: Duration = Duration::from_secs(10);
+
+/// What the provider loop works with.
+pub(crate) struct ProviderParts {
+    pub overlay: Overlay,
+    pub control: tokio::runtime::Handle,
+    pub purse: Option<Purse>,
+    pub key: NodeKey,
+    pub clock: Arc<Clock>,
+    pub limits: SessionLimits,
+    pub journal: PathBuf,
+}
+
+/// An exit to be: what the owner consented to, in the node's own words.
+#[derive(Debug, Clone)]
+pub(crate) struct Enable {
+    pub offer: Offer,
+    pub terms: ExitTerms,
+    pub tunnel: ExitSpec,
+    pub tunnel_key: TunnelPublicKey,
+    pub nat: ExitNatSpec,
+}
+
+/// An order to the loop.
+pub(crate) enum Order {
+    Enable { what: Box<Enable>, reply: oneshot::Sender<Result<(), Problem>> },
+    Disable { reply: oneshot::Sender<Result<(), Problem>> },
+    View { reply: oneshot::Sender<Box<ProviderFacts>> },
+    Inbound { peer: NodeId, stream: Box<SessionStream> },
+    Renewed(SignedOffer),
+    ChannelClosing(ChannelId),
+}
+
+/// The way to the loop.
+#[derive(Clone)]
+pub(crate) struct Provider {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Provider {
+    /// Starts the loop; nothing is shared before an `Enable`.
+    pub(crate) fn start(parts: ProviderParts) -> Self {
+        let (orders, inbox) = mpsc::channel(INBOX);
+        let (heard_by, heard) = mpsc::channel(256);
+        let shell = Shell { parts, exit: None, heard_by, heard, served: 0 };
+        tokio::spawn(shell.run(inbox));
+        Self { orders }
+    }
+
+    pub(crate) async fn enable(&self, what: Enable) -> Result<(), Problem> {
+        self.ask(|reply| Order::Enable { what: Box::new(what), reply }).await?
+    }
+
+    pub(crate) async fn disable(&self) -> Result<(), Problem> {
+        self.ask(|reply| Order::Disable { reply }).await?
+    }
+
+    pub(crate) async fn view(&self) -> Result<Box<ProviderFacts>, Problem> {
+        self.ask(|reply| Order::View { reply }).await
+    }
+
+    pub(crate) async fn tell(&self, order: Order) {
+        // The loop outlives every sender but the last; there is nobody left to tell then.
+        let _ = self.orders.send(order).await;
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(order(reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(ErrorCode::ShuttingDown, "the exit's part of the node has ended")
+}
+
+/// A running exit.
+struct Exit {
+    what: Enable,
+    tunnel: ExitTunnel,
+    host: ExitHost,
+    admission: Admission,
+    guests: BTreeMap<SessionId, Guest>,
+    since: warren_proto::UnixTime,
+    offer: SignedOffer,
+}
+
+struct Shell {
+    parts: ProviderParts,
+    exit: Option<Exit>,
+    heard_by: mpsc::Sender<Heard>,
+    heard: mpsc::Receiver<Heard>,
+    served: u64,
+}
+
+impl Shell {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                order = inbox.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => break,
+                },
+                Some(heard) = self.heard.recv() => self.hear(heard).await,
+                _ = ticks.tick() => self.tick().await,
+            }
+        }
+        let _ = self.disable().await;
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Enable { what, reply } => {
+                let _ = reply.send(self.enable(*what).await);
+            }
+            Order::Disable { reply } => {
+                let _ = reply.send(self.disable().await);
+            }
+            Order::View { reply } => {
+                let _ = reply.send(Box::new(self.facts()));
+            }
+            Order::Inbound { peer, stream } => self.inbound(peer, *stream),
+            Order::Renewed(offer) => {
+                if let Some(exit) = &mut self.exit {
+                    exit.admission.offered(offer.clone());
+                    exit.offer = offer;
+                }
+            }
+            Order::ChannelClosing(channel) => self.channel_closing(channel).await,
+        }
+    }
+
+    async fn enable(&mut self, what: Enable) -> Result<(), Problem> {
+        if self.exit.is_some() {
+            return Err(Problem::new(ErrorCode::BadRequest, "this node is an exit already"));
+        }
+        let failed = |error: &dyn std::fmt::Display| Problem::new(ErrorCode::HostChangeFailed, error);
+        let offer = what.offer.clone().sign(&self.parts.key);
+        let offer = offer.map_err(|error| Problem::new(ErrorCode::ConfigBadValue, error))?;
+        let tunnel = ExitTunnel::start(what.tunnel.clone()).map_err(|error| failed(&error))?;
+        let host = match ExitHost::enable(&self.parts.journal, what.nat.clone()).await {
+            Ok(host) => host,
+            Err(error) => {
+                tunnel.stop();
+                return Err(failed(&error));
+            }
+        };
+        let mut admission =
+            Admission::new(self.parts.key.id(), what.terms.clone(), self.parts.limits);
+        admission.offered(offer.clone());
+        let since = self.parts.clock.now();
+        let published = offer.clone();
+        let guests = BTreeMap::new();
+        self.exit = Some(Exit { what, tunnel, host, admission, guests, since, offer });
+        let overlay = self.parts.overlay.clone();
+        if let Err(error) = overlay.publish_offer(published).await {
+            let _ = self.disable().await;
+            return Err(Problem::new(ErrorCode::OverlayFailed, error));
+        }
+        tracing::info!("exit on");
+        Ok(())
+    }
+
+    async fn disable(&mut self) -> Result<(), Problem> {
+        if self.exit.is_none() {
+            return Err(Problem::new(ErrorCode::ExitOff, "no exit runs"));
+        }
+        let _ = self.parts.overlay.withdraw_offer().await;
+        let sessions: Vec<_> = self.guests().map(|guests| guests.keys().copied().collect()).unwrap_or_default();
+        for session in sessions {
+            self.event(session, ProviderEvent::Stop(GoodbyeReason::Shutdown)).await;
+        }
+        let Some(exit) = self.exit.take() else { return Ok(()) };
+        // Guests are cut off first; the deny table goes last.
+        exit.tunnel.stop();
+        let undone = exit.host.undo().await;
+        tracing::info!("exit off");
+        undone.map(|_| ()).map_err(|error| Problem::new(ErrorCode::HostChangeFailed, error))
+    }
+
+    fn guests(&self) -> Option<&BTreeMap<SessionId, Guest>> {
+        self.exit.as_ref().map(|exit| &exit.guests)
+    }
+
+    /// Reads the first frame of a new stream aside, so that a silent stranger holds up nobody.
+    fn inbound(&self, peer: NodeId, stream: SessionStream) {
+        if self.exit.is_none() {
+            return;
+        }
+        let heard_by = self.heard_by.clone();
+        self.parts.control.spawn(async move {
+            let (sender, mut receiver) = stream.split();
+            let first = tokio::time::timeout(FIRST_FRAME, receiver.recv()).await;
+            if let Ok(Ok(Some(SessionFrame::Request(request)))) = first {
+                let asked = Heard::Asked { peer, request, sender: Box::new(sender), receiver: Box::new(receiver) };
+                let _ = heard_by.send(asked).await;
+            }
+        });
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Asked { peer, request, sender, receiver } => {
+                let session = request.session;
+                if self.resumes(peer, &request) {
+                    self.attach(session, *sender, *receiver);
+                    self.event(session, ProviderEvent::Resumed).await;
+                } else {
+                    self.asked(peer, request, *sender, *receiver).await;
+                }
+            }
+            Heard::Session { session, stream, news } => self.session_news(session, stream, news).await,
+        }
+    }
+
+    /// Only the consumer that was granted the session may go on with it.
+    fn resumes(&self, peer: NodeId, request: &SessionRequest) -> bool {
+        let held = self.guests().and_then(|guests| guests.get(&request.session));
+        request.resume && held.is_some_and(|guest| guest.peer == peer)
+    }
+
+    async fn asked(
+        &mut self,
+        peer: NodeId,
+        request: SessionRequest,
+        mut sender: warren_overlay::SessionSender,
+        receiver: warren_overlay::SessionReceiver,
+    ) {
+        let now = self.parts.clock.now();
+        let Some(exit) = &mut self.exit else { return };
+        // A consumer that asks anew has given its old session up.
+        let old: Vec<_> =
+            exit.guests.iter().filter(|(_, it)| it.peer == peer).map(|(id, _)| *id).collect();
+        for session in old {
+            self.event(session, ProviderEvent::Stop(GoodbyeReason::Asked)).await;
+        }
+        let Some(exit) = &mut self.exit else { return };
+        let fresh = Fresh { provider_key: exit.what.tunnel_key, payee_nonce: rand::random() };
+        match exit.admission.decide(&request, peer, fresh, now) {
+            Ok(terms) => {
+                let signature = terms.sign(&self.parts.key);
+                let (machine, effects) =
+                    ProviderSession::new(terms, signature, self.parts.limits, now);
+                let guest = Guest::new(machine, peer, now);
+                exit.guests.insert(request.session, guest);
+                self.attach(request.session, sender, receiver);
+                self.perform(request.session, effects).await;
+            }
+            Err(refusal) => {
+                tracing::debug!(peer = %peer.short(), reason = %refusal.reason, "request refused");
+                let _ = sender.send(SessionFrame::Refusal(refusal)).await;
+                let _ = sender.close().await;
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        let Some(exit) = &self.exit else { return };
+        let readings: Vec<_> = exit
+            .guests
+            .iter()
+            .map(|(id, guest)| (*id, guest.tunnel.and_then(|at| exit.tunnel.usage(at).ok())))
+            .collect();
+        for (session, usage) in readings {
+            if let Some(usage) = usage {
+                let event = ProviderEvent::Usage { up: usage.up, down: usage.down };
+                self.event(session, event).await;
+            }
+            self.event(session, ProviderEvent::Tick).await;
+        }
+    }
+
+    async fn channel_closing(&mut self, channel: ChannelId) {
+        let uses = |guest: &&Guest| guest.channel == Some(channel);
+        let of = |guests: &BTreeMap<SessionId, Guest>| {
+            guests.iter().find(|(_, guest)| uses(guest)).map(|(id, _)| *id)
+        };
+        if let Some(session) = self.guests().and_then(of) {
+            self.event(session, ProviderEvent::ChannelClosing).await;
+        }
+    }
+
+    /// Feeds one session's machine and does what it says.
+    async fn event(&mut self, session: SessionId, event: ProviderEvent) {
+        let now = self.parts.clock.now();
+        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+            return;
+        };
+        let effects = guest.machine.handle(event, now);
+        self.perform(session, effects).await;
+    }
+
+    async fn session_news(&mut self, session: SessionId, stream: u64, news: News) {
+        let current = self.guests().and_then(|guests| guests.get(&session));
+        match news {
+            News::Frame(frame) => self.event(session, ProviderEvent::Frame(frame)).await,
+            // The end of a stream that was already replaced is old news.
+            News::Broken if current.is_some_and(|guest| guest.stream == stream) => {
+                self.event(session, ProviderEvent::StreamLost).await;
+            }
+            News::Broken => {}
+            News::Money(event) => self.event(session, event).await,
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! One guest: its machine, its stream, its place in the tunnel; and what its effects do.
+
+use warren_overlay::{SessionReceiver, SessionSender};
+use warren_proto::{ChannelId, NodeId, SessionFrame, SessionId, SessionRequest, UnixTime};
+use warren_tunnel::{GuestId, GuestSpec};
+
+use super::Shell;
+use crate::session::{ProviderEffect, ProviderEvent, ProviderSession};
+
+/// News for the loop from its helpers.
+pub(super) enum Heard {
+    Asked {
+        peer: NodeId,
+        request: SessionRequest,
+        sender: Box<SessionSender>,
+        receiver: Box<SessionReceiver>,
+    },
+    Session { session: SessionId, stream: u64, news: News },
+}
+
+/// News of one session.
+pub(super) enum News {
+    Frame(SessionFrame),
+    Broken,
+    Money(ProviderEvent),
+}
+
+/// A guest under way.
+pub(super) struct Guest {
+    pub(super) machine: ProviderSession,
+    pub(super) peer: NodeId,
+    pub(super) since: UnixTime,
+    pub(super) tunnel: Option<GuestId>,
+    pub(super) channel: Option<ChannelId>,
+    /// Counts the streams of this session: the newest one speaks.
+    pub(super) stream: u64,
+    sender: Option<SessionSender>,
+}
+
+impl Guest {
+    pub(super) const fn new(machine: ProviderSession, peer: NodeId, since: UnixTime) -> Self {
+        Self { machine, peer, since, tunnel: None, channel: None, stream: 0, sender: None }
+    }
+}
+
+impl Shell {
+    /// Makes this stream the session's own and reads it aside.
+    pub(super) fn attach(
+        &mut self,
+        session: SessionId,
+        sender: SessionSender,
+        mut receiver: SessionReceiver,
+    ) {
+        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+            return;
+        };
+        guest.stream = guest.stream.wrapping_add(1);
+        guest.sender = Some(sender);
+        let (stream, heard_by) = (guest.stream, self.heard_by.clone());
+        self.parts.control.spawn(async move {
+            while let Ok(Some(frame)) = receiver.recv().await {
+                let news = News::Frame(frame);
+                if heard_by.send(Heard::Session { session, stream, news }).await.is_err() {
+                    return;
+                }
+            }
+            let _ = heard_by.send(Heard::Session { session, stream, news: News::Broken }).await;
+        });
+    }
+
+    /// Performs effects in their order.
+    pub(super) async fn perform(&mut self, session: SessionId, effects: Vec<ProviderEffect>) {
+        for effect in effects {
+            match effect {
+                ProviderEffect::Send(frame) => self.send(session, frame).await,
+                ProviderEffect::TakePayment(start) => self.take_payment(session, *start),
+                ProviderEffect::TakeVoucher(voucher) => {
+                    let Some(purse) = self.parts.purse.clone() else { continue };
+                    let heard = purse.take_voucher(voucher).await;
+                    self.money(session, heard).await;
+                }
+                ProviderEffect::TakeWord(word) => {
+                    let (Some(purse), Some(channel)) =
+                        (self.parts.purse.clone(), self.channel(session))
+                    else {
+                        continue;
+                    };
+                    let heard = purse.take_word(channel, word).await;
+                    self.money(session, heard).await;
+                }
+                ProviderEffect::AddGuest(terms) => {
+                    let spec = GuestSpec {
+                        peer_key: terms.consumer_key,
+                        v4: terms.consumer_v4,
+                        v6: terms.consumer_v6,
+                    };
+                    self.add_guest(session, spec);
+                }
+                ProviderEffect::Allow(bytes) => {
+                    let Some(exit) = &self.exit else { continue };
+                    let at = exit.guests.get(&session).and_then(|guest| guest.tunnel);
+                    if let Some(at) = at
+                        && let Err(error) = exit.tunnel.allow(at, bytes)
+                    {
+                        tracing::warn!(%error, "allowance cannot be set");
+                    }
+                }
+                ProviderEffect::RemoveGuest => self.remove_guest(session),
+                ProviderEffect::Ended(end) => {
+                    tracing::info!(session = %session.short(), ?end, "session ended");
+                    self.ended(session).await;
+                }
+            }
+        }
+    }
+
+    fn channel(&self, session: SessionId) -> Option<ChannelId> {
+        self.guests().and_then(|guests| guests.get(&session)).and_then(|guest| guest.channel)
+    }
+
+    /// Acts on what the purse said: frames for the consumer, then the event for the machine.
+    async fn money(&mut self, session: SessionId, heard: crate::perform::MoneyNews) {
+        for frame in heard.frames {
+            self.send(session, frame).await;
+        }
+        Box::pin(self.event(session, heard.event)).await;
+    }
+
+    async fn send(&mut self, session: SessionId, frame: SessionFrame) {
+        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+            return;
+        };
+        if let Some(sender) = &mut guest.sender
+            && sender.send(frame).await.is_err()
+        {
+            // The reader notices the same and says so.
+            guest.sender = None;
+        }
+    }
+
+    /// Takes the first voucher in the background: the deposit may need blocks to be confirmed.
+    fn take_payment(&mut self, session: SessionId, start: warren_proto::SessionStart) {
+        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+            return;
+        };
+        let terms = guest.machine.terms().clone();
+        guest.channel = start.payment.as_ref().map(|it| it.channel.id(&terms.chain));
+        let (stream, purse) = (guest.stream, self.parts.purse.clone());
+        let heard_by = self.heard_by.clone();
+        tokio::spawn(async move {
+            let event = crate::perform::take_payment(purse.as_ref(), &terms, &start).await;
+            let news = News::Money(event);
+            let _ = heard_by.send(Heard::Session { session, stream, news }).await;
+        });
+    }
+
+    fn add_guest(&mut self, session: SessionId, spec: GuestSpec) {
+        let Some(exit) = &mut self.exit else { return };
+        let Some(guest) = exit.guests.get_mut(&session) else { return };
+        match exit.tunnel.add_guest(spec) {
+            Ok(at) => guest.tunnel = Some(at),
+            Err(error) => tracing::error!(%error, "guest cannot be added"),
+        }
+    }
+
+    fn remove_guest(&mut self, session: SessionId) {
+        let Some(exit) = &mut self.exit else { return };
+        let Some(guest) = exit.guests.get_mut(&session) else { return };
+        if let Some(at) = guest.tunnel.take()
+            && let Err(error) = exit.tunnel.remove_guest(at)
+        {
+            tracing::warn!(%error, "guest was gone already");
+        }
+    }
+
+    async fn ended(&mut self, session: SessionId) {
+        let Some(exit) = &mut self.exit else { return };
+        exit.admission.release(session);
+        let Some(mut guest) = exit.guests.remove(&session) else { return };
+        self.served = self.served.saturating_add(1);
+        if let Some(mut sender) = guest.sender.take() {
+            // The peer may be gone; closing then has a deadline of its own.
+            tokio::spawn(async move { sender.close().await });
+        }
+        if let (Some(purse), Some(channel)) = (&self.parts.purse, guest.channel) {
+            purse.session_ended(channel).await;
+        }
+    }
+}

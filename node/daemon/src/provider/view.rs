@@ -1,0 +1,71 @@
+//! What the provider loop shows.
+
+use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Offer, OfferHash, SessionId, UnixTime};
+
+use super::Shell;
+use crate::session::{ProviderPhase, due_units};
+
+/// The exit as it stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProviderFacts {
+    /// `None` while this node is no exit.
+    pub on: Option<ExitFacts>,
+    /// Sessions ended since the daemon started.
+    pub served: u64,
+}
+
+/// A running exit.
+#[derive(Debug, Clone)]
+pub(crate) struct ExitFacts {
+    pub since: UnixTime,
+    pub offer: Offer,
+    pub offer_hash: OfferHash,
+    pub endpoint: Option<String>,
+    pub guests: Vec<GuestFacts>,
+}
+
+/// One guest.
+#[derive(Debug, Clone)]
+pub(crate) struct GuestFacts {
+    pub session: SessionId,
+    pub node: NodeId,
+    pub phase: ProviderPhase,
+    pub since: UnixTime,
+    pub used: (ByteCount, ByteCount),
+    pub due: Amount,
+    pub paid: Amount,
+    pub channel: Option<ChannelId>,
+}
+
+impl Shell {
+    pub(super) fn facts(&self) -> ProviderFacts {
+        let now = self.parts.clock.now();
+        let on = self.exit.as_ref().map(|exit| ExitFacts {
+            since: exit.since,
+            offer: exit.offer.offer().clone(),
+            offer_hash: exit.offer.hash(),
+            endpoint: exit.what.terms.endpoints.first().map(|it| it.address.to_string()),
+            guests: exit
+                .guests
+                .iter()
+                .map(|(session, guest)| {
+                    let machine = &guest.machine;
+                    let (terms, used) = (machine.terms(), machine.used());
+                    let units = due_units(terms, used.0.plus(used.1), machine.served(now));
+                    let due = terms.unit_price.checked_mul(units.unwrap_or(0));
+                    GuestFacts {
+                        session: *session,
+                        node: guest.peer,
+                        phase: machine.phase(),
+                        since: guest.since,
+                        used,
+                        due: due.unwrap_or(Amount::MAX),
+                        paid: machine.paid(),
+                        channel: guest.channel,
+                    }
+                })
+                .collect(),
+        });
+        ProviderFacts { on, served: self.served }
+    }
+}
