@@ -1,0 +1,225 @@
+//! Where sessions meet money: the one place that turns session effects into payments.
+//!
+//! The role loops bring overlay and tunnel together; this file brings in payments. Nothing else
+//! in the node names all three.
+
+use std::time::Duration;
+
+use warren_payments::{Accepted, ChannelView, PayFrame, Payments, PaymentsError, Phase, Role};
+use warren_payments::SessionAuth;
+use warren_proto::{
+    Amount, ChannelId, NodeKey, PayErrorCode, SessionFrame, SessionStart, SessionTerms,
+    StartPayment, Voucher, VoucherAck, WordFrame,
+};
+
+use crate::error::{ErrorCode, Problem};
+use crate::session::ProviderEvent;
+
+/// How long a payee waits for the deposit of a started session to be confirmed.
+const DEPOSIT_WAIT: Duration = Duration::from_secs(280);
+
+/// The node's money, as sessions use it.
+#[derive(Clone, Debug)]
+pub(crate) struct Purse {
+    payments: Payments,
+}
+
+/// What a payee's session learns from one payment message.
+#[derive(Debug)]
+pub(crate) struct MoneyNews {
+    pub frames: Vec<SessionFrame>,
+    pub event: ProviderEvent,
+}
+
+impl Purse {
+    pub(crate) const fn new(payments: Payments) -> Self {
+        Self { payments }
+    }
+
+    pub(crate) const fn payments(&self) -> &Payments {
+        &self.payments
+    }
+
+    /// Has `units` words released in this session; the frames to send, in order.
+    pub(crate) async fn release(
+        &self,
+        channel: ChannelId,
+        units: u64,
+    ) -> Result<Vec<SessionFrame>, Problem> {
+        let frames = self.payments.release(channel, units).await.map_err(|it| problem(&it))?;
+        Ok(frames.into_iter().map(SessionFrame::from).collect())
+    }
+
+    /// The newest voucher and word again, for a new stream.
+    pub(crate) async fn resync(&self, channel: ChannelId) -> Result<Vec<SessionFrame>, Problem> {
+        let frames = self.payments.repeat(channel).await.map_err(|it| problem(&it))?;
+        Ok(frames.into_iter().map(SessionFrame::from).collect())
+    }
+
+    /// Folds what was released into a plain total.
+    pub(crate) async fn finish(&self, channel: ChannelId) -> Result<Option<SessionFrame>, Problem> {
+        match self.payments.finish(channel).await {
+            Ok(voucher) => Ok(Some(SessionFrame::Voucher(voucher))),
+            Err(error) => Err(problem(&error)),
+        }
+    }
+
+    pub(crate) async fn take_voucher(&self, voucher: Voucher) -> MoneyNews {
+        let (channel, seq) = (voucher.channel, voucher.seq);
+        let taken = self.payments.accept_voucher(voucher).await;
+        let ack = |accepted: &Accepted| {
+            SessionFrame::VoucherAck(VoucherAck {
+                channel,
+                seq,
+                value_now: accepted.value,
+                covered: accepted.covered,
+            })
+        };
+        MoneyNews {
+            frames: taken.as_ref().map(|it| vec![ack(it)]).unwrap_or_default(),
+            event: told(taken),
+        }
+    }
+
+    pub(crate) async fn take_word(&self, channel: ChannelId, word: WordFrame) -> MoneyNews {
+        let taken = self.payments.accept_word(channel, word).await;
+        MoneyNews { frames: Vec::new(), event: told(taken) }
+    }
+
+    /// Makes the words of a session that is over durable; claiming follows the settle policy.
+    pub(crate) async fn session_ended(&self, channel: ChannelId) {
+        if let Err(error) = self.payments.held(channel).await {
+            tracing::warn!(channel = %channel.short(), %error, "channel of an ended session");
+        }
+    }
+}
+
+fn told(taken: Result<Accepted, PayErrorCode>) -> ProviderEvent {
+    match taken {
+        Ok(accepted) => ProviderEvent::Paid { value: accepted.value },
+        Err(code) => ProviderEvent::PaymentRefused(code),
+    }
+}
+
+/// Consumer: finds a channel that can pay for `terms` or opens one, and makes the first voucher.
+pub(crate) async fn fund(
+    purse: Option<&Purse>,
+    key: &NodeKey,
+    terms: &SessionTerms,
+    deposit: Amount,
+) -> Result<(SessionStart, Option<ChannelId>), Problem> {
+    let signature = terms.sign(key);
+    if terms.price == warren_proto::Price::default() {
+        return Ok((SessionStart { session: terms.session, signature, payment: None }, None));
+    }
+    let purse = purse.ok_or_else(|| {
+        Problem::new(ErrorCode::WalletMissing, "a paid exit needs a wallet and a chain")
+    })?;
+    let channel = warm_channel(purse, terms).await?;
+    let id = match &channel {
+        Some(view) => view.id,
+        None => open(purse, terms, deposit).await?,
+    };
+    let payments = purse.payments();
+    payments.wait_usable(id).await.map_err(|it| problem(&it))?;
+    let voucher = payments.prepare_lock(id, terms.unit_price).await.map_err(|it| problem(&it))?;
+    let auth = SessionAuth {
+        channel: id,
+        payee_nonce: terms.payee_nonce,
+        payee: terms.provider,
+        not_after: terms.valid_until,
+    };
+    let auth = payments.sign_auth(auth).await.map_err(|it| problem(&it))?;
+    let views = payments.channels().await.map_err(|it| problem(&it))?;
+    let params = views.iter().find(|view| view.id == id).map(|view| view.params);
+    let params = params.ok_or_else(|| problem(&PaymentsError::UnknownChannel { channel: id }))?;
+    let payment = Some(StartPayment { channel: params, auth, voucher });
+    Ok((SessionStart { session: terms.session, signature, payment }, Some(id)))
+}
+
+/// An open channel to this payee with enough left: no transaction, no wait.
+async fn warm_channel(
+    purse: &Purse,
+    terms: &SessionTerms,
+) -> Result<Option<ChannelView>, Problem> {
+    let views = purse.payments().channels().await.map_err(|it| problem(&it))?;
+    let fits = |view: &ChannelView| {
+        view.role == Role::Payer
+            && view.params.payee == terms.payee
+            && view.params.period_secs >= terms.close_window_secs
+            && matches!(view.phase, Phase::Open | Phase::Opening)
+            && (view.phase == Phase::Opening
+                || view.deposit.saturating_sub(view.value) >= terms.min_deposit)
+    };
+    Ok(views.into_iter().find(fits))
+}
+
+async fn open(purse: &Purse, terms: &SessionTerms, deposit: Amount) -> Result<ChannelId, Problem> {
+    let payments = purse.payments();
+    let funds = payments.balances().await.map_err(|it| problem(&it))?;
+    let have = funds.wallet.checked_add(funds.pot).unwrap_or(Amount::MAX);
+    if have < deposit {
+        let seen = format!("a channel needs {deposit} base units; the wallet has {have}");
+        return Err(Problem::new(ErrorCode::NoFunds, seen));
+    }
+    if funds.coin == Amount::ZERO {
+        let seen = "the wallet has tokens, but no coin to pay for transactions";
+        return Err(Problem::new(ErrorCode::NoFunds, seen));
+    }
+    let period = Duration::from_secs(terms.close_window_secs.into());
+    payments.open_channel(terms.payee, deposit, period).await.map_err(|it| problem(&it))
+}
+
+/// Provider: checks the payer's authorisation, waits for the deposit, takes the first voucher.
+pub(crate) async fn take_payment(
+    purse: Option<&Purse>,
+    terms: &SessionTerms,
+    start: &SessionStart,
+) -> ProviderEvent {
+    let Some(payment) = &start.payment else {
+        return ProviderEvent::PaymentTaken { value: Amount::ZERO, usable: true };
+    };
+    let Some(purse) = purse else {
+        return ProviderEvent::PaymentRefused(PayErrorCode::Internal);
+    };
+    match take_first(purse.payments(), terms, payment).await {
+        Ok(value) => ProviderEvent::PaymentTaken { value, usable: true },
+        Err(code) => ProviderEvent::PaymentRefused(code),
+    }
+}
+
+async fn take_first(
+    payments: &Payments,
+    terms: &SessionTerms,
+    payment: &StartPayment,
+) -> Result<Amount, PayErrorCode> {
+    let channel = payment.voucher.channel;
+    let auth = SessionAuth {
+        channel,
+        payee_nonce: terms.payee_nonce,
+        payee: terms.provider,
+        not_after: terms.valid_until,
+    };
+    let refused = |it: PaymentsError| it.code();
+    payments.watch(payment.channel, auth, payment.auth).await.map_err(refused)?;
+    let usable = tokio::time::timeout(DEPOSIT_WAIT, payments.wait_usable(channel)).await;
+    usable.map_err(|_| PayErrorCode::NotConfirmed)?.map_err(refused)?;
+    let before = payments.begin_session(channel, terms.unit_price).await.map_err(refused)?;
+    payments.accept_voucher(payment.voucher.clone()).await?;
+    Ok(before.value)
+}
+
+/// Tells a payment mishap in the user's words.
+pub(crate) fn problem(error: &PaymentsError) -> Problem {
+    let code = match error {
+        PaymentsError::UnknownChannel { .. } => ErrorCode::NotFound,
+        PaymentsError::Refused { .. } => ErrorCode::ChannelUnusable,
+        PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
+        PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,
+        PaymentsError::Chain { .. } => ErrorCode::ChainUnreachable,
+        PaymentsError::Store(_) => ErrorCode::StoreFailed,
+        PaymentsError::Record { .. } => ErrorCode::StoreBroken,
+        PaymentsError::Stopped => ErrorCode::ShuttingDown,
+    };
+    Problem::new(code, error)
+}

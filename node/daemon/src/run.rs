@@ -1,0 +1,246 @@
+//! Starts the node in order, joins its parts, ends it in reverse.
+//!
+//! Two runtimes: the main one owns the disk; the *control* one owns every socket that may pass the
+//! kill switch. Its threads carry a file-system user id of their own, which the kernel stamps on
+//! the sockets they make (ADR 0013).
+
+mod control;
+mod enable;
+mod money;
+mod setup;
+mod view;
+
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use warren_overlay::{Overlay, OverlayEvent};
+use warren_payments::PaymentEvent;
+use warren_tunnel::host::adopt_control_uid;
+
+use crate::api::ApiServer;
+use crate::api::types::{NodeEvent, NodeEventKind, Timestamp};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::consumer::{Consumer, ConsumerParts};
+use crate::error::{ErrorCode, Problem};
+use crate::lockfile::HomeLock;
+use crate::metrics::{Metric, Metrics};
+use crate::perform::Purse;
+use crate::provider::{Order, Provider, ProviderParts};
+use crate::session::SessionLimits;
+
+/// Threads of the control runtime: sockets and handshakes of a home node need no more.
+const CONTROL_THREADS: usize = 2;
+/// Events kept for a reader that is slow; then it is dropped.
+const EVENTS: usize = 256;
+
+/// A running node: what the API's handlers work with.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) started: warren_proto::UnixTime,
+    pub(crate) key: warren_proto::NodeKey,
+    pub(crate) overlay: Overlay,
+    pub(crate) purse: Option<Purse>,
+    pub(crate) chain: Option<Arc<dyn warren_payments::chain::Chain>>,
+    pub(crate) store: Arc<crate::store::Store>,
+    pub(crate) consumer: Consumer,
+    pub(crate) provider: Provider,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) events: tokio::sync::broadcast::Sender<NodeEvent>,
+    pub(crate) ending: watch::Sender<bool>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Runs a node until it is told to end, by the API or by a signal.
+///
+/// # Errors
+/// A [`Problem`] if a part cannot start; parts already started are ended in reverse.
+pub async fn run(config: Config) -> Result<(), Problem> {
+    let control = control_runtime()?;
+    let handle = control.handle().clone();
+    let ended = Box::pin(run_on(config, handle)).await;
+    control.shutdown_background();
+    ended
+}
+
+fn control_runtime() -> Result<Runtime, Problem> {
+    Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("warren-control")
+        .on_thread_start(|| {
+            if let Err(error) = adopt_control_uid() {
+                tracing::warn!(%error, "this node's own traffic would not pass its kill switch");
+            }
+        })
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(ErrorCode::Internal, error))
+}
+
+async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), Problem> {
+    let clock = Arc::new(Clock::start());
+    let now = clock.now();
+    let home = config.node.home.clone();
+    let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
+    let key = crate::identity::load_or_create(&home).map_err(|error| error.problem())?;
+    let store = setup::store(&home, key.id(), lock)?;
+    let mut warnings = Vec::new();
+    let money = setup::money(&config, &store, &control, &mut warnings).await?;
+    let (overlay, overlay_events) = setup::overlay(&config, &key, &control)?;
+    let (purse, chain, payment_events) = money.into_parts();
+    let limits = SessionLimits::default();
+    let provider = Provider::start(ProviderParts {
+        overlay: overlay.clone(),
+        control: control.clone(),
+        purse: purse.clone(),
+        key: key.clone(),
+        clock: Arc::clone(&clock),
+        limits,
+        journal: home.join("exit.journal"),
+    });
+    let consumer = Consumer::start(ConsumerParts {
+        overlay: overlay.clone(),
+        control: control.clone(),
+        purse: purse.clone(),
+        key: key.clone(),
+        clock: Arc::clone(&clock),
+        limits,
+        journal: home.join("consumer.journal"),
+        token: config.token.clone(),
+    });
+    let (events, _) = tokio::sync::broadcast::channel(EVENTS);
+    let (ending, mut ended) = watch::channel(false);
+    let metrics = Arc::new(Metrics::default());
+    metrics.set(Metric::StartTime, now.as_secs());
+    let socket = config.api.socket.clone();
+    let enable_at_start = config.exit.enabled;
+    let group = setup::group(&config)?;
+    let server = ApiServer::bind(&socket, group)
+        .map_err(|error| Problem::new(ErrorCode::SocketBusy, error))?;
+    let node = Arc::new(Node {
+        config,
+        clock,
+        started: now,
+        key,
+        overlay,
+        purse,
+        chain,
+        store,
+        consumer,
+        provider,
+        metrics,
+        events,
+        ending,
+        warnings,
+    });
+    tokio::spawn(overlay_news(Arc::clone(&node), overlay_events));
+    if let Some(payment_events) = payment_events {
+        tokio::spawn(payment_news(Arc::clone(&node), payment_events));
+    }
+    if enable_at_start {
+        node.enable_from_consent().await;
+    }
+    tracing::info!(node = %node.key.id().short(), socket = %socket.display(), "daemon up");
+    let mut api_ends = ended.clone();
+    let end_of_api = async move {
+        let _ = api_ends.wait_for(|it| *it).await;
+    };
+    let mut api = tokio::spawn(server.serve(Arc::clone(&node) as Arc<_>, end_of_api));
+    let result = tokio::select! {
+        _ = ended.wait_for(|it| *it) => Ok(()),
+        () = signalled() => Ok(()),
+        served = &mut api => Err(Problem::new(ErrorCode::Internal, format!("the API ended: {served:?}"))),
+    };
+    let _ = node.ending.send(true);
+    node.wind_down().await;
+    if result.is_ok() {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), api).await;
+    }
+    result
+}
+
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+impl Node {
+    /// Says what happened to whoever listens.
+    pub(crate) fn announce(&self, kind: NodeEventKind, text: String) {
+        let id = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        let at = Timestamp(self.clock.now());
+        let event = NodeEvent { id, at, kind, text, node: None, session: None, channel: None };
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    /// The reverse of the start: sessions first, then the line, then the overlay.
+    async fn wind_down(&self) {
+        let _ = self.provider.disable().await;
+        let keep = crate::api::types::DownRequest { keep_blocked: true };
+        let _ = self.consumer.down(keep).await;
+        let _ = self.overlay.shutdown().await;
+        tracing::info!("daemon down");
+    }
+}
+
+async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            OverlayEvent::InboundSession { peer, stream } => {
+                let stream = Box::new(stream);
+                node.provider.tell(Order::Inbound { peer, stream }).await;
+            }
+            OverlayEvent::OfferRenewed(offer) => {
+                node.metrics.add(Metric::OffersPublished, 1);
+                node.provider.tell(Order::Renewed(offer)).await;
+            }
+            OverlayEvent::OfferSeen { node: exit, .. } => {
+                node.announce(NodeEventKind::Offer, format!("offer of {}", exit.short()));
+            }
+            OverlayEvent::OfferLost { node: exit } => {
+                node.announce(NodeEventKind::Offer, format!("offer of {} expired", exit.short()));
+            }
+            OverlayEvent::PeerJoined(peer) => {
+                node.announce(NodeEventKind::Peer, format!("{} connected", peer.short()));
+            }
+            OverlayEvent::PeerLeft(peer) => {
+                node.announce(NodeEventKind::Peer, format!("{} left", peer.short()));
+            }
+            OverlayEvent::Listening(address) => tracing::info!(%address, "listening"),
+        }
+    }
+}
+
+async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>) {
+    while let Some(event) = events.recv().await {
+        match &event {
+            PaymentEvent::Stop { channel, .. } => {
+                node.provider.tell(Order::ChannelClosing(*channel)).await;
+            }
+            PaymentEvent::Claimed { .. } => node.metrics.add(Metric::Claims, 1),
+            PaymentEvent::ActionFailed { channel, reason } => {
+                node.metrics.add(Metric::TransactionsFailed, 1);
+                tracing::warn!(channel = %channel.short(), reason, "transaction failed");
+            }
+            PaymentEvent::ChainStale(stale) => {
+                node.metrics.set(Metric::ChainFresh, u64::from(!*stale));
+            }
+            PaymentEvent::ChannelUsable(_)
+            | PaymentEvent::TopUpNeeded { .. }
+            | PaymentEvent::RunningLow(_)
+            | PaymentEvent::Closed(_) => {}
+        }
+        node.announce(NodeEventKind::Payment, format!("{event:?}"));
+    }
+}

@@ -1,0 +1,236 @@
+//! The node as the API sees it: each question answered by the part that knows.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use warren_proto::{ByteCount, ChannelId};
+use warren_tunnel::host::{check_consumer, check_exit};
+
+use super::Node;
+use crate::api::types::{
+    ChannelList, Check, CheckVerdict, DownReport, DownRequest, Earnings, ExitCheck,
+    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Fallback,
+    Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, PeerView, PriceView, ShutdownReport,
+    Status, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+};
+use crate::api::{Answer, NodeControl};
+use crate::consumer::Wanted;
+use crate::error::{ErrorCode, Problem};
+use crate::metrics::Metric;
+
+/// How long `up` looks for an offer unless told otherwise.
+const SEARCH: Duration = Duration::from_secs(30);
+/// Events waiting for one reader.
+const READER: usize = 64;
+
+impl NodeControl for Node {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(self.status_view())
+    }
+
+    fn exits(&self, query: ExitsQuery) -> Answer<'_, ExitList> {
+        Box::pin(async move { self.exit_list(&query).await })
+    }
+
+    fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
+        Box::pin(async move {
+            let wanted = self.wanted(&request)?;
+            self.consumer.up(wanted).await
+        })
+    }
+
+    fn down(&self, request: DownRequest) -> Answer<'_, DownReport> {
+        Box::pin(async move {
+            let facts = self.consumer.down(request).await?;
+            let view = facts.view(&self.config.token);
+            let keeps = match view.as_ref().and_then(|it| it.channel) {
+                Some(id) => self.left_in(id).await,
+                None => None,
+            };
+            let nothing = warren_proto::SessionId::from_bytes([0; 16]);
+            let none = UsageView {
+                up_bytes: ByteCount::default(),
+                down_bytes: ByteCount::default(),
+            };
+            Ok(DownReport {
+                session: view.as_ref().map_or(nothing, |it| it.session),
+                used: view.as_ref().map_or(none, |it| it.used),
+                served_secs: view.as_ref().map_or(0, |it| it.served_secs),
+                paid: view.map_or_else(|| self.shown(Default::default()), |it| it.paid),
+                channel_keeps: keeps,
+                still_blocked: facts.protected,
+            })
+        })
+    }
+
+    fn exit_check(&self) -> Answer<'_, ExitCheck> {
+        Box::pin(async move {
+            let findings = check_exit().await;
+            let mut checks: Vec<_> = findings
+                .iter()
+                .map(|it| {
+                    let problem = Problem::new(ErrorCode::ExitCheckFailed, it);
+                    Check::not_fine("machine", CheckVerdict::Fail, problem)
+                })
+                .collect();
+            let ready = checks.is_empty();
+            if ready {
+                checks.push(Check::pass("machine", "TUN, firewall and forwarding are there"));
+            }
+            Ok(ExitCheck { ready, checks })
+        })
+    }
+
+    fn exit_terms(&self, query: ExitTermsQuery) -> Answer<'_, ExitTerms> {
+        Box::pin(async move {
+            let policy = self.policy(query.policy.as_deref())?;
+            Ok(ExitTerms {
+                policy: policy.id(),
+                policy_text: policy.canonical(),
+                price: PriceView::of(self.config.exit.price, &self.config.token),
+                guests_max: self.config.exit.guests_max,
+                phrase: self.phrase(),
+            })
+        })
+    }
+
+    fn exit_enable(&self, request: ExitEnableRequest) -> Answer<'_, ExitStatus> {
+        Box::pin(async move {
+            self.become_exit(&request).await?;
+            self.metrics.add(Metric::OffersPublished, 1);
+            self.exit_view().await
+        })
+    }
+
+    fn exit_disable(&self) -> Answer<'_, ExitStatus> {
+        Box::pin(async move {
+            self.provider.disable().await?;
+            self.exit_view().await
+        })
+    }
+
+    fn exit_status(&self) -> Answer<'_, ExitStatus> {
+        Box::pin(self.exit_view())
+    }
+
+    fn wallet(&self) -> Answer<'_, WalletView> {
+        Box::pin(self.wallet_view())
+    }
+
+    fn withdraw(&self, request: WithdrawRequest) -> Answer<'_, TransactionReport> {
+        Box::pin(self.withdraw_tokens(request))
+    }
+
+    fn channels(&self) -> Answer<'_, ChannelList> {
+        Box::pin(self.channel_list())
+    }
+
+    fn claim(&self, channel: ChannelId) -> Answer<'_, TransactionReport> {
+        Box::pin(self.claim_channel(channel))
+    }
+
+    fn close(&self, channel: ChannelId) -> Answer<'_, TransactionReport> {
+        Box::pin(self.close_channel(channel))
+    }
+
+    fn earn(&self) -> Answer<'_, Earnings> {
+        Box::pin(self.earnings())
+    }
+
+    fn ledger(&self, query: LedgerQuery) -> Answer<'_, Ledger> {
+        Box::pin(async move { self.ledger_view(&query).await })
+    }
+
+    fn peers(&self) -> Answer<'_, PeerList> {
+        Box::pin(async move {
+            let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
+            let peers = self.overlay.peers().await.map_err(failed)?;
+            let view = |it: warren_overlay::PeerInfo| PeerView {
+                node: it.node,
+                address: it.address,
+                outbound: it.outbound,
+                rtt_millis: it.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+                agent: it.agent,
+            };
+            Ok(PeerList { peers: peers.into_iter().map(view).collect() })
+        })
+    }
+
+    fn net_check(&self) -> Answer<'_, NetCheck> {
+        Box::pin(async move {
+            let listen = self.overlay.listen_addresses().await.unwrap_or_default();
+            let stats = self.overlay.stats().await.unwrap_or_default();
+            let mut checks = vec![if stats.peers > 0 {
+                Check::pass("peers", format!("{} connected", stats.peers))
+            } else {
+                let problem = Problem::new(ErrorCode::NoPeers, "no peer is connected");
+                Check::not_fine("peers", CheckVerdict::Fail, problem)
+            }];
+            for finding in check_consumer().await {
+                let problem = Problem::new(ErrorCode::HostChangeFailed, finding);
+                checks.push(Check::not_fine("machine", CheckVerdict::Warn, problem));
+            }
+            Ok(NetCheck { checks, listen, external: self.config.overlay.external.clone() })
+        })
+    }
+
+    fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>> {
+        let mut source = self.events.subscribe();
+        let (sender, reader) = mpsc::channel(READER);
+        tokio::spawn(async move {
+            // A reader that falls behind, or goes, ends the stream.
+            while let Ok(event) = source.recv().await {
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Box::pin(std::future::ready(Ok(reader)))
+    }
+
+    fn shutdown(&self) -> Answer<'_, ShutdownReport> {
+        Box::pin(async move {
+            let guests = self.provider.view().await?.on.map_or(0, |it| it.guests.len());
+            let _ = self.ending.send(true);
+            Ok(ShutdownReport { sessions_closing: u32::try_from(guests).unwrap_or(u32::MAX) })
+        })
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.set(Metric::StoreBatches, self.store.batches());
+        self.metrics.set(Metric::DiskFree, self.store.free_bytes());
+        self.metrics.render()
+    }
+}
+
+impl Node {
+    /// What the user asked for, in the loop's words.
+    fn wanted(&self, request: &UpRequest) -> Result<Wanted, Problem> {
+        if request.kill_switch == Some(false) || !self.config.consumer.kill_switch {
+            let seen = "this version has no tunnel without its kill switch";
+            return Err(Problem::new(ErrorCode::BadRequest, seen));
+        }
+        let query = ExitsQuery {
+            country: request.country,
+            max_price_per_gib: request.max_price_per_gib.clone(),
+            ..ExitsQuery::default()
+        };
+        let consumer = &self.config.consumer;
+        let max_spend = self.sum(request.max_spend.as_ref(), consumer.max_spend)?;
+        let fallback = request.fallback.unwrap_or(consumer.fallback);
+        let secs = request.timeout_secs.map(|it| Duration::from_secs(it.into()));
+        Ok(Wanted {
+            query: self.offer_query(&query)?,
+            exit: request.exit.clone(),
+            max_spend: (max_spend.wei() > 0).then_some(max_spend),
+            deposit: self.sum(request.deposit.as_ref(), consumer.deposit)?,
+            fail_over: fallback != Fallback::None && request.exit.is_none(),
+            search: secs.unwrap_or(SEARCH),
+        })
+    }
+
+    async fn left_in(&self, id: ChannelId) -> Option<crate::api::types::Money> {
+        let channels = self.channel_list().await.ok()?.channels;
+        channels.into_iter().find(|it| it.id == id).map(|it| it.left)
+    }
+}

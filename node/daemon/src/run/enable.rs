@@ -1,0 +1,226 @@
+//! Becoming an exit: from configuration and consent to an offer, a tunnel and a deny table.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use warren_proto::{
+    Amount, Candidate, CandidateKind, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress,
+    PolicyId, Price,
+};
+use warren_tunnel::host::{DEVICE, DnsOffer, ExitNatSpec, MARK};
+use warren_tunnel::policy::{ExitPolicy, Preset};
+use warren_tunnel::{
+    DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, TunnelKey,
+};
+
+use super::Node;
+use crate::api::types::{ConsentRecord, ExitEnableRequest, Timestamp};
+use crate::error::{ErrorCode, Problem};
+use crate::provider::Enable;
+use crate::session::ExitTerms;
+
+/// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
+/// its gas.
+const MIN_DEPOSIT_UNITS: u32 = 64;
+
+/// The consent as kept on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    policy: PolicyId,
+    given_millis: u64,
+}
+
+impl Node {
+    /// The policy by name, or as configured.
+    pub(super) fn policy(&self, name: Option<&str>) -> Result<ExitPolicy, Problem> {
+        let name = name.unwrap_or(&self.config.exit.policy);
+        let preset: Preset =
+            name.parse().map_err(|error| Problem::new(ErrorCode::ConfigBadValue, error))?;
+        let policy = ExitPolicy::preset(preset);
+        let labs = self.config.exit.allow_documentation;
+        Ok(if labs { policy.allow_documentation() } else { policy })
+    }
+
+    /// What must be typed to agree.
+    pub(super) fn phrase(&self) -> String {
+        nix::unistd::gethostname()
+            .ok()
+            .and_then(|it| it.into_string().ok())
+            .unwrap_or_else(|| "this machine".to_owned())
+    }
+
+    pub(super) fn consent(&self) -> Option<ConsentRecord> {
+        let text = std::fs::read_to_string(self.consent_file()).ok()?;
+        let kept: Kept = serde_json::from_str(&text).ok()?;
+        let given = Timestamp(warren_proto::UnixTime::from_millis(kept.given_millis));
+        Some(ConsentRecord { policy: kept.policy, given })
+    }
+
+    fn consent_file(&self) -> std::path::PathBuf {
+        self.config.node.home.join("consent.json")
+    }
+
+    /// Enables the exit at the start of the daemon, if its owner consented before.
+    pub(super) async fn enable_from_consent(&self) {
+        if let Err(problem) = self.become_exit(&ExitEnableRequest::default()).await {
+            tracing::error!(code = %problem.code, seen = %problem.seen, "exit not enabled");
+        }
+    }
+
+    pub(super) async fn become_exit(&self, request: &ExitEnableRequest) -> Result<(), Problem> {
+        let policy = self.policy(request.policy.as_deref())?;
+        let id = policy.id();
+        self.check_consent(request, &id)?;
+        let what = self.exit_to_be(request, policy)?;
+        self.provider.enable(what).await
+    }
+
+    /// Consent is typed, stored with the policy's hash, and never stretched to another policy.
+    fn check_consent(&self, request: &ExitEnableRequest, policy: &PolicyId) -> Result<(), Problem> {
+        let hash = hex::encode(policy.hash);
+        if request.phrase.is_none() && request.policy_hash.is_none() {
+            return match self.consent() {
+                Some(consent) if consent.policy.hash == policy.hash => Ok(()),
+                Some(_) => Err(Problem::new(ErrorCode::ConsentOutdated, "the policy has changed")),
+                None => Err(Problem::new(ErrorCode::ConsentNeeded, "no consent is on file")),
+            };
+        }
+        if request.policy_hash.as_ref() != Some(&hash) {
+            return Err(Problem::new(ErrorCode::ConsentOutdated, "the policy shown was another"));
+        }
+        let phrase = self.phrase();
+        if request.phrase.as_ref() != Some(&phrase) {
+            let seen = format!("type the name of this machine, {phrase}, to agree");
+            return Err(Problem::new(ErrorCode::ConsentNeeded, seen));
+        }
+        let given_millis = self.clock.now().as_millis();
+        let kept = Kept { policy: policy.clone(), given_millis };
+        let text = serde_json::to_string_pretty(&kept)
+            .map_err(|error| Problem::new(ErrorCode::Internal, error))?;
+        std::fs::write(self.consent_file(), text)
+            .map_err(|error| Problem::new(ErrorCode::HomeUnusable, error))
+    }
+
+    fn exit_to_be(
+        &self,
+        request: &ExitEnableRequest,
+        policy: ExitPolicy,
+    ) -> Result<Enable, Problem> {
+        let exit = &self.config.exit;
+        let missing = |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
+        let region = exit.region.clone().ok_or_else(|| missing("exit.country"))?;
+        let endpoint = exit.endpoint.as_deref().ok_or_else(|| missing("exit.endpoint"))?;
+        let price = self.price(request)?;
+        let (chain, payee) = self.payee(&price)?;
+        let (gateway_v4, inner4) = inner_v4(&exit.inner_v4).ok_or_else(|| missing("exit.inner_v4"))?;
+        let (gateway_v6, inner6) = inner_v6(&exit.inner_v6).ok_or_else(|| missing("exit.inner_v6"))?;
+        let key = TunnelKey::generate();
+        let now = self.clock.now();
+        let offer = Offer {
+            node: self.key.id(),
+            // Milliseconds grow across restarts without anything to remember.
+            seq: now.as_millis(),
+            issued: now,
+            valid_until: now.plus(MAX_OFFER_LIFE),
+            network: self.config.node.network.clone(),
+            region,
+            addresses: self.config.overlay.external.clone(),
+            price,
+            chain,
+            payee,
+            unit_price: if exit.unit_price == Amount::ZERO { price.per_mib } else { exit.unit_price },
+            prepay_units: exit.prepay_units.max(1),
+            credit_units: exit.credit_units,
+            close_window_secs: u32::try_from(exit.close_window.as_secs()).unwrap_or(u32::MAX),
+            policy: policy.id(),
+            capacity: Capacity { guests_max: exit.guests_max, guests_free: exit.guests_max },
+            ipv4: true,
+            ipv6: true,
+            rootless: false,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let terms = ExitTerms {
+            gateway_v4,
+            gateway_v6,
+            dns: exit.dns.iter().filter_map(|it| it.parse::<IpAddr>().ok()).collect(),
+            mtu: DEFAULT_MTU,
+            endpoints: endpoints(endpoint)?,
+            min_deposit_units: MIN_DEPOSIT_UNITS,
+        };
+        let tunnel = ExitSpec {
+            device: DEVICE.to_owned(),
+            listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, exit.listen_port)),
+            private_key: key.clone(),
+            mtu: DEFAULT_MTU,
+            gateway_v4: ipnet::Ipv4Net::new_assert(gateway_v4, inner4.prefix_len()),
+            gateway_v6: ipnet::Ipv6Net::new_assert(gateway_v6, inner6.prefix_len()),
+            mark: Some(MARK),
+            handshake_limit: DEFAULT_HANDSHAKE_LIMIT,
+            offload: Offload::Auto,
+        };
+        let nat = ExitNatSpec {
+            uplinks: exit.uplink.iter().cloned().collect(),
+            inner4,
+            inner6,
+            gateway4: gateway_v4,
+            gateway6: gateway_v6,
+            policy,
+            dns: DnsOffer::None,
+            ..ExitNatSpec::default()
+        };
+        Ok(Enable { offer, terms, tunnel, tunnel_key: key.public(), nat })
+    }
+
+    fn price(&self, request: &ExitEnableRequest) -> Result<Price, Problem> {
+        let (exit, token) = (&self.config.exit, &self.config.token);
+        let bad = |error| Problem::new(ErrorCode::BadRequest, error);
+        let per_mib = match &request.price_per_gib {
+            Some(text) => {
+                let per_gib = token.parse(text).map_err(bad)?;
+                Amount::from_wei(per_gib.wei().div_ceil(1024)).unwrap_or(Amount::MAX)
+            }
+            None => exit.price.per_mib,
+        };
+        let per_minute = match &request.price_per_minute {
+            Some(text) => token.parse(text).map_err(bad)?,
+            None => exit.price.per_minute,
+        };
+        Ok(Price { per_mib, per_minute })
+    }
+
+    /// Where the exit is paid. A free exit needs neither chain nor wallet.
+    fn payee(&self, price: &Price) -> Result<(ChainRef, PayoutAddress), Problem> {
+        let nowhere = PayoutAddress::ZERO;
+        match (&self.purse, &self.config.chain) {
+            (Some(purse), Some(chain)) => Ok((chain.pinned, purse.payments().account())),
+            _ if *price == Price::default() => {
+                Ok((ChainRef { chain_id: 0, contract: nowhere, token: nowhere }, nowhere))
+            }
+            _ => Err(Problem::new(ErrorCode::WalletMissing, "a paid exit needs a wallet and a chain")),
+        }
+    }
+}
+
+/// The gateway is the net's first address.
+fn inner_v4(text: &str) -> Option<(Ipv4Addr, ipnet::Ipv4Net)> {
+    let net: ipnet::Ipv4Net = text.parse().ok()?;
+    Some((Ipv4Addr::from(u32::from(net.network()).checked_add(1)?), net))
+}
+
+fn inner_v6(text: &str) -> Option<(Ipv6Addr, ipnet::Ipv6Net)> {
+    let net: ipnet::Ipv6Net = text.parse().ok()?;
+    Some((Ipv6Addr::from(u128::from(net.network()).checked_add(1)?), net))
+}
+
+/// The configured endpoint, looked up now: guests get addresses, never names.
+fn endpoints(text: &str) -> Result<Vec<Candidate>, Problem> {
+    use std::net::ToSocketAddrs as _;
+    let bad = |seen: String| Problem::new(ErrorCode::ConfigBadValue, seen);
+    let found = text.to_socket_addrs().map_err(|error| bad(format!("exit.endpoint {text}: {error}")))?;
+    let candidates: Vec<_> =
+        found.map(|address| Candidate { kind: CandidateKind::Mapped, address }).take(8).collect();
+    if candidates.is_empty() {
+        return Err(bad(format!("exit.endpoint {text} has no address")));
+    }
+    Ok(candidates)
+}

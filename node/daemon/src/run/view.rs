@@ -1,0 +1,196 @@
+//! What the node shows of itself: status, exits, peers.
+
+use warren_overlay::offers::{OfferQuery, RankedOffer};
+use warren_payments::chain::Head;
+use warren_proto::Amount;
+
+use super::Node;
+use crate::api::types::{
+    ChainView, ConsumerState, ExitList, ExitRow, ExitSort, ExitStatus, ExitsQuery, GuestState,
+    GuestView, Money, OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
+};
+use crate::error::{ErrorCode, Problem};
+use crate::provider::{ExitFacts, GuestFacts};
+use crate::session::ProviderPhase;
+
+impl Node {
+    pub(super) async fn status_view(&self) -> Result<Status, Problem> {
+        let stats = self.overlay.stats().await.unwrap_or_default();
+        let listen = self.overlay.listen_addresses().await.unwrap_or_default();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let facts = self.consumer.view().await?;
+        let mut warnings = self.warnings.clone();
+        let consumer = facts.view(&self.config.token);
+        // A tunnel that broke while the user was away: blocked on purpose, and said so.
+        let silent = consumer.as_ref().is_none_or(|it| it.state == ConsumerState::Closed);
+        if let Some(problem) = facts.problem.clone().filter(|_| silent) {
+            warnings.push(problem);
+        }
+        let enabled = self.provider.view().await?.on.is_some();
+        Ok(Status {
+            node: self.key.id(),
+            network: self.config.node.network.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Timestamp(self.started),
+            overlay: OverlayView { peers: count(stats.peers), offers: count(stats.offers), listen },
+            chain: self.chain_view().await,
+            consumer,
+            exit: if enabled { Some(self.exit_view().await?) } else { None },
+            store: StoreView {
+                free_bytes: self.store.free_bytes(),
+                takes_liabilities: self.store.takes_liabilities(),
+                batches: self.store.batches(),
+            },
+            warnings,
+        })
+    }
+
+    /// The chain as last heard; a chain that does not answer shows as not fresh, and holds nobody up.
+    async fn chain_view(&self) -> Option<ChainView> {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+        let chain = self.chain.as_ref()?;
+        let pins = chain.chain_ref();
+        let head = tokio::time::timeout(PATIENCE, chain.head()).await.ok().and_then(Result::ok);
+        Some(ChainView {
+            chain_id: pins.chain_id,
+            contract: pins.contract,
+            head_block: head.map(|it: Head| it.number),
+            head_time: head.map(|it| Timestamp(it.timestamp)),
+            fresh: head.is_some(),
+        })
+    }
+
+    pub(super) async fn exit_list(&self, query: &ExitsQuery) -> Result<ExitList, Problem> {
+        let wanted = self.offer_query(query)?;
+        let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
+        let offers = if query.refresh {
+            self.overlay.refresh(wanted).await.map_err(failed)?
+        } else {
+            self.overlay.offers(wanted).await.map_err(failed)?
+        };
+        let all = self.overlay.offers(OfferQuery { full_too: true, ..OfferQuery::default() }).await;
+        let known = u32::try_from(all.map_err(failed)?.len()).unwrap_or(u32::MAX);
+        let mut exits: Vec<_> = offers.iter().map(|it| self.exit_row(it)).collect();
+        match query.sort {
+            ExitSort::Rank => {}
+            ExitSort::Rtt => exits.sort_by(|a, b| rtt(a).total_cmp(&rtt(b))),
+            ExitSort::Price => exits.sort_by_key(|it| it.price.per_gib.base_units),
+        }
+        Ok(ExitList { exits, known })
+    }
+
+    pub(super) fn offer_query(&self, query: &ExitsQuery) -> Result<OfferQuery, Problem> {
+        let max = match &query.max_price_per_gib {
+            Some(text) => Some(self.config.token.parse(text)),
+            None => self.config.consumer.max_price_per_gib.map(Ok),
+        };
+        let max = max.transpose().map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
+        let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
+        Ok(OfferQuery {
+            countries: query.country.into_iter().collect(),
+            max_per_mib: max.map(per_mib),
+            chain: self.config.chain.as_ref().map(|chain| chain.pinned),
+            policy: query.policy.clone(),
+            ..OfferQuery::default()
+        })
+    }
+
+    fn exit_row(&self, it: &RankedOffer) -> ExitRow {
+        let offer = it.offer.offer();
+        let at_risk = offer.unit_price.checked_mul(offer.prepay_units.into());
+        ExitRow {
+            node: offer.node,
+            offer: it.offer.hash(),
+            seq: offer.seq,
+            region: offer.region.clone(),
+            price: PriceView::of(offer.price, &self.config.token),
+            at_risk: self.money(at_risk.unwrap_or(Amount::MAX)),
+            policy: offer.policy.clone(),
+            guests_max: offer.capacity.guests_max,
+            guests_free: offer.capacity.guests_free,
+            ipv4: offer.ipv4,
+            ipv6: offer.ipv6,
+            rootless: offer.rootless,
+            rtt_millis: it.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+            by_dht: it.by_dht,
+            by_gossip: it.by_gossip,
+            valid_until: Timestamp(offer.valid_until),
+            reasons: it.score_reasons.iter().map(|it| format!("{it:?}")).collect(),
+            version: offer.version.clone(),
+        }
+    }
+
+    pub(super) async fn exit_view(&self) -> Result<ExitStatus, Problem> {
+        let facts = self.provider.view().await?;
+        let (earned, claimable) = match self.earnings().await {
+            Ok(it) => (it.earned, it.claimable),
+            // A free exit earns nothing and has no wallet.
+            Err(_) => (self.money(Amount::ZERO), self.money(Amount::ZERO)),
+        };
+        let exit = &self.config.exit;
+        let policy = self.policy(None)?.id();
+        let at_risk = exit.unit_price.checked_mul(exit.credit_units.into());
+        let on = facts.on.as_ref();
+        let price = on.map_or(exit.price, |it| it.offer.price);
+        Ok(ExitStatus {
+            enabled: on.is_some(),
+            since: on.map(|it| Timestamp(it.since)),
+            policy: on.map_or(policy, |it| it.offer.policy.clone()),
+            consent: self.consent(),
+            price: PriceView::of(price, &self.config.token),
+            at_risk: self.money(at_risk.unwrap_or(Amount::MAX)),
+            region: exit.region.clone(),
+            endpoint: on.and_then(|it| it.endpoint.clone()).or_else(|| exit.endpoint.clone()),
+            offer: on.map(|it| it.offer_hash),
+            offer_valid_until: on.map(|it| Timestamp(it.offer.valid_until)),
+            guests_max: exit.guests_max,
+            guests: on.map(|it| self.guests(it)).unwrap_or_default(),
+            earned,
+            claimable,
+        })
+    }
+
+    fn guests(&self, exit: &ExitFacts) -> Vec<GuestView> {
+        exit.guests.iter().map(|it| self.guest(it)).collect()
+    }
+
+    fn guest(&self, it: &GuestFacts) -> GuestView {
+        GuestView {
+            session: it.session,
+            node: it.node,
+            state: match it.phase {
+                ProviderPhase::Granted => GuestState::Granted,
+                ProviderPhase::AwaitingFunds => GuestState::AwaitingFunds,
+                ProviderPhase::AwaitingWord => GuestState::AwaitingHandshake,
+                ProviderPhase::Serving => GuestState::Serving,
+                ProviderPhase::Paused => GuestState::Paused,
+                ProviderPhase::Closed => GuestState::Closed,
+            },
+            since: Timestamp(it.since),
+            used: UsageView { up_bytes: it.used.0, down_bytes: it.used.1 },
+            due: self.money(it.due),
+            paid: self.money(it.paid),
+            channel: it.channel,
+        }
+    }
+
+    /// Shows a sum that may be set by the user, or what the configuration says.
+    pub(super) fn sum(&self, text: Option<&String>, or: Amount) -> Result<Amount, Problem> {
+        match text {
+            Some(text) => self
+                .config
+                .token
+                .parse(text)
+                .map_err(|error| Problem::new(ErrorCode::BadRequest, error)),
+            None => Ok(or),
+        }
+    }
+
+    pub(super) fn shown(&self, amount: Amount) -> Money {
+        self.money(amount)
+    }
+}
+
+fn rtt(row: &ExitRow) -> f64 {
+    row.rtt_millis.unwrap_or(f64::INFINITY)
+}
