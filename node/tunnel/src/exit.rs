@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use warren_proto::ByteCount;
+
 use crate::device::{Addresses, Device};
 use crate::engine::ExitEngine;
 use crate::error::{TunnelError, TunnelWarning};
@@ -66,6 +68,14 @@ impl ExitTunnel {
     /// If there is no such guest.
     pub fn set_gate(&self, guest: GuestId, gate: Gate) -> Result<(), TunnelError> {
         self.engine.set_gate(guest, gate)
+    }
+
+    /// Lets a guest's data pass until so many inner bytes have passed, both directions together.
+    ///
+    /// # Errors
+    /// If there is no such guest.
+    pub fn allow(&self, guest: GuestId, bytes: ByteCount) -> Result<(), TunnelError> {
+        self.engine.set_gate(guest, Gate::Until(bytes))
     }
 
     /// Inner bytes carried for a guest so far.

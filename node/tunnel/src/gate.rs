@@ -1,42 +1,100 @@
-//! The gate of one guest: whether its data packets pass.
+//! The gate of one guest: how many of its inner bytes pass.
 //!
 //! Sans-IO. A shut gate stops data only; handshakes pass, so that a guest that pays again is
-//! carried at once.
+//! carried at once. An allowance is a running total of both directions; the packet that would
+//! pass it is dropped, so what is served unpaid does not depend on how often anybody looks.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use warren_proto::ByteCount;
 
 /// Whether a guest's packets are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Gate {
     /// Data packets pass both ways.
     Open,
+    /// Data packets pass both ways until so many inner bytes have passed, cumulative.
+    Until(ByteCount),
     /// Data packets are dropped and counted; handshakes pass.
     Paused,
 }
 
-/// A [`Gate`] that the control side sets and the packet threads read.
+/// A [`Gate`] that the control side sets and the packet threads ask.
 #[derive(Debug)]
-pub(crate) struct GateCell(AtomicU8);
+pub(crate) struct GateCell {
+    limit: AtomicU64,
+    /// Bytes let in; ahead of the meter by what is still on its way, or was lost on it.
+    passed: AtomicU64,
+    /// `passed` when it was last compared with the meter.
+    seen: AtomicU64,
+}
 
 impl GateCell {
     /// A gate is shut until somebody opens it.
     pub(crate) fn paused() -> Self {
-        Self(AtomicU8::new(0))
+        Self { limit: AtomicU64::new(0), passed: AtomicU64::new(0), seen: AtomicU64::new(0) }
     }
 
     pub(crate) fn set(&self, gate: Gate) {
-        let value = match gate {
+        let limit = match gate {
             Gate::Paused => 0,
-            Gate::Open => 1,
+            Gate::Until(bytes) => bytes.bytes(),
+            Gate::Open => u64::MAX,
         };
-        self.0.store(value, Ordering::Release);
+        self.limit.store(limit, Ordering::Release);
     }
 
-    pub(crate) fn get(&self) -> Gate {
-        if self.0.load(Ordering::Acquire) == 1 {
-            Gate::Open
-        } else {
-            Gate::Paused
+    /// Lets a packet of `bytes` in, or not: then nothing changes.
+    pub(crate) fn admit(&self, bytes: u64) -> bool {
+        let limit = self.limit.load(Ordering::Acquire);
+        let more = |passed: u64| passed.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.passed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives back what was let in and then lost, once nothing has moved between two looks.
+    pub(crate) fn settle(&self, metered: u64) {
+        let passed = self.passed.load(Ordering::Relaxed);
+        let still = self.seen.swap(passed, Ordering::Relaxed) == passed;
+        if still && passed > metered {
+            // Lost to a packet just let in: the next look tries again.
+            let _ = self.passed.compare_exchange(
+                passed,
+                metered,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allowance_is_kept_to_the_packet() {
+        let gate = GateCell::paused();
+        assert!(!gate.admit(1));
+        gate.set(Gate::Until(ByteCount::from_bytes(3000)));
+        assert!(gate.admit(1500) && gate.admit(1400));
+        assert!(!gate.admit(1500));
+        assert!(gate.admit(100), "a smaller packet still fits");
+        gate.set(Gate::Until(ByteCount::from_bytes(4500)));
+        assert!(gate.admit(1500) && !gate.admit(1));
+        gate.set(Gate::Open);
+        assert!(gate.admit(1_000_000));
+        gate.set(Gate::Paused);
+        assert!(!gate.admit(1));
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_is_given_back_when_nothing_moves() {
+        let gate = GateCell::paused();
+        gate.set(Gate::Until(ByteCount::from_bytes(3000)));
+        assert!(gate.admit(3000));
+        gate.settle(1000); // May still be on its way.
+        assert!(!gate.admit(1));
+        gate.settle(1000); // Nothing has moved since.
+        assert!(gate.admit(2000) && !gate.admit(1));
     }
 }

@@ -41,6 +41,8 @@ pub struct RpcChain {
     client: HttpClient,
     pins: ChainRef,
     limits: RpcLimits,
+    /// Whose threads make the sockets; `None`: the caller's.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 impl RpcChain {
@@ -65,7 +67,16 @@ impl RpcChain {
             client,
             pins,
             limits,
+            runtime: None,
         })
+    }
+
+    /// Has every request made by `runtime`: its threads make the sockets, and what a kernel stamps
+    /// on a socket follows from the thread that makes it.
+    #[must_use]
+    pub fn on(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
     }
 
     /// Prepares, and checks that the node is on the pinned chain and the contract is ours.
@@ -90,9 +101,18 @@ impl RpcChain {
             list.insert(param)
                 .map_err(|error| nonsense(method, &error))?;
         }
-        let answer = self.client.request::<Value, _>(method, list);
         // A second guard: the client's own timeout does not cover every stall.
-        match tokio::time::timeout(self.limits.timeout, answer).await {
+        let (client, limit) = (self.client.clone(), self.limits.timeout);
+        let answer = async move {
+            tokio::time::timeout(limit, client.request::<Value, _>(method, list)).await
+        };
+        let answer = match &self.runtime {
+            Some(runtime) => runtime.spawn(answer).await.map_err(|error| ChainError::Unreachable {
+                detail: error.to_string(),
+            })?,
+            None => answer.await,
+        };
+        match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(sort(method, error)),
             Err(_) => Err(ChainError::TimedOut {

@@ -107,7 +107,11 @@ impl ExitEngine {
     /// # Errors
     /// If there is no such guest.
     pub fn usage(&self, id: GuestId) -> Result<Usage, TunnelError> {
-        self.with(id, |guest| guest.meter.usage())
+        self.with(id, |guest| {
+            let usage = guest.meter.usage();
+            guest.gate.settle(usage.up.plus(usage.down).bytes());
+            usage
+        })
     }
 
     /// How a guest is doing.
@@ -202,11 +206,11 @@ impl ExitEngine {
         if !guest.owns(ends.source) {
             return Err(DropReason::WrongSource);
         }
-        if guest.gate.get() == Gate::Paused {
-            return Err(DropReason::Paused);
-        }
         if self.is_inner(ends.destination) {
             return Err(DropReason::GuestToGuest);
+        }
+        if !guest.gate.admit(len as u64) {
+            return Err(DropReason::Paused);
         }
         inbox.commit(len, Account::of_slot(guest.slot));
         Ok(())
@@ -230,11 +234,12 @@ impl Engine for ExitEngine {
         let Some(guest) = crowd.by_address(ends.destination) else {
             return self.drops.count(DropReason::NoSuchGuest);
         };
-        if guest.gate.get() == Gate::Paused {
-            return self.drops.count(DropReason::Paused);
-        }
         let mut peer = guest.peer.lock();
         while let Some(segment) = packet.next_segment() {
+            if !guest.gate.admit(segment.len() as u64) {
+                self.drops.count(DropReason::Paused);
+                continue;
+            }
             if let Err(reason) = peer.seal(segment, Account::of_slot(guest.slot), out) {
                 self.drops.count(reason);
             }
