@@ -8,9 +8,15 @@
 pub mod api;
 pub mod clock;
 pub mod config;
+mod consumer;
 pub mod error;
 pub mod identity;
 pub mod lockfile;
 pub mod metrics;
+mod perform;
+mod provider;
+mod run;
 pub mod session;
 pub mod store;
+
+pub use run::run;

@@ -93,7 +93,7 @@ async fn connect(
     let rpc: Arc<dyn Chain> = Arc::new(rpc.on(control.clone()));
     match rpc.verify_contract().await {
         Ok(()) => {}
-        Err(error) if error.is_mismatch() => {
+        Err(error) if matches!(error, warren_payments::chain::ChainError::Mismatch { .. }) => {
             return Err(Problem::new(ErrorCode::WrongChain, error));
         }
         Err(error) => warnings.push(Problem::new(ErrorCode::ChainUnreachable, error)),

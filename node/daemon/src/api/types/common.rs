@@ -47,6 +47,15 @@ pub struct PriceView {
     pub per_minute: Money,
 }
 
+impl PriceView {
+    /// Writes `price` in units of `token`, per GiB.
+    #[must_use]
+    pub fn of(price: warren_proto::Price, token: &Token) -> Self {
+        let per_gib = price.per_mib.checked_mul(1024).unwrap_or(Amount::MAX);
+        Self { per_gib: Money::of(per_gib, token), per_minute: Money::of(price.per_minute, token) }
+    }
+}
+
 /// Inner bytes of a tunnel, seen from the consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UsageView {
