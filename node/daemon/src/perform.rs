@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use warren_payments::{Accepted, ChannelView, PayFrame, Payments, PaymentsError, Phase, Role};
+use warren_payments::{Accepted, ChannelView, Payments, PaymentsError, Phase, Role};
 use warren_payments::SessionAuth;
 use warren_proto::{
     Amount, ChannelId, NodeKey, PayErrorCode, SessionFrame, SessionStart, SessionTerms,
-    StartPayment, Voucher, VoucherAck, WordFrame,
+    StartPayment, Voucher, WordFrame,
 };
 
 use crate::error::{ErrorCode, Problem};
@@ -50,12 +50,6 @@ impl Purse {
         Ok(frames.into_iter().map(SessionFrame::from).collect())
     }
 
-    /// The newest voucher and word again, for a new stream.
-    pub(crate) async fn resync(&self, channel: ChannelId) -> Result<Vec<SessionFrame>, Problem> {
-        let frames = self.payments.repeat(channel).await.map_err(|it| problem(&it))?;
-        Ok(frames.into_iter().map(SessionFrame::from).collect())
-    }
-
     /// Folds what was released into a plain total.
     pub(crate) async fn finish(&self, channel: ChannelId) -> Result<Option<SessionFrame>, Problem> {
         match self.payments.finish(channel).await {
@@ -65,20 +59,9 @@ impl Purse {
     }
 
     pub(crate) async fn take_voucher(&self, voucher: Voucher) -> MoneyNews {
-        let (channel, seq) = (voucher.channel, voucher.seq);
         let taken = self.payments.accept_voucher(voucher).await;
-        let ack = |accepted: &Accepted| {
-            SessionFrame::VoucherAck(VoucherAck {
-                channel,
-                seq,
-                value_now: accepted.value,
-                covered: accepted.covered,
-            })
-        };
-        MoneyNews {
-            frames: taken.as_ref().map(|it| vec![ack(it)]).unwrap_or_default(),
-            event: told(taken),
-        }
+        let ack = |it: &Accepted| vec![SessionFrame::VoucherAck(it.ack)];
+        MoneyNews { frames: taken.as_ref().map(ack).unwrap_or_default(), event: told(taken) }
     }
 
     pub(crate) async fn take_word(&self, channel: ChannelId, word: WordFrame) -> MoneyNews {
@@ -96,7 +79,7 @@ impl Purse {
 
 fn told(taken: Result<Accepted, PayErrorCode>) -> ProviderEvent {
     match taken {
-        Ok(accepted) => ProviderEvent::Paid { value: accepted.value },
+        Ok(accepted) => ProviderEvent::Paid { value: accepted.ack.value_now },
         Err(code) => ProviderEvent::PaymentRefused(code),
     }
 }
@@ -206,7 +189,7 @@ async fn take_first(
     usable.map_err(|_| PayErrorCode::NotConfirmed)?.map_err(refused)?;
     let before = payments.begin_session(channel, terms.unit_price).await.map_err(refused)?;
     payments.accept_voucher(payment.voucher.clone()).await?;
-    Ok(before.value)
+    Ok(before.ack.value_now)
 }
 
 /// Tells a payment mishap in the user's words.

@@ -26,7 +26,7 @@ use warren_tunnel::host::{ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel};
 
 use self::guest::{Guest, Heard, News};
-pub(crate) use self::view::{GuestFacts, ProviderFacts};
+pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::Purse;

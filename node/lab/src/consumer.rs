@@ -345,7 +345,7 @@ impl World {
     pub(crate) fn consumer_sees(&mut self, me: usize, kind: &EventKind) -> Result<(), LabError> {
         let (id, fact) = match kind {
             EventKind::Opened { channel, deposit, .. } => (*channel, ChainFact::Deposit(*deposit)),
-            EventKind::Claimed { channel, total, .. } => (*channel, ChainFact::Claimed(*total)),
+            EventKind::Claimed { channel, claimed, .. } => (*channel, ChainFact::Claimed(*claimed)),
             _ => return Ok(()),
         };
         let mine = self.nodes[me].consumer().is_some_and(|it| it.channels.contains_key(&id));

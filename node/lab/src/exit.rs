@@ -1,10 +1,10 @@
 //! An exit of the world: performs what the product's admission, session and payee cores ask.
 
 use warren_daemon::session::{Fresh, ProviderEffect, ProviderEvent, ProviderSession, SessionLimits};
-use warren_payments::calls::{Call, Claim, Reveal};
+use warren_payments::calls::{Call, Claim};
 use warren_payments::chain::EventKind;
 use warren_payments::channel::{
-    ChainAction, ChainFact, ChannelTerms, ClaimData, PayeeChannel, PayeeEffect, PayeeEvent, Phase,
+    ChainAction, ChainFact, ChannelTerms, PayeeChannel, PayeeEffect, PayeeEvent, Phase,
     Rules,
 };
 use warren_payments::eip712::SessionAuth;
@@ -237,7 +237,7 @@ impl World {
             match effect {
                 PayeeEffect::Credit(accepted) => {
                     if let Some(session) = session {
-                        let value = accepted.value;
+                        let value = accepted.ack.value_now;
                         self.exit_event(me, session, ProviderEvent::Paid { value })?;
                     }
                 }
@@ -248,9 +248,8 @@ impl World {
                         self.exit_event(me, session, ProviderEvent::PaymentRefused(code))?;
                     }
                 }
-                PayeeEffect::Submit(ChainAction::Claim(data)) => self.submit_claim(me, data)?,
+                PayeeEffect::Submit(ChainAction::Claim(claim)) => self.submit_claim(me, claim)?,
                 PayeeEffect::Submit(_)
-                | PayeeEffect::Ack(_)
                 | PayeeEffect::Stop(_)
                 | PayeeEffect::Consent { .. }
                 | PayeeEffect::Book(_) => {}
@@ -259,18 +258,12 @@ impl World {
         Ok(refused)
     }
 
-    fn submit_claim(&mut self, me: usize, data: ClaimData) -> Result<(), LabError> {
-        let reveals = data.reveals.into_iter().map(|it| Reveal {
-            index: u16::try_from(it.lock).unwrap_or(u16::MAX),
-            k: it.k,
-            word: it.word,
-        });
-        let subject = data.voucher.channel.short();
-        let claim = Claim { params: data.params, voucher: data.voucher, reveals: reveals.collect() };
+    fn submit_claim(&mut self, me: usize, claim: Claim) -> Result<(), LabError> {
+        let subject = claim.voucher.channel.short();
         let wallet = self.nodes[me].wallet.clone();
         self.bank.submit(&wallet, &Call::Claim(claim))?;
         self.tally.claims += 1;
-        self.note(me, "claim", &subject, data.total.wei());
+        self.note(me, "claim", &subject, 0);
         Ok(())
     }
 
@@ -314,7 +307,7 @@ impl World {
     pub(crate) fn exit_sees(&mut self, me: usize, kind: &EventKind) -> Result<(), LabError> {
         let (id, fact) = match kind {
             EventKind::Opened { channel, deposit, .. } => (*channel, ChainFact::Deposit(*deposit)),
-            EventKind::Claimed { channel, total, .. } => (*channel, ChainFact::Claimed(*total)),
+            EventKind::Claimed { channel, claimed, .. } => (*channel, ChainFact::Claimed(*claimed)),
             _ => return Ok(()),
         };
         let Some(exit) = self.nodes[me].exit() else { return Ok(()) };

@@ -198,7 +198,7 @@ impl NodeControl for Node {
 
     fn metrics(&self) -> String {
         self.metrics.set(Metric::StoreBatches, self.store.batches());
-        self.metrics.set(Metric::DiskFree, self.store.free_bytes());
+        self.metrics.set(Metric::DiskFree, self.store.headroom().free_bytes().unwrap_or(0));
         self.metrics.render()
     }
 }

@@ -43,10 +43,9 @@ impl Node {
 
     /// What must be typed to agree.
     pub(super) fn phrase(&self) -> String {
-        nix::unistd::gethostname()
-            .ok()
-            .and_then(|it| it.into_string().ok())
-            .unwrap_or_else(|| "this machine".to_owned())
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = name.trim();
+        if name.is_empty() { "this machine".to_owned() } else { name.to_owned() }
     }
 
     pub(super) fn consent(&self) -> Option<ConsentRecord> {

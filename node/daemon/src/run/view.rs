@@ -37,8 +37,8 @@ impl Node {
             consumer,
             exit: if enabled { Some(self.exit_view().await?) } else { None },
             store: StoreView {
-                free_bytes: self.store.free_bytes(),
-                takes_liabilities: self.store.takes_liabilities(),
+                free_bytes: self.store.headroom().free_bytes().unwrap_or(0),
+                takes_liabilities: self.store.headroom().takes_liabilities(),
                 batches: self.store.batches(),
             },
             warnings,
