@@ -116,8 +116,8 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     metrics.set(Metric::StartTime, now.as_secs());
     let socket = config.api.socket.clone();
     let enable_at_start = config.exit.enabled;
-    let group = setup::group(&config)?;
-    let server = ApiServer::bind(&socket, group)
+    let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
+    let server = ApiServer::bind(&socket, group.as_deref())
         .map_err(|error| Problem::new(ErrorCode::SocketBusy, error))?;
     let node = Arc::new(Node {
         config,

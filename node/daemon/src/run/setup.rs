@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nix::unistd::Gid;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use warren_overlay::{Overlay, OverlayConfig, OverlayEvent};
@@ -128,15 +127,4 @@ pub(super) fn overlay(
     let _inside = control.enter();
     Overlay::start(settings, key.clone())
         .map_err(|error| Problem::new(ErrorCode::ListenFailed, error))
-}
-
-/// The group that may talk to the API beside root and the node's own user.
-pub(super) fn group(config: &Config) -> Result<Option<Gid>, Problem> {
-    if config.api.group.is_empty() {
-        return Ok(None);
-    }
-    match nix::unistd::Group::from_name(&config.api.group) {
-        Ok(found) => Ok(found.map(|group| group.gid)),
-        Err(error) => Err(Problem::new(ErrorCode::ConfigBadValue, format!("api.group: {error}"))),
-    }
 }
