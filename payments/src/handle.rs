@@ -158,7 +158,8 @@ impl Payments {
         .await
     }
 
-    /// Answers when the deposit is confirmed, or when opening failed.
+    /// Answers when the deposit is confirmed, or when opening failed. For either role; a payee
+    /// may wait for a channel it was only told of, and should not wait for ever.
     ///
     /// # Errors
     /// [`PaymentsError::Transaction`] if it was not opened.
@@ -268,9 +269,10 @@ impl Payments {
 
 /// The payee.
 impl Payments {
-    /// Watches a channel that a payer says it will use, if `signature` is the payer's over `auth`.
+    /// Checks that the payer of `params` wants to use this channel here: `signature` over `auth`.
     ///
-    /// Channels to this account are found on the chain anyway; this checks who is asking.
+    /// The channel itself is found on the chain; until then its phase is `Opening`, and
+    /// [`Self::wait_usable`] says when that is over.
     ///
     /// # Errors
     /// [`PayErrorCode`] in [`PaymentsError::NotTaken`]: other payee, bad signature, expired.

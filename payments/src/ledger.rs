@@ -116,6 +116,12 @@ impl Posting {
         Self::new(Account::Deposited, Account::Spent, amount, Some(channel))
     }
 
+    /// The payee left unclaimed what it was promised.
+    #[must_use]
+    pub const fn forgone(channel: ChannelId, amount: Amount) -> Self {
+        Self::new(Account::Spent, Account::Deposited, amount, Some(channel))
+    }
+
     /// The payer got the rest of a closed channel.
     #[must_use]
     pub const fn returned(channel: ChannelId, amount: Amount) -> Self {

@@ -1,6 +1,6 @@
 //! Questions that change nothing.
 
-use warren_proto::{Amount, ChannelId};
+use warren_proto::{Amount, ChannelId, PayErrorCode};
 
 use super::Task;
 use super::command::{reply, view_payee, view_payer};
@@ -9,6 +9,9 @@ use crate::channel::Phase;
 use crate::handle::{Answer, ChannelView, Funds, PaymentsError};
 use crate::ledger::Entry;
 use crate::store::Table;
+
+/// Strangers may announce channels that never come: so many are waited for.
+const MAX_WAITING: usize = 1024;
 
 impl Task {
     pub(super) fn channels(&self) -> Vec<ChannelView> {
@@ -68,16 +71,34 @@ impl Task {
         });
     }
 
+    /// A payee may wait for a channel that the chain has not told of yet; whoever waits too long
+    /// gives up by dropping the answer.
     pub(super) fn wait_usable(&mut self, channel: ChannelId, answer: Answer<()>) {
-        match self.book.payers.get(&channel) {
-            None => reply(answer, Err(PaymentsError::UnknownChannel { channel })),
-            Some(it) if it.phase() == Phase::Open => reply(answer, Ok(())),
-            Some(it) if it.phase() == Phase::Opening && it.is_acting() => {
-                self.waiting_usable.push((channel, answer));
+        let payer = self
+            .book
+            .payers
+            .get(&channel)
+            .map(|it| (it.phase(), it.is_acting()));
+        let payee = self.book.payees.get(&channel).map(|it| (it.phase(), true));
+        self.waiting_usable
+            .retain(|(_, answer)| !answer.is_closed());
+        match payer.or(payee) {
+            Some((Phase::Open, _)) => reply(answer, Ok(())),
+            Some((Phase::Opening, true)) | None => {
+                if self.waiting_usable.len() < MAX_WAITING {
+                    self.waiting_usable.push((channel, answer));
+                } else {
+                    let code = PayErrorCode::Busy;
+                    reply(answer, Err(PaymentsError::NotTaken { channel, code }));
+                }
             }
-            Some(_) => {
-                let reason = "it is not being opened".to_owned();
+            Some((Phase::Opening, false)) => {
+                let reason = "it was not opened".to_owned();
                 reply(answer, Err(PaymentsError::Transaction { channel, reason }));
+            }
+            Some((Phase::Closing { .. } | Phase::Closed, _)) => {
+                let code = PayErrorCode::Closing;
+                reply(answer, Err(PaymentsError::NotTaken { channel, code }));
             }
         }
     }

@@ -9,7 +9,7 @@ use warren_proto::{
 
 use super::book::Batch;
 use super::perform::Outcome;
-use super::{AfterNews, Task, Waiter};
+use super::{AfterNews, Task, Waiter, wall_clock};
 use crate::calls::Call;
 use crate::channel::{
     Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent,
@@ -294,7 +294,7 @@ impl Task {
     }
 
     fn watch(
-        &mut self,
+        &self,
         params: ChannelParams,
         auth: &SessionAuth,
         signature: &[u8; 64],
@@ -307,16 +307,17 @@ impl Task {
         if params.payee != self.wallet.account() || auth.channel != terms.id {
             return Err(refuse(PayErrorCode::UnknownChannel));
         }
-        if self.now() > auth.not_after {
+        if wall_clock() > auth.not_after {
             return Err(refuse(PayErrorCode::StaleSeq));
         }
         verify_signature(&auth.digest(&terms.chain), signature, &params.payer)
             .map_err(|_| refuse(PayErrorCode::BadSignature))?;
-        // Memory is for channels the chain knows: a stranger's word makes no record.
-        match self.book.payees.get(&terms.id) {
-            Some(known) => Ok(view_payee(known, self.now())),
-            None => Err(refuse(PayErrorCode::NotConfirmed)),
-        }
+        // Records are for channels the chain knows: a stranger's word makes none.
+        let now = self.now();
+        Ok(match self.book.payees.get(&terms.id) {
+            Some(known) => view_payee(known, now),
+            None => view_payee(&PayeeChannel::watch(terms, self.config.rules), now),
+        })
     }
 
     fn take_voucher(&mut self, voucher: Voucher) -> Result<Accepted, PaymentsError> {

@@ -142,7 +142,7 @@ fn call_of(action: ChainAction, params: ChannelParams) -> Call {
     }
 }
 
-/// Submits `call`; if it takes tokens, from the pot if that suffices, else approved just before.
+/// Submits `call`; if it takes tokens, from the pot, which the wallet fills up first if it must.
 async fn with_tokens(
     chain: &dyn Chain,
     submitter: &Submitter,
@@ -153,14 +153,25 @@ async fn with_tokens(
     let (Call::Open { amount, .. } | Call::TopUp { amount, .. }) = call else {
         return submitter.submit(call).await;
     };
+    // No money goes to a contract that is not ours.
+    chain.verify_contract().await.map_err(refused)?;
     let account = submitter.account();
-    if chain.balance(account).await.map_err(refused)? >= amount {
+    let pot = chain.balance(account).await.map_err(refused)?;
+    let wallet = chain.token_balance(account).await.map_err(refused)?;
+    let missing = amount.saturating_sub(pot);
+    if missing == Amount::ZERO {
         return submitter.submit(from_pot(call)).await;
     }
-    if chain.allowance(account).await.map_err(refused)? < amount {
-        submitter.submit(Call::Approve { amount }).await?;
+    let direct = wallet >= amount;
+    let needed = if direct { amount } else { missing };
+    if chain.allowance(account).await.map_err(refused)? < needed {
+        submitter.submit(Call::Approve { amount: needed }).await?;
     }
-    submitter.submit(call).await
+    if direct {
+        return submitter.submit(call).await;
+    }
+    submitter.submit(Call::Deposit { amount: missing }).await?;
+    submitter.submit(from_pot(call)).await
 }
 
 fn from_pot(call: Call) -> Call {

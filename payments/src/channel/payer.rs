@@ -130,7 +130,7 @@ impl PayerChannel {
 
     fn learn(&self, fact: &ChainFact) -> Step {
         let mut next = self.clone();
-        let mut posting = None;
+        let mut postings = Vec::new();
         match *fact {
             ChainFact::Deposit(deposit) => {
                 next.deposit = deposit;
@@ -139,7 +139,7 @@ impl PayerChannel {
                     next.phase = Phase::Open;
                 }
                 let more = deposit.saturating_sub(self.deposit);
-                posting = Some(Posting::deposited(self.terms.id, more));
+                postings.push(Posting::deposited(self.terms.id, more));
             }
             ChainFact::Claimed(total) => next.claimed = total,
             ChainFact::Closing { closes_at } if self.phase != Phase::Closed => {
@@ -154,18 +154,27 @@ impl PayerChannel {
             ChainFact::Closed if self.phase != Phase::Closed => {
                 next.phase = Phase::Closed;
                 next.acting = false;
-                let rest = self.deposit.saturating_sub(self.claimed);
-                posting = Some(Posting::returned(self.terms.id, rest));
+                postings.extend(self.reckoning());
             }
             ChainFact::Closed => {}
         }
         if next == *self {
             return Step::stay(self);
         }
-        let posting = posting.filter(|it| it.amount > Amount::ZERO);
+        postings.retain(|it| it.amount > Amount::ZERO);
         Step::to(next)
             .saved()
-            .then_all(posting.map(PayerEffect::Book))
+            .then_all(postings.into_iter().map(PayerEffect::Book))
+    }
+
+    /// The last postings: what the payee did not claim was never spent; words count if claimed.
+    fn reckoning(&self) -> [Posting; 3] {
+        let (id, claimed) = (self.terms.id, self.claimed);
+        [
+            Posting::paid(id, claimed.saturating_sub(self.base)),
+            Posting::forgone(id, self.base.saturating_sub(claimed)),
+            Posting::returned(id, self.deposit.saturating_sub(claimed)),
+        ]
     }
 
     /// A payee that holds more than the record knows is believed up to what a crash may have hidden.

@@ -147,11 +147,14 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WalletFileError> {
         .and_then(|()| file.sync_all())
         .map_err(io_error("write", &beside))?;
     // A hard link fails if the name was taken meanwhile; a rename would overwrite a wallet.
-    fs::hard_link(&beside, path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => WalletFileError::Exists {
-            path: path.to_owned(),
-        },
-        _ => io_error("name", path)(error),
+    fs::hard_link(&beside, path).map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            WalletFileError::Exists {
+                path: path.to_owned(),
+            }
+        } else {
+            io_error("name", path)(error)
+        }
     })?;
     fs::remove_file(&beside).map_err(io_error("remove", &beside))?;
     let parent = path

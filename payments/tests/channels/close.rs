@@ -151,3 +151,59 @@ async fn a_payer_without_tokens_learns_that_the_channel_was_not_opened() {
         tokio::time::timeout(Duration::from_secs(60), payer.payments.wait_usable(channel)).await;
     assert!(waited.unwrap().is_err());
 }
+
+#[tokio::test]
+async fn a_ledger_ends_as_the_chain_does_when_little_was_claimed() {
+    use warren_payments::ledger::{Account, Balances};
+    let chain = world();
+    let (mut payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(100)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 12).await;
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    pay(&payer, &payee, channel, 12, 20).await;
+    payer.payments.finish(channel).await.unwrap(); // The payee never sees it, and never claims.
+    payee.payments.give_back(channel).await.unwrap();
+    payer.hear(|it| *it == PaymentEvent::Closed(channel)).await;
+    let entries = payer.payments.ledger().await.unwrap();
+    let balances = Balances::of(entries.iter().map(|it| &it.posting));
+    assert_eq!(balances.net(Account::Spent), units(12).wei().cast_signed());
+    assert_eq!(balances.net(Account::Pot), units(88).wei().cast_signed());
+    assert_eq!(balances.net(Account::Deposited), 0);
+}
+
+#[tokio::test]
+async fn a_closing_that_a_reorganisation_undoes_is_forgotten() {
+    use std::sync::Arc;
+    use warren_payments::chain::dev::Reorg;
+    use warren_payments::{MemoryStore, Payments, PaymentsConfig, Wallet};
+    let chain = world();
+    let payer = Party::rich(&chain).await;
+    let wallet = Wallet::generate().unwrap();
+    let careful = PaymentsConfig {
+        confirmations: 4,
+        ..crate::party::config()
+    };
+    let disk = Arc::new(MemoryStore::new());
+    let (payee, _events) =
+        Payments::start(Arc::new(chain.clone()), disk, wallet.clone(), careful).unwrap();
+    let channel = payer
+        .payments
+        .open_channel(wallet.account(), units(10), HOUR)
+        .await
+        .unwrap();
+    payer.payments.wait_usable(channel).await.unwrap();
+    chain.mine_many(4);
+    payee.wait_usable(channel).await.unwrap();
+
+    payer.payments.close(channel, None).await.unwrap();
+    payee.refresh().await.unwrap();
+    let phase = payee.channels().await.unwrap()[0].phase;
+    assert!(
+        matches!(phase, Phase::Closing { .. }),
+        "believed at first sight"
+    );
+    chain.reorg(1, Reorg::Drop).unwrap();
+    payee.refresh().await.unwrap();
+    assert_eq!(payee.channels().await.unwrap()[0].phase, Phase::Open);
+}

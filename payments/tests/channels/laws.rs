@@ -122,7 +122,11 @@ impl World {
                     frames.push(Frame::Word(WordFrame { lane: 0, k, word }));
                     self.truth = self.truth.max(self.payer.value().wei());
                 }
-                _ => {}
+                PayerEffect::TopUpNeeded { .. }
+                | PayerEffect::RunningLow
+                | PayerEffect::Refuse(_)
+                | PayerEffect::Submit(_)
+                | PayerEffect::Book(_) => {}
             }
         }
         self.truth = self

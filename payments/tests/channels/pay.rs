@@ -218,3 +218,38 @@ async fn strangers_and_replays_get_nothing() {
     let signature = payer.payments.sign_auth(late).await.unwrap();
     assert!(payee.payments.watch(params, late, signature).await.is_err());
 }
+
+#[tokio::test]
+async fn a_payee_waits_for_a_channel_it_was_only_told_of() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let opened = payer
+        .payments
+        .open_channel(payee.account(), units(10), crate::party::HOUR)
+        .await
+        .unwrap();
+    payee.payments.wait_usable(opened).await.unwrap();
+    assert_eq!(
+        payee.payments.held(opened).await.unwrap().ack.covered,
+        units(10)
+    );
+}
+
+#[tokio::test]
+async fn pot_and_wallet_together_open_a_channel() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let first = open(&payer, &payee, units(400_000)).await;
+    payee.payments.give_back(first).await.unwrap();
+    payer.payments.refresh().await.unwrap();
+    assert_eq!(payer.pot().await, units(400_000));
+    // 600 000 are left outside: neither suffices alone.
+    let second = open(&payer, &payee, units(900_000)).await;
+    assert_eq!(payer.pot().await, wei(0));
+    assert_conserved(
+        &chain,
+        &[payer.account(), payee.account()],
+        &[first, second],
+    )
+    .await;
+}

@@ -112,9 +112,15 @@ impl PayerChannel {
         if self.run.unit_price == Amount::ZERO {
             return self.refuse(PayerRefusal::NoLock);
         }
-        let mut next = self.clone();
+        // A resumed run repeats words the payee may know; a new one must not, or they would pay
+        // nothing. If the payee said what it holds, there is no doubt left.
+        let mut next = if self.run.resumed {
+            self.clone()
+        } else {
+            self.without_doubt()
+        };
         let mut effects = Vec::new();
-        let mut save = false;
+        let mut save = self.doubt && !next.doubt;
         let mut want = total.saturating_sub(self.run.released).min(MAX_STEP_UNITS);
         while want > 0 {
             if next.lane.is_none_or(|it| it.left() == 0) {
@@ -153,15 +159,30 @@ impl PayerChannel {
     }
 
     /// The state with all released words in `base` and no lane: not yet a voucher.
+    ///
+    /// After a crash, words that may have gone out count as released: at most [`RESERVE_UNITS`]
+    /// are paid for nothing, and the payee has no reason to refuse the voucher.
     pub(super) fn folded(&self) -> Self {
-        let (base, slack) = (self.value(), self.hidden());
+        let sure = self.without_doubt();
         Self {
-            base,
-            slack,
+            base: sure.value(),
             lane: None,
+            ..sure
+        }
+    }
+
+    /// The state in which all words on record as released or about to be count as released.
+    fn without_doubt(&self) -> Self {
+        let mut sure = Self {
             doubt: false,
             ..self.clone()
+        };
+        if self.doubt
+            && let Some(lane) = sure.lane.as_mut()
+        {
+            lane.released = lane.reserved;
         }
+        sure
     }
 
     /// The state under the next voucher number.

@@ -243,15 +243,36 @@ fn without_a_crash_the_payee_is_not_believed_at_all() {
 }
 
 #[test]
-fn words_forgotten_under_a_folded_lock_are_made_good() {
+fn words_forgotten_under_a_folded_lock_are_counted_as_released() {
     let before = release(&in_session(1000), 1).next;
     let after = restarted(&before);
-    let other_price = ask(&after, &PayerEvent::LockAsked { unit_price: wei(5) }).next;
-    // The payee holds voucher 1 and seven words, so it refused voucher 2 (base 2).
-    let step = ask(&other_price, &ack(&after, 1, 14));
-    let mended = vouchers(&step)[0];
-    assert_eq!((mended.seq, mended.base), (3, wei(14)));
-    assert_eq!(mended.lock.unwrap().unit_price, wei(5));
+    let event = PayerEvent::LockAsked { unit_price: wei(5) };
+    let drafts = vouchers(&ask(&after, &event));
+    assert_eq!(
+        drafts[0].base,
+        wei(32),
+        "the payee may hold 16 words and takes nothing below"
+    );
+}
+
+#[test]
+fn a_new_session_after_a_crash_sends_words_the_payee_cannot_know() {
+    let before = release(&in_session(1000), 1).next;
+    let after = restarted(&before);
+    let begun = ask(
+        &after,
+        &PayerEvent::LockAsked {
+            unit_price: wei(PRICE),
+        },
+    )
+    .next;
+    assert_eq!(words(&release(&begun, 1)), vec![(1, 17)]);
+    let told = ask(&begun, &ack(&begun, 1, 14)).next;
+    assert_eq!(
+        words(&release(&told, 1)),
+        vec![(1, 8)],
+        "unless the payee said what it holds"
+    );
 }
 
 #[test]
