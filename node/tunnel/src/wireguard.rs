@@ -15,6 +15,7 @@ use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::{Packet, Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
 use warren_proto::TunnelPublicKey;
+use zeroize::Zeroizing;
 
 pub(crate) use door::Door;
 
@@ -47,6 +48,12 @@ impl TunnelKey {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(StaticSecret::from(bytes))
+    }
+
+    /// The secret bytes, for a configuration that somebody else's WireGuard reads.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
     }
 
     /// The public half.

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
+use warren_proto::TunnelPublicKey;
 use warren_tunnel::{
     ConsumerTunnel, DEFAULT_HANDSHAKE_LIMIT, DEFAULT_KEEPALIVE, DEFAULT_MTU, ExitSpec, ExitTunnel,
     GuestId, GuestSpec, Offload, TunnelKey, TunnelSpec,
@@ -125,7 +126,7 @@ impl World {
         world
     }
 
-    fn ns(&self, role: &str) -> String {
+    pub(crate) fn ns(&self, role: &str) -> String {
         format!("{}-{role}", self.tag)
     }
 
@@ -183,10 +184,15 @@ impl World {
         self.spawn(role, work).join().unwrap()
     }
 
-    /// A consumer and an exit that carries it; the gate is still shut.
-    pub(crate) fn tunnel(&self, offload: Offload, outer: Outer) -> Tunnel {
-        let (exit_key, guest_key) = (TunnelKey::generate(), TunnelKey::generate());
-        let (exit_public, guest_public) = (exit_key.public(), guest_key.public());
+    /// An exit with one guest, whose gate is still shut; with the address it is reached at.
+    pub(crate) fn exit(
+        &self,
+        offload: Offload,
+        outer: Outer,
+        guest_key: TunnelPublicKey,
+    ) -> (ExitTunnel, GuestId, TunnelPublicKey, SocketAddr) {
+        let exit_key = TunnelKey::generate();
+        let exit_public = exit_key.public();
         let exit = self.inside("e", move || {
             let exit = ExitTunnel::start(ExitSpec {
                 device: "warren0".to_owned(),
@@ -202,7 +208,7 @@ impl World {
             exit.unwrap()
         });
         let guest = GuestSpec {
-            peer_key: guest_public,
+            peer_key: guest_key,
             v4: GUEST_V4,
             v6: GUEST_V6,
         };
@@ -212,6 +218,19 @@ impl World {
             Outer::V4 => SocketAddr::new(EXIT_V4.into(), port),
             Outer::V6 => SocketAddr::new(EXIT_V6.into(), port),
         };
+        (exit, guest, exit_public, endpoint)
+    }
+
+    /// Sends what is for the server into a device of the consumer.
+    pub(crate) fn route_into(&self, device: &str) {
+        self.ip("c", &["route", "add", "203.0.113.0/24", "dev", device]);
+        self.ip("c", &["route", "add", "2001:db8:3::/64", "dev", device]);
+    }
+
+    /// A consumer and an exit that carries it; the gate is still shut.
+    pub(crate) fn tunnel(&self, offload: Offload, outer: Outer) -> Tunnel {
+        let guest_key = TunnelKey::generate();
+        let (exit, guest, exit_public, endpoint) = self.exit(offload, outer, guest_key.public());
         let consumer = self.inside("c", move || {
             let consumer = ConsumerTunnel::up(TunnelSpec {
                 device: "warren0".to_owned(),
@@ -228,8 +247,7 @@ impl World {
             });
             consumer.unwrap()
         });
-        self.ip("c", &["route", "add", "203.0.113.0/24", "dev", "warren0"]);
-        self.ip("c", &["route", "add", "2001:db8:3::/64", "dev", "warren0"]);
+        self.route_into("warren0");
         wait_until("the handshake", || {
             consumer.state().since_handshake.is_some()
         });
