@@ -29,7 +29,7 @@ fn listen_again(node: &Node) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offer_is_renewed_before_it_dies_and_others_hear_of_it() {
     let bootstrap = Node::start(200, QUIC_V4, &[]).await;
-    let mut exit = Node::start(1, QUIC_V4, &[bootstrap.address.clone()]).await;
+    let mut exit = Node::start(1, QUIC_V4, std::slice::from_ref(&bootstrap.address)).await;
     let life = Duration::from_secs(9);
     let first = Offer {
         valid_until: now().plus(life),
