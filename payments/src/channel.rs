@@ -1,7 +1,7 @@
 //! One payment channel, seen from either end.
 //!
 //! Sans-IO. Two roles, two machines: [`PayerChannel`] releases words, [`PayeeChannel`] takes them;
-//! [`accept`] is the payee's whole off-chain security in one predicate.
+//! [`accept()`] is the payee's whole off-chain security in one predicate.
 //!
 //! ```text
 //! payer   Opening ──deposit confirmed──▶ Open ──▶ Closing(until) ──▶ Closed

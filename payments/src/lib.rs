@@ -8,7 +8,7 @@
 //! Payments ─▶ actor ─▶ PayerChannel │ PayeeChannel ─▶ Step ─▶ ChannelStore, then Chain and frames
 //! ```
 //!
-//! Knows nothing of overlay or tunnel. Start reading at [`channel`], then [`channel::accept`].
+//! Knows nothing of overlay or tunnel. Start reading at [`channel`], then [`channel::accept()`].
 #![forbid(unsafe_code)]
 
 mod actor;

@@ -1,7 +1,7 @@
 //! The wallet: one mnemonic, an account, a payer key per index, and the secret of all words.
 //!
 //! Keys are secp256k1 and have nothing to do with the node's ed25519 identity. What is on disk is
-//! encrypted ([`file`]); what is in memory is wiped when dropped and never shown.
+//! encrypted ([`mod@file`]); what is in memory is wiped when dropped and never shown.
 
 pub mod file;
 
