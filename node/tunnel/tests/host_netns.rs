@@ -32,3 +32,5 @@ mod recover;
 mod resolved;
 #[path = "host_netns/unprivileged.rs"]
 mod unprivileged;
+#[path = "host_netns/whole.rs"]
+mod whole;
