@@ -19,6 +19,8 @@ fn a_control_connection_works_to_its_last_packet() {
     }
     let lab = ConsumerLab::new();
     let (_folder, path) = journal();
+    // Some distributions ask for answers to come in where the routes point.
+    lab.consumer.sh("sysctl -qw net.ipv4.conf.all.rp_filter=1");
     lab.consumer.block_on(|| async {
         let mut host = ConsumerHost::protect(&path, &spec()).await.unwrap();
         host.route(&RouteSpec::default()).await.unwrap();
@@ -163,4 +165,41 @@ fn nobody_on_the_wire_learns_the_tunnel_address_by_arp() {
         host.route(&RouteSpec::default()).await.unwrap();
     });
     assert!(answer().contains("FAILED"));
+}
+
+#[test]
+fn own_packets_never_enter_the_own_tunnel_even_without_another_way() {
+    if !can_run("own_packets_never_enter_the_own_tunnel_even_without_another_way") {
+        return;
+    }
+    let lab = ConsumerLab::new();
+    let (_folder, path) = journal();
+    lab.consumer.block_on(|| async {
+        let mut host = ConsumerHost::protect(&path, &spec()).await.unwrap();
+        host.route(&RouteSpec::default()).await.unwrap();
+    });
+    // The network is gone, as between two access points.
+    lab.consumer
+        .sh("ip route del default; ip -6 route del default");
+    let mut tunnel = Capture::start(&lab.far_end);
+    let to = |server: &str, port| SocketAddr::new(server.parse().unwrap(), port);
+    for server in [net::SERVER4, net::SERVER6] {
+        lab.consumer.run(|| {
+            assert!(
+                !send_udp(to(server, ENDPOINT_PORT), Some(MARK)),
+                "an error at once"
+            );
+            adopt_control_uid().unwrap();
+            assert!(!send_udp(to(server, 4077), None), "an error at once");
+        });
+    }
+    lab.consumer
+        .run(|| assert!(send_udp(to(net::SERVER4, 7777), None)));
+    let seen = tunnel.until(|it| it.port == 7777);
+    assert!(
+        !seen
+            .iter()
+            .any(|it| [ENDPOINT_PORT, 4077].contains(&it.port)),
+        "{seen:#?}"
+    );
 }
