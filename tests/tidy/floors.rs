@@ -47,6 +47,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
             "warren-tunnel",
             "warren-daemon",
             "warren-lab",
+            "warren",
         ],
     ),
 ];

@@ -18,17 +18,31 @@ pub const INTERRUPTED: u8 = 130;
 #[must_use]
 pub fn main(typed: impl Iterator<Item = OsString>) -> ExitCode {
     let typed: Vec<OsString> = typed.collect();
-    let form = if typed.iter().any(|it| it == "--json") {
+    let cli = match Cli::try_parse_from(&typed) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(misunderstood(&error, asked_for(&typed))),
+    };
+    let mut screen = Screen::new(form(&cli), cli.globals.quiet);
+    ExitCode::from(run(&cli, &mut screen))
+}
+
+/// With a file for its JSON, the demo talks to people while it runs.
+fn form(cli: &Cli) -> Form {
+    let has_file = matches!(&cli.verb, Verb::Demo(args) if args.file.is_some());
+    if cli.globals.json && !has_file {
         Form::Json
     } else {
         Form::Text
-    };
-    let cli = match Cli::try_parse_from(&typed) {
-        Ok(cli) => cli,
-        Err(error) => return ExitCode::from(misunderstood(&error, form)),
-    };
-    let mut screen = Screen::new(form, cli.globals.quiet);
-    ExitCode::from(run(&cli, &mut screen))
+    }
+}
+
+/// The form of an answer to what cannot be parsed.
+fn asked_for(typed: &[OsString]) -> Form {
+    if typed.iter().any(|it| it == "--json") {
+        Form::Json
+    } else {
+        Form::Text
+    }
 }
 
 fn run(cli: &Cli, screen: &mut Screen) -> u8 {

@@ -9,12 +9,18 @@
 //! Start reading at [`plan`], then [`world`].
 
 pub mod body;
+pub mod books;
 pub mod capture;
+pub mod cast;
 pub mod netns;
+pub mod node;
 pub mod packet;
 pub mod plan;
 pub mod process;
+pub mod report;
 pub mod router;
+pub mod settings;
+pub mod story;
 pub mod wait;
 pub mod web;
 pub mod world;

@@ -1,92 +1,76 @@
-//! Where this node keeps its things, for the verbs that look at them without the daemon.
+//! What this node was told, for the verbs that look at its things without the daemon.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use warren_daemon::config::Token;
+use warren_daemon::config::{Config, Sources};
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::args::Globals;
 
-/// The folder of this node: as said, else the system's for root, else the user's.
+/// Name of the configuration file in a home.
+const CONFIG_FILE: &str = "config.toml";
+/// Where the system's node is configured.
+const SYSTEM_CONFIG: &str = "/etc/warren/config.toml";
+/// The longest passphrase that is read.
+const MAX_PASSPHRASE_BYTES: u64 = 4096;
+
+/// Puts together what this node was told: file, environment, flags.
 ///
 /// # Errors
-/// A [`Problem`] of the configuration.
-pub fn home(globals: &Globals) -> Result<PathBuf, Problem> {
+/// A [`Problem`] of the configuration, with the place of what does not fit.
+pub fn config(globals: &Globals, set: &[(String, String)]) -> Result<Config, Problem> {
+    let mut flags = set.to_vec();
     if let Some(home) = &globals.home {
-        return Ok(home.clone());
+        flags.push(("node.home".to_owned(), home.display().to_string()));
     }
-    Ok(PathBuf::from("/var/lib/warren"))
+    let sources = Sources {
+        file: file(globals),
+        env: std::env::vars()
+            .filter(|(name, _)| name.contains("__"))
+            .collect(),
+        flags,
+    };
+    Config::load(&sources).map_err(|it| it.problem())
 }
 
-/// The daemon's socket.
+/// The file that was named; else the home's, else the system's, where there is one.
+fn file(globals: &Globals) -> Option<PathBuf> {
+    if let Some(named) = &globals.config {
+        return Some(named.clone());
+    }
+    let of_home = globals.home.as_ref().map(|it| it.join(CONFIG_FILE));
+    let usual = of_home.unwrap_or_else(|| PathBuf::from(SYSTEM_CONFIG));
+    usual.exists().then_some(usual)
+}
+
+/// The undo journals of what was changed on this machine's network: one per role.
+#[must_use]
+pub fn journals(config: &Config) -> [PathBuf; 2] {
+    ["consumer.journal", "exit.journal"].map(|it| config.node.home.join(it))
+}
+
+/// The wallet's passphrase, without the line's end.
 ///
 /// # Errors
-/// A [`Problem`] of the configuration.
-pub fn socket(globals: &Globals) -> Result<PathBuf, Problem> {
-    Ok(home(globals)?.join("warren.sock"))
-}
-
-/// The undo journal of what was changed on this machine's network.
-///
-/// # Errors
-/// A [`Problem`] of the configuration.
-pub fn journal(globals: &Globals) -> Result<PathBuf, Problem> {
-    Ok(home(globals)?.join("undo.journal"))
-}
-
-/// What the configuration says, as far as a verb needs it without the daemon.
-#[derive(Debug)]
-pub struct Known {
-    home: PathBuf,
-}
-
-/// Reads the configuration.
-///
-/// # Errors
-/// A [`Problem`] of the configuration.
-pub fn config(globals: &Globals) -> Result<Known, Problem> {
-    Ok(Known {
-        home: home(globals)?,
-    })
-}
-
-impl Known {
-    /// The token in which money is written.
-    #[must_use]
-    pub fn token(&self) -> Token {
-        Token {
-            symbol: "WRN".to_owned(),
-            decimals: 18,
-        }
-    }
-
-    /// The chain's JSON-RPC.
-    ///
-    /// # Errors
-    /// [`ErrorCode::ConfigMissing`].
-    pub fn rpc_url(&self) -> Result<String, Problem> {
-        Err(Problem::new(ErrorCode::ConfigMissing, "chain.rpc_url"))
-    }
-
-    /// The wallet's file.
-    #[must_use]
-    pub fn wallet_file(&self) -> PathBuf {
-        self.home.join("wallet.age")
-    }
-
-    /// The wallet's passphrase.
-    ///
-    /// # Errors
-    /// [`ErrorCode::WalletLocked`].
-    pub fn passphrase(&self) -> Result<Zeroizing<String>, Problem> {
-        Err(Problem::new(
-            ErrorCode::WalletLocked,
-            "wallet.passphrase_file is not set",
-        ))
-    }
+/// [`ErrorCode::WalletLocked`].
+pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
+    let locked = |seen: String| Problem::new(ErrorCode::WalletLocked, seen);
+    let path = config.wallet.passphrase_file.as_ref();
+    let path = path.ok_or_else(|| locked("wallet.passphrase_file is not set".to_owned()))?;
+    let file =
+        std::fs::File::open(path).map_err(|it| locked(format!("{}: {it}", path.display())))?;
+    let mut text = Zeroizing::new(String::new());
+    let read = std::io::Read::read_to_string(
+        &mut std::io::Read::take(file, MAX_PASSPHRASE_BYTES),
+        &mut text,
+    );
+    read.map_err(|it| locked(format!("{}: {it}", path.display())))?;
+    Ok(Zeroizing::new(
+        text.trim_end_matches(['\n', '\r']).to_owned(),
+    ))
 }
 
 /// The wall clock.

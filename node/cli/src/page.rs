@@ -72,6 +72,13 @@ impl Page {
         self
     }
 
+    /// The same for an end that is no error of ours, such as an interrupt.
+    #[must_use]
+    pub fn ends_with_number(mut self, exit: u8) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// With what the process ends.
     #[must_use]
     pub fn exit(&self) -> u8 {

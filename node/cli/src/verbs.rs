@@ -14,6 +14,7 @@ mod swarm;
 mod wallet;
 
 use warren_daemon::api::Client;
+use warren_daemon::config::Config;
 use warren_daemon::error::Problem;
 
 use crate::args::{Cli, Globals, Verb};
@@ -34,12 +35,20 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// What this node was told.
+    ///
+    /// # Errors
+    /// A [`Problem`] of the configuration.
+    pub fn config(&self) -> Result<Config, Problem> {
+        node::config(self.globals, &[])
+    }
+
     /// The way to the daemon of this home.
     ///
     /// # Errors
     /// A [`Problem`] of the configuration.
     pub fn client(&self) -> Result<Client, Problem> {
-        Ok(Client::new(&node::socket(self.globals)?))
+        Ok(Client::new(&self.config()?.api.socket))
     }
 }
 

@@ -42,13 +42,22 @@ pub struct EnableArgs {
 #[derive(Debug, Subcommand)]
 pub enum WalletVerb {
     /// Makes a wallet and shows its twelve words once.
-    New,
+    New(SealArgs),
     /// Says what is in it.
     Show,
     /// Shows the twelve words again.
     Backup,
     /// Makes the wallet from twelve words, read from standard input.
-    Restore,
+    Restore(SealArgs),
+}
+
+/// How a wallet is sealed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SealArgs {
+    /// What guessing the passphrase costs: scrypt's work, as a power of two. Lower only what is worth nothing.
+    #[arg(long, default_value_t = warren_payments::wallet::file::WORK_FACTOR, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=22))]
+    pub work_factor: u8,
 }
 
 /// `warren fund`.
@@ -131,5 +140,11 @@ pub enum DemoPart {
     Books {
         /// The chain.
         rpc: String,
+        /// Its id.
+        chain_id: u64,
+        /// The contract.
+        contract: String,
+        /// Its token.
+        token: String,
     },
 }

@@ -218,7 +218,7 @@ pub fn classify(packet: &Packet, plan: &Plan) -> Class {
         } => (from, to, transport),
         Packet::Other { .. } => return Class::Foreign,
     };
-    let node = |it: &IpAddr| plan.bootstrap.public().contains(it) || plan.exit_at(*it).is_some();
+    let node = |it: &IpAddr| plan.is_node(*it);
     let ends = |ports: &(u16, u16), port: u16, known: &dyn Fn(&IpAddr) -> bool| {
         (ports.0 == port && known(from)) || (ports.1 == port && known(to))
     };

@@ -38,10 +38,30 @@ pub struct Asks {
     pub country: String,
     /// The city it says it is in.
     pub city: String,
-    /// Its price of 2^20 inner bytes, in wei.
-    pub per_mib_wei: u64,
-    /// Its price of a minute, in wei.
-    pub per_minute_wei: u64,
+    /// Its price of 2^30 inner bytes, in tokens.
+    pub per_gib: String,
+    /// Its price of a minute, in tokens.
+    pub per_minute: String,
+}
+
+impl Asks {
+    /// Asks so many tokens per GiB in this city, and nothing per minute.
+    #[must_use]
+    pub fn new(country: &str, city: &str, per_gib: &str) -> Self {
+        Self {
+            country: country.to_owned(),
+            city: city.to_owned(),
+            per_gib: per_gib.to_owned(),
+            per_minute: "0".to_owned(),
+        }
+    }
+
+    /// The same, and so many tokens per minute.
+    #[must_use]
+    pub fn and_per_minute(mut self, per_minute: &str) -> Self {
+        per_minute.clone_into(&mut self.per_minute);
+        self
+    }
 }
 
 /// One place of the make-believe internet.
@@ -150,9 +170,9 @@ impl Plan {
     #[must_use]
     pub fn demo() -> Self {
         Self::with_exits(vec![
-            asks("DE", "Leipzig", 2_000_000_000_000, 100_000_000_000),
-            asks("DE", "Bremen", 3_000_000_000_000, 100_000_000_000),
-            asks("NL", "Utrecht", 4_000_000_000_000, 200_000_000_000),
+            Asks::new("DE", "Leipzig", "0.002").and_per_minute("0.0001"),
+            Asks::new("DE", "Bremen", "0.003").and_per_minute("0.0001"),
+            Asks::new("NL", "Utrecht", "0.004").and_per_minute("0.0002"),
         ])
     }
 
@@ -181,20 +201,20 @@ impl Plan {
             .chain(&self.exits)
     }
 
+    /// Whether a node that others dial has this address: a public one, or its own inside its home.
+    #[must_use]
+    pub fn is_node(&self, address: IpAddr) -> bool {
+        let nodes = self.exits.iter().chain([&self.bootstrap]);
+        nodes
+            .into_iter()
+            .any(|it| it.public().contains(&address) || it.host_v4() == address)
+    }
+
     /// Whether `address` is one under which an exit reaches the internet, and whose.
     #[must_use]
     pub fn exit_at(&self, address: IpAddr) -> Option<&Site> {
         let address = address.to_canonical();
         self.exits.iter().find(|it| it.public().contains(&address))
-    }
-}
-
-fn asks(country: &str, city: &str, per_mib_wei: u64, per_minute_wei: u64) -> Asks {
-    Asks {
-        country: country.to_owned(),
-        city: city.to_owned(),
-        per_mib_wei,
-        per_minute_wei,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::plan::{Line, OVERLAY_PORT, Plan, Site, TUNNEL_PORT, WEB_PORT};
 
 /// A home router: port-restricted masquerade for IPv4, a stateful firewall for both, and where asked for the ports
-/// of a node forwarded. What comes unasked is dropped silently, as most home routers do.
+/// of a node forwarded. Nothing for other homes' private addresses gets out; what comes unasked is dropped silently, as most home routers do.
 #[must_use]
 pub fn home_router(site: &Site) -> String {
     let host = site.host_v4();
@@ -30,6 +30,7 @@ pub fn home_router(site: &Site) -> String {
          iifname \"wan\" meta l4proto ipv6-icmp accept\n\
          iifname \"wan\" drop\n}}\n\
          chain through {{\ntype filter hook forward priority filter\n\
+         oifname \"wan\" ip daddr {{ 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 }} drop\n\
          iifname \"wan\" ct state established,related accept\n{holes}\
          iifname \"wan\" meta l4proto ipv6-icmp accept\n\
          iifname \"wan\" drop\n}}\n}}\n"

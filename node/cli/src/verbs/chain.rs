@@ -66,11 +66,15 @@ pub(super) async fn fund(desk: &mut Desk<'_>, args: &FundArgs) -> Told {
         ),
     );
     if let Some(tokens) = &args.faucet {
-        let config = node::config(desk.globals)?;
-        let amount = config.token().parse(tokens);
+        let config = desk.config()?;
+        let amount = config.token.parse(tokens);
         let amount = amount.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?;
         desk.screen.doing("asking the faucet");
-        faucet::ask(&config.rpc_url()?, wallet.address, GAS_WEI, amount.wei()).await?;
+        let chain = config
+            .chain
+            .as_ref()
+            .ok_or_else(|| Problem::new(ErrorCode::ConfigMissing, "chain.rpc_url is not set"))?;
+        faucet::ask(&chain.rpc_url, wallet.address, GAS_WEI, amount.wei()).await?;
         let sentence = format!(
             "The faucet gave {tokens} tokens, and coins for gas, to {}.",
             wallet.address

@@ -1,9 +1,52 @@
-//! `warren daemon`.
+//! `warren daemon`: runs the node until it is told to end.
+
+use std::io::IsTerminal;
+
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt;
+use warren_daemon::error::{ErrorCode, Problem};
 
 use super::{Desk, Told};
 use crate::args::DaemonArgs;
+use crate::node;
 use crate::page::Page;
 
-pub(super) async fn run(_desk: &Desk<'_>, _args: &DaemonArgs) -> Told {
-    Ok(Page::raw(serde_json::json!({}), ""))
+pub(super) async fn run(desk: &Desk<'_>, args: &DaemonArgs) -> Told {
+    let config = node::config(desk.globals, &pairs(&args.set)?)?;
+    log(&config.node.log, args.log_json)?;
+    let _ = config; // until run() lands
+    let json = json!({ "schema": "warren.daemon/v1", "ended": true });
+    Ok(Page::raw(json, "The daemon ended in good order."))
+}
+
+fn pairs(set: &[String]) -> Result<Vec<(String, String)>, Problem> {
+    let pair = |text: &String| {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            let seen = format!("--set {text}: there is no `=` in it");
+            Problem::new(ErrorCode::BadRequest, seen).with_next("warren daemon --set KEY=VALUE")
+        })?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    set.iter().map(pair).collect()
+}
+
+/// Logs go to standard error: standard output is data.
+fn log(filter: &str, as_json: bool) -> Result<(), Problem> {
+    let filter = EnvFilter::try_new(filter).map_err(|it| {
+        Problem::new(
+            ErrorCode::ConfigBadValue,
+            format!("node.log = {filter}: {it}"),
+        )
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    let set = if as_json {
+        builder.json().finish().try_init()
+    } else {
+        builder.finish().try_init()
+    };
+    set.map_err(|it| Problem::new(ErrorCode::Internal, it))
 }

@@ -202,3 +202,6 @@ fn country(text: Option<&str>) -> Result<Option<CountryCode>, Problem> {
             .with_next("two letters as in ISO 3166, such as --country DE")
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,8 @@ async fn find(client: &Client, text: &str) -> Result<ChannelView, Problem> {
 async fn claim_all(desk: &mut Desk<'_>, client: &Client) -> Told {
     let earnings = client.earn().await.map_err(|it| it.problem())?;
     let mut last = None;
-    for channel in &earnings.channels {
+    let owing = earnings.channels.iter();
+    for channel in owing.filter(|it| it.paid.base_units > it.claimed.base_units) {
         desk.screen
             .doing(&format!("claiming channel {}", channel.id.short()));
         let report = client.claim(channel.id).await.map_err(|it| it.problem())?;

@@ -10,14 +10,20 @@ use crate::page::Page;
 use crate::table::Table;
 
 pub(super) async fn run(desk: &Desk<'_>) -> Told {
-    let journal = node::journal(desk.globals)?;
-    match host::recover(&journal).await {
-        Ok(report) => Ok(page(&report)),
-        Err(error @ HostError::JournalBusy { .. }) => {
-            Err(Problem::new(ErrorCode::HomeLocked, error).with_next("warren down --daemon"))
-        }
-        Err(error) => Err(Problem::new(ErrorCode::HostChangeFailed, error)),
+    let mut all = RecoverReport::default();
+    for journal in node::journals(&desk.config()?) {
+        let report = host::recover(&journal).await.map_err(|it| problem(&it))?;
+        all.changes.extend(report.changes);
+        all.unreadable_lines.extend(report.unreadable_lines);
     }
+    Ok(page(&all))
+}
+
+fn problem(error: &HostError) -> Problem {
+    if matches!(error, HostError::JournalBusy { .. }) {
+        return Problem::new(ErrorCode::HomeLocked, error).with_next("warren down --daemon");
+    }
+    Problem::new(ErrorCode::HostChangeFailed, error)
 }
 
 fn page(report: &RecoverReport) -> Page {

@@ -77,6 +77,25 @@ pub struct Remains {
 }
 
 impl Remains {
+    /// Everything that remained, one line each.
+    #[must_use]
+    pub fn in_words(&self) -> Vec<String> {
+        let namespaces = self.namespaces.iter().map(|it| format!("namespace {it}"));
+        let processes = self.processes.iter().map(|it| format!("process {it}"));
+        let files = self.files.iter().map(|it| format!("file {}", it.display()));
+        let devices = self.devices.iter().map(|it| format!("device {it}"));
+        let lines = self
+            .host_lines
+            .iter()
+            .map(|it| format!("rule or route {it}"));
+        namespaces
+            .chain(processes)
+            .chain(files)
+            .chain(devices)
+            .chain(lines)
+            .collect()
+    }
+
     /// Whether nothing remained.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,0 +1,253 @@
+//! The program as a process, without a daemon: what it prints where, and with what number it ends.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs `warren` with this home and nothing else from the environment.
+fn warren(home: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_warren"))
+        .env_clear()
+        .env("WARREN_HOME", home)
+        .args(args)
+        .output()
+        .expect("the program starts")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn out(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+fn err(output: &Output) -> Value {
+    serde_json::from_slice(&output.stderr).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+/// A home with a passphrase that only its owner can read.
+fn home_with_passphrase() -> tempfile::TempDir {
+    let home = tempfile::tempdir().expect("a folder");
+    let passphrase = home.path().join("passphrase");
+    fs::write(&passphrase, "correct horse\n").expect("a file");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).expect("a mode");
+    let config = format!("[wallet]\npassphrase_file = {passphrase:?}\n");
+    fs::write(home.path().join("config.toml"), config).expect("a file");
+    home
+}
+
+#[test]
+fn without_a_daemon_every_verb_that_needs_one_ends_with_three() {
+    let home = tempfile::tempdir().expect("a folder");
+    for verb in [
+        vec!["status"],
+        vec!["exits"],
+        vec!["up"],
+        vec!["down"],
+        vec!["exit", "check"],
+        vec!["exit", "status"],
+        vec!["wallet", "show"],
+        vec!["channel", "ls"],
+        vec!["earn"],
+        vec!["ledger"],
+        vec!["net", "peers"],
+        vec!["fund"],
+    ] {
+        let output = warren(home.path(), &[&["--json"], verb.as_slice()].concat());
+        assert_eq!(code(&output), 3, "{verb:?}");
+        assert!(output.stdout.is_empty(), "errors are no data: {verb:?}");
+        let problem = err(&output);
+        assert_eq!(problem["schema"], "warren.error/v1");
+        assert_eq!(problem["code"], "W1103");
+        assert_eq!(problem["exit_code"], 3);
+    }
+}
+
+#[test]
+fn an_error_for_people_has_its_code_what_was_seen_and_what_mends_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = warren(home.path(), &["status"]);
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert!(text.starts_with("W1103 no daemon answers\n"), "{text}");
+    for part in ["  seen   ", "  fix    warren daemon", "warren help W1103"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
+fn what_is_typed_wrongly_ends_with_two() {
+    let home = tempfile::tempdir().expect("a folder");
+    for typed in [
+        vec!["fly"],
+        vec!["up", "--sidewards"],
+        vec!["exits", "--sort", "beauty"],
+        vec![],
+    ] {
+        assert_eq!(code(&warren(home.path(), &typed)), 2, "{typed:?}");
+        let output = warren(home.path(), &[&["--json"], typed.as_slice()].concat());
+        assert_eq!(code(&output), 2, "{typed:?}");
+        assert_eq!(err(&output)["code"], "W1501", "{typed:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_known_ends_with_ten_and_names_its_line() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::write(
+        home.path().join("config.toml"),
+        "[exit]\n\npolcy = \"all\"\n",
+    )
+    .expect("a file");
+    for verb in [vec!["status"], vec!["recover"], vec!["daemon"]] {
+        let output = warren(home.path(), &[&["--json"], verb.as_slice()].concat());
+        assert_eq!(code(&output), 10, "{verb:?}");
+        let problem = err(&output);
+        assert_eq!(problem["code"], "W1003");
+        let seen = problem["seen"].as_str().expect("text");
+        assert!(
+            seen.contains("config.toml:3") && seen.contains("exit.policy"),
+            "{seen}"
+        );
+    }
+}
+
+#[test]
+fn a_value_that_does_not_fit_ends_with_ten() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_warren"))
+        .env_clear()
+        .env("WARREN_HOME", home.path())
+        .env("WARREN_EXIT__GUESTS_MAX", "many")
+        .args(["--json", "status"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(code(&output), 10);
+    assert_eq!(err(&output)["code"], "W1004");
+    let missing = home.path().join("nowhere.toml").display().to_string();
+    let output = warren(home.path(), &["--json", "status", "--config", &missing]);
+    assert_eq!(
+        (code(&output), err(&output)["code"].as_str()),
+        (10, Some("W1001"))
+    );
+}
+
+#[test]
+fn a_wallet_is_made_once_backed_up_and_restored_elsewhere() {
+    let home = home_with_passphrase();
+    let made = warren(
+        home.path(),
+        &["--json", "wallet", "new", "--work-factor", "4"],
+    );
+    assert_eq!(code(&made), 0, "{made:?}");
+    let address = out(&made)["address"].clone();
+    let file = home.path().join("wallet.age");
+    let mode = fs::metadata(&file)
+        .expect("the wallet's file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let again = warren(
+        home.path(),
+        &["--json", "wallet", "new", "--work-factor", "4"],
+    );
+    assert_eq!(
+        (code(&again), err(&again)["code"].as_str()),
+        (9, Some("W1203"))
+    );
+
+    let backup = out(&warren(home.path(), &["--json", "wallet", "backup"]));
+    assert_eq!(backup["address"], address);
+    let words = backup["words"].as_str().expect("words");
+    assert_eq!(words.split(' ').count(), 12);
+    let sealed = fs::read(&file).expect("the wallet's file");
+    let first = words.split(' ').next().expect("a word").as_bytes();
+    assert!(
+        !sealed
+            .windows(first.len() + 1)
+            .any(|it| it == [first, b" "].concat())
+    );
+
+    let elsewhere = home_with_passphrase();
+    assert_eq!(out(&restore(elsewhere.path(), words))["address"], address);
+    let nonsense = restore(home_with_passphrase().path(), "one two three");
+    assert_eq!(
+        (code(&nonsense), err(&nonsense)["code"].as_str()),
+        (2, Some("W1501"))
+    );
+    assert!(
+        !String::from_utf8_lossy(&nonsense.stderr).contains("two"),
+        "words are never quoted"
+    );
+}
+
+fn restore(home: &Path, words: &str) -> Output {
+    use std::io::Write;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_warren"))
+        .env_clear()
+        .env("WARREN_HOME", home)
+        .args(["--json", "wallet", "restore", "--work-factor", "4"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    writeln!(stdin, "{words}").expect("it reads");
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn a_wallet_with_a_wrong_or_missing_passphrase_stays_shut() {
+    let home = home_with_passphrase();
+    assert_eq!(
+        code(&warren(
+            home.path(),
+            &["wallet", "new", "--work-factor", "4"]
+        )),
+        0
+    );
+    fs::write(home.path().join("passphrase"), "wrong\n").expect("a file");
+    let wrong = warren(home.path(), &["--json", "wallet", "backup"]);
+    assert_eq!(
+        (code(&wrong), err(&wrong)["code"].as_str()),
+        (4, Some("W1205"))
+    );
+    let bare = tempfile::tempdir().expect("a folder");
+    let none = warren(bare.path(), &["--json", "wallet", "backup"]);
+    assert_eq!(
+        (code(&none), err(&none)["code"].as_str()),
+        (4, Some("W1205"))
+    );
+}
+
+#[test]
+fn help_and_version_need_nothing() {
+    let home = tempfile::tempdir().expect("a folder");
+    let help = warren(home.path(), &["--json", "help", "W2107"]);
+    assert_eq!(code(&help), 0);
+    assert_eq!(out(&help)["code"], "W2107");
+    assert_eq!(code(&warren(home.path(), &["help"])), 0);
+    assert_eq!(code(&warren(home.path(), &["--version"])), 0);
+    assert_eq!(
+        out(&warren(home.path(), &["version", "--json"]))["schema"],
+        "warren.version/v1"
+    );
+}
+
+#[test]
+fn recover_on_an_untouched_machine_has_nothing_to_do() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = warren(home.path(), &["recover", "--json"]);
+    assert_eq!(code(&output), 0);
+    let report = out(&output);
+    assert_eq!(
+        (report["clean"].as_bool(), report["undone"].as_u64()),
+        (Some(true), Some(0))
+    );
+}

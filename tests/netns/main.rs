@@ -1,0 +1,18 @@
+//! The line under attack, in a make-believe internet of network namespaces: real daemons, real TUN devices, real
+//! NAT, real firewalls, a real chain. Needs root; says aloud when it cannot run.
+//!
+//! One file per story; [`stage`] builds the world that all of them share with `warren demo`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on stops at once and says where"
+)]
+
+mod consumer_dies;
+mod consumer_stops_paying;
+mod exit_dies;
+mod exit_stops_serving;
+mod payer_closes;
+mod stage;
+mod world;
