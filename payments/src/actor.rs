@@ -16,7 +16,7 @@ mod news;
 mod perform;
 mod submit;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -89,6 +89,8 @@ struct Task {
     gas_price: Amount,
     /// Closings seen in blocks that do not count yet.
     young_closings: BTreeSet<ChannelId>,
+    /// Channels whose last transaction failed: not before then, and how often in a row.
+    retries: BTreeMap<ChannelId, (Instant, u32)>,
     polling: bool,
     after_this_news: Vec<AfterNews>,
     after_next_news: Vec<AfterNews>,
@@ -139,6 +141,7 @@ pub(crate) fn start(
         },
         gas_price: Amount::ZERO,
         young_closings: BTreeSet::new(),
+        retries: BTreeMap::new(),
         polling: false,
         after_this_news: Vec::new(),
         after_next_news: Vec::new(),

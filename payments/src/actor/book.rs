@@ -15,6 +15,7 @@ use crate::store::{ChannelStore, Put, StoreError, Table};
 
 const CURSOR_KEY: &[u8] = b"cursor";
 const CURSOR_VERSION: u8 = 1;
+const ENTRIES_KEY: &[u8] = b"entries";
 
 /// Up to which block the chain's news are in the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +64,9 @@ impl Book {
         if let Some(bytes) = store.get(Table::Meta, CURSOR_KEY)? {
             book.cursor = Some(Cursor::decode(&bytes).map_err(record("pay.meta"))?);
         }
-        let newest = store.scan(Table::Entry)?.pop();
-        if let Some((_, value)) = newest {
-            let entry = Entry::decode(&value).map_err(record("pay.entry"))?;
-            book.next_entry = entry.number.saturating_add(1);
+        if let Some(bytes) = store.get(Table::Meta, ENTRIES_KEY)? {
+            let mut read = Reader::new(&bytes, CURSOR_VERSION).map_err(record("pay.meta"))?;
+            book.next_entry = read.u64().map_err(record("pay.meta"))?;
         }
         Ok(book)
     }
@@ -102,6 +102,11 @@ impl Book {
                 .cursor
                 .map(|it| Put::new(Table::Meta, CURSOR_KEY, it.encode())),
         );
+        if number != self.next_entry {
+            let mut count = Writer::new(CURSOR_VERSION);
+            count.u64(number);
+            puts.push(Put::new(Table::Meta, ENTRIES_KEY, count.finish()));
+        }
         if !puts.is_empty() {
             store.put(puts)?;
         }

@@ -23,6 +23,8 @@ pub(super) use told::Told;
 // Our choices.
 /// Blocks asked for at once: public nodes refuse more.
 const MAX_BLOCKS: u64 = 2000;
+/// How far the first look goes back, unless it is told: a week of 12-second blocks.
+const FIRST_LOOK: u64 = 50_000;
 /// How far to go back when even confirmed history was rewritten.
 const REWIND: u64 = 256;
 /// Channels that pay this node; each cost its opener gas and a deposit.
@@ -51,7 +53,7 @@ impl Task {
         self.after_this_news.append(&mut self.after_next_news);
         let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
         let (cursor, confirmations) = (self.book.cursor, self.config.confirmations.max(1));
-        let first = self.config.scan_from.unwrap_or(0);
+        let first = self.config.scan_from;
         tokio::spawn(async move {
             let news = look(chain.as_ref(), cursor, confirmations, first).await;
             let _task_ended = reports.send(Report::News(Box::new(news))).await;
@@ -211,7 +213,10 @@ impl Task {
     fn settle(&mut self, now: warren_proto::UnixTime) {
         let chain_time = self.clock.head.map_or(now, |it| it.timestamp);
         let mut batch = Batch::default();
-        for channel in self.book.payees.values().filter(|it| !it.is_claiming()) {
+        for channel in self.book.payees.values() {
+            if channel.is_claiming() || self.is_resting(&channel.terms().id) {
+                continue;
+            }
             let view = ClaimView {
                 phase: channel.phase(),
                 claimable: channel.claimable(now),
@@ -230,6 +235,9 @@ impl Task {
             |it: &&crate::channel::PayerChannel| matches!(it.phase(), Phase::Closing { .. });
         for channel in self.book.payers.values().filter(closing) {
             let id = channel.terms().id;
+            if self.is_resting(&id) {
+                continue;
+            }
             let _known = batch.pay(&self.book, id, &PayerEvent::Tick, chain_time);
         }
         match self.take(batch) {
@@ -266,10 +274,10 @@ async fn look(
     chain: &dyn Chain,
     cursor: Option<Cursor>,
     confirmations: u64,
-    first: u64,
+    first: Option<u64>,
 ) -> Result<News, ChainError> {
     let head = chain.head().await?;
-    let mut from = first;
+    let mut from = first.unwrap_or(head.number.saturating_sub(FIRST_LOOK));
     let mut rewound = false;
     if let Some(cursor) = cursor {
         from = cursor.number.saturating_add(1);

@@ -1,6 +1,7 @@
 //! Transactions: sent in tasks of their own, for a slow chain must not stop words.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use warren_proto::{Amount, ChannelId, ChannelParams};
 
@@ -16,6 +17,10 @@ use crate::ledger::Posting;
 
 use crate::tx::{Done, Submitter, TxError};
 
+// Our choices: what failed by itself is tried again by itself, but not with every look.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_secs(60);
+
 impl Task {
     /// Sends what a step asked for; `waiter` hears of the first transaction.
     pub(super) fn run_submissions(&mut self, outcome: Outcome, waiter: Waiter) {
@@ -30,6 +35,13 @@ impl Task {
                 self.submit(Some(channel), role, call_of(action, params), waiter);
             }
         }
+    }
+
+    /// Whether a transaction of `channel` failed so lately that it is left alone.
+    pub(super) fn is_resting(&self, channel: &ChannelId) -> bool {
+        self.retries
+            .get(channel)
+            .is_some_and(|(until, _)| Instant::now() < *until)
     }
 
     /// Sends a call in a task of its own; its report comes back as [`Acted`].
@@ -75,6 +87,9 @@ impl Task {
         } = acted;
         match result {
             Ok(done) => {
+                if let Some(channel) = channel {
+                    self.retries.remove(&channel);
+                }
                 if gas > Amount::ZERO {
                     let mut batch = Batch::default();
                     batch.post(Posting::gas(gas).by(done.tx));
@@ -95,6 +110,16 @@ impl Task {
         let reason = error.to_string();
         tracing::info!(channel = %id, %reason, "transaction did not happen");
         if let Some(channel) = channel {
+            let (_, fails) = self
+                .retries
+                .get(&channel)
+                .copied()
+                .unwrap_or((Instant::now(), 0));
+            let delay = RETRY_FIRST
+                .saturating_mul(1 << fails.min(8))
+                .min(RETRY_MOST);
+            self.retries
+                .insert(channel, (Instant::now() + delay, fails.saturating_add(1)));
             let noted = match role {
                 Role::Payer => self.pay(channel, &PayerEvent::ActionFailed),
                 Role::Payee => self.earn(channel, &PayeeEvent::ClaimFailed),

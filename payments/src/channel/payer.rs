@@ -225,7 +225,7 @@ impl PayerChannel {
         let next = next
             .with_lane(self.run.unit_price)
             .unwrap_or_else(|| next.numbered());
-        self.promise(next)
+        self.issue(next)
     }
 
     fn recall(&self, voucher: &Voucher) -> Step {

@@ -23,7 +23,7 @@ pub struct PaymentsConfig {
     pub max_silence: Duration,
     /// A newest block older than this is not fresh; `None` on a chain that mines on demand.
     pub max_head_age: Option<Duration>,
-    /// The block to start from the first time; `None` = the whole chain.
+    /// The block to start from the first time; `None` = the last 50 000 blocks.
     pub scan_from: Option<u64>,
     /// Units of a full tranche.
     pub tranche_units: u32,

@@ -9,3 +9,4 @@ mod crash;
 mod laws;
 mod party;
 mod pay;
+mod rate;

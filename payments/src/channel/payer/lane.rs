@@ -100,7 +100,7 @@ impl PayerChannel {
             return Step::to(next).saved().then_all(draft);
         }
         match self.folded().with_lane(unit_price) {
-            Some(next) => self.promise(Self { run, ..next }),
+            Some(next) => self.issue(Self { run, ..next }),
             None => self.refuse(PayerRefusal::Exhausted { unit_price }),
         }
     }
@@ -128,7 +128,7 @@ impl PayerChannel {
                     effects.push(PayerEffect::TopUpNeeded { units_short: want });
                     break;
                 };
-                effects.extend(next.promised(&rebased));
+                effects.extend(next.issued(&rebased));
                 (next, save) = (rebased, true);
                 effects.extend(next.is_low().then_some(PayerEffect::RunningLow));
             }
@@ -153,7 +153,7 @@ impl PayerChannel {
 
     pub(super) fn finish(&self) -> Step {
         match self.lane {
-            Some(_) => self.promise(self.folded().numbered()),
+            Some(_) => self.issue(self.folded().numbered()),
             None => Step::stay(self).then_all(self.draft().map(PayerEffect::SendVoucher)),
         }
     }
@@ -217,12 +217,12 @@ impl PayerChannel {
     }
 
     /// `self → next`, where `next` has a voucher that `self` has not: save, then send.
-    pub(super) fn promise(&self, next: Self) -> Step {
-        let effects: Vec<_> = self.promised(&next).collect();
+    pub(super) fn issue(&self, next: Self) -> Step {
+        let effects: Vec<_> = self.issued(&next).collect();
         Step::to(next).saved().then_all(effects)
     }
 
-    fn promised(&self, next: &Self) -> impl Iterator<Item = PayerEffect> + use<> {
+    fn issued(&self, next: &Self) -> impl Iterator<Item = PayerEffect> + use<> {
         let paid = next.base.saturating_sub(self.base);
         let book = PayerEffect::Book(Posting::paid(self.terms.id, paid));
         let book = (paid > Amount::ZERO).then_some(book);
