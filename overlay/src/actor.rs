@@ -224,6 +224,7 @@ impl Actor {
             Command::Dial { address, reply } => answer(reply, self.dial_address(&address)),
             Command::Why { node, reply } => answer(reply, Ok(self.why(node))),
             Command::Contacts { reply } => answer(reply, Ok(self.contacts())),
+            Command::Resolved { peer, addresses } => self.dial_bootstrap(peer, addresses),
             Command::Peers { reply } => answer(reply, Ok(self.peer_infos())),
             Command::Addresses { reply } => answer(reply, Ok(self.own_addresses())),
             Command::Stats { reply } => answer(reply, Ok(self.stats())),

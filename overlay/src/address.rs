@@ -18,12 +18,42 @@ pub(crate) fn parse(text: &str) -> Result<Multiaddr, OverlayError> {
 pub(crate) fn parse_bootstrap(text: &str) -> Result<(PeerId, Multiaddr), OverlayError> {
     let mut address = parse(text)?;
     match address.pop() {
-        Some(Protocol::P2p(peer)) if !address.is_empty() => Ok((peer, address)),
+        Some(Protocol::P2p(_)) if !starts_well(&address) => Err(refuse(
+            text,
+            "it starts with neither an IP address nor a name",
+        )),
+        Some(Protocol::P2p(peer)) => Ok((peer, address)),
         _ => Err(refuse(
             text,
             "it does not end in /p2p/ and the node to expect there",
         )),
     }
+}
+
+fn starts_well(address: &Multiaddr) -> bool {
+    let first = address.iter().next();
+    matches!(first, Some(Protocol::Ip4(_) | Protocol::Ip6(_))) || name(address).is_some()
+}
+
+/// The name an address starts with, which must be looked up first. `None` if it starts with an IP.
+pub(crate) fn name(address: &Multiaddr) -> Option<String> {
+    match address.iter().next() {
+        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => {
+            Some(name.into_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The address with the IP its name was found to have. `None` if that is not of the family asked for.
+pub(crate) fn resolved(address: &Multiaddr, ip: IpAddr) -> Option<Multiaddr> {
+    let wanted = match address.iter().next()? {
+        Protocol::Dns4(_) => ip.is_ipv4(),
+        Protocol::Dns6(_) => ip.is_ipv6(),
+        _ => true,
+    };
+    let rest = address.iter().skip(1);
+    wanted.then(|| std::iter::once(Protocol::from(ip)).chain(rest).collect())
 }
 
 fn refuse(text: &str, why: &'static str) -> OverlayError {
@@ -123,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_stands_for_the_addresses_of_its_family() {
+        let four: Multiaddr = "/dns4/join.example/udp/4077/quic-v1".parse().unwrap();
+        assert_eq!(name(&four).as_deref(), Some("join.example"));
+        let at = |ip: &str| resolved(&four, ip.parse().unwrap()).map(|it| it.to_string());
+        assert_eq!(
+            at("192.0.2.1").as_deref(),
+            Some("/ip4/192.0.2.1/udp/4077/quic-v1")
+        );
+        assert_eq!(at("2001:db8::1"), None);
+        assert_eq!(name(&"/ip4/192.0.2.1/tcp/1".parse().unwrap()), None);
+    }
+
+    #[test]
     fn a_bootstrap_address_names_the_node_to_expect() {
         let peer = PeerId::random();
         let text = format!("/ip4/192.0.2.1/udp/4077/quic-v1/p2p/{peer}");
@@ -132,6 +175,7 @@ mod tests {
             (peer, "/ip4/192.0.2.1/udp/4077/quic-v1".into())
         );
         assert!(parse_bootstrap("/ip4/192.0.2.1/tcp/4077").is_err());
+        assert!(parse_bootstrap(&format!("/memory/1/p2p/{peer}")).is_err());
         assert!(parse_bootstrap(&format!("/p2p/{peer}")).is_err());
         assert!(parse_bootstrap("nonsense").is_err());
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 use warren_proto::{NodeId, SignedOffer};
 
@@ -50,6 +51,10 @@ pub(crate) enum Command {
     },
     Contacts {
         reply: Reply<Vec<String>>,
+    },
+    Resolved {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
     },
     Peers {
         reply: Reply<Vec<PeerInfo>>,

@@ -27,6 +27,7 @@ mod counters;
 mod error;
 mod event;
 mod handle;
+mod lookup;
 pub mod names;
 pub mod offers;
 mod peer;

@@ -224,6 +224,31 @@ async fn who_listens_for_one_country_hears_of_it_by_gossip() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bootstrap_node_can_be_given_by_name() {
+    let bootstrap = Node::start(200, TCP_V4, &[]).await;
+    let named = bootstrap
+        .address
+        .replace("/ip4/127.0.0.1/", "/dns4/localhost/");
+    assert_ne!(named, bootstrap.address);
+    let node = Node::with(1, |it| it.bootstrap = vec![named]).await;
+    eventually("a peer", || async {
+        (node.overlay.peers().await.unwrap().len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overlay_that_nobody_holds_stops() {
+    let mut node = Node::start(1, QUIC_V4, &[]).await;
+    drop(node.overlay);
+    let ended = timeout(PATIENCE, async {
+        while node.events.recv().await.is_some() {}
+    })
+    .await;
+    assert!(ended.is_ok(), "its events end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn private_addresses_are_not_dialled_unless_allowed() {
     let bootstrap = Node::start(200, QUIC_V4, &[]).await;
     let node = Node::with(1, |it| {

@@ -13,8 +13,7 @@ use crate::command::Reply;
 use crate::error::OverlayError;
 use crate::event::Standing;
 use crate::offers::{HeraldEvent, OfferQuery};
-use crate::peer;
-use crate::snapshot;
+use crate::{lookup, peer, snapshot};
 
 // Our choice.
 /// Reaching a node takes this long at most.
@@ -97,7 +96,7 @@ impl Actor {
             .it
             .bootstrap
             .iter()
-            .filter(|(it, _)| *it == peer)
+            .filter(|(it, at)| *it == peer && address::name(at).is_none())
             .map(|(_, at)| at.clone());
         let addresses: Vec<Multiaddr> = offered.into_iter().chain(joined).collect();
         let dial = DialOpts::peer_id(peer)
@@ -284,18 +283,29 @@ impl Actor {
 
     fn join(&mut self) {
         for (peer, address) in self.it.bootstrap.clone() {
+            if address::name(&address).is_some() {
+                let (actor, counters) = (self.it.handle.clone(), self.it.counters.clone());
+                tokio::spawn(lookup::look_up(peer, address, actor, counters));
+            } else {
+                self.dial_bootstrap(peer, vec![address]);
+            }
+        }
+    }
+
+    pub(super) fn dial_bootstrap(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        for address in &addresses {
             self.it
                 .swarm
                 .behaviour_mut()
                 .kad
                 .add_address(&peer, address.clone());
-            let dial = DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .addresses(vec![address])
-                .build();
-            // A condition that does not hold is no failure; a real one comes as news.
-            let _ = self.it.swarm.dial(dial);
         }
+        let dial = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .build();
+        // A condition that does not hold is no failure; a real one comes as news.
+        let _ = self.it.swarm.dial(dial);
     }
 
     /// One bootstrap of our own, which also resets libp2p's timer for one.
