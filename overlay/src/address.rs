@@ -47,13 +47,13 @@ pub(crate) fn name(address: &Multiaddr) -> Option<String> {
 
 /// The address with the IP its name was found to have. `None` if that is not of the family asked for.
 pub(crate) fn resolved(address: &Multiaddr, ip: IpAddr) -> Option<Multiaddr> {
-    let wanted = match address.iter().next()? {
-        Protocol::Dns4(_) => ip.is_ipv4(),
-        Protocol::Dns6(_) => ip.is_ipv6(),
-        _ => true,
+    let first = address.iter().next()?;
+    let family_fits = match ip {
+        IpAddr::V4(_) => !matches!(first, Protocol::Dns6(_)),
+        IpAddr::V6(_) => !matches!(first, Protocol::Dns4(_)),
     };
     let rest = address.iter().skip(1);
-    wanted.then(|| std::iter::once(Protocol::from(ip)).chain(rest).collect())
+    family_fits.then(|| std::iter::once(Protocol::from(ip)).chain(rest).collect())
 }
 
 fn refuse(text: &str, why: &'static str) -> OverlayError {
