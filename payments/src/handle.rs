@@ -221,6 +221,14 @@ impl Payments {
         self.ask(|answer| Command::Finish { channel, answer }).await
     }
 
+    /// The voucher in force and the last word released, for a stream that is new.
+    ///
+    /// # Errors
+    /// [`PaymentsError::UnknownChannel`].
+    pub async fn repeat(&self, channel: ChannelId) -> Result<Vec<PayFrame>, PaymentsError> {
+        self.ask(|answer| Command::Repeat { channel, answer }).await
+    }
+
     /// Takes the payee's word for what it holds, within what a crash here may have hidden.
     ///
     /// To be called with every `VoucherAck`; answers what to send for it, mostly nothing.

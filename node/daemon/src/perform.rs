@@ -50,6 +50,12 @@ impl Purse {
         Ok(frames.into_iter().map(SessionFrame::from).collect())
     }
 
+    /// The voucher in force and the last word again, for a stream that is new.
+    pub(crate) async fn resync(&self, channel: ChannelId) -> Result<Vec<SessionFrame>, Problem> {
+        let frames = self.payments.repeat(channel).await.map_err(|it| problem(&it))?;
+        Ok(frames.into_iter().map(SessionFrame::from).collect())
+    }
+
     /// Folds what was released into a plain total.
     pub(crate) async fn finish(&self, channel: ChannelId) -> Result<Option<SessionFrame>, Problem> {
         match self.payments.finish(channel).await {

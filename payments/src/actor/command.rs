@@ -59,6 +59,10 @@ pub(crate) enum Command {
         channel: ChannelId,
         answer: Answer<Voucher>,
     },
+    Repeat {
+        channel: ChannelId,
+        answer: Answer<Vec<PayFrame>>,
+    },
     PayeeSaw {
         ack: VoucherAck,
         answer: Answer<Vec<PayFrame>>,
@@ -164,6 +168,10 @@ impl Task {
             Command::Finish { channel, answer } => {
                 let outcome = self.pay(channel, &PayerEvent::FinalAsked);
                 reply(answer, outcome.and_then(|it| it.voucher(channel)));
+            }
+            Command::Repeat { channel, answer } => {
+                let outcome = self.pay(channel, &PayerEvent::RepeatAsked);
+                reply(answer, outcome.map(|it| it.frames));
             }
             Command::PayeeSaw { ack, answer } => {
                 let outcome = self.pay(ack.channel, &PayerEvent::PayeeSaw(ack));

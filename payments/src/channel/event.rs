@@ -154,6 +154,8 @@ pub enum PayerEvent {
     },
     /// The session ends: fold what was released into a plain total.
     FinalAsked,
+    /// The stream is a new one: say the voucher and the last word again.
+    RepeatAsked,
     /// The payee said what it holds.
     PayeeSaw(VoucherAck),
     /// The payee showed a voucher of ours that we may have forgotten.

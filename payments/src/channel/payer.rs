@@ -114,6 +114,7 @@ impl PayerChannel {
             PayerEvent::LockAsked { unit_price } => self.prepare(*unit_price),
             PayerEvent::ReleaseAsked { units } => self.release(*units),
             PayerEvent::FinalAsked => self.finish(),
+            PayerEvent::RepeatAsked => self.repeat(),
             PayerEvent::PayeeSaw(ack) => self.compare(ack),
             PayerEvent::OwnVoucherShown(voucher) => self.recall(voucher.get()),
             PayerEvent::TopUpAsked { amount } => self.top_up(*amount),

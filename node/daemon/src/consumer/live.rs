@@ -198,7 +198,7 @@ impl Shell {
                 ConsumerEffect::Fund(terms) => self.fund(*terms),
                 ConsumerEffect::Connect(terms) => self.connect(*terms).await,
                 ConsumerEffect::Release { units } => self.release(units).await,
-                ConsumerEffect::Resync => {} // RESYNC
+                ConsumerEffect::Resync => self.resync().await,
                 ConsumerEffect::Reopen => {
                     if let Some(live) = &self.live {
                         live.open_stream(&self.parts);
@@ -273,6 +273,19 @@ impl Shell {
                     live.problem = Some(problem);
                 }
             }
+        }
+    }
+
+    async fn resync(&mut self) {
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let Some(channel) = live.channel else { return };
+        match purse.resync(channel).await {
+            Ok(frames) => {
+                for frame in frames {
+                    self.send(frame).await;
+                }
+            }
+            Err(problem) => tracing::warn!(seen = %problem.seen, "payments cannot be said again"),
         }
     }
 
