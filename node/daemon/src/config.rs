@@ -16,11 +16,13 @@ mod build;
 mod error;
 mod keys;
 mod layers;
+mod sample;
 mod token;
 
 pub use error::{ConfigError, Place};
 pub use keys::{KEYS, Key, Kind};
 pub use layers::{Explained, Origin, Setting, Sources};
+pub use sample::sample;
 pub use token::{MAX_DECIMALS, ParseMoneyError, Token};
 
 use crate::api::types::Fallback;

@@ -227,10 +227,9 @@ fn as_text(key: &'static Key, value: &DeValue<'_>, place: &Place) -> Result<Stri
         (Kind::Texts, DeValue::Array(items)) => {
             let mut texts = Vec::new();
             for item in items {
-                match item.get_ref() {
-                    DeValue::String(it) if !it.contains(',') => texts.push(it.to_string()),
-                    _ => return Err(wrong("a list of texts without commas is needed")),
-                }
+                let text = item.get_ref().as_str().filter(|it| !it.contains(','));
+                let text = text.ok_or_else(|| wrong("a list of texts without commas is needed"))?;
+                texts.push(text.to_owned());
             }
             Ok(texts.join(","))
         }

@@ -170,3 +170,19 @@ fn every_default_fits_its_own_key_and_every_key_explains_itself() {
         );
     }
 }
+
+#[test]
+fn the_sample_with_every_line_uncommented_says_the_defaults() {
+    let keys: Vec<_> = sample()
+        .lines()
+        .filter(|it| it.starts_with('[') || it.split(' ').nth(2) == Some("="))
+        .map(|it| it.trim_start_matches("# ").to_owned())
+        .collect();
+    let config = with_file(&keys.join("\n")).unwrap();
+    for setting in config.settings() {
+        assert_eq!(
+            (setting.origin, setting.value.as_str()),
+            (Origin::File, setting.key.default)
+        );
+    }
+}

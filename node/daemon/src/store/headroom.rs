@@ -50,7 +50,7 @@ impl Headroom {
     pub fn free_bytes(&self) -> io::Result<u64> {
         let folder = self.ballast.parent().unwrap_or(&self.ballast);
         let seen = statvfs(folder)?;
-        Ok(u64::from(seen.blocks_available()).saturating_mul(u64::from(seen.fragment_size())))
+        Ok(seen.blocks_available().saturating_mul(seen.fragment_size()))
     }
 
     /// Whether new channels and guests may be taken on. Takes the ballast aboard again if it was

@@ -144,12 +144,9 @@ impl Store {
         let engine = Engine::open(&spec.folder(), &spec.tables, false).map_err(told)?;
         let heads = engine.heads().map_err(told)?;
         let newest = heads.into_iter().flatten().next_back();
-        for head in newest
-            .iter()
-            .chain(&confirmed)
-            .filter(|it| it.owner != spec.owner)
-        {
-            return Err(unverified(spec, ChainFault::Foreign { owner: head.owner }));
+        let mut others = newest.iter().chain(&confirmed).map(|it| it.owner);
+        if let Some(owner) = others.find(|it| *it != spec.owner) {
+            return Err(unverified(spec, ChainFault::Foreign { owner }));
         }
         let found = newest.map_or(0, |it| it.number);
         let base = newest

@@ -12,6 +12,8 @@ use super::chain::{Head, MirrorEvidence};
 
 /// Each half has a disk sector of its own.
 const HALF: u64 = 4096;
+/// Both halves.
+const WHOLE: usize = 8192;
 
 /// The open file.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl Mirror {
         let length = file.metadata()?.len();
         if !known || length == 0 {
             // Both halves get their blocks now, while there is space.
-            file.write_all_at(&[0; 2 * HALF as usize], 0)?;
+            file.write_all_at(&[0; WHOLE], 0)?;
             file.sync_all()?;
             sync_folder(path)?;
             return Ok((Self { file }, None));
@@ -74,7 +76,7 @@ impl Mirror {
 
     /// Whether it is as it was made: all zero. A store stopped before its first batch.
     fn is_blank(&self) -> io::Result<bool> {
-        let mut bytes = [0; 2 * HALF as usize];
+        let mut bytes = [0; WHOLE];
         let whole = self.file.read_exact_at(&mut bytes, 0);
         Ok(whole.is_ok() && bytes.iter().all(|it| *it == 0))
     }

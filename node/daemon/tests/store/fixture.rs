@@ -51,7 +51,10 @@ pub(crate) fn write_next(store: &Store) -> Result<u64, StoreError> {
 
 /// Every fifth batch deletes the record of three batches before.
 fn gone(number: u64) -> Option<u64> {
-    (number % 5 == 0).then(|| number.checked_sub(3)).flatten()
+    number
+        .is_multiple_of(5)
+        .then(|| number.checked_sub(3))
+        .flatten()
 }
 
 pub(crate) fn counter(store: &Store) -> u64 {

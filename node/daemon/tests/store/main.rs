@@ -8,4 +8,5 @@
 mod crash;
 mod damage;
 mod fixture;
+mod model;
 mod space;
