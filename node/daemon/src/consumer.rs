@@ -67,9 +67,17 @@ pub(crate) struct Wanted {
 
 /// An order to the loop.
 pub(crate) enum Order {
-    Up { wanted: Box<Wanted>, progress: mpsc::Sender<UpEvent> },
-    Down { request: DownRequest, reply: oneshot::Sender<Result<Box<ConsumerFacts>, Problem>> },
-    View { reply: oneshot::Sender<Box<ConsumerFacts>> },
+    Up {
+        wanted: Box<Wanted>,
+        progress: mpsc::Sender<UpEvent>,
+    },
+    Down {
+        request: DownRequest,
+        reply: oneshot::Sender<Result<Box<ConsumerFacts>, Problem>>,
+    },
+    View {
+        reply: oneshot::Sender<Box<ConsumerFacts>>,
+    },
 }
 
 /// The way to the loop.
@@ -85,15 +93,26 @@ impl Consumer {
         let (orders, inbox) = mpsc::channel(INBOX);
         let (heard_by, heard) = mpsc::channel(64);
         let line = Line::new(parts.journal.clone());
-        let shell =
-            Shell { parts, line, live: None, plan: None, heard_by, heard, facts: Default::default() };
+        let shell = Shell {
+            parts,
+            line,
+            live: None,
+            plan: None,
+            heard_by,
+            heard,
+            facts: Default::default(),
+        };
         tokio::spawn(shell.run(inbox));
         Self { orders }
     }
 
     pub(crate) async fn up(&self, wanted: Wanted) -> Result<mpsc::Receiver<UpEvent>, Problem> {
         let (progress, events) = mpsc::channel(64);
-        self.send(Order::Up { wanted: Box::new(wanted), progress }).await?;
+        self.send(Order::Up {
+            wanted: Box::new(wanted),
+            progress,
+        })
+        .await?;
         Ok(events)
     }
 
@@ -115,7 +134,10 @@ impl Consumer {
 }
 
 fn stopped() -> Problem {
-    Problem::new(ErrorCode::ShuttingDown, "the consumer's part of the node has ended")
+    Problem::new(
+        ErrorCode::ShuttingDown,
+        "the consumer's part of the node has ended",
+    )
 }
 
 /// What to do next and whom to tell.
@@ -253,8 +275,8 @@ impl Shell {
         let tries = plan.tried.len();
         let Some(offer) = plan.queue.pop_front().filter(|_| tries < MAX_TRIES) else {
             let problem = plan.last_problem.take();
-            let problem = problem
-                .unwrap_or_else(|| Problem::new(ErrorCode::NoOffer, "every exit was tried"));
+            let problem =
+                problem.unwrap_or_else(|| Problem::new(ErrorCode::NoOffer, "every exit was tried"));
             self.give_up(problem).await;
             return;
         };
@@ -289,7 +311,11 @@ impl Shell {
             self.tell_up();
         }
         if let Some(usage) = usage {
-            self.event(ConsumerEvent::Usage { up: usage.up, down: usage.down }).await;
+            self.event(ConsumerEvent::Usage {
+                up: usage.up,
+                down: usage.down,
+            })
+            .await;
         }
         self.event(ConsumerEvent::Tick).await;
     }
@@ -341,7 +367,10 @@ impl Shell {
 
     async fn down(&mut self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {
         if self.plan.is_none() && !self.line.is_protected() {
-            return Err(Problem::new(ErrorCode::NotUp, "no session runs and nothing is blocked"));
+            return Err(Problem::new(
+                ErrorCode::NotUp,
+                "no session runs and nothing is blocked",
+            ));
         }
         self.event(ConsumerEvent::Stop).await;
         if let Some(plan) = self.plan.take()
@@ -364,7 +393,11 @@ impl Shell {
         tracing::info!(?stage, text, "up");
         let progress = self.plan.as_ref().and_then(|plan| plan.progress.as_ref());
         if let Some(progress) = progress {
-            let event = UpEvent::Progress { stage, done: true, text: text.to_owned() };
+            let event = UpEvent::Progress {
+                stage,
+                done: true,
+                text: text.to_owned(),
+            };
             let _ = progress.try_send(event);
         }
     }

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use warren_payments::{Accepted, ChannelView, Payments, PaymentsError, Phase, Role};
 use warren_payments::SessionAuth;
+use warren_payments::{Accepted, ChannelView, Payments, PaymentsError, Phase, Role};
 use warren_proto::{
     Amount, ChannelId, NodeKey, PayErrorCode, SessionFrame, SessionStart, SessionTerms,
     StartPayment, Voucher, WordFrame,
@@ -46,13 +46,21 @@ impl Purse {
         channel: ChannelId,
         units: u64,
     ) -> Result<Vec<SessionFrame>, Problem> {
-        let frames = self.payments.release(channel, units).await.map_err(|it| problem(&it))?;
+        let frames = self
+            .payments
+            .release(channel, units)
+            .await
+            .map_err(|it| problem(&it))?;
         Ok(frames.into_iter().map(SessionFrame::from).collect())
     }
 
     /// The voucher in force and the last word again, for a stream that is new.
     pub(crate) async fn resync(&self, channel: ChannelId) -> Result<Vec<SessionFrame>, Problem> {
-        let frames = self.payments.repeat(channel).await.map_err(|it| problem(&it))?;
+        let frames = self
+            .payments
+            .repeat(channel)
+            .await
+            .map_err(|it| problem(&it))?;
         Ok(frames.into_iter().map(SessionFrame::from).collect())
     }
 
@@ -67,12 +75,18 @@ impl Purse {
     pub(crate) async fn take_voucher(&self, voucher: Voucher) -> MoneyNews {
         let taken = self.payments.accept_voucher(voucher).await;
         let ack = |it: &Accepted| vec![SessionFrame::VoucherAck(it.ack)];
-        MoneyNews { frames: taken.as_ref().map(ack).unwrap_or_default(), event: told(taken) }
+        MoneyNews {
+            frames: taken.as_ref().map(ack).unwrap_or_default(),
+            event: told(taken),
+        }
     }
 
     pub(crate) async fn take_word(&self, channel: ChannelId, word: WordFrame) -> MoneyNews {
         let taken = self.payments.accept_word(channel, word).await;
-        MoneyNews { frames: Vec::new(), event: told(taken) }
+        MoneyNews {
+            frames: Vec::new(),
+            event: told(taken),
+        }
     }
 
     /// Makes the words of a session that is over durable; claiming follows the settle policy.
@@ -85,7 +99,9 @@ impl Purse {
 
 fn told(taken: Result<Accepted, PayErrorCode>) -> ProviderEvent {
     match taken {
-        Ok(accepted) => ProviderEvent::Paid { value: accepted.ack.value_now },
+        Ok(accepted) => ProviderEvent::Paid {
+            value: accepted.ack.value_now,
+        },
         Err(code) => ProviderEvent::PaymentRefused(code),
     }
 }
@@ -99,10 +115,20 @@ pub(crate) async fn fund(
 ) -> Result<(SessionStart, Option<ChannelId>), Problem> {
     let signature = terms.sign(key);
     if terms.price == warren_proto::Price::default() {
-        return Ok((SessionStart { session: terms.session, signature, payment: None }, None));
+        return Ok((
+            SessionStart {
+                session: terms.session,
+                signature,
+                payment: None,
+            },
+            None,
+        ));
     }
     let purse = purse.ok_or_else(|| {
-        Problem::new(ErrorCode::WalletMissing, "a paid exit needs a wallet and a chain")
+        Problem::new(
+            ErrorCode::WalletMissing,
+            "a paid exit needs a wallet and a chain",
+        )
     })?;
     let channel = warm_channel(purse, terms).await?;
     let id = match &channel {
@@ -111,7 +137,10 @@ pub(crate) async fn fund(
     };
     let payments = purse.payments();
     payments.wait_usable(id).await.map_err(|it| problem(&it))?;
-    let voucher = payments.prepare_lock(id, terms.unit_price).await.map_err(|it| problem(&it))?;
+    let voucher = payments
+        .prepare_lock(id, terms.unit_price)
+        .await
+        .map_err(|it| problem(&it))?;
     let auth = SessionAuth {
         channel: id,
         payee_nonce: terms.payee_nonce,
@@ -120,18 +149,33 @@ pub(crate) async fn fund(
     };
     let auth = payments.sign_auth(auth).await.map_err(|it| problem(&it))?;
     let views = payments.channels().await.map_err(|it| problem(&it))?;
-    let params = views.iter().find(|view| view.id == id).map(|view| view.params);
+    let params = views
+        .iter()
+        .find(|view| view.id == id)
+        .map(|view| view.params);
     let params = params.ok_or_else(|| problem(&PaymentsError::UnknownChannel { channel: id }))?;
-    let payment = Some(StartPayment { channel: params, auth, voucher });
-    Ok((SessionStart { session: terms.session, signature, payment }, Some(id)))
+    let payment = Some(StartPayment {
+        channel: params,
+        auth,
+        voucher,
+    });
+    Ok((
+        SessionStart {
+            session: terms.session,
+            signature,
+            payment,
+        },
+        Some(id),
+    ))
 }
 
 /// An open channel to this payee with enough left: no transaction, no wait.
-async fn warm_channel(
-    purse: &Purse,
-    terms: &SessionTerms,
-) -> Result<Option<ChannelView>, Problem> {
-    let views = purse.payments().channels().await.map_err(|it| problem(&it))?;
+async fn warm_channel(purse: &Purse, terms: &SessionTerms) -> Result<Option<ChannelView>, Problem> {
+    let views = purse
+        .payments()
+        .channels()
+        .await
+        .map_err(|it| problem(&it))?;
     let fits = |view: &ChannelView| {
         view.role == Role::Payer
             && view.params.payee == terms.payee
@@ -156,7 +200,10 @@ async fn open(purse: &Purse, terms: &SessionTerms, deposit: Amount) -> Result<Ch
         return Err(Problem::new(ErrorCode::NoFunds, seen));
     }
     let period = Duration::from_secs(terms.close_window_secs.into());
-    payments.open_channel(terms.payee, deposit, period).await.map_err(|it| problem(&it))
+    payments
+        .open_channel(terms.payee, deposit, period)
+        .await
+        .map_err(|it| problem(&it))
 }
 
 /// Provider: checks the payer's authorisation, waits for the deposit, takes the first voucher.
@@ -166,13 +213,19 @@ pub(crate) async fn take_payment(
     start: &SessionStart,
 ) -> ProviderEvent {
     let Some(payment) = &start.payment else {
-        return ProviderEvent::PaymentTaken { value: Amount::ZERO, usable: true };
+        return ProviderEvent::PaymentTaken {
+            value: Amount::ZERO,
+            usable: true,
+        };
     };
     let Some(purse) = purse else {
         return ProviderEvent::PaymentRefused(PayErrorCode::Internal);
     };
     match take_first(purse.payments(), terms, payment).await {
-        Ok(value) => ProviderEvent::PaymentTaken { value, usable: true },
+        Ok(value) => ProviderEvent::PaymentTaken {
+            value,
+            usable: true,
+        },
         Err(code) => ProviderEvent::PaymentRefused(code),
     }
 }
@@ -190,10 +243,18 @@ async fn take_first(
         not_after: terms.valid_until,
     };
     let refused = |it: PaymentsError| it.code();
-    payments.watch(payment.channel, auth, payment.auth).await.map_err(refused)?;
+    payments
+        .watch(payment.channel, auth, payment.auth)
+        .await
+        .map_err(refused)?;
     let usable = tokio::time::timeout(DEPOSIT_WAIT, payments.wait_usable(channel)).await;
-    usable.map_err(|_| PayErrorCode::NotConfirmed)?.map_err(refused)?;
-    let before = payments.begin_session(channel, terms.unit_price).await.map_err(refused)?;
+    usable
+        .map_err(|_| PayErrorCode::NotConfirmed)?
+        .map_err(refused)?;
+    let before = payments
+        .begin_session(channel, terms.unit_price)
+        .await
+        .map_err(refused)?;
     payments.accept_voucher(payment.voucher.clone()).await?;
     Ok(before.ack.value_now)
 }

@@ -30,9 +30,7 @@ pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::Purse;
-use crate::session::{
-    Admission, ExitTerms, Fresh, ProviderEvent, ProviderSession, SessionLimits,
-};
+use crate::session::{Admission, ExitTerms, Fresh, ProviderEvent, ProviderSession, SessionLimits};
 
 /// Between two looks at the meters. The tunnel itself stops a guest at its allowance, so this only
 /// has to be quick enough to raise it.
@@ -65,10 +63,20 @@ pub(crate) struct Enable {
 
 /// An order to the loop.
 pub(crate) enum Order {
-    Enable { what: Box<Enable>, reply: oneshot::Sender<Result<(), Problem>> },
-    Disable { reply: oneshot::Sender<Result<(), Problem>> },
-    View { reply: oneshot::Sender<Box<ProviderFacts>> },
-    Inbound { peer: NodeId, stream: Box<SessionStream> },
+    Enable {
+        what: Box<Enable>,
+        reply: oneshot::Sender<Result<(), Problem>>,
+    },
+    Disable {
+        reply: oneshot::Sender<Result<(), Problem>>,
+    },
+    View {
+        reply: oneshot::Sender<Box<ProviderFacts>>,
+    },
+    Inbound {
+        peer: NodeId,
+        stream: Box<SessionStream>,
+    },
     Renewed(SignedOffer),
     ChannelClosing(ChannelId),
 }
@@ -84,13 +92,23 @@ impl Provider {
     pub(crate) fn start(parts: ProviderParts) -> Self {
         let (orders, inbox) = mpsc::channel(INBOX);
         let (heard_by, heard) = mpsc::channel(256);
-        let shell = Shell { parts, exit: None, heard_by, heard, served: 0 };
+        let shell = Shell {
+            parts,
+            exit: None,
+            heard_by,
+            heard,
+            served: 0,
+        };
         tokio::spawn(shell.run(inbox));
         Self { orders }
     }
 
     pub(crate) async fn enable(&self, what: Enable) -> Result<(), Problem> {
-        self.ask(|reply| Order::Enable { what: Box::new(what), reply }).await?
+        self.ask(|reply| Order::Enable {
+            what: Box::new(what),
+            reply,
+        })
+        .await?
     }
 
     pub(crate) async fn disable(&self) -> Result<(), Problem> {
@@ -108,13 +126,19 @@ impl Provider {
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        self.orders.send(order(reply)).await.map_err(|_| stopped())?;
+        self.orders
+            .send(order(reply))
+            .await
+            .map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
     }
 }
 
 fn stopped() -> Problem {
-    Problem::new(ErrorCode::ShuttingDown, "the exit's part of the node has ended")
+    Problem::new(
+        ErrorCode::ShuttingDown,
+        "the exit's part of the node has ended",
+    )
 }
 
 /// A running exit.
@@ -177,9 +201,13 @@ impl Shell {
 
     async fn enable(&mut self, what: Enable) -> Result<(), Problem> {
         if self.exit.is_some() {
-            return Err(Problem::new(ErrorCode::BadRequest, "this node is an exit already"));
+            return Err(Problem::new(
+                ErrorCode::BadRequest,
+                "this node is an exit already",
+            ));
         }
-        let failed = |error: &dyn std::fmt::Display| Problem::new(ErrorCode::HostChangeFailed, error);
+        let failed =
+            |error: &dyn std::fmt::Display| Problem::new(ErrorCode::HostChangeFailed, error);
         let offer = what.offer.clone().sign(&self.parts.key);
         let offer = offer.map_err(|error| Problem::new(ErrorCode::ConfigBadValue, error))?;
         let tunnel = ExitTunnel::start(what.tunnel.clone()).map_err(|error| failed(&error))?;
@@ -196,7 +224,15 @@ impl Shell {
         let since = self.parts.clock.now();
         let published = offer.clone();
         let guests = BTreeMap::new();
-        self.exit = Some(Exit { what, tunnel, host, admission, guests, since, offer });
+        self.exit = Some(Exit {
+            what,
+            tunnel,
+            host,
+            admission,
+            guests,
+            since,
+            offer,
+        });
         let overlay = self.parts.overlay.clone();
         if let Err(error) = overlay.publish_offer(published).await {
             let _ = self.disable().await;
@@ -211,16 +247,24 @@ impl Shell {
             return Err(Problem::new(ErrorCode::ExitOff, "no exit runs"));
         }
         let _ = self.parts.overlay.withdraw_offer().await;
-        let sessions: Vec<_> = self.guests().map(|guests| guests.keys().copied().collect()).unwrap_or_default();
+        let sessions: Vec<_> = self
+            .guests()
+            .map(|guests| guests.keys().copied().collect())
+            .unwrap_or_default();
         for session in sessions {
-            self.event(session, ProviderEvent::Stop(GoodbyeReason::Shutdown)).await;
+            self.event(session, ProviderEvent::Stop(GoodbyeReason::Shutdown))
+                .await;
         }
-        let Some(exit) = self.exit.take() else { return Ok(()) };
+        let Some(exit) = self.exit.take() else {
+            return Ok(());
+        };
         // Guests are cut off first; the deny table goes last.
         exit.tunnel.stop();
         let undone = exit.host.undo().await;
         tracing::info!("exit off");
-        undone.map(|_| ()).map_err(|error| Problem::new(ErrorCode::HostChangeFailed, error))
+        undone
+            .map(|_| ())
+            .map_err(|error| Problem::new(ErrorCode::HostChangeFailed, error))
     }
 
     fn guests(&self) -> Option<&BTreeMap<SessionId, Guest>> {
@@ -237,7 +281,12 @@ impl Shell {
             let (sender, mut receiver) = stream.split();
             let first = tokio::time::timeout(FIRST_FRAME, receiver.recv()).await;
             if let Ok(Ok(Some(SessionFrame::Request(request)))) = first {
-                let asked = Heard::Asked { peer, request, sender: Box::new(sender), receiver: Box::new(receiver) };
+                let asked = Heard::Asked {
+                    peer,
+                    request,
+                    sender: Box::new(sender),
+                    receiver: Box::new(receiver),
+                };
                 let _ = heard_by.send(asked).await;
             }
         });
@@ -245,7 +294,12 @@ impl Shell {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Asked { peer, request, sender, receiver } => {
+            Heard::Asked {
+                peer,
+                request,
+                sender,
+                receiver,
+            } => {
                 let session = request.session;
                 if self.resumes(peer, &request) {
                     self.attach(session, *sender, *receiver);
@@ -254,13 +308,19 @@ impl Shell {
                     self.asked(peer, request, *sender, *receiver).await;
                 }
             }
-            Heard::Session { session, stream, news } => self.session_news(session, stream, news).await,
+            Heard::Session {
+                session,
+                stream,
+                news,
+            } => self.session_news(session, stream, news).await,
         }
     }
 
     /// Only the consumer that was granted the session may go on with it.
     fn resumes(&self, peer: NodeId, request: &SessionRequest) -> bool {
-        let held = self.guests().and_then(|guests| guests.get(&request.session));
+        let held = self
+            .guests()
+            .and_then(|guests| guests.get(&request.session));
         request.resume && held.is_some_and(|guest| guest.peer == peer)
     }
 
@@ -274,13 +334,21 @@ impl Shell {
         let now = self.parts.clock.now();
         let Some(exit) = &mut self.exit else { return };
         // A consumer that asks anew has given its old session up.
-        let old: Vec<_> =
-            exit.guests.iter().filter(|(_, it)| it.peer == peer).map(|(id, _)| *id).collect();
+        let old: Vec<_> = exit
+            .guests
+            .iter()
+            .filter(|(_, it)| it.peer == peer)
+            .map(|(id, _)| *id)
+            .collect();
         for session in old {
-            self.event(session, ProviderEvent::Stop(GoodbyeReason::Asked)).await;
+            self.event(session, ProviderEvent::Stop(GoodbyeReason::Asked))
+                .await;
         }
         let Some(exit) = &mut self.exit else { return };
-        let fresh = Fresh { provider_key: exit.what.tunnel_key, payee_nonce: rand::random() };
+        let fresh = Fresh {
+            provider_key: exit.what.tunnel_key,
+            payee_nonce: rand::random(),
+        };
         match exit.admission.decide(&request, peer, fresh, now) {
             Ok(terms) => {
                 let signature = terms.sign(&self.parts.key);
@@ -308,7 +376,10 @@ impl Shell {
             .collect();
         for (session, usage) in readings {
             if let Some(usage) = usage {
-                let event = ProviderEvent::Usage { up: usage.up, down: usage.down };
+                let event = ProviderEvent::Usage {
+                    up: usage.up,
+                    down: usage.down,
+                };
                 self.event(session, event).await;
             }
             self.event(session, ProviderEvent::Tick).await;
@@ -318,7 +389,10 @@ impl Shell {
     async fn channel_closing(&mut self, channel: ChannelId) {
         let uses = |guest: &&Guest| guest.channel == Some(channel);
         let of = |guests: &BTreeMap<SessionId, Guest>| {
-            guests.iter().find(|(_, guest)| uses(guest)).map(|(id, _)| *id)
+            guests
+                .iter()
+                .find(|(_, guest)| uses(guest))
+                .map(|(id, _)| *id)
         };
         if let Some(session) = self.guests().and_then(of) {
             self.event(session, ProviderEvent::ChannelClosing).await;
@@ -328,7 +402,11 @@ impl Shell {
     /// Feeds one session's machine and does what it says.
     async fn event(&mut self, session: SessionId, event: ProviderEvent) {
         let now = self.parts.clock.now();
-        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+        let Some(guest) = self
+            .exit
+            .as_mut()
+            .and_then(|exit| exit.guests.get_mut(&session))
+        else {
             return;
         };
         let effects = guest.machine.handle(event, now);

@@ -163,9 +163,10 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
 
 async fn signalled() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -179,7 +180,15 @@ impl Node {
     pub(crate) fn announce(&self, kind: NodeEventKind, text: String) {
         let id = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
         let at = Timestamp(self.clock.now());
-        let event = NodeEvent { id, at, kind, text, node: None, session: None, channel: None };
+        let event = NodeEvent {
+            id,
+            at,
+            kind,
+            text,
+            node: None,
+            session: None,
+            channel: None,
+        };
         // Nobody listening is fine.
         let _ = self.events.send(event);
     }
@@ -209,7 +218,10 @@ async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>)
                 node.announce(NodeEventKind::Offer, format!("offer of {}", exit.short()));
             }
             OverlayEvent::OfferLost { node: exit } => {
-                node.announce(NodeEventKind::Offer, format!("offer of {} expired", exit.short()));
+                node.announce(
+                    NodeEventKind::Offer,
+                    format!("offer of {} expired", exit.short()),
+                );
             }
             OverlayEvent::PeerJoined(peer) => {
                 node.announce(NodeEventKind::Peer, format!("{} connected", peer.short()));

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use warren_payments::calls::Call;
-use warren_payments::chain::dev::{DevChain, DevGenesis, Mining};
+use warren_payments::chain::dev::{DevAccount, DevChain, DevGenesis, Mining};
 use warren_payments::chain::{Chain, ChainEvent};
 use warren_payments::tx::UnsignedTx;
 use warren_payments::wallet::WalletKey;
@@ -14,6 +14,8 @@ use warren_proto::{Amount, ChainRef, PayoutAddress, UnixTime};
 
 use crate::run::LabError;
 
+/// Coins of everybody at the beginning: 10 whole ones, for gas.
+const COINS: u64 = 10_000_000_000_000_000_000;
 /// Enough gas for any call of the lab (a claim of 256 words takes some 70 000).
 const GAS: u64 = 1_000_000;
 /// Gas price of the lab, in wei: above the base fee of a chain that is never full.
@@ -28,25 +30,31 @@ pub(crate) struct Bank {
 }
 
 impl Bank {
-    pub(crate) fn new(start: UnixTime, block_secs: u32) -> Self {
+    /// A chain on which `owners` have coins and tokens enough for any run.
+    pub(crate) fn new(start: UnixTime, block_secs: u32, owners: &[PayoutAddress]) -> Self {
+        let account = |owner: &PayoutAddress| DevAccount {
+            owner: *owner,
+            native: Amount::from_wei_u64(COINS),
+            tokens: Amount::from_wei_u64(u64::MAX),
+        };
         let genesis = DevGenesis {
             timestamp: start,
             mining: Mining::Manual,
             block_secs,
+            accounts: owners.iter().map(account).collect(),
             ..DevGenesis::default()
         };
         let chain = DevChain::new(&genesis);
         let read = chain.tip().number;
-        Self { chain, nonces: BTreeMap::new(), read }
+        Self {
+            chain,
+            nonces: BTreeMap::new(),
+            read,
+        }
     }
 
     pub(crate) fn pins(&self) -> ChainRef {
         self.chain.chain_ref()
-    }
-
-    pub(crate) fn fund(&self, to: PayoutAddress, tokens: Amount) -> Result<(), LabError> {
-        let coins = Amount::from_wei_u64(1_000_000_000_000_000_000);
-        self.chain.fund(to, coins, tokens).map_err(|error| LabError::Chain(error.to_string()))
     }
 
     /// Hands a signed transaction in; it counts from the next block on.
@@ -102,7 +110,8 @@ impl Bank {
         &self,
         id: warren_proto::ChannelId,
     ) -> Result<(Amount, Amount), LabError> {
-        let state = ready(self.chain.channel(id)).map_err(|error| LabError::Chain(error.to_string()))?;
+        let state =
+            ready(self.chain.channel(id)).map_err(|error| LabError::Chain(error.to_string()))?;
         Ok(state.map_or((Amount::ZERO, Amount::ZERO), |it| (it.deposit, it.claimed)))
     }
 }

@@ -1,8 +1,7 @@
 //! A consumer of the world: performs what the product's session and payer cores ask.
 
 use warren_daemon::session::{
-    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, SessionLimits,
-    Wish,
+    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, SessionLimits, Wish,
 };
 use warren_overlay::offers::OfferQuery;
 use warren_overlay::offers::ranking::rank;
@@ -35,13 +34,21 @@ impl World {
             return Ok(());
         };
         let ranked = rank(&node.index, &OfferQuery::default(), |_| None, self.now);
-        let fresh = ranked.into_iter().find(|it| !consumer.tried.contains(&it.offer.offer().node));
-        let Some(offer) = fresh.map(|it| it.offer).filter(|_| consumer.tried.len() < MAX_TRIES) else {
+        let fresh = ranked
+            .into_iter()
+            .find(|it| !consumer.tried.contains(&it.offer.offer().node));
+        let Some(offer) = fresh
+            .map(|it| it.offer)
+            .filter(|_| consumer.tried.len() < MAX_TRIES)
+        else {
             self.rest(me);
             return Ok(());
         };
         let exit = self.places[&offer.offer().node];
-        let (low, high) = (self.scenario.demand.session_min_mib, self.scenario.demand.session_max_mib);
+        let (low, high) = (
+            self.scenario.demand.session_min_mib,
+            self.scenario.demand.session_max_mib,
+        );
         let wanted = self.links.within(low.into(), high.into()) * ByteCount::MIB;
         let wish = Wish {
             session: SessionId::from_bytes(self.links.bytes()),
@@ -53,7 +60,9 @@ impl World {
         let (machine, effects) = ConsumerSession::new(wish, SessionLimits::default(), self.now);
         let subject = machine.id().short();
         let now = self.now;
-        let Some(consumer) = self.nodes[me].consumer_mut() else { return Ok(()) };
+        let Some(consumer) = self.nodes[me].consumer_mut() else {
+            return Ok(());
+        };
         consumer.tried.push(machine.offer().offer().node);
         consumer.session = Some(Buying {
             machine,
@@ -95,9 +104,18 @@ impl World {
     }
 
     pub(crate) fn handshake(&mut self, me: usize) -> Result<(), LabError> {
-        let exit = self.nodes[me].consumer().and_then(|it| it.session.as_ref()).map(|it| it.exit);
-        let there = exit.and_then(|exit| self.nodes[exit].exit()).is_some_and(|it| it.alive);
-        if there { self.consumer_event(me, ConsumerEvent::TunnelUp) } else { Ok(()) }
+        let exit = self.nodes[me]
+            .consumer()
+            .and_then(|it| it.session.as_ref())
+            .map(|it| it.exit);
+        let there = exit
+            .and_then(|exit| self.nodes[exit].exit())
+            .is_some_and(|it| it.alive);
+        if there {
+            self.consumer_event(me, ConsumerEvent::TunnelUp)
+        } else {
+            Ok(())
+        }
     }
 
     /// Inner traffic: what the line carries, the exit allows, and the user still wants.
@@ -108,14 +126,19 @@ impl World {
         };
         let (exit, session) = (buying.exit, buying.machine.id());
         let serving = self.nodes[exit].exit().filter(|it| it.alive);
-        let allowed = serving.and_then(|it| it.sessions.get(&session)).map_or(0, |it| it.allowed);
+        let allowed = serving
+            .and_then(|it| it.sessions.get(&session))
+            .map_or(0, |it| it.allowed);
         let rate = self.links.bytes_per_milli(me, exit);
         let millis = u64::try_from(now.since(buying.last_tick).as_millis()).unwrap_or(0);
         let active = buying.machine.phase() == ConsumerPhase::Active;
         let room = allowed.min(buying.wanted).saturating_sub(buying.passed);
         let moved = if active { room.min(rate * millis) } else { 0 };
         let passed = buying.passed + moved;
-        if let Some(buying) = self.nodes[me].consumer_mut().and_then(|it| it.session.as_mut()) {
+        if let Some(buying) = self.nodes[me]
+            .consumer_mut()
+            .and_then(|it| it.session.as_mut())
+        {
             (buying.passed, buying.last_tick) = (passed, now);
         }
         self.tally.delivered_bytes += moved;
@@ -130,15 +153,24 @@ impl World {
         if done {
             self.consumer_event(me, ConsumerEvent::Stop)?;
         }
-        if self.nodes[me].consumer().is_some_and(|it| it.session.is_some()) {
+        if self.nodes[me]
+            .consumer()
+            .is_some_and(|it| it.session.is_some())
+        {
             self.after(TICK, Event::Tick(me));
         }
         Ok(())
     }
 
-    pub(crate) fn consumer_event(&mut self, me: usize, event: ConsumerEvent) -> Result<(), LabError> {
+    pub(crate) fn consumer_event(
+        &mut self,
+        me: usize,
+        event: ConsumerEvent,
+    ) -> Result<(), LabError> {
         let now = self.now;
-        let session = self.nodes[me].consumer_mut().and_then(|it| it.session.as_mut());
+        let session = self.nodes[me]
+            .consumer_mut()
+            .and_then(|it| it.session.as_mut());
         let Some(buying) = session else { return Ok(()) };
         let effects = buying.machine.handle(event, now);
         self.consumer_does(me, effects)
@@ -146,12 +178,17 @@ impl World {
 
     fn consumer_does(&mut self, me: usize, effects: Vec<ConsumerEffect>) -> Result<(), LabError> {
         for effect in effects {
-            let Some((exit, session, channel)) = self.buying(me) else { return Ok(()) };
+            let Some((exit, session, channel)) = self.buying(me) else {
+                return Ok(());
+            };
             match effect {
                 ConsumerEffect::Send(frame) => self.send(me, exit, &frame),
                 ConsumerEffect::Fund(terms) => self.fund(me, &terms)?,
                 ConsumerEffect::Connect(_) => {
-                    let way = self.links.frame(me, exit).saturating_add(self.links.frame(exit, me));
+                    let way = self
+                        .links
+                        .frame(me, exit)
+                        .saturating_add(self.links.frame(exit, me));
                     self.after(way, Event::Handshake(me));
                 }
                 ConsumerEffect::Release { units } => {
@@ -183,17 +220,28 @@ impl World {
 
     fn now_active(&mut self, me: usize) {
         let now = self.now;
-        let Some(it) = self.nodes[me].consumer().and_then(|it| it.session.as_ref()) else { return };
+        let Some(it) = self.nodes[me].consumer().and_then(|it| it.session.as_ref()) else {
+            return;
+        };
         let (warm, subject) = (it.warm, it.machine.id().short());
         let millis = u64::try_from(now.since(it.asked).as_millis()).unwrap_or(u64::MAX);
-        if warm { &mut self.tally.warm_millis } else { &mut self.tally.cold_millis }.push(millis);
+        if warm {
+            &mut self.tally.warm_millis
+        } else {
+            &mut self.tally.cold_millis
+        }
+        .push(millis);
         self.tally.active += 1;
         self.note(me, "active", &subject, millis.into());
     }
 
     fn consumer_ended(&mut self, me: usize, session: SessionId, end: &ConsumerEnd) {
-        let Some(consumer) = self.nodes[me].consumer_mut() else { return };
-        let Some(buying) = consumer.session.take() else { return };
+        let Some(consumer) = self.nodes[me].consumer_mut() else {
+            return;
+        };
+        let Some(buying) = consumer.session.take() else {
+            return;
+        };
         let released = buying.machine.released();
         let due = buying.machine.terms().map_or(0, |terms| {
             let used = ByteCount::from_bytes(buying.passed);
@@ -233,14 +281,27 @@ impl World {
             return self.consumer_event(me, ConsumerEvent::FundsMissing);
         };
         let wallet = self.nodes[me].wallet.clone();
-        let Some(consumer) = self.nodes[me].consumer_mut() else { return Ok(()) };
+        let Some(consumer) = self.nodes[me].consumer_mut() else {
+            return Ok(());
+        };
         let enough = |it: &PayerChannel| it.spendable() >= terms.min_deposit;
         let to_payee = |it: &&PayerChannel| it.terms().params.payee == terms.payee && enough(it);
-        if let Some(id) = consumer.channels.values().find(to_payee).map(|it| it.terms().id) {
+        if let Some(id) = consumer
+            .channels
+            .values()
+            .find(to_payee)
+            .map(|it| it.terms().id)
+        {
             if let Some(buying) = &mut consumer.session {
                 (buying.channel, buying.warm) = (Some(id), true);
             }
-            return self.payer_event(me, id, &PayerEvent::LockAsked { unit_price: terms.unit_price });
+            return self.payer_event(
+                me,
+                id,
+                &PayerEvent::LockAsked {
+                    unit_price: terms.unit_price,
+                },
+            );
         }
         consumer.salt += 1;
         let params = ChannelParams {
@@ -270,8 +331,12 @@ impl World {
         event: &PayerEvent,
     ) -> Result<(), LabError> {
         let now = self.now;
-        let Some(consumer) = self.nodes[me].consumer_mut() else { return Ok(()) };
-        let Some(channel) = consumer.channels.get_mut(&id) else { return Ok(()) };
+        let Some(consumer) = self.nodes[me].consumer_mut() else {
+            return Ok(());
+        };
+        let Some(channel) = consumer.channels.get_mut(&id) else {
+            return Ok(());
+        };
         let before = channel.value();
         let step = channel.handle(event, now);
         *channel = step.next;
@@ -280,7 +345,9 @@ impl World {
         for effect in step.effects {
             match effect {
                 PayerEffect::SendVoucher(draft) => self.voucher_out(me, id, draft)?,
-                PayerEffect::SendWord { tranche, units, k } => self.word_out(me, id, (tranche, units, k)),
+                PayerEffect::SendWord { tranche, units, k } => {
+                    self.word_out(me, id, (tranche, units, k))
+                }
                 PayerEffect::TopUpNeeded { .. } => {
                     // This lab opens another channel next time instead.
                     self.consumer_event(me, ConsumerEvent::Stop)?;
@@ -295,10 +362,17 @@ impl World {
         Ok(())
     }
 
-    fn voucher_out(&mut self, me: usize, id: ChannelId, draft: VoucherDraft) -> Result<(), LabError> {
+    fn voucher_out(
+        &mut self,
+        me: usize,
+        id: ChannelId,
+        draft: VoucherDraft,
+    ) -> Result<(), LabError> {
         let pins = self.bank.pins();
         let node = &self.nodes[me];
-        let Some(consumer) = node.consumer() else { return Ok(()) };
+        let Some(consumer) = node.consumer() else {
+            return Ok(());
+        };
         let lock = draft.lock.map(|lock| Lock {
             anchor: WordChain::derive(&consumer.master, &id, lock.tranche, lock.units).anchor(),
             unit_price: lock.unit_price,
@@ -306,17 +380,28 @@ impl World {
             expiry: 0,
         });
         let locks = lock.into_iter().collect();
-        let unsigned =
-            Voucher { channel: id, seq: draft.seq, base: draft.base, locks, signature: [0; 64] };
+        let unsigned = Voucher {
+            channel: id,
+            seq: draft.seq,
+            base: draft.base,
+            locks,
+            signature: [0; 64],
+        };
         let voucher = node.wallet.sign_voucher(unsigned, &pins);
-        let Some(buying) = &consumer.session else { return Ok(()) };
-        let Some(terms) = buying.machine.terms().cloned() else { return Ok(()) };
+        let Some(buying) = &consumer.session else {
+            return Ok(());
+        };
+        let Some(terms) = buying.machine.terms().cloned() else {
+            return Ok(());
+        };
         let (exit, phase) = (buying.exit, buying.machine.phase());
         if phase != ConsumerPhase::Funding {
             self.send(me, exit, &SessionFrame::Voucher(voucher));
             return Ok(());
         }
-        let Some(channel) = consumer.channels.get(&id) else { return Ok(()) };
+        let Some(channel) = consumer.channels.get(&id) else {
+            return Ok(());
+        };
         let auth = SessionAuth {
             channel: id,
             payee_nonce: terms.payee_nonce,
@@ -329,35 +414,58 @@ impl World {
             voucher,
         };
         let signature = terms.sign(&node.key);
-        let start = SessionStart { session: terms.session, signature, payment: Some(payment) };
-        self.consumer_event(me, ConsumerEvent::Funded { start: Box::new(start) })
+        let start = SessionStart {
+            session: terms.session,
+            signature,
+            payment: Some(payment),
+        };
+        self.consumer_event(
+            me,
+            ConsumerEvent::Funded {
+                start: Box::new(start),
+            },
+        )
     }
 
     fn word_out(&mut self, me: usize, id: ChannelId, (tranche, units, k): (u64, u32, u32)) {
-        let Some(consumer) = self.nodes[me].consumer() else { return };
+        let Some(consumer) = self.nodes[me].consumer() else {
+            return;
+        };
         let chain = WordChain::derive(&consumer.master, &id, tranche, units);
-        let (Some(word), Some(buying)) = (chain.word(k), &consumer.session) else { return };
-        let frame = SessionFrame::Word(WordFrame { lane: 0, k, word: word.clone() });
+        let (Some(word), Some(buying)) = (chain.word(k), &consumer.session) else {
+            return;
+        };
+        let frame = SessionFrame::Word(WordFrame {
+            lane: 0,
+            k,
+            word: word.clone(),
+        });
         let exit = buying.exit;
         self.send(me, exit, &frame);
     }
 
     pub(crate) fn consumer_sees(&mut self, me: usize, kind: &EventKind) -> Result<(), LabError> {
         let (id, fact) = match kind {
-            EventKind::Opened { channel, deposit, .. } => (*channel, ChainFact::Deposit(*deposit)),
-            EventKind::Claimed { channel, claimed, .. } => (*channel, ChainFact::Claimed(*claimed)),
+            EventKind::Opened {
+                channel, deposit, ..
+            } => (*channel, ChainFact::Deposit(*deposit)),
+            EventKind::Claimed {
+                channel, claimed, ..
+            } => (*channel, ChainFact::Claimed(*claimed)),
             _ => return Ok(()),
         };
-        let mine = self.nodes[me].consumer().is_some_and(|it| it.channels.contains_key(&id));
+        let mine = self.nodes[me]
+            .consumer()
+            .is_some_and(|it| it.channels.contains_key(&id));
         if !mine {
             return Ok(());
         }
         self.payer_event(me, id, &PayerEvent::Chain(fact))?;
         let buying = self.nodes[me].consumer().and_then(|it| it.session.as_ref());
-        let waiting = buying.filter(|it| {
-            it.channel == Some(id) && it.machine.phase() == ConsumerPhase::Funding
-        });
-        if let (Some(terms), ChainFact::Deposit(_)) = (waiting.and_then(|it| it.machine.terms()), fact)
+        let waiting = buying
+            .filter(|it| it.channel == Some(id) && it.machine.phase() == ConsumerPhase::Funding);
+        if let (Some(terms), ChainFact::Deposit(_)) =
+            (waiting.and_then(|it| it.machine.terms()), fact)
         {
             let unit_price = terms.unit_price;
             self.payer_event(me, id, &PayerEvent::LockAsked { unit_price })?;

@@ -1,11 +1,12 @@
 //! An exit of the world: performs what the product's admission, session and payee cores ask.
 
-use warren_daemon::session::{Fresh, ProviderEffect, ProviderEvent, ProviderSession, SessionLimits};
+use warren_daemon::session::{
+    Fresh, ProviderEffect, ProviderEvent, ProviderSession, SessionLimits,
+};
 use warren_payments::calls::{Call, Claim};
 use warren_payments::chain::EventKind;
 use warren_payments::channel::{
-    ChainAction, ChainFact, ChannelTerms, PayeeChannel, PayeeEffect, PayeeEvent, Phase,
-    Rules,
+    ChainAction, ChainFact, ChannelTerms, PayeeChannel, PayeeEffect, PayeeEvent, Phase, Rules,
 };
 use warren_payments::eip712::SessionAuth;
 use warren_payments::voucher::{VerifiedVoucher, verify_signature};
@@ -18,6 +19,9 @@ use crate::nodes::{Kept, Serving};
 use crate::run::LabError;
 use crate::world::{Event, World};
 
+/// A chain keeps few transactions of one account waiting.
+const CLAIMS_A_ROUND: usize = 32;
+
 impl World {
     pub(crate) fn exit_hears(
         &mut self,
@@ -25,7 +29,9 @@ impl World {
         from: usize,
         frame: SessionFrame,
     ) -> Result<(), LabError> {
-        let Some(exit) = self.nodes[me].exit().filter(|it| it.alive) else { return Ok(()) };
+        let Some(exit) = self.nodes[me].exit().filter(|it| it.alive) else {
+            return Ok(());
+        };
         let of = |it: &(&SessionId, &Serving)| it.1.consumer == from;
         let session = exit.sessions.iter().filter(of).map(|(id, _)| *id).next();
         match (frame, session) {
@@ -42,7 +48,9 @@ impl World {
             payee_nonce: self.links.bytes(),
         };
         let (consumer, key) = (self.nodes[from].id, self.nodes[me].key.clone());
-        let Some(exit) = self.nodes[me].exit_mut() else { return Ok(()) };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return Ok(());
+        };
         exit.sessions.retain(|_, it| it.consumer != from);
         match exit.admission.decide(request, consumer, fresh, now) {
             Ok(terms) => {
@@ -50,8 +58,13 @@ impl World {
                 let session = terms.session;
                 let (machine, effects) =
                     ProviderSession::new(terms, signature, SessionLimits::default(), now);
-                let serving =
-                    Serving { machine, consumer: from, channel: None, waiting: None, allowed: 0 };
+                let serving = Serving {
+                    machine,
+                    consumer: from,
+                    channel: None,
+                    waiting: None,
+                    allowed: 0,
+                };
                 exit.sessions.insert(session, serving);
                 self.exit_does(me, session, effects)
             }
@@ -74,7 +87,9 @@ impl World {
         }
         let up = ByteCount::default();
         self.exit_event(me, session, ProviderEvent::Usage { up, down })?;
-        let serving = self.nodes[me].exit().and_then(|it| it.sessions.get(&session));
+        let serving = self.nodes[me]
+            .exit()
+            .and_then(|it| it.sessions.get(&session));
         if let Some(serving) = serving {
             let machine = &serving.machine;
             let due = warren_daemon::session::due_units(machine.terms(), down, Default::default());
@@ -91,8 +106,12 @@ impl World {
         event: ProviderEvent,
     ) -> Result<(), LabError> {
         let now = self.now;
-        let Some(exit) = self.nodes[me].exit_mut() else { return Ok(()) };
-        let Some(serving) = exit.sessions.get_mut(&session) else { return Ok(()) };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return Ok(());
+        };
+        let Some(serving) = exit.sessions.get_mut(&session) else {
+            return Ok(());
+        };
         let effects = serving.machine.handle(event, now);
         self.exit_does(me, session, effects)
     }
@@ -104,8 +123,12 @@ impl World {
         effects: Vec<ProviderEffect>,
     ) -> Result<(), LabError> {
         for effect in effects {
-            let Some(exit) = self.nodes[me].exit_mut() else { return Ok(()) };
-            let Some(serving) = exit.sessions.get_mut(&session) else { return Ok(()) };
+            let Some(exit) = self.nodes[me].exit_mut() else {
+                return Ok(());
+            };
+            let Some(serving) = exit.sessions.get_mut(&session) else {
+                return Ok(());
+            };
             let (consumer, channel) = (serving.consumer, serving.channel);
             match effect {
                 ProviderEffect::Send(frame) => self.send(me, consumer, &frame),
@@ -137,9 +160,15 @@ impl World {
     ) -> Result<(), LabError> {
         let pins = self.bank.pins();
         let refuse = ProviderEvent::PaymentRefused(PayErrorCode::BadSignature);
-        let Some(payment) = &start.payment else { return self.exit_event(me, session, refuse) };
-        let Some(exit) = self.nodes[me].exit_mut() else { return Ok(()) };
-        let Some(serving) = exit.sessions.get_mut(&session) else { return Ok(()) };
+        let Some(payment) = &start.payment else {
+            return self.exit_event(me, session, refuse);
+        };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return Ok(());
+        };
+        let Some(serving) = exit.sessions.get_mut(&session) else {
+            return Ok(());
+        };
         let terms = serving.machine.terms();
         let auth = SessionAuth {
             channel: payment.voucher.channel,
@@ -161,24 +190,48 @@ impl World {
             exit.channels.insert(id, Kept { channel, on_disk });
             // The exit looks the deposit up; a confirmed one counts at once.
             let (deposit, _) = self.bank.channel(id)?;
-            let consumer = self.nodes[me].exit().and_then(|it| it.sessions.get(&session)).map(|it| it.consumer);
+            let consumer = self.nodes[me]
+                .exit()
+                .and_then(|it| it.sessions.get(&session))
+                .map(|it| it.consumer);
             let confirmed = consumer.and_then(|it| self.nodes[it].consumer());
-            let confirmed = confirmed.and_then(|it| it.channels.get(&id)).is_some_and(|it| it.deposit() == deposit);
+            let confirmed = confirmed
+                .and_then(|it| it.channels.get(&id))
+                .is_some_and(|it| it.deposit() == deposit);
             if confirmed {
-                self.payee_event(me, id, None, &PayeeEvent::Chain(ChainFact::Deposit(deposit)))?;
+                self.payee_event(
+                    me,
+                    id,
+                    None,
+                    &PayeeEvent::Chain(ChainFact::Deposit(deposit)),
+                )?;
             }
         }
         self.first_voucher(me, session, id)
     }
 
     /// Takes the voucher that waits, once the deposit is confirmed.
-    fn first_voucher(&mut self, me: usize, session: SessionId, id: ChannelId) -> Result<(), LabError> {
+    fn first_voucher(
+        &mut self,
+        me: usize,
+        session: SessionId,
+        id: ChannelId,
+    ) -> Result<(), LabError> {
         let pins = self.bank.pins();
         let now = self.now;
-        let Some(exit) = self.nodes[me].exit_mut() else { return Ok(()) };
-        let open = exit.channels.get(&id).is_some_and(|it| it.channel.phase() == Phase::Open);
-        let Some(serving) = exit.sessions.get_mut(&session).filter(|_| open) else { return Ok(()) };
-        let Some(payment) = serving.waiting.take().and_then(|it| it.payment) else { return Ok(()) };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return Ok(());
+        };
+        let open = exit
+            .channels
+            .get(&id)
+            .is_some_and(|it| it.channel.phase() == Phase::Open);
+        let Some(serving) = exit.sessions.get_mut(&session).filter(|_| open) else {
+            return Ok(());
+        };
+        let Some(payment) = serving.waiting.take().and_then(|it| it.payment) else {
+            return Ok(());
+        };
         let unit_price = serving.machine.terms().unit_price;
         self.payee_event(me, id, None, &PayeeEvent::RunBegins { unit_price })?;
         let verified = VerifiedVoucher::verify(payment.voucher, &payment.channel, &pins);
@@ -190,20 +243,35 @@ impl World {
         let refused = self.payee_event(me, id, None, &PayeeEvent::Voucher(verified))?;
         let event = match refused {
             Some(code) => ProviderEvent::PaymentRefused(code),
-            None => ProviderEvent::PaymentTaken { value: before, usable: true },
+            None => ProviderEvent::PaymentTaken {
+                value: before,
+                usable: true,
+            },
         };
         self.exit_event(me, session, event)
     }
 
-    fn kept_value(&self, me: usize, id: ChannelId, now: warren_proto::UnixTime) -> warren_proto::Amount {
+    fn kept_value(
+        &self,
+        me: usize,
+        id: ChannelId,
+        now: warren_proto::UnixTime,
+    ) -> warren_proto::Amount {
         let kept = self.nodes[me].exit().and_then(|it| it.channels.get(&id));
         kept.map(|it| it.channel.value(now)).unwrap_or_default()
     }
 
-    fn take_voucher(&mut self, me: usize, session: SessionId, voucher: Voucher) -> Result<(), LabError> {
+    fn take_voucher(
+        &mut self,
+        me: usize,
+        session: SessionId,
+        voucher: Voucher,
+    ) -> Result<(), LabError> {
         let (pins, id) = (self.bank.pins(), voucher.channel);
         let kept = self.nodes[me].exit().and_then(|it| it.channels.get(&id));
-        let Some(params) = kept.map(|it| it.channel.terms().params) else { return Ok(()) };
+        let Some(params) = kept.map(|it| it.channel.terms().params) else {
+            return Ok(());
+        };
         match VerifiedVoucher::verify(voucher, &params, &pins) {
             Ok(verified) => {
                 self.payee_event(me, id, Some(session), &PayeeEvent::Voucher(verified))?;
@@ -225,8 +293,12 @@ impl World {
         event: &PayeeEvent,
     ) -> Result<Option<PayErrorCode>, LabError> {
         let now = self.now;
-        let Some(exit) = self.nodes[me].exit_mut() else { return Ok(None) };
-        let Some(kept) = exit.channels.get_mut(&id) else { return Ok(None) };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return Ok(None);
+        };
+        let Some(kept) = exit.channels.get_mut(&id) else {
+            return Ok(None);
+        };
         let step = kept.channel.handle(event, now);
         if step.save {
             kept.on_disk = step.next.encode();
@@ -267,15 +339,24 @@ impl World {
         Ok(())
     }
 
-    /// Claims what every channel of this exit owes it.
-    pub(crate) fn claim(&mut self, me: usize) -> Result<(), LabError> {
-        let Some(exit) = self.nodes[me].exit() else { return Ok(()) };
-        let ids: Vec<_> = exit.channels.keys().copied().collect();
-        if exit.alive {
-            for id in ids {
-                self.payee_event(me, id, None, &PayeeEvent::ClaimAsked)?;
-            }
+    /// Claims what the channels of this exit owe it, some at a time; says whether any did.
+    pub(crate) fn claim(&mut self, me: usize) -> Result<bool, LabError> {
+        let now = self.now;
+        let Some(exit) = self.nodes[me].exit().filter(|it| it.alive) else {
+            return Ok(false);
+        };
+        let owes = |kept: &&Kept| kept.channel.claimable(now) > warren_proto::Amount::ZERO;
+        let owing = exit.channels.values().filter(owes).take(CLAIMS_A_ROUND);
+        let ids: Vec<_> = owing.map(|it| it.channel.terms().id).collect();
+        for id in &ids {
+            self.payee_event(me, *id, None, &PayeeEvent::ClaimAsked)?;
         }
+        Ok(!ids.is_empty())
+    }
+
+    /// Claims now and again later.
+    pub(crate) fn claim_regularly(&mut self, me: usize) -> Result<(), LabError> {
+        self.claim(me)?;
         let pause = std::time::Duration::from_secs(self.scenario.chain.claim_every_secs.into());
         self.after(pause, Event::Claim(me));
         Ok(())
@@ -283,7 +364,9 @@ impl World {
 
     /// Everything that was only in memory is gone.
     pub(crate) fn crash(&mut self, me: usize) {
-        let Some(exit) = self.nodes[me].exit_mut() else { return };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return;
+        };
         exit.alive = false;
         for session in std::mem::take(&mut exit.sessions).into_keys() {
             exit.admission.release(session);
@@ -294,7 +377,9 @@ impl World {
 
     /// Comes back with what was on disk.
     pub(crate) fn restart(&mut self, me: usize) -> Result<(), LabError> {
-        let Some(exit) = self.nodes[me].exit_mut() else { return Ok(()) };
+        let Some(exit) = self.nodes[me].exit_mut() else {
+            return Ok(());
+        };
         exit.alive = true;
         for kept in exit.channels.values_mut() {
             kept.channel = PayeeChannel::decode(&kept.on_disk, Rules::default())
@@ -306,18 +391,31 @@ impl World {
 
     pub(crate) fn exit_sees(&mut self, me: usize, kind: &EventKind) -> Result<(), LabError> {
         let (id, fact) = match kind {
-            EventKind::Opened { channel, deposit, .. } => (*channel, ChainFact::Deposit(*deposit)),
-            EventKind::Claimed { channel, claimed, .. } => (*channel, ChainFact::Claimed(*claimed)),
+            EventKind::Opened {
+                channel, deposit, ..
+            } => (*channel, ChainFact::Deposit(*deposit)),
+            EventKind::Claimed {
+                channel, claimed, ..
+            } => (*channel, ChainFact::Claimed(*claimed)),
             _ => return Ok(()),
         };
-        let Some(exit) = self.nodes[me].exit() else { return Ok(()) };
+        let Some(exit) = self.nodes[me].exit() else {
+            return Ok(());
+        };
         if !exit.channels.contains_key(&id) {
             return Ok(());
         }
         self.payee_event(me, id, None, &PayeeEvent::Chain(fact))?;
-        let Some(exit) = self.nodes[me].exit() else { return Ok(()) };
-        let waits = |it: &(&SessionId, &Serving)| it.1.channel == Some(id) && it.1.waiting.is_some();
-        let session = exit.sessions.iter().find(waits).map(|(session, _)| *session);
+        let Some(exit) = self.nodes[me].exit() else {
+            return Ok(());
+        };
+        let waits =
+            |it: &(&SessionId, &Serving)| it.1.channel == Some(id) && it.1.waiting.is_some();
+        let session = exit
+            .sessions
+            .iter()
+            .find(waits)
+            .map(|(session, _)| *session);
         match session {
             Some(session) => self.first_voucher(me, session, id),
             None => Ok(()),

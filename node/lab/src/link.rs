@@ -49,7 +49,8 @@ impl LinkModel {
 
     fn delay(&mut self, a: usize, b: usize) -> Duration {
         let jitter = self.dice.random_range(0..=self.spec.jitter_millis);
-        self.base(a, b).saturating_add(Duration::from_millis(jitter.into()))
+        self.base(a, b)
+            .saturating_add(Duration::from_millis(jitter.into()))
     }
 
     fn base(&self, a: usize, b: usize) -> Duration {
@@ -66,7 +67,10 @@ impl LinkModel {
             hasher.update(part.to_be_bytes());
         }
         let digest = hasher.finalize();
-        digest.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 
     /// Randomness for keys and choices of the world.

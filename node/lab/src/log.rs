@@ -19,11 +19,23 @@ pub const HEADER: &str = "millis,node,event,subject,value\n";
 
 impl Log {
     pub(crate) fn new(start: UnixTime) -> Self {
-        Self { start, csv: HEADER.to_owned(), hasher: Sha256::new(), events: 0 }
+        Self {
+            start,
+            csv: HEADER.to_owned(),
+            hasher: Sha256::new(),
+            events: 0,
+        }
     }
 
     /// Writes one event; `value` is a number in the event's own unit.
-    pub(crate) fn note(&mut self, now: UnixTime, node: usize, event: &str, subject: &str, value: u128) {
+    pub(crate) fn note(
+        &mut self,
+        now: UnixTime,
+        node: usize,
+        event: &str,
+        subject: &str,
+        value: u128,
+    ) {
         let from = self.csv.len();
         let millis = now.since(self.start).as_millis();
         // Writing to a string cannot fail.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use warren_daemon::session::{Admission, ConsumerSession, ProviderSession};
 use warren_overlay::offers::OfferIndex;
 use warren_payments::channel::{PayeeChannel, PayerChannel};
 use warren_payments::wallet::WalletKey;
 use warren_payments::words::WordMaster;
-use warren_daemon::session::{Admission, ConsumerSession, ProviderSession};
 use warren_proto::{
     Amount, ChannelId, NodeId, NodeKey, SessionId, SessionStart, SignedOffer, UnixTime,
 };

@@ -14,25 +14,49 @@ const MIB: f64 = 1_048_576.0;
 
 /// Writes the page.
 pub(crate) fn page(world: &World, summary: &Summary) -> Result<String, LabError> {
-    let seconds = |millis: &[u64]| millis.iter().map(|it| *it as f64 / 1000.0).collect::<Vec<_>>();
+    let seconds = |millis: &[u64]| {
+        millis
+            .iter()
+            .map(|it| *it as f64 / 1000.0)
+            .collect::<Vec<_>>()
+    };
     let tally = &world.tally;
-    let per_minute: Vec<_> =
-        tally.per_minute.iter().map(|(minute, bytes)| (*minute as f64, *bytes as f64 / MIB)).collect();
+    let per_minute: Vec<_> = tally
+        .per_minute
+        .iter()
+        .map(|(minute, bytes)| (*minute as f64, *bytes as f64 / MIB))
+        .collect();
     let minutes = f64::from(world.scenario.time.minutes);
     let plots = [
-        ("Delivered, MiB per virtual minute", line("delivered", &per_minute, minutes)?),
-        ("From joining to the first offer, s (share of nodes)", share("first offer", &seconds(&tally.first_offer_millis))?),
-        ("From asking to traffic with a new channel, s (share of sessions)", share("cold", &seconds(&tally.cold_millis))?),
-        ("From asking to traffic with a channel that stood, s (share of sessions)", share("warm", &seconds(&tally.warm_millis))?),
+        (
+            "Delivered, MiB per virtual minute",
+            line("delivered", &per_minute, minutes)?,
+        ),
+        (
+            "From joining to the first offer, s (share of nodes)",
+            share("first offer", &seconds(&tally.first_offer_millis))?,
+        ),
+        (
+            "From asking to traffic with a new channel, s (share of sessions)",
+            share("cold", &seconds(&tally.cold_millis))?,
+        ),
+        (
+            "From asking to traffic with a channel that stood, s (share of sessions)",
+            share("warm", &seconds(&tally.warm_millis))?,
+        ),
     ];
     let mut body = String::new();
     // Writing to a string cannot fail.
     for (title, svg) in plots {
-        let _ = write!(body, "<figure><figcaption>{title}</figcaption>{svg}</figure>\n");
+        let _ = write!(
+            body,
+            "<figure><figcaption>{title}</figcaption>{svg}</figure>\n"
+        );
     }
     let broken = summary.broken_promises();
     let verdict = if broken.is_empty() {
-        "<p class=ok>Every promise held: money conserved, losses within their stated bounds.</p>".to_owned()
+        "<p class=ok>Every promise held: money conserved, losses within their stated bounds.</p>"
+            .to_owned()
     } else {
         format!("<p class=bad>Broken: {}</p>", broken.join("; "))
     };
@@ -60,28 +84,75 @@ svg{width:100%;height:auto}.ok{color:#1c6b3a}.bad{color:#a11}.small{color:#6b778
 fn rows(it: &Summary) -> String {
     let secs = |p: crate::Percentiles| {
         let s = |millis: u64| millis as f64 / 1000.0;
-        format!("{:.2} / {:.2} / {:.2} s ({})", s(p.p50), s(p.p95), s(p.max), p.count)
+        format!(
+            "{:.2} / {:.2} / {:.2} s ({})",
+            s(p.p50),
+            s(p.p95),
+            s(p.max),
+            p.count
+        )
     };
     let facts = [
-        ("consumers that know an offer", it.consumers_with_offers.to_string()),
-        ("first offer after joining, p50 / p95 / max (n)", secs(it.first_offer_millis)),
+        (
+            "consumers that know an offer",
+            it.consumers_with_offers.to_string(),
+        ),
+        (
+            "first offer after joining, p50 / p95 / max (n)",
+            secs(it.first_offer_millis),
+        ),
         ("traffic after asking, new channel", secs(it.up_cold_millis)),
-        ("traffic after asking, channel stood", secs(it.up_warm_millis)),
-        ("sessions asked for / carried / completed", format!("{} / {} / {}", it.sessions_started, it.sessions_active, it.sessions_completed)),
-        ("taken over by the next exit; exits crashed", format!("{}; {}", it.failovers, it.crashes)),
-        ("delivered", format!("{:.1} MiB", it.bytes_delivered as f64 / MIB)),
-        ("words paid; claims on chain; channels", format!("{}; {}; {}", it.words_paid, it.claims, it.channels)),
-        ("released by consumers, base units", it.released_wei.to_string()),
+        (
+            "traffic after asking, channel stood",
+            secs(it.up_warm_millis),
+        ),
+        (
+            "sessions asked for / carried / completed",
+            format!(
+                "{} / {} / {}",
+                it.sessions_started, it.sessions_active, it.sessions_completed
+            ),
+        ),
+        (
+            "taken over by the next exit; exits crashed",
+            format!("{}; {}", it.failovers, it.crashes),
+        ),
+        (
+            "delivered",
+            format!("{:.1} MiB", it.bytes_delivered as f64 / MIB),
+        ),
+        (
+            "words paid; claims on chain; channels",
+            format!("{}; {}; {}", it.words_paid, it.claims, it.channels),
+        ),
+        (
+            "released by consumers, base units",
+            it.released_wei.to_string(),
+        ),
         ("claimed by exits, base units", it.claimed_wei.to_string()),
-        ("most unpaid service in a session (bound), words", format!("{} ({})", it.most_unpaid_units, it.unpaid_bound_units)),
-        ("most unserved payment in a session (bound), words", format!("{} ({})", it.most_unserved_units, it.unserved_bound_units)),
-        ("offer messages; refused", format!("{}; {}", it.gossip_messages, it.refused_offers)),
+        (
+            "most unpaid service in a session (bound), words",
+            format!("{} ({})", it.most_unpaid_units, it.unpaid_bound_units),
+        ),
+        (
+            "most unserved payment in a session (bound), words",
+            format!("{} ({})", it.most_unserved_units, it.unserved_bound_units),
+        ),
+        (
+            "offer messages; refused",
+            format!("{}; {}", it.gossip_messages, it.refused_offers),
+        ),
     ];
-    facts.iter().map(|(name, value)| format!("<tr><td>{name}<td>{}", escape(value))).collect()
+    facts
+        .iter()
+        .map(|(name, value)| format!("<tr><td>{name}<td>{}", escape(value)))
+        .collect()
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 fn line(name: &'static str, points: &[(f64, f64)], x_max: f64) -> Result<String, LabError> {
@@ -94,13 +165,21 @@ fn share(name: &'static str, values: &[f64]) -> Result<String, LabError> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len().max(1) as f64;
-    let points: Vec<_> =
-        sorted.iter().enumerate().map(|(at, value)| (*value, (at + 1) as f64 / count)).collect();
+    let points: Vec<_> = sorted
+        .iter()
+        .enumerate()
+        .map(|(at, value)| (*value, (at + 1) as f64 / count))
+        .collect();
     let x_max = sorted.last().copied().unwrap_or(1.0).max(0.001) * 1.02;
     draw(name, x_max, 1.0, &points)
 }
 
-fn draw(name: &'static str, x_max: f64, y_max: f64, points: &[(f64, f64)]) -> Result<String, LabError> {
+fn draw(
+    name: &'static str,
+    x_max: f64,
+    y_max: f64,
+    points: &[(f64, f64)],
+) -> Result<String, LabError> {
     let failed = |detail: String| LabError::Plot { name, detail };
     let mut svg = String::new();
     {
@@ -118,7 +197,10 @@ fn draw(name: &'static str, x_max: f64, y_max: f64, points: &[(f64, f64)]) -> Re
             .draw()
             .map_err(|it| failed(it.to_string()))?;
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), BLUE.stroke_width(2)))
+            .draw_series(LineSeries::new(
+                points.iter().copied(),
+                BLUE.stroke_width(2),
+            ))
             .map_err(|it| failed(it.to_string()))?;
         area.present().map_err(|it| failed(it.to_string()))?;
     }

@@ -79,7 +79,8 @@ pub fn run_scenario(
     let write = |name: &str, text: &str| {
         let path = out.join(name);
         let done = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, text));
-        done.map(|()| path.clone()).map_err(|source| LabError::Unwritable { path, source })
+        done.map(|()| path.clone())
+            .map_err(|source| LabError::Unwritable { path, source })
     };
     Ok(Artefacts {
         summary_file: write("summary.json", &json)?,

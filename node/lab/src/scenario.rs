@@ -161,8 +161,10 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError`] says which key, or line, and what it may be.
     pub fn load(path: &Path) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ScenarioError::Unreadable { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ScenarioError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         let scenario: Self = toml::from_str(&text).map_err(|source| ScenarioError::Malformed {
             path: path.to_owned(),
             source: Box::new(source),
@@ -180,38 +182,113 @@ impl Scenario {
             if range.contains(&value) {
                 Ok(())
             } else {
-                Err(ScenarioError::Value { key, value: value.into(), wanted })
+                Err(ScenarioError::Value {
+                    key,
+                    value: value.into(),
+                    wanted,
+                })
             }
         };
         within("nodes.count", self.nodes.count, 2..=5000, "2 to 5000")?;
-        within("nodes.exit_percent", self.nodes.exit_percent, 1..=99, "1 to 99")?;
+        within(
+            "nodes.exit_percent",
+            self.nodes.exit_percent,
+            1..=99,
+            "1 to 99",
+        )?;
         within("nodes.neighbours", self.nodes.neighbours, 2..=32, "2 to 32")?;
         let delays = self.links.delay_min_millis..=60_000;
         let wanted = "at least delay_min_millis and at most 60000";
-        within("links.delay_max_millis", self.links.delay_max_millis, delays, wanted)?;
-        within("links.loss_permille", self.links.loss_permille, 0..=900, "0 to 900")?;
-        within("links.rate_min_mbit", self.links.rate_min_mbit, 1..=100_000, "1 to 100000")?;
+        within(
+            "links.delay_max_millis",
+            self.links.delay_max_millis,
+            delays,
+            wanted,
+        )?;
+        within(
+            "links.loss_permille",
+            self.links.loss_permille,
+            0..=900,
+            "0 to 900",
+        )?;
+        within(
+            "links.rate_min_mbit",
+            self.links.rate_min_mbit,
+            1..=100_000,
+            "1 to 100000",
+        )?;
         let rates = self.links.rate_min_mbit..=100_000;
-        within("links.rate_max_mbit", self.links.rate_max_mbit, rates, "at least rate_min_mbit")?;
-        within("market.prepay_units", self.market.prepay_units, 1..=1024, "1 to 1024")?;
-        within("market.guests_max", self.market.guests_max, 1..=4096, "1 to 4096")?;
-        within("demand.pause_secs", self.demand.pause_secs, 1..=86_400, "1 to 86400")?;
+        within(
+            "links.rate_max_mbit",
+            self.links.rate_max_mbit,
+            rates,
+            "at least rate_min_mbit",
+        )?;
+        within(
+            "market.prepay_units",
+            self.market.prepay_units,
+            1..=1024,
+            "1 to 1024",
+        )?;
+        within(
+            "market.guests_max",
+            self.market.guests_max,
+            1..=4096,
+            "1 to 4096",
+        )?;
+        within(
+            "demand.pause_secs",
+            self.demand.pause_secs,
+            1..=86_400,
+            "1 to 86400",
+        )?;
         let sizes = self.demand.session_min_mib.max(1)..=1_000_000;
-        within("demand.session_max_mib", self.demand.session_max_mib, sizes, "at least session_min_mib")?;
-        within("demand.deposit_units", self.demand.deposit_units, 16..=1_000_000, "16 to 1000000")?;
-        within("chain.block_secs", self.chain.block_secs, 1..=600, "1 to 600")?;
-        within("chain.claim_every_secs", self.chain.claim_every_secs, 1..=86_400, "1 to 86400")?;
+        within(
+            "demand.session_max_mib",
+            self.demand.session_max_mib,
+            sizes,
+            "at least session_min_mib",
+        )?;
+        within(
+            "demand.deposit_units",
+            self.demand.deposit_units,
+            16..=1_000_000,
+            "16 to 1000000",
+        )?;
+        within(
+            "chain.block_secs",
+            self.chain.block_secs,
+            1..=600,
+            "1 to 600",
+        )?;
+        within(
+            "chain.claim_every_secs",
+            self.chain.claim_every_secs,
+            1..=86_400,
+            "1 to 86400",
+        )?;
         let window = 3600..=2_592_000;
-        within("chain.close_window_secs", self.chain.close_window_secs, window, "1 h to 30 d")?;
+        within(
+            "chain.close_window_secs",
+            self.chain.close_window_secs,
+            window,
+            "1 h to 30 d",
+        )?;
         within("time.minutes", self.time.minutes, 1..=10_080, "1 to 10080")?;
-        if self.market.per_mib_min_wei == 0 || self.market.per_mib_max_wei < self.market.per_mib_min_wei {
+        if self.market.per_mib_min_wei == 0
+            || self.market.per_mib_max_wei < self.market.per_mib_min_wei
+        {
             let (key, value) = ("market.per_mib_max_wei", self.market.per_mib_max_wei);
             let wanted = "at least per_mib_min_wei, which is above 0";
             return Err(ScenarioError::Value { key, value, wanted });
         }
         if self.market.countries.is_empty() {
             let (key, wanted) = ("market.countries", "a list of ISO codes");
-            return Err(ScenarioError::Value { key, value: 0, wanted });
+            return Err(ScenarioError::Value {
+                key,
+                value: 0,
+                wanted,
+            });
         }
         Ok(())
     }

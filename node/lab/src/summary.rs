@@ -29,7 +29,12 @@ impl Percentiles {
             let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
             sorted.get(at).copied().unwrap_or(0)
         };
-        Self { count: sorted.len() as u64, p50: rank(50), p95: rank(95), max: rank(100) }
+        Self {
+            count: sorted.len() as u64,
+            p50: rank(50),
+            p95: rank(95),
+            max: rank(100),
+        }
     }
 }
 
@@ -110,8 +115,10 @@ impl Summary {
     /// # Errors
     /// [`LabError::Chain`] if the chain does not answer.
     pub fn of(world: &World, seed: u64) -> Result<Self, LabError> {
-        let (consumers, exits): (Vec<_>, Vec<_>) =
-            world.nodes.iter().partition(|node| node.consumer().is_some());
+        let (consumers, exits): (Vec<_>, Vec<_>) = world
+            .nodes
+            .iter()
+            .partition(|node| node.consumer().is_some());
         let known = |node: &&crate::nodes::Node| node.index.living(world.now).count() as u64;
         let mut claimed = 0_u128;
         let mut open = 0_u128;
@@ -171,10 +178,23 @@ impl Summary {
     pub fn broken_promises(&self) -> Vec<&'static str> {
         let promises = [
             (self.conserved, "money is conserved"),
-            (self.never_overclaimed, "no channel is claimed beyond what was released"),
-            (self.most_unpaid_units <= self.unpaid_bound_units, "service stays within credit"),
-            (self.most_unserved_units <= self.unserved_bound_units, "payment stays within prepay"),
+            (
+                self.never_overclaimed,
+                "no channel is claimed beyond what was released",
+            ),
+            (
+                self.most_unpaid_units <= self.unpaid_bound_units,
+                "service stays within credit",
+            ),
+            (
+                self.most_unserved_units <= self.unserved_bound_units,
+                "payment stays within prepay",
+            ),
         ];
-        promises.into_iter().filter(|(holds, _)| !holds).map(|(_, name)| name).collect()
+        promises
+            .into_iter()
+            .filter(|(holds, _)| !holds)
+            .map(|(_, name)| name)
+            .collect()
     }
 }

@@ -26,8 +26,16 @@ pub(crate) const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) enum Event {
     Join(usize),
-    Offer { from: usize, to: usize, bytes: Rc<Vec<u8>> },
-    Frame { from: usize, to: usize, bytes: Vec<u8> },
+    Offer {
+        from: usize,
+        to: usize,
+        bytes: Rc<Vec<u8>>,
+    },
+    Frame {
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+    },
     Handshake(usize),
     Tick(usize),
     Want(usize),
@@ -86,7 +94,11 @@ impl World {
             self.take(event)?;
             if time.as_secs() != told {
                 told = time.as_secs();
-                tell(Progress { gone: time.since(BEGINNING), all, events: self.taken });
+                tell(Progress {
+                    gone: time.since(BEGINNING),
+                    all,
+                    events: self.taken,
+                });
             }
         }
         self.now = end;
@@ -102,7 +114,7 @@ impl World {
             Event::Tick(consumer) => return self.tick(consumer),
             Event::Want(consumer) => return self.want(consumer),
             Event::Renew(exit) => self.renew(exit),
-            Event::Claim(exit) => return self.claim(exit),
+            Event::Claim(exit) => return self.claim_regularly(exit),
             Event::Crash(exit) => self.crash(exit),
             Event::Restart(exit) => self.restart(exit)?,
             Event::Block => return self.block(),
@@ -127,11 +139,13 @@ impl World {
         let arrives = self.now.plus(way).max(*last);
         *last = arrives;
         self.order += 1;
-        self.queue.insert((arrives, self.order), Event::Frame { from, to, bytes });
+        self.queue
+            .insert((arrives, self.order), Event::Frame { from, to, bytes });
     }
 
     fn frame(&mut self, from: usize, to: usize, bytes: &[u8]) -> Result<(), LabError> {
-        let frame = SessionFrame::decode(bytes).map_err(|error| LabError::Frame(error.to_string()))?;
+        let frame =
+            SessionFrame::decode(bytes).map_err(|error| LabError::Frame(error.to_string()))?;
         if self.nodes[to].exit().is_some() {
             self.exit_hears(to, from, frame)
         } else {
@@ -140,7 +154,9 @@ impl World {
     }
 
     fn block(&mut self) -> Result<(), LabError> {
-        let events = self.bank.block(self.now, self.scenario.chain.confirmations)?;
+        let events = self
+            .bank
+            .block(self.now, self.scenario.chain.confirmations)?;
         for event in events {
             self.chain_event(&event.kind)?;
         }
@@ -166,14 +182,20 @@ impl World {
             if self.nodes[exit].exit().is_some_and(|it| !it.alive) {
                 self.restart(exit)?;
             }
-            self.claim(exit)?;
         }
         let step = Duration::from_secs(self.scenario.chain.block_secs.into());
-        for _ in 0..=self.scenario.chain.confirmations {
-            self.now = self.now.plus(step);
-            let events = self.bank.block(self.now, self.scenario.chain.confirmations)?;
-            for event in events {
-                self.chain_event(&event.kind)?;
+        let depth = self.scenario.chain.confirmations;
+        let mut owed = true;
+        while owed {
+            owed = false;
+            for exit in 0..self.nodes.len() {
+                owed |= self.claim(exit)?;
+            }
+            for _ in 0..=depth {
+                self.now = self.now.plus(step);
+                for event in self.bank.block(self.now, depth)? {
+                    self.chain_event(&event.kind)?;
+                }
             }
         }
         Ok(())

@@ -23,8 +23,15 @@ fn run(scenario: &Scenario, seed: u64) -> Summary {
 #[test]
 fn a_swarm_finds_buys_pays_and_settles() {
     let summary = run(&scenario(), 1);
-    assert_eq!(summary.broken_promises(), Vec::<&str>::new(), "{summary:#?}");
-    assert!(summary.consumers_with_offers > 0 && summary.sessions_completed > 0, "{summary:#?}");
+    assert_eq!(
+        summary.broken_promises(),
+        Vec::<&str>::new(),
+        "{summary:#?}"
+    );
+    assert!(
+        summary.consumers_with_offers > 0 && summary.sessions_completed > 0,
+        "{summary:#?}"
+    );
     assert!(summary.words_paid > 0 && summary.claims > 0, "{summary:#?}");
     assert!(summary.claimed_wei.wei() > 0, "{summary:#?}");
 }
@@ -45,7 +52,11 @@ fn crashed_exits_lose_nothing_that_was_on_disk() {
     for seed in 0..4 {
         let summary = run(&scenario, seed);
         assert!(summary.crashes > 0);
-        assert_eq!(summary.broken_promises(), Vec::<&str>::new(), "seed {seed}: {summary:#?}");
+        assert_eq!(
+            summary.broken_promises(),
+            Vec::<&str>::new(),
+            "seed {seed}: {summary:#?}"
+        );
     }
 }
 
@@ -62,5 +73,8 @@ fn liars_are_refused_everywhere() {
 fn an_impossible_scenario_is_refused_by_key() {
     let mut scenario = scenario();
     scenario.nodes.count = 1;
-    assert_eq!(scenario.check().unwrap_err().to_string(), "nodes.count is 1; it must be 2 to 5000");
+    assert_eq!(
+        scenario.check().unwrap_err().to_string(),
+        "nodes.count is 1; it must be 2 to 5000"
+    );
 }

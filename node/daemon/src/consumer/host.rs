@@ -11,7 +11,9 @@ use warren_proto::SessionTerms;
 use warren_tunnel::host::{
     ConsumerHost, DEVICE, DnsSpec, HostError, KillSwitchSpec, MARK, RouteSpec,
 };
-use warren_tunnel::{ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage};
+use warren_tunnel::{
+    ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage,
+};
 
 /// WireGuard's usual interval against NAT timeouts.
 const KEEPALIVE: Duration = Duration::from_secs(25);
@@ -41,7 +43,12 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) const fn new(journal: PathBuf) -> Self {
-        Self { journal, host: None, tunnel: None, last: None }
+        Self {
+            journal,
+            host: None,
+            tunnel: None,
+            last: None,
+        }
     }
 
     /// Blocks everything that is not ours. Must come before anything else.
@@ -59,7 +66,11 @@ impl Line {
         terms: &SessionTerms,
         key: TunnelKey,
     ) -> Result<(), LineError> {
-        let endpoint = terms.endpoints.first().ok_or(LineError::NoEndpoint)?.address;
+        let endpoint = terms
+            .endpoints
+            .first()
+            .ok_or(LineError::NoEndpoint)?
+            .address;
         self.lower().await?;
         if let Some(host) = &mut self.host {
             host.allow_endpoints(&[endpoint]).await?;
@@ -70,7 +81,11 @@ impl Line {
             host.route(&RouteSpec::default()).await?;
             if !terms.dns.is_empty() {
                 let servers = terms.dns.clone();
-                host.dns(&DnsSpec { servers, ..DnsSpec::default() }).await?;
+                host.dns(&DnsSpec {
+                    servers,
+                    ..DnsSpec::default()
+                })
+                .await?;
             }
         }
         Ok(())
@@ -101,7 +116,10 @@ impl Line {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.tunnel.as_ref().map(ConsumerTunnel::usage).or(self.last)
+        self.tunnel
+            .as_ref()
+            .map(ConsumerTunnel::usage)
+            .or(self.last)
     }
 
     pub(super) fn state(&self) -> Option<TunnelState> {

@@ -1,11 +1,11 @@
 //! One session under way: its machine, its stream, its purse; and what its effects do.
 
-use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
-use warren_overlay::offers::RankedOffer;
-use warren_proto::{ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime};
-use warren_proto::SignedOffer;
-use warren_tunnel::TunnelKey;
 use tokio::sync::mpsc;
+use warren_overlay::offers::RankedOffer;
+use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
+use warren_proto::SignedOffer;
+use warren_proto::{ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime};
+use warren_tunnel::TunnelKey;
 
 use super::{ConsumerParts, Shell, Wanted};
 use crate::api::types::{UpEvent, UpStage};
@@ -26,7 +26,10 @@ pub(super) enum News {
     NoStream(String),
     Frame(SessionFrame),
     Broken,
-    Funded { start: Box<SessionStart>, channel: Option<ChannelId> },
+    Funded {
+        start: Box<SessionStart>,
+        channel: Option<ChannelId>,
+    },
     Unfunded(Problem),
 }
 
@@ -119,11 +122,20 @@ impl Live {
         parts.control.spawn(async move {
             while let Ok(Some(frame)) = receiver.recv().await {
                 let news = News::Frame(frame);
-                if heard_by.send(Heard::Session { session, news }).await.is_err() {
+                if heard_by
+                    .send(Heard::Session { session, news })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
-            let _ = heard_by.send(Heard::Session { session, news: News::Broken }).await;
+            let _ = heard_by
+                .send(Heard::Session {
+                    session,
+                    news: News::Broken,
+                })
+                .await;
         });
     }
 }
@@ -232,13 +244,18 @@ impl Shell {
     }
 
     fn fund(&mut self, terms: SessionTerms) {
-        let (Some(live), Some(plan)) = (&self.live, &self.plan) else { return };
+        let (Some(live), Some(plan)) = (&self.live, &self.plan) else {
+            return;
+        };
         let (session, heard_by) = (live.id(), live.heard_by.clone());
         let deposit = plan.wanted.deposit.max(terms.min_deposit);
         let (purse, key) = (self.parts.purse.clone(), self.parts.key.clone());
         tokio::spawn(async move {
             let news = match crate::perform::fund(purse.as_ref(), &key, &terms, deposit).await {
-                Ok((start, channel)) => News::Funded { start: Box::new(start), channel },
+                Ok((start, channel)) => News::Funded {
+                    start: Box::new(start),
+                    channel,
+                },
                 Err(problem) => News::Unfunded(problem),
             };
             let _ = heard_by.send(Heard::Session { session, news }).await;
@@ -258,7 +275,9 @@ impl Shell {
     }
 
     async fn release(&mut self, units: u64) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
+            return;
+        };
         let Some(channel) = live.channel else { return };
         match purse.release(channel, units).await {
             Ok(frames) => {
@@ -277,7 +296,9 @@ impl Shell {
     }
 
     async fn resync(&mut self) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
+            return;
+        };
         let Some(channel) = live.channel else { return };
         match purse.resync(channel).await {
             Ok(frames) => {
@@ -290,7 +311,9 @@ impl Shell {
     }
 
     async fn finish(&mut self) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else { return };
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
+            return;
+        };
         let Some(channel) = live.channel else { return };
         match purse.finish(channel).await {
             Ok(Some(frame)) => self.send(frame).await,
@@ -314,7 +337,9 @@ impl Shell {
     /// Ends the start: the user's command may return.
     pub(super) fn tell_up(&mut self) {
         let facts = self.facts();
-        let Some(view) = facts.view(&self.parts.token) else { return };
+        let Some(view) = facts.view(&self.parts.token) else {
+            return;
+        };
         let Some(plan) = &mut self.plan else { return };
         if let Some(progress) = plan.progress.take() {
             let _ = progress.try_send(UpEvent::Up(Box::new(view)));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Region, SessionId, SessionTerms, UnixTime};
+use warren_proto::{
+    Amount, ByteCount, ChannelId, NodeId, Region, SessionId, SessionTerms, UnixTime,
+};
 use warren_tunnel::TunnelState;
 use warren_tunnel::host::DEVICE;
 
@@ -52,7 +54,11 @@ impl Shell {
         let protected = self.line.is_protected();
         let choosing = self.plan.is_some() && self.live.is_none();
         let Some(live) = &self.live else {
-            return ConsumerFacts { protected, choosing, ..self.facts.clone() };
+            return ConsumerFacts {
+                protected,
+                choosing,
+                ..self.facts.clone()
+            };
         };
         let (machine, now) = (live.machine(), self.parts.clock.now());
         let offer = machine.offer().offer();
@@ -77,7 +83,12 @@ impl Shell {
             channel: live.channel,
             tunnel: self.line.state(),
         };
-        ConsumerFacts { session: Some(session), protected, choosing, problem: None }
+        ConsumerFacts {
+            session: Some(session),
+            protected,
+            choosing,
+            problem: None,
+        }
     }
 }
 
@@ -94,7 +105,10 @@ impl ConsumerFacts {
             region: it.region.clone(),
             since: Timestamp(it.since),
             price: PriceView::of(it.offer_price, token),
-            used: UsageView { up_bytes: it.used.0, down_bytes: it.used.1 },
+            used: UsageView {
+                up_bytes: it.used.0,
+                down_bytes: it.used.1,
+            },
             served_secs: it.served.as_secs(),
             due: Money::of(times(it.unit_price, it.due_units), token),
             paid: Money::of(times(it.unit_price, it.released), token),
@@ -129,7 +143,9 @@ fn tunnel_view(terms: &SessionTerms, state: Option<TunnelState>) -> TunnelView {
         address_v6: Some(terms.consumer_v6.to_string()),
         dns: terms.dns.iter().map(ToString::to_string).collect(),
         mtu: terms.mtu.into(),
-        handshake_age_secs: state.and_then(|it| it.since_handshake).map(|it| it.as_secs()),
+        handshake_age_secs: state
+            .and_then(|it| it.since_handshake)
+            .map(|it| it.as_secs()),
     }
 }
 
@@ -148,12 +164,16 @@ pub(super) fn problem(end: &ConsumerEnd, cause: Option<Problem>) -> Problem {
         ConsumerEnd::TimedOut(ConsumerPhase::Connecting) => {
             Problem::new(ErrorCode::HandshakeTimeout, "no handshake in time")
         }
-        ConsumerEnd::TimedOut(phase) => {
-            Problem::new(ErrorCode::NegotiationFailed, format!("no answer while {phase:?}"))
+        ConsumerEnd::TimedOut(phase) => Problem::new(
+            ErrorCode::NegotiationFailed,
+            format!("no answer while {phase:?}"),
+        ),
+        ConsumerEnd::ExitLost => Problem::new(
+            ErrorCode::SessionLost,
+            "the exit fell silent; traffic is blocked, not leaked",
+        ),
+        ConsumerEnd::CapReached => {
+            Problem::new(ErrorCode::SpendingCap, "the session's cap is used up")
         }
-        ConsumerEnd::ExitLost => {
-            Problem::new(ErrorCode::SessionLost, "the exit fell silent; traffic is blocked, not leaked")
-        }
-        ConsumerEnd::CapReached => Problem::new(ErrorCode::SpendingCap, "the session's cap is used up"),
     }
 }

@@ -15,7 +15,11 @@ pub(super) enum Heard {
         sender: Box<SessionSender>,
         receiver: Box<SessionReceiver>,
     },
-    Session { session: SessionId, stream: u64, news: News },
+    Session {
+        session: SessionId,
+        stream: u64,
+        news: News,
+    },
 }
 
 /// News of one session.
@@ -39,7 +43,15 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) const fn new(machine: ProviderSession, peer: NodeId, since: UnixTime) -> Self {
-        Self { machine, peer, since, tunnel: None, channel: None, stream: 0, sender: None }
+        Self {
+            machine,
+            peer,
+            since,
+            tunnel: None,
+            channel: None,
+            stream: 0,
+            sender: None,
+        }
     }
 }
 
@@ -51,7 +63,11 @@ impl Shell {
         sender: SessionSender,
         mut receiver: SessionReceiver,
     ) {
-        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+        let Some(guest) = self
+            .exit
+            .as_mut()
+            .and_then(|exit| exit.guests.get_mut(&session))
+        else {
             return;
         };
         guest.stream = guest.stream.wrapping_add(1);
@@ -60,11 +76,25 @@ impl Shell {
         self.parts.control.spawn(async move {
             while let Ok(Some(frame)) = receiver.recv().await {
                 let news = News::Frame(frame);
-                if heard_by.send(Heard::Session { session, stream, news }).await.is_err() {
+                if heard_by
+                    .send(Heard::Session {
+                        session,
+                        stream,
+                        news,
+                    })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
-            let _ = heard_by.send(Heard::Session { session, stream, news: News::Broken }).await;
+            let _ = heard_by
+                .send(Heard::Session {
+                    session,
+                    stream,
+                    news: News::Broken,
+                })
+                .await;
         });
     }
 
@@ -75,7 +105,9 @@ impl Shell {
                 ProviderEffect::Send(frame) => self.send(session, frame).await,
                 ProviderEffect::TakePayment(start) => self.take_payment(session, *start),
                 ProviderEffect::TakeVoucher(voucher) => {
-                    let Some(purse) = self.parts.purse.clone() else { continue };
+                    let Some(purse) = self.parts.purse.clone() else {
+                        continue;
+                    };
                     let heard = purse.take_voucher(voucher).await;
                     self.money(session, heard).await;
                 }
@@ -115,7 +147,9 @@ impl Shell {
     }
 
     fn channel(&self, session: SessionId) -> Option<ChannelId> {
-        self.guests().and_then(|guests| guests.get(&session)).and_then(|guest| guest.channel)
+        self.guests()
+            .and_then(|guests| guests.get(&session))
+            .and_then(|guest| guest.channel)
     }
 
     /// Acts on what the purse said: frames for the consumer, then the event for the machine.
@@ -127,7 +161,11 @@ impl Shell {
     }
 
     async fn send(&mut self, session: SessionId, frame: SessionFrame) {
-        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+        let Some(guest) = self
+            .exit
+            .as_mut()
+            .and_then(|exit| exit.guests.get_mut(&session))
+        else {
             return;
         };
         if let Some(sender) = &mut guest.sender
@@ -140,7 +178,11 @@ impl Shell {
 
     /// Takes the first voucher in the background: the deposit may need blocks to be confirmed.
     fn take_payment(&mut self, session: SessionId, start: warren_proto::SessionStart) {
-        let Some(guest) = self.exit.as_mut().and_then(|exit| exit.guests.get_mut(&session)) else {
+        let Some(guest) = self
+            .exit
+            .as_mut()
+            .and_then(|exit| exit.guests.get_mut(&session))
+        else {
             return;
         };
         let terms = guest.machine.terms().clone();
@@ -150,13 +192,21 @@ impl Shell {
         tokio::spawn(async move {
             let event = crate::perform::take_payment(purse.as_ref(), &terms, &start).await;
             let news = News::Money(event);
-            let _ = heard_by.send(Heard::Session { session, stream, news }).await;
+            let _ = heard_by
+                .send(Heard::Session {
+                    session,
+                    stream,
+                    news,
+                })
+                .await;
         });
     }
 
     fn add_guest(&mut self, session: SessionId, spec: GuestSpec) {
         let Some(exit) = &mut self.exit else { return };
-        let Some(guest) = exit.guests.get_mut(&session) else { return };
+        let Some(guest) = exit.guests.get_mut(&session) else {
+            return;
+        };
         match exit.tunnel.add_guest(spec) {
             Ok(at) => guest.tunnel = Some(at),
             Err(error) => tracing::error!(%error, "guest cannot be added"),
@@ -165,7 +215,9 @@ impl Shell {
 
     fn remove_guest(&mut self, session: SessionId) {
         let Some(exit) = &mut self.exit else { return };
-        let Some(guest) = exit.guests.get_mut(&session) else { return };
+        let Some(guest) = exit.guests.get_mut(&session) else {
+            return;
+        };
         if let Some(at) = guest.tunnel.take()
             && let Err(error) = exit.tunnel.remove_guest(at)
         {
@@ -176,7 +228,9 @@ impl Shell {
     async fn ended(&mut self, session: SessionId) {
         let Some(exit) = &mut self.exit else { return };
         exit.admission.release(session);
-        let Some(mut guest) = exit.guests.remove(&session) else { return };
+        let Some(mut guest) = exit.guests.remove(&session) else {
+            return;
+        };
         self.served = self.served.saturating_add(1);
         if let Some(mut sender) = guest.sender.take() {
             // The peer may be gone; closing then has a deadline of its own.

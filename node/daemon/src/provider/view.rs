@@ -44,7 +44,12 @@ impl Shell {
             since: exit.since,
             offer: exit.offer.offer().clone(),
             offer_hash: exit.offer.hash(),
-            endpoint: exit.what.terms.endpoints.first().map(|it| it.address.to_string()),
+            endpoint: exit
+                .what
+                .terms
+                .endpoints
+                .first()
+                .map(|it| it.address.to_string()),
             guests: exit
                 .guests
                 .iter()
@@ -66,6 +71,9 @@ impl Shell {
                 })
                 .collect(),
         });
-        ProviderFacts { on, served: self.served }
+        ProviderFacts {
+            on,
+            served: self.served,
+        }
     }
 }

@@ -75,7 +75,10 @@ impl NodeControl for Node {
                 .collect();
             let ready = checks.is_empty();
             if ready {
-                checks.push(Check::pass("machine", "TUN, firewall and forwarding are there"));
+                checks.push(Check::pass(
+                    "machine",
+                    "TUN, firewall and forwarding are there",
+                ));
             }
             Ok(ExitCheck { ready, checks })
         })
@@ -152,7 +155,9 @@ impl NodeControl for Node {
                 rtt_millis: it.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
                 agent: it.agent,
             };
-            Ok(PeerList { peers: peers.into_iter().map(view).collect() })
+            Ok(PeerList {
+                peers: peers.into_iter().map(view).collect(),
+            })
         })
     }
 
@@ -170,7 +175,11 @@ impl NodeControl for Node {
                 let problem = Problem::new(ErrorCode::HostChangeFailed, finding);
                 checks.push(Check::not_fine("machine", CheckVerdict::Warn, problem));
             }
-            Ok(NetCheck { checks, listen, external: self.config.overlay.external.clone() })
+            Ok(NetCheck {
+                checks,
+                listen,
+                external: self.config.overlay.external.clone(),
+            })
         })
     }
 
@@ -190,15 +199,25 @@ impl NodeControl for Node {
 
     fn shutdown(&self) -> Answer<'_, ShutdownReport> {
         Box::pin(async move {
-            let guests = self.provider.view().await?.on.map_or(0, |it| it.guests.len());
+            let guests = self
+                .provider
+                .view()
+                .await?
+                .on
+                .map_or(0, |it| it.guests.len());
             let _ = self.ending.send(true);
-            Ok(ShutdownReport { sessions_closing: u32::try_from(guests).unwrap_or(u32::MAX) })
+            Ok(ShutdownReport {
+                sessions_closing: u32::try_from(guests).unwrap_or(u32::MAX),
+            })
         })
     }
 
     fn metrics(&self) -> String {
         self.metrics.set(Metric::StoreBatches, self.store.batches());
-        self.metrics.set(Metric::DiskFree, self.store.headroom().free_bytes().unwrap_or(0));
+        self.metrics.set(
+            Metric::DiskFree,
+            self.store.headroom().free_bytes().unwrap_or(0),
+        );
         self.metrics.render()
     }
 }
@@ -218,7 +237,9 @@ impl Node {
         let consumer = &self.config.consumer;
         let max_spend = self.sum(request.max_spend.as_ref(), consumer.max_spend)?;
         let fallback = request.fallback.unwrap_or(consumer.fallback);
-        let secs = request.timeout_secs.map(|it| Duration::from_secs(it.into()));
+        let secs = request
+            .timeout_secs
+            .map(|it| Duration::from_secs(it.into()));
         Ok(Wanted {
             query: self.offer_query(&query)?,
             exit: request.exit.clone(),
@@ -231,6 +252,9 @@ impl Node {
 
     async fn left_in(&self, id: ChannelId) -> Option<crate::api::types::Money> {
         let channels = self.channel_list().await.ok()?.channels;
-        channels.into_iter().find(|it| it.id == id).map(|it| it.left)
+        channels
+            .into_iter()
+            .find(|it| it.id == id)
+            .map(|it| it.left)
     }
 }

@@ -9,9 +9,7 @@ use warren_proto::{
 };
 use warren_tunnel::host::{DEVICE, DnsOffer, ExitNatSpec, MARK};
 use warren_tunnel::policy::{ExitPolicy, Preset};
-use warren_tunnel::{
-    DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, TunnelKey,
-};
+use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, TunnelKey};
 
 use super::Node;
 use crate::api::types::{ConsentRecord, ExitEnableRequest, Timestamp};
@@ -34,25 +32,37 @@ impl Node {
     /// The policy by name, or as configured.
     pub(super) fn policy(&self, name: Option<&str>) -> Result<ExitPolicy, Problem> {
         let name = name.unwrap_or(&self.config.exit.policy);
-        let preset: Preset =
-            name.parse().map_err(|error| Problem::new(ErrorCode::ConfigBadValue, error))?;
+        let preset: Preset = name
+            .parse()
+            .map_err(|error| Problem::new(ErrorCode::ConfigBadValue, error))?;
         let policy = ExitPolicy::preset(preset);
         let labs = self.config.exit.allow_documentation;
-        Ok(if labs { policy.allow_documentation() } else { policy })
+        Ok(if labs {
+            policy.allow_documentation()
+        } else {
+            policy
+        })
     }
 
     /// What must be typed to agree.
     pub(super) fn phrase(&self) -> String {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = name.trim();
-        if name.is_empty() { "this machine".to_owned() } else { name.to_owned() }
+        if name.is_empty() {
+            "this machine".to_owned()
+        } else {
+            name.to_owned()
+        }
     }
 
     pub(super) fn consent(&self) -> Option<ConsentRecord> {
         let text = std::fs::read_to_string(self.consent_file()).ok()?;
         let kept: Kept = serde_json::from_str(&text).ok()?;
         let given = Timestamp(warren_proto::UnixTime::from_millis(kept.given_millis));
-        Some(ConsentRecord { policy: kept.policy, given })
+        Some(ConsentRecord {
+            policy: kept.policy,
+            given,
+        })
     }
 
     fn consent_file(&self) -> std::path::PathBuf {
@@ -80,12 +90,21 @@ impl Node {
         if request.phrase.is_none() && request.policy_hash.is_none() {
             return match self.consent() {
                 Some(consent) if consent.policy.hash == policy.hash => Ok(()),
-                Some(_) => Err(Problem::new(ErrorCode::ConsentOutdated, "the policy has changed")),
-                None => Err(Problem::new(ErrorCode::ConsentNeeded, "no consent is on file")),
+                Some(_) => Err(Problem::new(
+                    ErrorCode::ConsentOutdated,
+                    "the policy has changed",
+                )),
+                None => Err(Problem::new(
+                    ErrorCode::ConsentNeeded,
+                    "no consent is on file",
+                )),
             };
         }
         if request.policy_hash.as_ref() != Some(&hash) {
-            return Err(Problem::new(ErrorCode::ConsentOutdated, "the policy shown was another"));
+            return Err(Problem::new(
+                ErrorCode::ConsentOutdated,
+                "the policy shown was another",
+            ));
         }
         let phrase = self.phrase();
         if request.phrase.as_ref() != Some(&phrase) {
@@ -93,7 +112,10 @@ impl Node {
             return Err(Problem::new(ErrorCode::ConsentNeeded, seen));
         }
         let given_millis = self.clock.now().as_millis();
-        let kept = Kept { policy: policy.clone(), given_millis };
+        let kept = Kept {
+            policy: policy.clone(),
+            given_millis,
+        };
         let text = serde_json::to_string_pretty(&kept)
             .map_err(|error| Problem::new(ErrorCode::Internal, error))?;
         std::fs::write(self.consent_file(), text)
@@ -106,13 +128,19 @@ impl Node {
         policy: ExitPolicy,
     ) -> Result<Enable, Problem> {
         let exit = &self.config.exit;
-        let missing = |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
+        let missing =
+            |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
         let region = exit.region.clone().ok_or_else(|| missing("exit.country"))?;
-        let endpoint = exit.endpoint.as_deref().ok_or_else(|| missing("exit.endpoint"))?;
+        let endpoint = exit
+            .endpoint
+            .as_deref()
+            .ok_or_else(|| missing("exit.endpoint"))?;
         let price = self.price(request)?;
         let (chain, payee) = self.payee(&price)?;
-        let (gateway_v4, inner4) = inner_v4(&exit.inner_v4).ok_or_else(|| missing("exit.inner_v4"))?;
-        let (gateway_v6, inner6) = inner_v6(&exit.inner_v6).ok_or_else(|| missing("exit.inner_v6"))?;
+        let (gateway_v4, inner4) =
+            inner_v4(&exit.inner_v4).ok_or_else(|| missing("exit.inner_v4"))?;
+        let (gateway_v6, inner6) =
+            inner_v6(&exit.inner_v6).ok_or_else(|| missing("exit.inner_v6"))?;
         let key = TunnelKey::generate();
         let now = self.clock.now();
         let offer = Offer {
@@ -127,12 +155,19 @@ impl Node {
             price,
             chain,
             payee,
-            unit_price: if exit.unit_price == Amount::ZERO { price.per_mib } else { exit.unit_price },
+            unit_price: if exit.unit_price == Amount::ZERO {
+                price.per_mib
+            } else {
+                exit.unit_price
+            },
             prepay_units: exit.prepay_units.max(1),
             credit_units: exit.credit_units,
             close_window_secs: u32::try_from(exit.close_window.as_secs()).unwrap_or(u32::MAX),
             policy: policy.id(),
-            capacity: Capacity { guests_max: exit.guests_max, guests_free: exit.guests_max },
+            capacity: Capacity {
+                guests_max: exit.guests_max,
+                guests_free: exit.guests_max,
+            },
             ipv4: true,
             ipv6: true,
             rootless: false,
@@ -141,7 +176,11 @@ impl Node {
         let terms = ExitTerms {
             gateway_v4,
             gateway_v6,
-            dns: exit.dns.iter().filter_map(|it| it.parse::<IpAddr>().ok()).collect(),
+            dns: exit
+                .dns
+                .iter()
+                .filter_map(|it| it.parse::<IpAddr>().ok())
+                .collect(),
             mtu: DEFAULT_MTU,
             endpoints: endpoints(endpoint)?,
             min_deposit_units: MIN_DEPOSIT_UNITS,
@@ -167,7 +206,13 @@ impl Node {
             dns: DnsOffer::None,
             ..ExitNatSpec::default()
         };
-        Ok(Enable { offer, terms, tunnel, tunnel_key: key.public(), nat })
+        Ok(Enable {
+            offer,
+            terms,
+            tunnel,
+            tunnel_key: key.public(),
+            nat,
+        })
     }
 
     fn price(&self, request: &ExitEnableRequest) -> Result<Price, Problem> {
@@ -184,7 +229,10 @@ impl Node {
             Some(text) => token.parse(text).map_err(bad)?,
             None => exit.price.per_minute,
         };
-        Ok(Price { per_mib, per_minute })
+        Ok(Price {
+            per_mib,
+            per_minute,
+        })
     }
 
     /// Where the exit is paid. A free exit needs neither chain nor wallet.
@@ -192,10 +240,18 @@ impl Node {
         let nowhere = PayoutAddress::ZERO;
         match (&self.purse, &self.config.chain) {
             (Some(purse), Some(chain)) => Ok((chain.pinned, purse.payments().account())),
-            _ if *price == Price::default() => {
-                Ok((ChainRef { chain_id: 0, contract: nowhere, token: nowhere }, nowhere))
-            }
-            _ => Err(Problem::new(ErrorCode::WalletMissing, "a paid exit needs a wallet and a chain")),
+            _ if *price == Price::default() => Ok((
+                ChainRef {
+                    chain_id: 0,
+                    contract: nowhere,
+                    token: nowhere,
+                },
+                nowhere,
+            )),
+            _ => Err(Problem::new(
+                ErrorCode::WalletMissing,
+                "a paid exit needs a wallet and a chain",
+            )),
         }
     }
 }
@@ -203,21 +259,34 @@ impl Node {
 /// The gateway is the net's first address.
 fn inner_v4(text: &str) -> Option<(Ipv4Addr, ipnet::Ipv4Net)> {
     let net: ipnet::Ipv4Net = text.parse().ok()?;
-    Some((Ipv4Addr::from(u32::from(net.network()).checked_add(1)?), net))
+    Some((
+        Ipv4Addr::from(u32::from(net.network()).checked_add(1)?),
+        net,
+    ))
 }
 
 fn inner_v6(text: &str) -> Option<(Ipv6Addr, ipnet::Ipv6Net)> {
     let net: ipnet::Ipv6Net = text.parse().ok()?;
-    Some((Ipv6Addr::from(u128::from(net.network()).checked_add(1)?), net))
+    Some((
+        Ipv6Addr::from(u128::from(net.network()).checked_add(1)?),
+        net,
+    ))
 }
 
 /// The configured endpoint, looked up now: guests get addresses, never names.
 fn endpoints(text: &str) -> Result<Vec<Candidate>, Problem> {
     use std::net::ToSocketAddrs as _;
     let bad = |seen: String| Problem::new(ErrorCode::ConfigBadValue, seen);
-    let found = text.to_socket_addrs().map_err(|error| bad(format!("exit.endpoint {text}: {error}")))?;
-    let candidates: Vec<_> =
-        found.map(|address| Candidate { kind: CandidateKind::Mapped, address }).take(8).collect();
+    let found = text
+        .to_socket_addrs()
+        .map_err(|error| bad(format!("exit.endpoint {text}: {error}")))?;
+    let candidates: Vec<_> = found
+        .map(|address| Candidate {
+            kind: CandidateKind::Mapped,
+            address,
+        })
+        .take(8)
+        .collect();
     if candidates.is_empty() {
         return Err(bad(format!("exit.endpoint {text} has no address")));
     }

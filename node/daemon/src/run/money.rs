@@ -18,7 +18,10 @@ use crate::perform::{Purse, problem};
 
 /// The native coin of an EVM has 18 decimals.
 fn coin() -> Token {
-    Token { symbol: "coin".to_owned(), decimals: 18 }
+    Token {
+        symbol: "coin".to_owned(),
+        decimals: 18,
+    }
 }
 
 fn plus(a: Amount, b: Amount) -> Amount {
@@ -28,8 +31,13 @@ fn plus(a: Amount, b: Amount) -> Amount {
 impl Node {
     pub(super) fn purse(&self) -> Result<&Purse, Problem> {
         self.purse.as_ref().ok_or_else(|| {
-            let known = self.warnings.iter().find(|it| it.is(ErrorCode::WalletMissing)).cloned();
-            known.unwrap_or_else(|| Problem::new(ErrorCode::WalletMissing, "no chain is configured"))
+            let known = self
+                .warnings
+                .iter()
+                .find(|it| it.is(ErrorCode::WalletMissing))
+                .cloned();
+            known
+                .unwrap_or_else(|| Problem::new(ErrorCode::WalletMissing, "no chain is configured"))
         })
     }
 
@@ -60,21 +68,28 @@ impl Node {
     }
 
     async fn held(&self) -> Result<Vec<Held>, Problem> {
-        self.purse()?.payments().channels().await.map_err(|it| problem(&it))
+        self.purse()?
+            .payments()
+            .channels()
+            .await
+            .map_err(|it| problem(&it))
     }
 
     pub(super) async fn channel_list(&self) -> Result<ChannelList, Problem> {
         let held = self.held().await?;
-        Ok(ChannelList { channels: held.iter().map(|it| self.channel_view(it)).collect() })
+        Ok(ChannelList {
+            channels: held.iter().map(|it| self.channel_view(it)).collect(),
+        })
     }
 
     fn channel_view(&self, it: &Held) -> ChannelView {
         let (state, closes_at) = match it.phase {
             Phase::Opening => (ChannelState::Opening, None),
             Phase::Open => (ChannelState::Open, None),
-            Phase::Closing { closes_at } => {
-                (ChannelState::Closing, Some(Timestamp(UnixTime::from_secs(closes_at))))
-            }
+            Phase::Closing { closes_at } => (
+                ChannelState::Closing,
+                Some(Timestamp(UnixTime::from_secs(closes_at))),
+            ),
             Phase::Closed => (ChannelState::Closed, None),
         };
         ChannelView {
@@ -107,14 +122,32 @@ impl Node {
             let seen = "this node pays by that channel; only its payee claims";
             return Err(Problem::new(ErrorCode::BadRequest, seen));
         }
-        let tx = self.purse()?.payments().claim(id).await.map_err(|it| problem(&it))?;
+        let tx = self
+            .purse()?
+            .payments()
+            .claim(id)
+            .await
+            .map_err(|it| problem(&it))?;
         let Some(tx) = tx else {
-            let seen = format!("channel {} owes nothing beyond what was claimed", id.short());
+            let seen = format!(
+                "channel {} owes nothing beyond what was claimed",
+                id.short()
+            );
             return Err(Problem::new(ErrorCode::NothingToClaim, seen));
         };
-        let amount = self.money(before.value.min(before.deposit).saturating_sub(before.claimed));
+        let amount = self.money(
+            before
+                .value
+                .min(before.deposit)
+                .saturating_sub(before.claimed),
+        );
         let text = format!("claimed {amount} of channel {}", id.short());
-        Ok(TransactionReport { text, channel: Some(id), transaction: Some(tx), amount })
+        Ok(TransactionReport {
+            text,
+            channel: Some(id),
+            transaction: Some(tx),
+            amount,
+        })
     }
 
     pub(super) async fn close_channel(&self, id: ChannelId) -> Result<TransactionReport, Problem> {
@@ -125,15 +158,26 @@ impl Node {
             Role::Payer => {
                 let tx = payments.close(id, None).await;
                 let hours = held.params.period_secs / 3600;
-                (tx, format!("closing; {rest} come back in {hours} h unless the payee claims more"))
+                (
+                    tx,
+                    format!("closing; {rest} come back in {hours} h unless the payee claims more"),
+                )
             }
             Role::Payee => {
                 payments.claim(id).await.map_err(|it| problem(&it))?;
-                (payments.give_back(id).await, format!("closed; {rest} went back to the payer"))
+                (
+                    payments.give_back(id).await,
+                    format!("closed; {rest} went back to the payer"),
+                )
             }
         };
         let tx = tx.map_err(|it| problem(&it))?;
-        Ok(TransactionReport { text, channel: Some(id), transaction: Some(tx), amount: rest })
+        Ok(TransactionReport {
+            text,
+            channel: Some(id),
+            transaction: Some(tx),
+            amount: rest,
+        })
     }
 
     pub(super) async fn withdraw_tokens(
@@ -143,21 +187,32 @@ impl Node {
         let amount = self.config.token.parse(&request.amount);
         let amount = amount.map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
         let payments = self.purse()?.payments();
-        let tx = payments.withdraw(request.to, amount).await.map_err(|it| problem(&it))?;
+        let tx = payments
+            .withdraw(request.to, amount)
+            .await
+            .map_err(|it| problem(&it))?;
         let amount = self.money(amount);
         let text = format!("withdrew {amount} to {}", request.to);
-        Ok(TransactionReport { text, channel: None, transaction: Some(tx), amount })
+        Ok(TransactionReport {
+            text,
+            channel: None,
+            transaction: Some(tx),
+            amount,
+        })
     }
 
     pub(super) async fn earnings(&self) -> Result<Earnings, Problem> {
         let held = self.held().await?;
         let payee: Vec<_> = held.iter().filter(|it| it.role == Role::Payee).collect();
-        let sum = |of: fn(&Held) -> Amount| payee.iter().fold(Amount::ZERO, |all, it| plus(all, of(it)));
+        let sum =
+            |of: fn(&Held) -> Amount| payee.iter().fold(Amount::ZERO, |all, it| plus(all, of(it)));
         let served = self.provider.view().await?.served;
         Ok(Earnings {
             earned: self.money(sum(|it| it.value)),
             claimed: self.money(sum(|it| it.claimed)),
-            claimable: self.money(sum(|it| it.value.min(it.deposit).saturating_sub(it.claimed))),
+            claimable: self.money(sum(|it| {
+                it.value.min(it.deposit).saturating_sub(it.claimed)
+            })),
             claim_fee: None,
             sessions: served,
             channels: payee.into_iter().map(|it| self.channel_view(it)).collect(),
@@ -165,7 +220,12 @@ impl Node {
     }
 
     pub(super) async fn ledger_view(&self, query: &LedgerQuery) -> Result<Ledger, Problem> {
-        let entries = self.purse()?.payments().ledger().await.map_err(|it| problem(&it))?;
+        let entries = self
+            .purse()?
+            .payments()
+            .ledger()
+            .await
+            .map_err(|it| problem(&it))?;
         let since = query.since.map_or(UnixTime::default(), |it| it.0);
         let limit = query.limit.map_or(usize::MAX, |it| it as usize);
         let mut sums = BTreeMap::<Account, Amount>::new();

@@ -23,17 +23,28 @@ pub(super) enum Money {
     /// No chain is configured: this node can route and find, not buy or sell.
     None,
     /// Wallet and chain are there.
-    Some { purse: Purse, chain: Arc<dyn Chain>, events: mpsc::Receiver<PaymentEvent> },
+    Some {
+        purse: Purse,
+        chain: Arc<dyn Chain>,
+        events: mpsc::Receiver<PaymentEvent>,
+    },
 }
 
-type MoneyParts =
-    (Option<Purse>, Option<Arc<dyn Chain>>, Option<mpsc::Receiver<PaymentEvent>>);
+type MoneyParts = (
+    Option<Purse>,
+    Option<Arc<dyn Chain>>,
+    Option<mpsc::Receiver<PaymentEvent>>,
+);
 
 impl Money {
     pub(super) fn into_parts(self) -> MoneyParts {
         match self {
             Self::None => (None, None, None),
-            Self::Some { purse, chain, events } => (Some(purse), Some(chain), Some(events)),
+            Self::Some {
+                purse,
+                chain,
+                events,
+            } => (Some(purse), Some(chain), Some(events)),
         }
     }
 }
@@ -53,7 +64,9 @@ pub(super) async fn money(
     control: &Handle,
     warnings: &mut Vec<Problem>,
 ) -> Result<Money, Problem> {
-    let Some(chain) = &config.chain else { return Ok(Money::None) };
+    let Some(chain) = &config.chain else {
+        return Ok(Money::None);
+    };
     if !config.wallet.file.exists() {
         let seen = format!("{} does not exist", config.wallet.file.display());
         warnings.push(Problem::new(ErrorCode::WalletMissing, seen));
@@ -67,7 +80,11 @@ pub(super) async fn money(
     let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
     let started = Payments::start(Arc::clone(&rpc), kept, wallet, settings);
     let (payments, events) = started.map_err(|error| crate::perform::problem(&error))?;
-    Ok(Money::Some { purse: Purse::new(payments), chain: rpc, events })
+    Ok(Money::Some {
+        purse: Purse::new(payments),
+        chain: rpc,
+        events,
+    })
 }
 
 fn passphrase(config: &Config) -> Result<String, Problem> {
@@ -76,7 +93,10 @@ fn passphrase(config: &Config) -> Result<String, Problem> {
         return Err(Problem::new(ErrorCode::WalletLocked, seen));
     };
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::new(ErrorCode::WalletLocked, format!("{}: {error}", path.display()))
+        Problem::new(
+            ErrorCode::WalletLocked,
+            format!("{}: {error}", path.display()),
+        )
     })?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -22,7 +22,9 @@ impl Node {
         let mut warnings = self.warnings.clone();
         let consumer = facts.view(&self.config.token);
         // A tunnel that broke while the user was away: blocked on purpose, and said so.
-        let silent = consumer.as_ref().is_none_or(|it| it.state == ConsumerState::Closed);
+        let silent = consumer
+            .as_ref()
+            .is_none_or(|it| it.state == ConsumerState::Closed);
         if let Some(problem) = facts.problem.clone().filter(|_| silent) {
             warnings.push(problem);
         }
@@ -32,10 +34,18 @@ impl Node {
             network: self.config.node.network.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: Timestamp(self.started),
-            overlay: OverlayView { peers: count(stats.peers), offers: count(stats.offers), listen },
+            overlay: OverlayView {
+                peers: count(stats.peers),
+                offers: count(stats.offers),
+                listen,
+            },
             chain: self.chain_view().await,
             consumer,
-            exit: if enabled { Some(self.exit_view().await?) } else { None },
+            exit: if enabled {
+                Some(self.exit_view().await?)
+            } else {
+                None
+            },
             store: StoreView {
                 free_bytes: self.store.headroom().free_bytes().unwrap_or(0),
                 takes_liabilities: self.store.headroom().takes_liabilities(),
@@ -50,7 +60,10 @@ impl Node {
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
         let chain = self.chain.as_ref()?;
         let pins = chain.chain_ref();
-        let head = tokio::time::timeout(PATIENCE, chain.head()).await.ok().and_then(Result::ok);
+        let head = tokio::time::timeout(PATIENCE, chain.head())
+            .await
+            .ok()
+            .and_then(Result::ok);
         Some(ChainView {
             chain_id: pins.chain_id,
             contract: pins.contract,
@@ -68,7 +81,13 @@ impl Node {
         } else {
             self.overlay.offers(wanted).await.map_err(failed)?
         };
-        let all = self.overlay.offers(OfferQuery { full_too: true, ..OfferQuery::default() }).await;
+        let all = self
+            .overlay
+            .offers(OfferQuery {
+                full_too: true,
+                ..OfferQuery::default()
+            })
+            .await;
         let known = u32::try_from(all.map_err(failed)?.len()).unwrap_or(u32::MAX);
         let mut exits: Vec<_> = offers.iter().map(|it| self.exit_row(it)).collect();
         match query.sort {
@@ -84,7 +103,9 @@ impl Node {
             Some(text) => Some(self.config.token.parse(text)),
             None => self.config.consumer.max_price_per_gib.map(Ok),
         };
-        let max = max.transpose().map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
+        let max = max
+            .transpose()
+            .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
         let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
         Ok(OfferQuery {
             countries: query.country.into_iter().collect(),
@@ -115,7 +136,11 @@ impl Node {
             by_dht: it.by_dht,
             by_gossip: it.by_gossip,
             valid_until: Timestamp(offer.valid_until),
-            reasons: it.score_reasons.iter().map(|it| format!("{it:?}")).collect(),
+            reasons: it
+                .score_reasons
+                .iter()
+                .map(|it| format!("{it:?}"))
+                .collect(),
             version: offer.version.clone(),
         }
     }
@@ -140,7 +165,9 @@ impl Node {
             price: PriceView::of(price, &self.config.token),
             at_risk: self.money(at_risk.unwrap_or(Amount::MAX)),
             region: exit.region.clone(),
-            endpoint: on.and_then(|it| it.endpoint.clone()).or_else(|| exit.endpoint.clone()),
+            endpoint: on
+                .and_then(|it| it.endpoint.clone())
+                .or_else(|| exit.endpoint.clone()),
             offer: on.map(|it| it.offer_hash),
             offer_valid_until: on.map(|it| Timestamp(it.offer.valid_until)),
             guests_max: exit.guests_max,
@@ -167,7 +194,10 @@ impl Node {
                 ProviderPhase::Closed => GuestState::Closed,
             },
             since: Timestamp(it.since),
-            used: UsageView { up_bytes: it.used.0, down_bytes: it.used.1 },
+            used: UsageView {
+                up_bytes: it.used.0,
+                down_bytes: it.used.1,
+            },
             due: self.money(it.due),
             paid: self.money(it.paid),
             channel: it.channel,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
+use warren_daemon::session::{Admission, ExitTerms, SessionLimits};
 use warren_overlay::offers::{IndexLimits, OfferIndex};
 use warren_payments::wallet::WalletKey;
 use warren_payments::words::WordMaster;
-use warren_daemon::session::{Admission, ExitTerms, SessionLimits};
 use warren_proto::{
     Amount, Candidate, CandidateKind, Capacity, CountryCode, NodeKey, Offer, PolicyId, Price,
     Region,
@@ -34,13 +34,18 @@ impl World {
     /// [`LabError`] if a value is none a node could have.
     pub fn new(scenario: &Scenario, seed: u64) -> Result<Self, LabError> {
         let dice = ChaCha12Rng::seed_from_u64(seed);
+        let mut links = LinkModel::new(scenario.links, seed, dice);
+        let wallets: Vec<_> = (0..scenario.nodes.count)
+            .map(|_| wallet(&mut links))
+            .collect();
+        let owners: Vec<_> = wallets.iter().map(WalletKey::address).collect();
         let mut world = Self {
             scenario: scenario.clone(),
             now: BEGINNING,
             queue: Default::default(),
             order: 0,
-            links: LinkModel::new(scenario.links, seed, dice),
-            bank: Bank::new(BEGINNING, scenario.chain.block_secs),
+            links,
+            bank: Bank::new(BEGINNING, scenario.chain.block_secs, &owners),
             nodes: Vec::new(),
             places: Default::default(),
             neighbours: Vec::new(),
@@ -51,8 +56,8 @@ impl World {
         };
         let exits = (scenario.nodes.count * scenario.nodes.exit_percent).div_ceil(100);
         let exits = exits.clamp(1, scenario.nodes.count - 1);
-        for place in 0..scenario.nodes.count {
-            world.settle_in(place as usize, place < exits)?;
+        for (place, wallet) in wallets.into_iter().enumerate() {
+            world.settle_in(place, wallet, place < exits as usize)?;
         }
         world.befriend();
         world.plan_faults(exits);
@@ -61,16 +66,13 @@ impl World {
         Ok(world)
     }
 
-    fn settle_in(&mut self, place: usize, is_exit: bool) -> Result<(), LabError> {
+    fn settle_in(
+        &mut self,
+        place: usize,
+        wallet: WalletKey,
+        is_exit: bool,
+    ) -> Result<(), LabError> {
         let key = NodeKey::from_seed(&self.links.bytes());
-        let wallet = loop {
-            // All but a vanishing part of 32-byte strings are keys of the curve.
-            if let Some(wallet) = WalletKey::from_bytes(&self.links.bytes()) {
-                break wallet;
-            }
-        };
-        let tokens = Amount::from_wei_u64(u64::MAX);
-        self.bank.fund(wallet.address(), tokens)?;
         let role = if is_exit {
             Role::Exit(Box::new(self.exit(place, &key, &wallet)?))
         } else {
@@ -85,7 +87,15 @@ impl World {
         let id = key.id();
         let index = OfferIndex::new(NETWORK, IndexLimits::default());
         self.places.insert(id, place);
-        let node = Node { id, key, wallet, index, joined: None, first_offer: None, role };
+        let node = Node {
+            id,
+            key,
+            wallet,
+            index,
+            joined: None,
+            first_offer: None,
+            role,
+        };
         self.nodes.push(node);
         let arrival = u64::try_from(ARRIVALS.as_millis()).unwrap_or(u64::MAX);
         let wait = Duration::from_millis(self.links.within(0, arrival));
@@ -96,8 +106,11 @@ impl World {
     fn exit(&mut self, place: usize, key: &NodeKey, wallet: &WalletKey) -> Result<Exit, LabError> {
         let market = self.scenario.market.clone();
         let country = &market.countries[place % market.countries.len()];
-        let country = CountryCode::new(country).ok_or_else(|| LabError::Country(country.clone()))?;
-        let per_mib = self.links.within(market.per_mib_min_wei, market.per_mib_max_wei);
+        let country =
+            CountryCode::new(country).ok_or_else(|| LabError::Country(country.clone()))?;
+        let per_mib = self
+            .links
+            .within(market.per_mib_min_wei, market.per_mib_max_wei);
         let per_mib = Amount::from_wei_u64(per_mib);
         let offer = Offer {
             node: key.id(),
@@ -105,23 +118,37 @@ impl World {
             issued: BEGINNING,
             valid_until: BEGINNING.plus(warren_proto::MAX_OFFER_LIFE),
             network: NETWORK.to_owned(),
-            region: Region { country, city: String::new() },
+            region: Region {
+                country,
+                city: String::new(),
+            },
             addresses: Vec::new(),
-            price: Price { per_mib, per_minute: Amount::ZERO },
+            price: Price {
+                per_mib,
+                per_minute: Amount::ZERO,
+            },
             chain: self.bank.pins(),
             payee: wallet.address(),
             unit_price: per_mib,
             prepay_units: market.prepay_units,
             credit_units: market.credit_units,
             close_window_secs: self.scenario.chain.close_window_secs,
-            policy: PolicyId { name: "web+dns".to_owned(), hash: [0; 32] },
-            capacity: Capacity { guests_max: market.guests_max, guests_free: market.guests_max },
+            policy: PolicyId {
+                name: "web+dns".to_owned(),
+                hash: [0; 32],
+            },
+            capacity: Capacity {
+                guests_max: market.guests_max,
+                guests_free: market.guests_max,
+            },
             ipv4: true,
             ipv6: true,
             rootless: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let offer = offer.sign(key).map_err(|error| LabError::Offer(error.to_string()))?;
+        let offer = offer
+            .sign(key)
+            .map_err(|error| LabError::Offer(error.to_string()))?;
         let terms = ExitTerms {
             gateway_v4: Ipv4Addr::new(10, 77, 0, 1),
             gateway_v6: std::net::Ipv6Addr::new(0xfd77, 0x7761, 0, 0, 0, 0, 0, 1),
@@ -176,6 +203,15 @@ impl World {
             self.after(when, Event::Crash(exit));
             let away = Duration::from_secs(self.scenario.faults.away_secs.into());
             self.after(when.saturating_add(away), Event::Restart(exit));
+        }
+    }
+}
+
+fn wallet(links: &mut LinkModel) -> WalletKey {
+    loop {
+        // All but a vanishing part of 32-byte strings are keys of the curve.
+        if let Some(wallet) = WalletKey::from_bytes(&links.bytes()) {
+            return wallet;
         }
     }
 }

@@ -28,7 +28,14 @@ impl World {
                 .collect();
             for bytes in known {
                 let way = self.links.frame(friend, node);
-                self.after(way, Event::Offer { from: friend, to: node, bytes });
+                self.after(
+                    way,
+                    Event::Offer {
+                        from: friend,
+                        to: node,
+                        bytes,
+                    },
+                );
             }
         }
         if self.nodes[node].exit().is_some() {
@@ -46,10 +53,17 @@ impl World {
     pub(super) fn renew(&mut self, exit: usize) {
         self.after(RENEW, Event::Renew(exit));
         let (now, key) = (self.now, self.nodes[exit].key.clone());
-        let Some(it) = self.nodes[exit].exit_mut().filter(|it| it.alive) else { return };
+        let Some(it) = self.nodes[exit].exit_mut().filter(|it| it.alive) else {
+            return;
+        };
         let old = it.offer.offer().clone();
         let life = now.plus(warren_proto::MAX_OFFER_LIFE);
-        let next = Offer { seq: old.seq + 1, issued: now, valid_until: life, ..old };
+        let next = Offer {
+            seq: old.seq + 1,
+            issued: now,
+            valid_until: life,
+            ..old
+        };
         let Ok(offer) = next.sign(&key) else { return };
         it.offer = offer.clone();
         it.admission.offered(offer.clone());
@@ -65,8 +79,11 @@ impl World {
     fn lie(&mut self, exit: usize) {
         let own = self.nodes[exit].id;
         let rival = self.nodes[exit].index.living(self.now).map(|(it, _)| it);
-        let Some(mut bytes) =
-            rival.filter(|it| it.offer().node != own).map(SignedOffer::as_bytes).map(<[u8]>::to_vec).next()
+        let Some(mut bytes) = rival
+            .filter(|it| it.offer().node != own)
+            .map(SignedOffer::as_bytes)
+            .map(<[u8]>::to_vec)
+            .next()
         else {
             return;
         };
@@ -75,7 +92,14 @@ impl World {
         let bytes = Rc::new(bytes);
         for to in self.neighbours[exit].clone() {
             let way = self.links.frame(exit, to);
-            self.after(way, Event::Offer { from: exit, to, bytes: Rc::clone(&bytes) });
+            self.after(
+                way,
+                Event::Offer {
+                    from: exit,
+                    to,
+                    bytes: Rc::clone(&bytes),
+                },
+            );
         }
     }
 
@@ -109,7 +133,14 @@ impl World {
                     && let Some(way) = self.links.datagram(to, next)
                 {
                     let bytes = Rc::clone(&bytes);
-                    self.after(way, Event::Offer { from: to, to: next, bytes });
+                    self.after(
+                        way,
+                        Event::Offer {
+                            from: to,
+                            to: next,
+                            bytes,
+                        },
+                    );
                 }
             }
         }

@@ -52,7 +52,10 @@ impl PriceView {
     #[must_use]
     pub fn of(price: warren_proto::Price, token: &Token) -> Self {
         let per_gib = price.per_mib.checked_mul(1024).unwrap_or(Amount::MAX);
-        Self { per_gib: Money::of(per_gib, token), per_minute: Money::of(price.per_minute, token) }
+        Self {
+            per_gib: Money::of(per_gib, token),
+            per_minute: Money::of(price.per_minute, token),
+        }
     }
 }
 
