@@ -15,7 +15,7 @@ use crate::page::Page;
 pub(super) async fn run(desk: &Desk<'_>, args: &DaemonArgs) -> Told {
     let config = node::config(desk.globals, &pairs(&args.set)?)?;
     log(&config.node.log, args.log_json)?;
-    let _ = config; // until run() lands
+    warren_daemon::run(config).await?;
     let json = json!({ "schema": "warren.daemon/v1", "ended": true });
     Ok(Page::raw(json, "The daemon ended in good order."))
 }
