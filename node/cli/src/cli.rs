@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use nix::unistd::geteuid;
 use warren_daemon::error::{ErrorCode, Problem};
+use warren_tunnel::host::{Capability, raise_ambient};
 
 use crate::args::{Cli, Verb};
 use crate::screen::{Form, Screen};
@@ -45,7 +47,18 @@ fn asked_for(typed: &[OsString]) -> Form {
     }
 }
 
+/// A daemon that is not root passes its right to the network on to `nft`, while it has no other threads.
+fn pass_rights_on() {
+    if !geteuid().is_root() {
+        // Without the right there is nothing to pass on; what needs it then says so.
+        let _ = raise_ambient(Capability::NetAdmin);
+    }
+}
+
 fn run(cli: &Cli, screen: &mut Screen) -> u8 {
+    if matches!(cli.verb, Verb::Daemon(_)) {
+        pass_rights_on();
+    }
     // The daemon brings runtimes of its own; what is left here only asks and waits.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
