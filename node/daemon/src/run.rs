@@ -88,7 +88,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let store = setup::store(&home, key.id(), lock)?;
     let mut warnings = Vec::new();
     let money = setup::money(&config, &store, &control, &mut warnings).await?;
-    let (overlay, overlay_events) = setup::overlay(&config, &key, &control)?;
+    let (overlay, overlay_events) = setup::overlay(&config, &key, &control).await?;
     let (purse, chain, payment_events) = money.into_parts();
     let limits = SessionLimits::default();
     let provider = Provider::start(ProviderParts {

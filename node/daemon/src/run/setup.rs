@@ -128,7 +128,7 @@ fn payments_config(chain: &ChainConfig) -> PaymentsConfig {
     }
 }
 
-pub(super) fn overlay(
+pub(super) async fn overlay(
     config: &Config,
     key: &NodeKey,
     control: &Handle,
@@ -143,8 +143,9 @@ pub(super) fn overlay(
         allow_private: section.allow_private,
         ..OverlayConfig::default()
     };
-    // Its task, and so its sockets, belong to the control runtime.
-    let _inside = control.enter();
-    Overlay::start(settings, key.clone())
-        .map_err(|error| Problem::new(ErrorCode::ListenFailed, error))
+    // Listening sockets are made by the thread that starts it: that must be a control thread.
+    let key = key.clone();
+    let started = control.spawn(async move { Overlay::start(settings, key) }).await;
+    let started = started.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
+    started.map_err(|error| Problem::new(ErrorCode::ListenFailed, error))
 }

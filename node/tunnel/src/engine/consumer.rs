@@ -1,6 +1,7 @@
 //! The consumer's engine: one peer, the exit.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::{Account, Engine, Inbox, Knock, Outbox, Received};
@@ -17,6 +18,8 @@ const EXIT: u32 = 0;
 #[derive(Debug)]
 pub struct ConsumerEngine {
     peer: Peer,
+    /// Whether the first handshake was started.
+    begun: AtomicBool,
     local: [Option<IpAddr>; 2],
     meter: Meter,
     drops: Drops,
@@ -33,6 +36,7 @@ impl ConsumerEngine {
                 spec.endpoint,
                 spec.keepalive,
             ),
+            begun: AtomicBool::new(false),
             local: [spec.local_v4.map(IpAddr::V4), spec.local_v6.map(IpAddr::V6)],
             meter: Meter::default(),
             drops: Drops::default(),
@@ -41,6 +45,7 @@ impl ConsumerEngine {
 
     /// Starts the first handshake.
     pub fn connect(&self, out: &mut Outbox) {
+        self.begun.store(true, Ordering::Relaxed);
         self.peer.lock().seek(out);
     }
 
@@ -157,8 +162,14 @@ impl Engine for ConsumerEngine {
     /// A consumer answers at once; nothing is put aside.
     fn answer(&self, (): &(), _: &Knock, _: Instant, _: &mut Outbox) {}
 
+    /// The first look at the clock starts the first handshake: nobody waits for a packet, or for
+    /// the first keepalive, to learn whether the exit answers.
     fn tick(&self, (): &(), out: &mut Outbox) {
-        self.peer.lock().tick(out);
+        if self.begun.swap(true, Ordering::Relaxed) {
+            self.peer.lock().tick(out);
+        } else {
+            self.peer.lock().seek(out);
+        }
     }
 
     /// The peer's own limit is reset by its timers.
