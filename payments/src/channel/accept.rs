@@ -321,4 +321,6 @@ fn tag(anchor: &HashLock) -> u64 {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

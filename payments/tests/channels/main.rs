@@ -6,6 +6,7 @@
 
 mod close;
 mod crash;
+mod digest;
 mod laws;
 mod party;
 mod pay;
