@@ -32,7 +32,11 @@ pub(crate) struct GateCell {
 impl GateCell {
     /// A gate is shut until somebody opens it.
     pub(crate) fn paused() -> Self {
-        Self { limit: AtomicU64::new(0), passed: AtomicU64::new(0), seen: AtomicU64::new(0) }
+        Self {
+            limit: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn set(&self, gate: Gate) {
@@ -48,7 +52,9 @@ impl GateCell {
     pub(crate) fn admit(&self, bytes: u64) -> bool {
         let limit = self.limit.load(Ordering::Acquire);
         let more = |passed: u64| passed.checked_add(bytes).filter(|sum| *sum <= limit);
-        self.passed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.passed
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
     }
 
     /// Gives back what was let in and then lost, once nothing has moved between two looks.
@@ -57,12 +63,9 @@ impl GateCell {
         let still = self.seen.swap(passed, Ordering::Relaxed) == passed;
         if still && passed > metered {
             // Lost to a packet just let in: the next look tries again.
-            let _ = self.passed.compare_exchange(
-                passed,
-                metered,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ =
+                self.passed
+                    .compare_exchange(passed, metered, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }

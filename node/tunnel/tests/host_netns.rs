@@ -10,6 +10,8 @@
 
 #[path = "host_netns/capture.rs"]
 mod capture;
+#[path = "host_netns/container.rs"]
+mod container;
 #[path = "host_netns/exit.rs"]
 mod exit;
 #[path = "host_netns/exit_host.rs"]

@@ -87,8 +87,14 @@ impl fmt::Display for Change {
 /// made until then is in the journal and is taken back by undo.
 pub(crate) async fn make(journal: &mut Journal, changes: &[Change]) -> Result<(), HostError> {
     for change in changes {
-        journal.record(change)?;
-        change.apply().await?;
+        let seq = journal.record(change)?;
+        if let Err(error) = change.apply().await {
+            // A refused change must not be pending: somebody may make the same one later.
+            if change.undo().await.is_ok() {
+                journal.forget(seq)?;
+            }
+            return Err(error);
+        }
         tracing::debug!(%change, "host changed");
     }
     Ok(())

@@ -150,7 +150,7 @@ fn loose_reverse_path() -> Result<Option<Change>, HostError> {
         .iter()
         .any(|device| value(device).max(all) == 1)
     {
-        return Sysctl::plan("net/ipv4/conf/all/rp_filter".to_owned(), "2");
+        return Sysctl::plan_optional("net/ipv4/conf/all/rp_filter".to_owned(), "2");
     }
     Ok(None)
 }
@@ -160,7 +160,7 @@ fn loose_reverse_path() -> Result<Option<Change>, HostError> {
 fn quiet_arp() -> Result<Option<Change>, HostError> {
     let key = "net/ipv4/conf/all/arp_ignore";
     if sysctl::read(key).is_ok_and(|now| now == "0") {
-        return Sysctl::plan(key.to_owned(), "1");
+        return Sysctl::plan_optional(key.to_owned(), "1");
     }
     Ok(None)
 }

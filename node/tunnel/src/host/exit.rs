@@ -4,9 +4,12 @@ use std::path::Path;
 
 use super::change::{make, take_back};
 use super::journal::Journal;
-use super::netlink::{Netlink, default_uplinks};
+use super::netlink::{Netlink, default_uplinks, default_uplinks_of};
 use super::nft::{self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, check_device};
-use super::{Change, HostError, NftTable, RecoverReport, Sysctl};
+use super::{Carries, Change, Family, HostError, NftTable, RecoverReport, Sysctl};
+
+/// IPv6 has one switch for all devices.
+const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
 
 /// What was changed on an exit's host. Dropping it undoes nothing: guests are cut off by the
 /// tunnel's end, and the deny table outlives a `kill -9`.
@@ -15,6 +18,7 @@ pub struct ExitHost {
     journal: Journal,
     spec: ExitNatSpec,
     around: ExitSurroundings,
+    carries: Carries,
 }
 
 /// How many guest packets were refused, and why. Never where they wanted to go.
@@ -56,7 +60,8 @@ impl ExitHost {
         }
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await?;
-        let settings = forwarding(&spec)?;
+        let v6_uplinks = default_uplinks_of(Family::V6).await?;
+        let settings = forwarding(&spec, &v6_uplinks)?;
         let around = surroundings(&spec, &settings).await?;
         let script = nft::exit_script(&spec, &around);
         let table = Change::NftTable(NftTable {
@@ -65,10 +70,14 @@ impl ExitHost {
         });
         make(&mut journal, &[table]).await?;
         make(&mut journal, &settings).await?;
+        let v6 = spec.uplinks.iter().any(|it| v6_uplinks.contains(it))
+            && super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
+        let carries = if v6 { Carries::Both } else { Carries::V4 };
         Ok(Self {
             journal,
             spec,
             around,
+            carries,
         })
     }
 
@@ -115,6 +124,11 @@ impl ExitHost {
         &self.spec.uplinks
     }
 
+    /// Returns what guests can reach: IPv6 only where the host itself has a way out and may forward.
+    pub fn carries(&self) -> Carries {
+        self.carries
+    }
+
     /// Takes everything back: forwarding first, the deny table last.
     ///
     /// # Errors
@@ -128,15 +142,21 @@ impl ExitHost {
 
 /// Plans the settings that make the kernel forward between the tunnel and the uplinks.
 ///
-/// IPv4 forwards per device. IPv6 knows only all or nothing, and forwarding makes a host deaf to
-/// router advertisements unless `accept_ra` is 2: that comes first, or the default route is lost.
-fn forwarding(spec: &ExitNatSpec) -> Result<Vec<Change>, HostError> {
+/// IPv4 forwards per device, and an exit is none without it. IPv6 knows only all or nothing, so it
+/// is turned on only where there is a way out, and done without where it cannot be. Forwarding
+/// makes a host deaf to router advertisements unless `accept_ra` is 2: that comes first, or the
+/// default route is lost.
+fn forwarding(spec: &ExitNatSpec, v6_uplinks: &[String]) -> Result<Vec<Change>, HostError> {
     let mut changes = Vec::new();
-    for uplink in &spec.uplinks {
-        let key = format!("net/ipv6/conf/{uplink}/accept_ra");
-        if super::sysctl::read(&key).is_ok_and(|now| now == "1") {
-            changes.extend(Sysctl::plan(key, "2")?);
+    let v6 = Sysctl::plan_optional(FORWARD_V6.to_owned(), "1")?;
+    if let Some(v6) = v6.filter(|_| spec.uplinks.iter().any(|it| v6_uplinks.contains(it))) {
+        for uplink in &spec.uplinks {
+            let key = format!("net/ipv6/conf/{uplink}/accept_ra");
+            if super::sysctl::read(&key).is_ok_and(|now| now == "1") {
+                changes.extend(Sysctl::plan(key, "2")?);
+            }
         }
+        changes.push(v6);
     }
     for device in spec.uplinks.iter().chain([&spec.device]) {
         changes.extend(Sysctl::plan(
@@ -144,10 +164,6 @@ fn forwarding(spec: &ExitNatSpec) -> Result<Vec<Change>, HostError> {
             "1",
         )?);
     }
-    changes.extend(Sysctl::plan(
-        "net/ipv6/conf/all/forwarding".to_owned(),
-        "1",
-    )?);
     Ok(changes)
 }
 
@@ -164,6 +180,6 @@ async fn surroundings(
     Ok(ExitSurroundings {
         own: Netlink::open()?.own_networks(&spec.device).await?,
         opened_v4: spec.uplinks.iter().filter(opened).cloned().collect(),
-        opened_v6: turned_on("net/ipv6/conf/all/forwarding"),
+        opened_v6: turned_on(FORWARD_V6),
     })
 }

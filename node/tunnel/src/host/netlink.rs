@@ -130,18 +130,23 @@ impl Netlink {
 /// # Errors
 /// As the kernel gave.
 pub async fn default_uplinks() -> Result<Vec<String>, HostError> {
-    let netlink = Netlink::open()?;
-    let mut names = Vec::new();
-    for family in [Family::V4, Family::V6] {
-        for route in netlink.main_routes(family).await? {
-            let Some(index) = oif(&route).filter(|_| route.header.destination_prefix_length == 0)
-            else {
-                continue;
-            };
-            let name = nix::net::if_::if_indextoname(index).ok();
-            let name = name.and_then(|it| it.into_string().ok());
-            names.extend(name.filter(|it| !names.contains(it)));
+    let mut names = default_uplinks_of(Family::V4).await?;
+    for name in default_uplinks_of(Family::V6).await? {
+        if !names.contains(&name) {
+            names.push(name);
         }
+    }
+    Ok(names)
+}
+
+/// The same for one family.
+pub(crate) async fn default_uplinks_of(family: Family) -> Result<Vec<String>, HostError> {
+    let mut names = Vec::new();
+    for route in Netlink::open()?.main_routes(family).await? {
+        let index = oif(&route).filter(|_| route.header.destination_prefix_length == 0);
+        let name = index.and_then(|it| nix::net::if_::if_indextoname(it).ok());
+        let name = name.and_then(|it| it.into_string().ok());
+        names.extend(name.filter(|it| !names.contains(it)));
     }
     Ok(names)
 }

@@ -44,6 +44,23 @@ impl Sysctl {
         })))
     }
 
+    /// The same for a setting we can do without: `None` too where it cannot be written, as in
+    /// containers, whose `/proc/sys` is read-only.
+    pub(crate) fn plan_optional(key: String, after: &str) -> Result<Option<Change>, HostError> {
+        let Some(change) = Self::plan(key.clone(), after)? else {
+            return Ok(None);
+        };
+        if std::fs::File::options()
+            .write(true)
+            .open(path(&key))
+            .is_err()
+        {
+            tracing::warn!(key, wanted = after, "kernel setting cannot be written here");
+            return Ok(None);
+        }
+        Ok(Some(change))
+    }
+
     pub(super) fn apply(&self) -> Result<(), HostError> {
         self.write(&self.after)
     }

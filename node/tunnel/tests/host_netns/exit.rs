@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use ipnet::IpNet;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use warren_tunnel::host::{DnsOffer, ExitHost, ExitNatSpec};
+use warren_tunnel::host::{Carries, DnsOffer, ExitHost, ExitNatSpec};
 
 use crate::capture::{Capture, Seen};
 use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
@@ -50,6 +50,7 @@ fn guests_reach_the_web_and_nothing_of_the_house() {
         .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
         .unwrap();
     assert_eq!(host.uplinks(), ["eth0"]);
+    assert_eq!(host.carries(), Carries::Both);
 
     assert_eq!(
         lab.fetch(&web, WEB4).ip().to_string(),
