@@ -6,6 +6,7 @@
 //! Order of a start: kill switch, choose, negotiate, fund, tunnel, first word. Order of an end:
 //! last voucher, tunnel down, kill switch lifted only on the user's word.
 
+mod handle;
 mod host;
 mod live;
 mod view;
@@ -21,6 +22,7 @@ use warren_overlay::Overlay;
 use warren_overlay::offers::{OfferQuery, RankedOffer};
 use warren_proto::{Amount, NodeKey, SignedOffer};
 
+pub(crate) use self::handle::Consumer;
 use self::host::Line;
 use self::live::{Heard, Live};
 pub(crate) use self::view::ConsumerFacts;
@@ -78,66 +80,6 @@ pub(crate) enum Order {
     View {
         reply: oneshot::Sender<Box<ConsumerFacts>>,
     },
-}
-
-/// The way to the loop.
-#[derive(Clone)]
-pub(crate) struct Consumer {
-    orders: mpsc::Sender<Order>,
-}
-
-impl Consumer {
-    /// Starts the loop; it ends when the last handle is dropped, and leaves the kill switch as it
-    /// is: only `down` or `recover` lifts it.
-    pub(crate) fn start(parts: ConsumerParts) -> Self {
-        let (orders, inbox) = mpsc::channel(INBOX);
-        let (heard_by, heard) = mpsc::channel(64);
-        let line = Line::new(parts.journal.clone());
-        let shell = Shell {
-            parts,
-            line,
-            live: None,
-            plan: None,
-            heard_by,
-            heard,
-            facts: Default::default(),
-        };
-        tokio::spawn(shell.run(inbox));
-        Self { orders }
-    }
-
-    pub(crate) async fn up(&self, wanted: Wanted) -> Result<mpsc::Receiver<UpEvent>, Problem> {
-        let (progress, events) = mpsc::channel(64);
-        self.send(Order::Up {
-            wanted: Box::new(wanted),
-            progress,
-        })
-        .await?;
-        Ok(events)
-    }
-
-    pub(crate) async fn down(&self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Order::Down { request, reply }).await?;
-        answer.await.map_err(|_| stopped())?
-    }
-
-    pub(crate) async fn view(&self) -> Result<Box<ConsumerFacts>, Problem> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Order::View { reply }).await?;
-        answer.await.map_err(|_| stopped())
-    }
-
-    async fn send(&self, order: Order) -> Result<(), Problem> {
-        self.orders.send(order).await.map_err(|_| stopped())
-    }
-}
-
-fn stopped() -> Problem {
-    Problem::new(
-        ErrorCode::ShuttingDown,
-        "the consumer's part of the node has ended",
-    )
 }
 
 /// What to do next and whom to tell.

@@ -7,6 +7,7 @@
 //! Order of a start: device, deny table and NAT, then the offer. Order of an end: the offer is
 //! withdrawn, sessions say goodbye, the host is restored, the device goes.
 
+mod door;
 mod guest;
 mod view;
 
@@ -19,8 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use warren_overlay::{Overlay, SessionStream};
 use warren_proto::{
-    ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionFrame, SessionId, SessionRequest,
-    SignedOffer, TunnelPublicKey,
+    ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer, TunnelPublicKey,
 };
 use warren_tunnel::host::{ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel};
@@ -30,7 +30,7 @@ pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::Purse;
-use crate::session::{Admission, ExitTerms, Fresh, ProviderEvent, ProviderSession, SessionLimits};
+use crate::session::{Admission, ExitTerms, ProviderEvent, SessionLimits};
 
 /// Between two looks at the meters. The tunnel itself stops a guest at its allowance, so this only
 /// has to be quick enough to raise it.
@@ -77,7 +77,7 @@ pub(crate) enum Order {
         peer: NodeId,
         stream: Box<SessionStream>,
     },
-    Renewed(SignedOffer),
+    Renewed(Box<SignedOffer>),
     ChannelClosing(ChannelId),
 }
 
@@ -191,8 +191,8 @@ impl Shell {
             Order::Inbound { peer, stream } => self.inbound(peer, *stream),
             Order::Renewed(offer) => {
                 if let Some(exit) = &mut self.exit {
-                    exit.admission.offered(offer.clone());
-                    exit.offer = offer;
+                    exit.admission.offered((*offer).clone());
+                    exit.offer = *offer;
                 }
             }
             Order::ChannelClosing(channel) => self.channel_closing(channel).await,
@@ -271,27 +271,6 @@ impl Shell {
         self.exit.as_ref().map(|exit| &exit.guests)
     }
 
-    /// Reads the first frame of a new stream aside, so that a silent stranger holds up nobody.
-    fn inbound(&self, peer: NodeId, stream: SessionStream) {
-        if self.exit.is_none() {
-            return;
-        }
-        let heard_by = self.heard_by.clone();
-        self.parts.control.spawn(async move {
-            let (sender, mut receiver) = stream.split();
-            let first = tokio::time::timeout(FIRST_FRAME, receiver.recv()).await;
-            if let Ok(Ok(Some(SessionFrame::Request(request)))) = first {
-                let asked = Heard::Asked {
-                    peer,
-                    request,
-                    sender: Box::new(sender),
-                    receiver: Box::new(receiver),
-                };
-                let _ = heard_by.send(asked).await;
-            }
-        });
-    }
-
     async fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Asked {
@@ -313,57 +292,6 @@ impl Shell {
                 stream,
                 news,
             } => self.session_news(session, stream, news).await,
-        }
-    }
-
-    /// Only the consumer that was granted the session may go on with it.
-    fn resumes(&self, peer: NodeId, request: &SessionRequest) -> bool {
-        let held = self
-            .guests()
-            .and_then(|guests| guests.get(&request.session));
-        request.resume && held.is_some_and(|guest| guest.peer == peer)
-    }
-
-    async fn asked(
-        &mut self,
-        peer: NodeId,
-        request: SessionRequest,
-        mut sender: warren_overlay::SessionSender,
-        receiver: warren_overlay::SessionReceiver,
-    ) {
-        let now = self.parts.clock.now();
-        let Some(exit) = &mut self.exit else { return };
-        // A consumer that asks anew has given its old session up.
-        let old: Vec<_> = exit
-            .guests
-            .iter()
-            .filter(|(_, it)| it.peer == peer)
-            .map(|(id, _)| *id)
-            .collect();
-        for session in old {
-            self.event(session, ProviderEvent::Stop(GoodbyeReason::Asked))
-                .await;
-        }
-        let Some(exit) = &mut self.exit else { return };
-        let fresh = Fresh {
-            provider_key: exit.what.tunnel_key,
-            payee_nonce: rand::random(),
-        };
-        match exit.admission.decide(&request, peer, fresh, now) {
-            Ok(terms) => {
-                let signature = terms.sign(&self.parts.key);
-                let (machine, effects) =
-                    ProviderSession::new(terms, signature, self.parts.limits, now);
-                let guest = Guest::new(machine, peer, now);
-                exit.guests.insert(request.session, guest);
-                self.attach(request.session, sender, receiver);
-                self.perform(request.session, effects).await;
-            }
-            Err(refusal) => {
-                tracing::debug!(peer = %peer.short(), reason = %refusal.reason, "request refused");
-                let _ = sender.send(SessionFrame::Refusal(refusal)).await;
-                let _ = sender.close().await;
-            }
         }
     }
 

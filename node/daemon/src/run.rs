@@ -178,7 +178,7 @@ async fn signalled() {
 impl Node {
     /// Says what happened to whoever listens.
     pub(crate) fn announce(&self, kind: NodeEventKind, text: String) {
-        let id = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        let id = self.clock.now().as_millis();
         let at = Timestamp(self.clock.now());
         let event = NodeEvent {
             id,
@@ -212,7 +212,7 @@ async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>)
             }
             OverlayEvent::OfferRenewed(offer) => {
                 node.metrics.add(Metric::OffersPublished, 1);
-                node.provider.tell(Order::Renewed(offer)).await;
+                node.provider.tell(Order::Renewed(Box::new(offer))).await;
             }
             OverlayEvent::OfferSeen { node: exit, .. } => {
                 node.announce(NodeEventKind::Offer, format!("offer of {}", exit.short()));

@@ -1,23 +1,17 @@
-//! An exit of the world: performs what the product's admission, session and payee cores ask.
+//! An exit of the world: performs what the product's admission and session cores ask.
+
+mod money;
 
 use warren_daemon::session::{
     Fresh, ProviderEffect, ProviderEvent, ProviderSession, SessionLimits,
 };
-use warren_payments::calls::{Call, Claim};
 use warren_payments::chain::EventKind;
-use warren_payments::channel::{
-    ChainAction, ChainFact, ChannelTerms, PayeeChannel, PayeeEffect, PayeeEvent, Phase, Rules,
-};
-use warren_payments::eip712::SessionAuth;
-use warren_payments::voucher::{VerifiedVoucher, verify_signature};
-use warren_proto::{
-    ByteCount, ChannelId, PayErrorCode, SessionFrame, SessionId, SessionRequest, SessionStart,
-    TunnelPublicKey, Voucher,
-};
+use warren_payments::channel::{ChainFact, PayeeChannel, PayeeEvent, Rules};
+use warren_proto::{ByteCount, SessionFrame, SessionId, SessionRequest, TunnelPublicKey};
 
-use crate::nodes::{Kept, Serving};
+use crate::nodes::Serving;
 use crate::run::LabError;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// A chain keeps few transactions of one account waiting.
 const CLAIMS_A_ROUND: usize = 32;
@@ -149,216 +143,6 @@ impl World {
                 ProviderEffect::AddGuest(_) | ProviderEffect::RemoveGuest => {}
             }
         }
-        Ok(())
-    }
-
-    fn take_payment(
-        &mut self,
-        me: usize,
-        session: SessionId,
-        start: Box<SessionStart>,
-    ) -> Result<(), LabError> {
-        let pins = self.bank.pins();
-        let refuse = ProviderEvent::PaymentRefused(PayErrorCode::BadSignature);
-        let Some(payment) = &start.payment else {
-            return self.exit_event(me, session, refuse);
-        };
-        let Some(exit) = self.nodes[me].exit_mut() else {
-            return Ok(());
-        };
-        let Some(serving) = exit.sessions.get_mut(&session) else {
-            return Ok(());
-        };
-        let terms = serving.machine.terms();
-        let auth = SessionAuth {
-            channel: payment.voucher.channel,
-            payee_nonce: terms.payee_nonce,
-            payee: terms.provider,
-            not_after: terms.valid_until,
-        };
-        let signed = verify_signature(&auth.digest(&pins), &payment.auth, &payment.channel.payer);
-        if signed.is_err() {
-            return self.exit_event(me, session, refuse);
-        }
-        let channel_terms = ChannelTerms::new(payment.channel, pins);
-        let id = channel_terms.id;
-        serving.channel = Some(id);
-        serving.waiting = Some(start);
-        if !exit.channels.contains_key(&id) {
-            let channel = PayeeChannel::watch(channel_terms, Rules::default());
-            let on_disk = channel.encode();
-            exit.channels.insert(id, Kept { channel, on_disk });
-            // The exit looks the deposit up; a confirmed one counts at once.
-            let (deposit, _) = self.bank.channel(id)?;
-            let consumer = self.nodes[me]
-                .exit()
-                .and_then(|it| it.sessions.get(&session))
-                .map(|it| it.consumer);
-            let confirmed = consumer.and_then(|it| self.nodes[it].consumer());
-            let confirmed = confirmed
-                .and_then(|it| it.channels.get(&id))
-                .is_some_and(|it| it.deposit() == deposit);
-            if confirmed {
-                self.payee_event(
-                    me,
-                    id,
-                    None,
-                    &PayeeEvent::Chain(ChainFact::Deposit(deposit)),
-                )?;
-            }
-        }
-        self.first_voucher(me, session, id)
-    }
-
-    /// Takes the voucher that waits, once the deposit is confirmed.
-    fn first_voucher(
-        &mut self,
-        me: usize,
-        session: SessionId,
-        id: ChannelId,
-    ) -> Result<(), LabError> {
-        let pins = self.bank.pins();
-        let now = self.now;
-        let Some(exit) = self.nodes[me].exit_mut() else {
-            return Ok(());
-        };
-        let open = exit
-            .channels
-            .get(&id)
-            .is_some_and(|it| it.channel.phase() == Phase::Open);
-        let Some(serving) = exit.sessions.get_mut(&session).filter(|_| open) else {
-            return Ok(());
-        };
-        let Some(payment) = serving.waiting.take().and_then(|it| it.payment) else {
-            return Ok(());
-        };
-        let unit_price = serving.machine.terms().unit_price;
-        self.payee_event(me, id, None, &PayeeEvent::RunBegins { unit_price })?;
-        let verified = VerifiedVoucher::verify(payment.voucher, &payment.channel, &pins);
-        let Ok(verified) = verified else {
-            let refused = ProviderEvent::PaymentRefused(PayErrorCode::BadSignature);
-            return self.exit_event(me, session, refused);
-        };
-        let before = self.kept_value(me, id, now);
-        let refused = self.payee_event(me, id, None, &PayeeEvent::Voucher(verified))?;
-        let event = match refused {
-            Some(code) => ProviderEvent::PaymentRefused(code),
-            None => ProviderEvent::PaymentTaken {
-                value: before,
-                usable: true,
-            },
-        };
-        self.exit_event(me, session, event)
-    }
-
-    fn kept_value(
-        &self,
-        me: usize,
-        id: ChannelId,
-        now: warren_proto::UnixTime,
-    ) -> warren_proto::Amount {
-        let kept = self.nodes[me].exit().and_then(|it| it.channels.get(&id));
-        kept.map(|it| it.channel.value(now)).unwrap_or_default()
-    }
-
-    fn take_voucher(
-        &mut self,
-        me: usize,
-        session: SessionId,
-        voucher: Voucher,
-    ) -> Result<(), LabError> {
-        let (pins, id) = (self.bank.pins(), voucher.channel);
-        let kept = self.nodes[me].exit().and_then(|it| it.channels.get(&id));
-        let Some(params) = kept.map(|it| it.channel.terms().params) else {
-            return Ok(());
-        };
-        match VerifiedVoucher::verify(voucher, &params, &pins) {
-            Ok(verified) => {
-                self.payee_event(me, id, Some(session), &PayeeEvent::Voucher(verified))?;
-                Ok(())
-            }
-            Err(_) => {
-                let refused = ProviderEvent::PaymentRefused(PayErrorCode::BadSignature);
-                self.exit_event(me, session, refused)
-            }
-        }
-    }
-
-    /// Feeds a payee's channel, saves if it says so, and only then acts. Returns a refusal.
-    fn payee_event(
-        &mut self,
-        me: usize,
-        id: ChannelId,
-        session: Option<SessionId>,
-        event: &PayeeEvent,
-    ) -> Result<Option<PayErrorCode>, LabError> {
-        let now = self.now;
-        let Some(exit) = self.nodes[me].exit_mut() else {
-            return Ok(None);
-        };
-        let Some(kept) = exit.channels.get_mut(&id) else {
-            return Ok(None);
-        };
-        let step = kept.channel.handle(event, now);
-        if step.save {
-            kept.on_disk = step.next.encode();
-        }
-        kept.channel = step.next;
-        let mut refused = None;
-        for effect in step.effects {
-            match effect {
-                PayeeEffect::Credit(accepted) => {
-                    if let Some(session) = session {
-                        let value = accepted.ack.value_now;
-                        self.exit_event(me, session, ProviderEvent::Paid { value })?;
-                    }
-                }
-                PayeeEffect::Refuse(code) => {
-                    refused = Some(code);
-                    self.note(me, "payment_error", &format!("{code:?}"), 0);
-                    if let Some(session) = session {
-                        self.exit_event(me, session, ProviderEvent::PaymentRefused(code))?;
-                    }
-                }
-                PayeeEffect::Submit(ChainAction::Claim(claim)) => self.submit_claim(me, claim)?,
-                PayeeEffect::Submit(_)
-                | PayeeEffect::Stop(_)
-                | PayeeEffect::Consent { .. }
-                | PayeeEffect::Book(_) => {}
-            }
-        }
-        Ok(refused)
-    }
-
-    fn submit_claim(&mut self, me: usize, claim: Claim) -> Result<(), LabError> {
-        let subject = claim.voucher.channel.short();
-        let wallet = self.nodes[me].wallet.clone();
-        self.bank.submit(&wallet, &Call::Claim(claim))?;
-        self.tally.claims += 1;
-        self.note(me, "claim", &subject, 0);
-        Ok(())
-    }
-
-    /// Claims what the channels of this exit owe it, some at a time; says whether any did.
-    pub(crate) fn claim(&mut self, me: usize) -> Result<bool, LabError> {
-        let now = self.now;
-        let Some(exit) = self.nodes[me].exit().filter(|it| it.alive) else {
-            return Ok(false);
-        };
-        let owes = |kept: &&Kept| kept.channel.claimable(now) > warren_proto::Amount::ZERO;
-        let owing = exit.channels.values().filter(owes).take(CLAIMS_A_ROUND);
-        let ids: Vec<_> = owing.map(|it| it.channel.terms().id).collect();
-        for id in &ids {
-            self.payee_event(me, *id, None, &PayeeEvent::ClaimAsked)?;
-        }
-        Ok(!ids.is_empty())
-    }
-
-    /// Claims now and again later.
-    pub(crate) fn claim_regularly(&mut self, me: usize) -> Result<(), LabError> {
-        self.claim(me)?;
-        let pause = std::time::Duration::from_secs(self.scenario.chain.claim_every_secs.into());
-        self.after(pause, Event::Claim(me));
         Ok(())
     }
 

@@ -107,9 +107,14 @@ impl RpcChain {
             tokio::time::timeout(limit, client.request::<Value, _>(method, list)).await
         };
         let answer = match &self.runtime {
-            Some(runtime) => runtime.spawn(answer).await.map_err(|error| ChainError::Unreachable {
-                detail: error.to_string(),
-            })?,
+            Some(runtime) => {
+                runtime
+                    .spawn(answer)
+                    .await
+                    .map_err(|error| ChainError::Unreachable {
+                        detail: error.to_string(),
+                    })?
+            }
             None => answer.await,
         };
         match answer {

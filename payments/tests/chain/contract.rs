@@ -109,7 +109,13 @@ pub(crate) async fn life(world: &World) {
         EventKind::Revealed {
             anchor, k, word, ..
         } => Some((*anchor, *k, word.clone())),
-        _ => None,
+        EventKind::Deposited { .. }
+        | EventKind::Withdrawn { .. }
+        | EventKind::Opened { .. }
+        | EventKind::ToppedUp { .. }
+        | EventKind::Claimed { .. }
+        | EventKind::Closing { .. }
+        | EventKind::Closed { .. } => None,
     });
     let (anchor, k, word) = told.unwrap();
     assert_eq!((anchor, k), (words.lock.anchor, 100));

@@ -20,7 +20,10 @@ pub(super) fn run(desk: &mut Desk<'_>, verb: &SwarmVerb) -> Told {
     let ran = run_scenario(&loaded, *seed, out, |it| {
         let (gone, all) = (it.gone.as_secs() / 60, it.all.as_secs() / 60);
         if it.gone.as_secs().is_multiple_of(10) {
-            screen.doing(&format!("{name}: minute {gone} of {all}, {} events", it.events));
+            screen.doing(&format!(
+                "{name}: minute {gone} of {all}, {} events",
+                it.events
+            ));
         }
     });
     let ran = ran.map_err(|error| bad(&error))?;
@@ -40,7 +43,12 @@ pub(super) fn run(desk: &mut Desk<'_>, verb: &SwarmVerb) -> Told {
 }
 
 fn text(it: &Summary, report: &std::path::Path) -> String {
-    let secs = |millis: u64| format!("{:.2} s", f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1000.0);
+    let secs = |millis: u64| {
+        format!(
+            "{:.2} s",
+            f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1000.0
+        )
+    };
     format!(
         "{} nodes, {} exits, {} virtual minutes: {} sessions completed, {} words paid, money conserved.\n\
          \x20 first offer   p50 {}  p95 {}\n\

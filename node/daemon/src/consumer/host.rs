@@ -20,7 +20,7 @@ const KEEPALIVE: Duration = Duration::from_secs(25);
 
 /// What may go wrong on this machine while a tunnel is raised.
 #[derive(Debug, thiserror::Error)]
-pub enum LineError {
+pub(super) enum LineError {
     /// Firewall, routes or names.
     #[error(transparent)]
     Host(#[from] HostError),

@@ -145,7 +145,9 @@ pub(super) async fn overlay(
     };
     // Listening sockets are made by the thread that starts it: that must be a control thread.
     let key = key.clone();
-    let started = control.spawn(async move { Overlay::start(settings, key) }).await;
+    let started = control
+        .spawn(async move { Overlay::start(settings, key) })
+        .await;
     let started = started.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
     started.map_err(|error| Problem::new(ErrorCode::ListenFailed, error))
 }

@@ -161,11 +161,14 @@ impl PayerChannel {
     /// What a payee may have missed: both are durable already, and hearing them twice is harmless.
     pub(super) fn repeat(&self) -> Step {
         let voucher = self.draft().map(PayerEffect::SendVoucher);
-        let word = self.lane.filter(|it| it.released > 0).map(|it| PayerEffect::SendWord {
-            tranche: it.tranche,
-            units: it.units,
-            k: it.released,
-        });
+        let word = self
+            .lane
+            .filter(|it| it.released > 0)
+            .map(|it| PayerEffect::SendWord {
+                tranche: it.tranche,
+                units: it.units,
+                k: it.released,
+            });
         Step::stay(self).then_all(voucher).then_all(word)
     }
 

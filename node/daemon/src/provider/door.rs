@@ -1,0 +1,82 @@
+//! Who comes in: new streams, requests, and sessions that go on.
+
+use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
+use warren_proto::{GoodbyeReason, NodeId, SessionFrame, SessionRequest};
+
+use super::guest::{Guest, Heard};
+use super::{FIRST_FRAME, Shell};
+use crate::session::{Fresh, ProviderEvent, ProviderSession};
+
+impl Shell {
+    /// Reads the first frame of a new stream aside, so that a silent stranger holds up nobody.
+    pub(super) fn inbound(&self, peer: NodeId, stream: SessionStream) {
+        if self.exit.is_none() {
+            return;
+        }
+        let heard_by = self.heard_by.clone();
+        self.parts.control.spawn(async move {
+            let (sender, mut receiver) = stream.split();
+            let first = tokio::time::timeout(FIRST_FRAME, receiver.recv()).await;
+            if let Ok(Ok(Some(SessionFrame::Request(request)))) = first {
+                let asked = Heard::Asked {
+                    peer,
+                    request,
+                    sender: Box::new(sender),
+                    receiver: Box::new(receiver),
+                };
+                let _ = heard_by.send(asked).await;
+            }
+        });
+    }
+
+    /// Only the consumer that was granted the session may go on with it.
+    pub(super) fn resumes(&self, peer: NodeId, request: &SessionRequest) -> bool {
+        let held = self
+            .guests()
+            .and_then(|guests| guests.get(&request.session));
+        request.resume && held.is_some_and(|guest| guest.peer == peer)
+    }
+
+    pub(super) async fn asked(
+        &mut self,
+        peer: NodeId,
+        request: SessionRequest,
+        mut sender: SessionSender,
+        receiver: SessionReceiver,
+    ) {
+        let now = self.parts.clock.now();
+        let Some(exit) = &mut self.exit else { return };
+        // A consumer that asks anew has given its old session up.
+        let old: Vec<_> = exit
+            .guests
+            .iter()
+            .filter(|(_, it)| it.peer == peer)
+            .map(|(id, _)| *id)
+            .collect();
+        for session in old {
+            self.event(session, ProviderEvent::Stop(GoodbyeReason::Asked))
+                .await;
+        }
+        let Some(exit) = &mut self.exit else { return };
+        let fresh = Fresh {
+            provider_key: exit.what.tunnel_key,
+            payee_nonce: rand::random(),
+        };
+        match exit.admission.decide(&request, peer, fresh, now) {
+            Ok(terms) => {
+                let signature = terms.sign(&self.parts.key);
+                let (machine, effects) =
+                    ProviderSession::new(terms, signature, self.parts.limits, now);
+                let guest = Guest::new(machine, peer, now);
+                exit.guests.insert(request.session, guest);
+                self.attach(request.session, sender, receiver);
+                self.perform(request.session, effects).await;
+            }
+            Err(refusal) => {
+                tracing::debug!(peer = %peer.short(), reason = %refusal.reason, "request refused");
+                let _ = sender.send(SessionFrame::Refusal(refusal)).await;
+                let _ = sender.close().await;
+            }
+        }
+    }
+}
