@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_EXPECT=1 cargo nextest run -p warren-proto` rewrites them after a wanted change.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 use std::time::Duration;
 
 use expect_test::expect_file;

@@ -1,5 +1,7 @@
 //! What strangers may send: anything. Each gets a clear error; none panics.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -181,7 +181,12 @@ impl World {
             EventKind::Claimed {
                 channel, claimed, ..
             } => (*channel, ChainFact::Claimed(*claimed)),
-            _ => return Ok(()),
+            EventKind::Deposited { .. }
+            | EventKind::Withdrawn { .. }
+            | EventKind::ToppedUp { .. }
+            | EventKind::Revealed { .. }
+            | EventKind::Closing { .. }
+            | EventKind::Closed { .. } => return Ok(()),
         };
         let Some(exit) = self.nodes[me].exit() else {
             return Ok(());

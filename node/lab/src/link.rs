@@ -84,4 +84,9 @@ impl LinkModel {
     pub(crate) fn within(&mut self, low: u64, high: u64) -> u64 {
         self.dice.random_range(low..=high)
     }
+
+    /// One of the first `count` places, evenly.
+    pub(crate) fn place(&mut self, count: usize) -> usize {
+        self.dice.random_range(0..count)
+    }
 }

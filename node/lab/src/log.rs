@@ -15,7 +15,7 @@ pub struct Log {
 }
 
 /// The first line of `events.csv`.
-pub const HEADER: &str = "millis,node,event,subject,value\n";
+pub(crate) const HEADER: &str = "millis,node,event,subject,value\n";
 
 impl Log {
     pub(crate) fn new(start: UnixTime) -> Self {
@@ -30,8 +30,7 @@ impl Log {
     /// Writes one event; `value` is a number in the event's own unit.
     pub(crate) fn note(
         &mut self,
-        now: UnixTime,
-        node: usize,
+        (now, node): (UnixTime, usize),
         event: &str,
         subject: &str,
         value: u128,

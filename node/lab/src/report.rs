@@ -48,9 +48,9 @@ pub(crate) fn page(world: &World, summary: &Summary) -> Result<String, LabError>
     let mut body = String::new();
     // Writing to a string cannot fail.
     for (title, svg) in plots {
-        let _ = write!(
+        let _ = writeln!(
             body,
-            "<figure><figcaption>{title}</figcaption>{svg}</figure>\n"
+            "<figure><figcaption>{title}</figcaption>{svg}</figure>"
         );
     }
     let broken = summary.broken_promises();

@@ -128,7 +128,7 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, node: usize, event: &str, subject: &str, value: u128) {
-        self.log.note(self.now, node, event, subject, value);
+        self.log.note((self.now, node), event, subject, value);
     }
 
     /// Puts a frame on a stream; a stream keeps order, so a frame never overtakes another.

@@ -1,5 +1,7 @@
 //! Runs of the lab: what must hold in every world, and that a seed says everything.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 use std::path::Path;
 
 use warren_lab::{Scenario, Summary, World};

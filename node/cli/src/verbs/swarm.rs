@@ -39,7 +39,7 @@ pub(super) fn run(desk: &mut Desk<'_>, verb: &SwarmVerb) -> Told {
         "events": ran.events_file,
         "report": ran.report_file,
     });
-    Ok(Page::raw(json, &text(&ran.summary, &ran.report_file)))
+    Ok(Page::raw(json, text(&ran.summary, &ran.report_file)))
 }
 
 fn text(it: &Summary, report: &std::path::Path) -> String {

@@ -196,7 +196,12 @@ impl World {
             EventKind::Claimed {
                 channel, claimed, ..
             } => (*channel, ChainFact::Claimed(*claimed)),
-            _ => return Ok(()),
+            EventKind::Deposited { .. }
+            | EventKind::Withdrawn { .. }
+            | EventKind::ToppedUp { .. }
+            | EventKind::Revealed { .. }
+            | EventKind::Closing { .. }
+            | EventKind::Closed { .. } => return Ok(()),
         };
         let mine = self.nodes[me]
             .consumer()

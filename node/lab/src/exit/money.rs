@@ -1,5 +1,7 @@
 //! How an exit of the world is paid: what its payee cores ask, saved and then performed.
 
+use std::collections::btree_map::Entry;
+
 use warren_daemon::session::ProviderEvent;
 use warren_payments::calls::{Call, Claim};
 use warren_payments::channel::{
@@ -47,10 +49,10 @@ impl World {
         let id = channel_terms.id;
         serving.channel = Some(id);
         serving.waiting = Some(start);
-        if !exit.channels.contains_key(&id) {
+        if let Entry::Vacant(place) = exit.channels.entry(id) {
             let channel = PayeeChannel::watch(channel_terms, Rules::default());
             let on_disk = channel.encode();
-            exit.channels.insert(id, Kept { channel, on_disk });
+            place.insert(Kept { channel, on_disk });
             // The exit looks the deposit up; a confirmed one counts at once.
             let (deposit, _) = self.bank.channel(id)?;
             let consumer = self.nodes[me]

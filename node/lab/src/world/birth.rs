@@ -180,7 +180,7 @@ impl World {
             let mut tries = 0;
             while self.neighbours[at].len() < wanted && tries < 8 * wanted {
                 tries += 1;
-                let other = self.links.within(0, count as u64 - 1) as usize;
+                let other = self.links.place(count);
                 if other != at && !self.neighbours[at].contains(&other) {
                     self.neighbours[at].push(other);
                 }
@@ -198,7 +198,7 @@ impl World {
     fn plan_faults(&mut self, exits: u32) {
         let minutes = u64::from(self.scenario.time.minutes);
         for _ in 0..self.scenario.faults.exit_crashes {
-            let exit = self.links.within(0, u64::from(exits) - 1) as usize;
+            let exit = self.links.place(exits as usize);
             let when = Duration::from_secs(self.links.within(minutes * 6, minutes * 54));
             self.after(when, Event::Crash(exit));
             let away = Duration::from_secs(self.scenario.faults.away_secs.into());

@@ -109,8 +109,8 @@ fn a_capture_is_counted_and_its_torn_end_left_out() {
     pcap.extend(1_u32.to_le_bytes());
     for frame in [leak.as_slice(), &leak, &leak] {
         pcap.extend([0; 8]);
-        pcap.extend((frame.len() as u32).to_le_bytes());
-        pcap.extend((frame.len() as u32).to_le_bytes());
+        pcap.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
+        pcap.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
         pcap.extend(frame);
     }
     pcap.pop();
