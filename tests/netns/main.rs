@@ -6,6 +6,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
     reason = "a test that cannot go on stops at once and says where"
 )]
 

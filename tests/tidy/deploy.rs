@@ -42,13 +42,13 @@ fn missing(composes: &[Source], exists: impl Fn(&Path) -> bool) -> Vec<Finding> 
                 .next()
                 .unwrap_or_default()
                 .trim_matches('"');
-            if let Some(name) = host_side.strip_prefix("./") {
-                if !exists(&Path::new("deploy").join(name)) {
-                    found.push(Finding::new(
-                        &compose.path,
-                        format!("`{host_side}` does not exist"),
-                    ));
-                }
+            if let Some(name) = host_side.strip_prefix("./")
+                && !exists(&Path::new("deploy").join(name))
+            {
+                found.push(Finding::new(
+                    &compose.path,
+                    format!("`{host_side}` does not exist"),
+                ));
             }
         }
     }

@@ -3,10 +3,18 @@
 //! Each rule is a pure function from sources to findings. It is asked twice: about the house, and
 //! about a planted violation, because a rule that catches nothing proves nothing.
 //! Every failure ends with the remedy. Why these rules: docs/adr/0001 and docs/adr/0002.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a rule that cannot read the house should stop at once and say where"
 )]
 

@@ -1,5 +1,7 @@
 //! The program as a process, without a daemon: what it prints where, and with what number it ends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
