@@ -4,12 +4,6 @@
 //! about a planted violation, because a rule that catches nothing proves nothing.
 //! Every failure ends with the remedy. Why these rules: docs/adr/0001 and docs/adr/0002.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests"
-)]
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
