@@ -270,15 +270,17 @@ impl<E: Engine> Shared<E> {
         let (mut next_tick, mut next_second) = (Instant::now(), Instant::now() + SECOND);
         loop {
             let now = Instant::now();
+            let heard = inlet.recv_timeout(next_tick.saturating_duration_since(now));
+            // Only now: a guest taken in while this thread slept must find its door.
             let crowd = self.engine.crowd();
-            match inlet.recv_timeout(next_tick.saturating_duration_since(now)) {
+            match heard {
                 Ok(knock) => self.engine.answer(&crowd, &knock, Instant::now(), &mut out),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let now = Instant::now();
             if now >= next_tick {
-                self.engine.tick(&self.engine.crowd(), &mut out);
+                self.engine.tick(&crowd, &mut out);
                 next_tick = now + TICK;
             }
             if now >= next_second {
