@@ -252,7 +252,12 @@ impl Shell {
             self.event(ConsumerEvent::TunnelUp).await;
             self.tell_up();
         }
-        if let Some(usage) = usage {
+        // Before this session's own tunnel is raised, the meter still shows the last one's bytes.
+        let carries = matches!(
+            live.phase(),
+            ConsumerPhase::Connecting | ConsumerPhase::Active | ConsumerPhase::Stalled
+        );
+        if let Some(usage) = usage.filter(|_| carries) {
             self.event(ConsumerEvent::Usage {
                 up: usage.up,
                 down: usage.down,
