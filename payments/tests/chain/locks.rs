@@ -85,6 +85,22 @@ async fn a_word_must_fit_its_lock() {
 }
 
 #[tokio::test]
+async fn no_word_beyond_the_last_counts_even_if_it_fits() {
+    let world = World::dev();
+    let params = world.open(1).await;
+    let long = Words::new(1, 11, 100);
+    // The same anchor under a lock of ten units: its eleventh word exists, but was never sold.
+    let mut cut = long.clone();
+    cut.lock.units = 10;
+    let claim = Claim {
+        reveals: vec![long.reveal(0, 11)],
+        ..world.claim(&params, wei(0), &[(cut, 0)])
+    };
+    let refusal = world.refusal(&world.payee, Call::Claim(claim)).await;
+    assert_eq!(refusal, Revert::BadReveal { index: 0 });
+}
+
+#[tokio::test]
 async fn sixteen_locks_are_taken_and_seventeen_are_not() {
     let world = World::dev();
     let params = world.open(1).await;
