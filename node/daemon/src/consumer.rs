@@ -247,16 +247,16 @@ impl Shell {
         let usage = self.line.usage();
         let state = self.line.state();
         let Some(live) = &self.live else { return };
-        let shaken = state.is_some_and(|it| it.since_handshake.is_some());
-        if shaken && live.phase() == ConsumerPhase::Connecting {
-            self.event(ConsumerEvent::TunnelUp).await;
-            self.tell_up();
-        }
         // Before this session's own tunnel is raised, the meter still shows the last one's bytes.
         let carries = matches!(
             live.phase(),
             ConsumerPhase::Connecting | ConsumerPhase::Active | ConsumerPhase::Stalled
         );
+        let shaken = state.is_some_and(|it| it.since_handshake.is_some());
+        if shaken && live.phase() == ConsumerPhase::Connecting {
+            self.event(ConsumerEvent::TunnelUp).await;
+            self.tell_up();
+        }
         if let Some(usage) = usage.filter(|_| carries) {
             self.event(ConsumerEvent::Usage {
                 up: usage.up,
