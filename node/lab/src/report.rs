@@ -53,7 +53,7 @@ pub(crate) fn page(world: &World, summary: &Summary) -> Result<String, LabError>
             "<figure><figcaption>{title}</figcaption>{svg}</figure>"
         );
     }
-    let broken = summary.broken_promises();
+    let broken = summary.broken_bounds();
     let verdict = if broken.is_empty() {
         "<p class=ok>Every promise held: money conserved, losses within their stated bounds.</p>"
             .to_owned()

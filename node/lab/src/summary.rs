@@ -175,8 +175,8 @@ impl Summary {
 
     /// What must hold in every run; the names of what does not.
     #[must_use]
-    pub fn broken_promises(&self) -> Vec<&'static str> {
-        let promises = [
+    pub fn broken_bounds(&self) -> Vec<&'static str> {
+        let bounds = [
             (self.conserved, "money is conserved"),
             (
                 self.never_overclaimed,
@@ -191,7 +191,7 @@ impl Summary {
                 "payment stays within prepay",
             ),
         ];
-        promises
+        bounds
             .into_iter()
             .filter(|(holds, _)| !holds)
             .map(|(_, name)| name)

@@ -25,11 +25,7 @@ fn run(scenario: &Scenario, seed: u64) -> Summary {
 #[test]
 fn a_swarm_finds_buys_pays_and_settles() {
     let summary = run(&scenario(), 1);
-    assert_eq!(
-        summary.broken_promises(),
-        Vec::<&str>::new(),
-        "{summary:#?}"
-    );
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new(), "{summary:#?}");
     assert!(
         summary.consumers_with_offers > 0 && summary.sessions_completed > 0,
         "{summary:#?}"
@@ -55,7 +51,7 @@ fn crashed_exits_lose_nothing_that_was_on_disk() {
         let summary = run(&scenario, seed);
         assert!(summary.crashes > 0);
         assert_eq!(
-            summary.broken_promises(),
+            summary.broken_bounds(),
             Vec::<&str>::new(),
             "seed {seed}: {summary:#?}"
         );
@@ -68,7 +64,7 @@ fn liars_are_refused_everywhere() {
     scenario.faults.liar_percent = 50;
     let summary = run(&scenario, 3);
     assert!(summary.refused_offers > 0, "{summary:#?}");
-    assert_eq!(summary.broken_promises(), Vec::<&str>::new());
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new());
 }
 
 #[test]

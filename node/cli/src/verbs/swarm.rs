@@ -27,7 +27,7 @@ pub(super) fn run(desk: &mut Desk<'_>, verb: &SwarmVerb) -> Told {
         }
     });
     let ran = ran.map_err(|error| bad(&error))?;
-    let broken = ran.summary.broken_promises();
+    let broken = ran.summary.broken_bounds();
     if !broken.is_empty() {
         let seen = format!("{} (see {})", broken.join("; "), ran.report_file.display());
         return Err(Problem::new(ErrorCode::AssertionFailed, seen));
