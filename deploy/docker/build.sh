@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
 # Builds the image `warren:local` (and `warren:plain`, without capabilities) from this source tree.
 #   deploy/docker/build.sh [BASE]      default base: debian:bookworm-slim from the registry
+# WARREN_BINARY=FILE takes a binary that was built before.
 # deploy/docker/base.sh makes a base without a registry: deploy/docker/build.sh "$(deploy/docker/base.sh)"
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 base=${1:-debian:bookworm-slim}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
-# By the workspace, not the package, so that dependencies keep the features the tests built them with.
-cargo build --quiet --workspace --bins
+binary=${WARREN_BINARY:-}
+if [ -z "$binary" ]; then
+    # By the workspace, not the package, so that dependencies keep the features the tests built them with.
+    cargo build --quiet --workspace --bins
+    binary=$CARGO_TARGET_DIR/debug/warren
+fi
 
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
-strip -o "$context/warren" "$CARGO_TARGET_DIR/debug/warren"
+strip -o "$context/warren" "$binary"
 cp deploy/Dockerfile "$context/"
 for target in plain node; do
     tag=warren:local
