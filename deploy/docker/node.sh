@@ -13,7 +13,7 @@ if [ -z "${MEETS:-}" ] && [ ! -e "$home/passphrase" ]; then
     echo "node.sh: made a wallet; keep a copy of its words: warren wallet backup"
 fi
 if [ -n "${JOINS:-}" ]; then
-    WARREN_OVERLAY__BOOTSTRAP=$(cat /run/warren/bootstrap)
+    WARREN_OVERLAY__BOOTSTRAP=$(cat /run/meeting/bootstrap)
     export WARREN_OVERLAY__BOOTSTRAP
 fi
 warren daemon &
@@ -30,8 +30,8 @@ done
 
 if [ -n "${MEETS:-}" ]; then
     peer=$(echo "$status" | tr -d '\n' | grep -oE '/p2p/[A-Za-z0-9]+' | head -n 1)
-    echo "/ip4/$MEETS/udp/4077/quic-v1$peer" >/run/warren/bootstrap.new
-    mv /run/warren/bootstrap.new /run/warren/bootstrap
+    echo "/ip4/$MEETS/udp/4077/quic-v1$peer" >/run/meeting/bootstrap.new
+    mv /run/meeting/bootstrap.new /run/meeting/bootstrap
 fi
 if [ -n "${LENDS:-}" ]; then
     warren fund --faucet 1 --json
