@@ -38,7 +38,8 @@ fn a_killed_exit_is_replaced_without_a_leak_and_claims_later_what_it_held() {
     assert_eq!(summary.foreign, 0, "{:?}", summary.samples);
 
     stage.cast.exits[dies].start().expect("the exit comes back");
-    stage.cast.claim(dies).expect("a claim");
+    // It may have claimed by itself on coming back; asking again must not harm.
+    let _ = stage.cast.claim(dies);
     stage.claimed_when(channel, held);
     stage.strike();
 }

@@ -62,6 +62,7 @@ fn crashed_exits_lose_nothing_that_was_on_disk() {
 fn liars_are_refused_everywhere() {
     let mut scenario = scenario();
     scenario.faults.liar_percent = 50;
+    scenario.time.minutes = 45; // Liars lie when they renew, every 20 minutes.
     let summary = run(&scenario, 3);
     assert!(summary.refused_offers > 0, "{summary:#?}");
     assert_eq!(summary.broken_bounds(), Vec::<&str>::new());

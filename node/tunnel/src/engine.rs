@@ -8,8 +8,8 @@
 //! device ──seal──▶ Outbox ──▶ socket        socket ──open──▶ Inbox ──▶ device
 //! ```
 //!
-//! Invariant: nothing is metered before the socket or the device took it ([`Outbox::sent`],
-//! [`Inbox::written`] name whose bytes they were).
+//! Invariant: nothing is metered before the socket or the device took it (`Engine::sent`,
+//! `Engine::written` name whose bytes they were).
 
 mod consumer;
 mod exit;

@@ -243,9 +243,17 @@ pub fn classify(packet: &Packet, plan: &Plan) -> Class {
                 Class::Foreign
             }
         }
+        // A dead exit's host says that nobody listens any more: an answer, and nothing of the consumer's.
+        Transport::Other {
+            protocol: ICMP | ICMP6,
+        } if exit(from) && !exit(to) => Class::Neighbour,
         Transport::Other { .. } => Class::Foreign,
     }
 }
+
+/// Protocol numbers of ICMP (RFC 792) and ICMPv6 (RFC 4443).
+const ICMP: u8 = 1;
+const ICMP6: u8 = 58;
 
 /// A WireGuard message begins with its type, 1 to 4, and three zero bytes.
 fn is_wireguard(start: [u8; 4]) -> bool {

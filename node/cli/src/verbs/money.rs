@@ -42,9 +42,12 @@ async fn find(client: &Client, text: &str) -> Result<ChannelView, Problem> {
     let wanted = text.trim_start_matches("0x").to_ascii_lowercase();
     let channels = list(client).await?.channels;
     let known = channels.len();
-    let mut found = channels
-        .into_iter()
-        .filter(|it| it.id.to_string().starts_with(&wanted));
+    let mut found = channels.into_iter().filter(|it| {
+        it.id
+            .to_string()
+            .trim_start_matches("0x")
+            .starts_with(&wanted)
+    });
     match (found.next(), found.next()) {
         (Some(it), None) => Ok(it),
         (Some(_), Some(_)) => {
