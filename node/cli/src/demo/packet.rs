@@ -9,6 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const IPV6: u16 = 0x86dd;
+const ICMP: u8 = 1;
+const ICMP_UNREACHABLE: u8 = 3;
+const ICMPV6_UNREACHABLE: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
@@ -111,6 +114,10 @@ fn read_v4(bytes: &[u8]) -> Option<Packet> {
     };
     let protocol = *bytes.get(9)?;
     let payload = bytes.get(header..)?;
+    // The kernel's answer to a packet for a closed port is of the kind of the packet that it quotes.
+    if protocol == ICMP && !later_fragment && payload.first() == Some(&ICMP_UNREACHABLE) {
+        return read_v4(payload.get(8..)?);
+    }
     let transport = if later_fragment {
         Transport::Other { protocol }
     } else {
@@ -136,6 +143,9 @@ fn read_v6(bytes: &[u8]) -> Option<Packet> {
     // 130-132, 143: multicast listeners; 133-137: routers, neighbours, redirects.
     if protocol == ICMPV6 && matches!(payload.first()?, 130..=137 | 143) {
         return Some(Packet::Neighbour);
+    }
+    if protocol == ICMPV6 && payload.first() == Some(&ICMPV6_UNREACHABLE) {
+        return read_v6(payload.get(8..)?);
     }
     Some(Packet::Ip {
         from: address(8)?,

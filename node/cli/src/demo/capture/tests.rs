@@ -81,6 +81,23 @@ fn the_right_port_at_the_wrong_place_is_foreign() {
 }
 
 #[test]
+fn an_answer_that_a_port_is_closed_is_of_the_kind_of_what_it_quotes() {
+    let plan = Plan::demo();
+    let own = plan.consumer.host_v4().octets();
+    let exit = plan.exits[0].public_v4().octets();
+    let web = plan.web.public_v4().octets();
+    let unreachable = |from: [u8; 4], ports| {
+        let quoted = v4(from, own, 17, &udp(ports, &DATA));
+        let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0];
+        message.extend(&quoted[14..]);
+        class_of(&v4(own, from, 1, &message))
+    };
+    assert_eq!(unreachable(exit, (TUNNEL_PORT, 5)), Class::Wireguard);
+    assert_eq!(unreachable(web, (80, 5)), Class::Foreign);
+    assert_eq!(class_of(&v4(own, exit, 1, &[8, 0, 0, 0])), Class::Foreign, "a ping");
+}
+
+#[test]
 fn what_is_cut_short_is_foreign_and_breaks_nothing() {
     let plan = Plan::demo();
     let whole = v4(
