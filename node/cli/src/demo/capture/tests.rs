@@ -94,7 +94,11 @@ fn an_answer_that_a_port_is_closed_is_of_the_kind_of_what_it_quotes() {
     };
     assert_eq!(unreachable(exit, (TUNNEL_PORT, 5)), Class::Wireguard);
     assert_eq!(unreachable(web, (80, 5)), Class::Foreign);
-    assert_eq!(class_of(&v4(own, exit, 1, &[8, 0, 0, 0])), Class::Foreign, "a ping");
+    assert_eq!(
+        class_of(&v4(own, exit, 1, &[8, 0, 0, 0])),
+        Class::Foreign,
+        "a ping"
+    );
 }
 
 #[test]
