@@ -5,7 +5,6 @@ use warren_daemon::api::types::ConsumerState;
 use crate::stage::{Stage, two_exits};
 
 #[test]
-#[ignore = "open fault: an exit restarted after a kill does not claim the words it held"]
 fn a_killed_exit_is_replaced_without_a_leak_and_claims_later_what_it_held() {
     let Some(mut stage) = Stage::set("exitdies", &two_exits()) else {
         return;

@@ -5,7 +5,6 @@ use warren_daemon::api::types::{ChannelState, DownReport, TransactionReport};
 use crate::stage::{Stage, one_exit};
 
 #[test]
-#[ignore = "open fault: an exit restarted after a kill does not claim the words it held"]
 fn a_payee_that_comes_back_within_the_window_gets_everything() {
     let Some(mut stage) = Stage::set("closes", &one_exit()) else {
         return;
