@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Invariant: `claimed <= value <= deposit`; none of the three ever falls (reorganisations aside).
-//! A voucher is durable before it is acknowledged; words follow in groups ([`GROUP_UNITS`] or
-//! [`GROUP_TIME`]), for a payer that is still honest repeats any that a crash took.
+//! A voucher is durable before it is acknowledged, and a word before it counts ([`GROUP_UNITS`] is
+//! one; with larger groups [`GROUP_TIME`] would bound the wait).
 
 mod view;
 
