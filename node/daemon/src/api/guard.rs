@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use nix::unistd::{Gid, Group, Uid, User};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::unix::{SocketAddr, UCred};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,6 +21,9 @@ pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// How long to wait when the system has no descriptor left, before asking again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a stranger is listened to before it is dropped unanswered.
+const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
 
 /// Which users may talk to the node: root, the daemon's own, and the members of one group.
 #[derive(Debug, Clone)]
@@ -100,8 +103,16 @@ impl Listener for GuardedListener {
                         address,
                     );
                 }
-                Ok(peer) => refuse(&stream, &format!("uid {} is not one of them", peer.uid())),
-                Err(error) => refuse(&stream, &format!("the peer's user is unknown: {error}")),
+                Ok(peer) => turn_away(
+                    stream,
+                    permit,
+                    format!("uid {} is not one of them", peer.uid()),
+                ),
+                Err(error) => turn_away(
+                    stream,
+                    permit,
+                    format!("the peer's user is unknown: {error}"),
+                ),
             }
         }
     }
@@ -111,17 +122,29 @@ impl Listener for GuardedListener {
     }
 }
 
-/// Says why, as far as the socket's buffer takes it, without reading anything.
-fn refuse(stream: &UnixStream, seen: &str) {
+/// Says why, counted as a connection until it is said.
+fn turn_away(stream: UnixStream, permit: OwnedSemaphorePermit, seen: String) {
+    tracing::warn!(seen, "refused a connection to the API");
+    tokio::spawn(async move {
+        // Best effort: a peer that may not talk has no right to an answer either.
+        let _ = tokio::time::timeout(REFUSAL_LIMIT, refuse(stream, &seen)).await;
+        drop(permit);
+    });
+}
+
+/// Answers once something was asked: an HTTP client takes an answer before its request, or a
+/// connection that closes under it, for a broken daemon.
+async fn refuse(mut stream: UnixStream, seen: &str) -> io::Result<()> {
     let problem = Document::of(Problem::new(ErrorCode::SocketDenied, seen));
     let body = serde_json::to_string(&problem).unwrap_or_default();
     let answer = format!(
         "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    // Best effort: a peer that may not talk has no right to an answer either.
-    let _ = stream.try_write(answer.as_bytes());
-    tracing::warn!(seen, "refused a connection to the API");
+    // What it asked is thrown away unseen.
+    let _ = stream.read(&mut [0; 4096]).await?;
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
 }
 
 /// A connection that counts against the bound until it is dropped.
