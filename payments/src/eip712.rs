@@ -5,7 +5,7 @@
 use ethers_core::utils::keccak256;
 use warren_proto::{Amount, ChainRef, ChannelId, Lock, NodeId, PayoutAddress, UnixTime};
 
-// Specification (research: payments 2.2 and the contract).
+// Specification: docs/payments.md, "What is signed", and the contract.
 const DOMAIN: &[u8] =
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)";
 const NAME: &[u8] = b"ChainLock";

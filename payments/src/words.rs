@@ -14,7 +14,7 @@ use sha2::Sha256;
 use warren_proto::{ChannelId, HashLock, MAX_UNITS, Preimage};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-// Specification (research: payments 2.1).
+// Specification: docs/payments.md, "Words of a tranche".
 const INFO: &[u8] = b"warren/chain/1";
 
 /// The secret all word chains of a wallet come from.

@@ -22,7 +22,7 @@ use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
 
-// Specification (research: payments 2.7, P4).
+// docs/payments.md, P4.
 /// So many new words are saved together. One: a word counts only when it is on disk (a synced write takes some
 /// 0.2 ms and a word is worth a MiB or so), so a killed exit claims every word it served for.
 pub const GROUP_UNITS: u32 = 1;

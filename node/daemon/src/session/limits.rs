@@ -19,7 +19,7 @@ pub struct SessionLimits {
     pub lost: Duration,
     /// How long a provider keeps a session whose stream broke; the credit limit guards it.
     pub resume: Duration,
-    /// How long a provider stays paused before it ends the session (research/payments.md R7).
+    /// How long a provider stays paused before it ends the session (docs/payments.md, R7).
     pub unpaid: Duration,
     /// Between two meters of the provider.
     pub meter: Duration,
