@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
     reason = "a test may fail loudly"
 )]
 
