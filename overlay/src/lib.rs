@@ -44,5 +44,5 @@ pub use config::{DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, O
 pub use error::{OverlayError, StreamError};
 pub use event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
 pub use handle::Overlay;
-pub use offers::{OfferQuery, RankedOffer, ScoreReason, Way};
+pub use offers::{OfferOrder, OfferQuery, RankedOffer, ScoreReason, Way};
 pub use session_stream::{SessionReceiver, SessionSender, SessionStream};

@@ -9,6 +9,7 @@ mod enable;
 mod money;
 mod setup;
 mod view;
+mod wish;
 
 use std::sync::Arc;
 

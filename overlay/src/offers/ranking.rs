@@ -4,7 +4,8 @@
 //!
 //! A score is a sum of penalty points, each with its reason; the lowest sum is first. Nothing enters
 //! it but what this node saw or measured itself: the signed price, its own round trips, the ways the
-//! offer was heard by, and the free places. Equal scores are in the order of the nodes' ids.
+//! offer was heard by, and the free places. Who asks for another order gets it, and the score decides
+//! between equals. Equal scores are in the order of the nodes' ids.
 
 use std::time::Duration;
 
@@ -29,6 +30,18 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3600);
 /// The traffic the price of a minute is compared at: a film at 5 Mbit/s is some 36 MiB a minute.
 const MIB_PER_MINUTE: u64 = 36;
 
+/// Which exit comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OfferOrder {
+    /// The fewest penalty points.
+    #[default]
+    Points,
+    /// The cheapest: price of a MiB with its share of a minute.
+    Price,
+    /// The shortest round trip of our own; those not measured come last.
+    RoundTrip,
+}
+
 /// What a consumer wants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OfferQuery {
@@ -48,6 +61,8 @@ pub struct OfferQuery {
     pub ipv6: bool,
     /// Also exits without a free place.
     pub full_too: bool,
+    /// Which comes first.
+    pub order: OfferOrder,
     /// At most so many; 0 means all.
     pub limit: usize,
 }
@@ -143,7 +158,14 @@ pub fn rank(
         .into_iter()
         .map(|(offer, heard)| judge(offer, heard, dearest, round_trip(&offer.offer().node), now))
         .collect();
-    ranked.sort_by_key(|it| (it.points, it.offer.offer().node));
+    ranked.sort_by_key(|it| {
+        let first = match query.order {
+            OfferOrder::Points => 0,
+            OfferOrder::Price => worth(&it.offer),
+            OfferOrder::RoundTrip => it.rtt.map_or(u128::MAX, |rtt| rtt.as_nanos()),
+        };
+        (first, it.points, it.offer.offer().node)
+    });
     if query.limit > 0 {
         ranked.truncate(query.limit);
     }

@@ -1,25 +1,19 @@
 //! The node as the API sees it: each question answered by the part that knows.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc;
 use warren_proto::{ByteCount, ChannelId};
 use warren_tunnel::host::{check_consumer, check_exit};
 
-use super::Node;
+use super::{Node, wish};
 use crate::api::types::{
     ChannelList, Check, CheckVerdict, DownReport, DownRequest, Earnings, ExitCheck,
-    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Fallback,
-    Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, PeerView, PriceView, ShutdownReport,
+    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, PeerView, PriceView, ShutdownReport,
     Status, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
-use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
 
-/// How long `up` looks for an offer unless told otherwise.
-const SEARCH: Duration = Duration::from_secs(30);
 /// Events waiting for one reader.
 const READER: usize = 64;
 
@@ -34,7 +28,7 @@ impl NodeControl for Node {
 
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
         Box::pin(async move {
-            let wanted = self.wanted(&request)?;
+            let wanted = wish::wanted(&self.config, &request)?;
             self.consumer.up(wanted).await
         })
     }
@@ -223,33 +217,6 @@ impl NodeControl for Node {
 }
 
 impl Node {
-    /// What the user asked for, in the loop's words.
-    fn wanted(&self, request: &UpRequest) -> Result<Wanted, Problem> {
-        if request.kill_switch == Some(false) || !self.config.consumer.kill_switch {
-            let seen = "this version has no tunnel without its kill switch";
-            return Err(Problem::new(ErrorCode::BadRequest, seen));
-        }
-        let query = ExitsQuery {
-            country: request.country,
-            max_price_per_gib: request.max_price_per_gib.clone(),
-            ..ExitsQuery::default()
-        };
-        let consumer = &self.config.consumer;
-        let max_spend = self.sum(request.max_spend.as_ref(), consumer.max_spend)?;
-        let fallback = request.fallback.unwrap_or(consumer.fallback);
-        let secs = request
-            .timeout_secs
-            .map(|it| Duration::from_secs(it.into()));
-        Ok(Wanted {
-            query: self.offer_query(&query)?,
-            exit: request.exit.clone(),
-            max_spend: (max_spend.wei() > 0).then_some(max_spend),
-            deposit: self.sum(request.deposit.as_ref(), consumer.deposit)?,
-            fail_over: fallback != Fallback::None && request.exit.is_none(),
-            search: secs.unwrap_or(SEARCH),
-        })
-    }
-
     async fn left_in(&self, id: ChannelId) -> Option<crate::api::types::Money> {
         let channels = self.channel_list().await.ok()?.channels;
         channels

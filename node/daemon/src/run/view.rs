@@ -4,9 +4,9 @@ use warren_overlay::offers::{OfferQuery, RankedOffer};
 use warren_payments::chain::Head;
 use warren_proto::Amount;
 
-use super::Node;
+use super::{Node, wish};
 use crate::api::types::{
-    ChainView, ConsumerState, ExitList, ExitRow, ExitSort, ExitStatus, ExitsQuery, GuestState,
+    ChainView, ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState,
     GuestView, Money, OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
@@ -74,7 +74,7 @@ impl Node {
     }
 
     pub(super) async fn exit_list(&self, query: &ExitsQuery) -> Result<ExitList, Problem> {
-        let wanted = self.offer_query(query)?;
+        let wanted = wish::offer_query(&self.config, query)?;
         let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
         let offers = if query.refresh {
             self.overlay.refresh(wanted).await.map_err(failed)?
@@ -89,31 +89,8 @@ impl Node {
             })
             .await;
         let known = u32::try_from(all.map_err(failed)?.len()).unwrap_or(u32::MAX);
-        let mut exits: Vec<_> = offers.iter().map(|it| self.exit_row(it)).collect();
-        match query.sort {
-            ExitSort::Rank => {}
-            ExitSort::Rtt => exits.sort_by(|a, b| rtt(a).total_cmp(&rtt(b))),
-            ExitSort::Price => exits.sort_by_key(|it| it.price.per_gib.base_units),
-        }
+        let exits = offers.iter().map(|it| self.exit_row(it)).collect();
         Ok(ExitList { exits, known })
-    }
-
-    pub(super) fn offer_query(&self, query: &ExitsQuery) -> Result<OfferQuery, Problem> {
-        let max = match &query.max_price_per_gib {
-            Some(text) => Some(self.config.token.parse(text)),
-            None => self.config.consumer.max_price_per_gib.map(Ok),
-        };
-        let max = max
-            .transpose()
-            .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
-        let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
-        Ok(OfferQuery {
-            countries: query.country.into_iter().collect(),
-            max_per_mib: max.map(per_mib),
-            chain: self.config.chain.as_ref().map(|chain| chain.pinned),
-            policy: query.policy.clone(),
-            ..OfferQuery::default()
-        })
     }
 
     fn exit_row(&self, it: &RankedOffer) -> ExitRow {
@@ -204,23 +181,7 @@ impl Node {
         }
     }
 
-    /// Shows a sum that may be set by the user, or what the configuration says.
-    pub(super) fn sum(&self, text: Option<&String>, or: Amount) -> Result<Amount, Problem> {
-        match text {
-            Some(text) => self
-                .config
-                .token
-                .parse(text)
-                .map_err(|error| Problem::new(ErrorCode::BadRequest, error)),
-            None => Ok(or),
-        }
-    }
-
     pub(super) fn shown(&self, amount: Amount) -> Money {
         self.money(amount)
     }
-}
-
-fn rtt(row: &ExitRow) -> f64 {
-    row.rtt_millis.unwrap_or(f64::INFINITY)
 }

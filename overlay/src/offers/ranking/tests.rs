@@ -62,6 +62,27 @@ fn a_near_exit_beats_a_slightly_cheaper_one_far_away() {
 }
 
 #[test]
+fn an_order_asked_for_goes_before_the_score() {
+    let index = index(&[
+        (300, 16, true),
+        (90, 16, true),
+        (100, 16, true),
+        (100, 1, true),
+    ]);
+    let away = [(1, 20), (2, 400), (3, 25)];
+    let by = |order_by| {
+        let query = OfferQuery {
+            order: order_by,
+            ..OfferQuery::default()
+        };
+        order(&index, &query, &away)
+    };
+    assert_eq!(by(OfferOrder::Points), [3, 4, 1, 2]);
+    assert_eq!(by(OfferOrder::Price), [2, 3, 4, 1], "equals by score");
+    assert_eq!(by(OfferOrder::RoundTrip), [1, 3, 2, 4], "unmeasured last");
+}
+
+#[test]
 fn an_exit_of_one_way_only_comes_after_its_equal() {
     let index = index(&[(100, 16, false), (100, 16, true)]);
     assert_eq!(order(&index, &OfferQuery::default(), &[]), [2, 1]);

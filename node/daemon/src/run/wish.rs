@@ -1,0 +1,105 @@
+//! What the user asks of the market, in the node's own words.
+
+use std::time::Duration;
+
+use warren_overlay::offers::{OfferOrder, OfferQuery};
+use warren_proto::Amount;
+
+use crate::api::types::{ExitSort, ExitsQuery, Fallback, UpRequest};
+use crate::config::Config;
+use crate::consumer::Wanted;
+use crate::error::{ErrorCode, Problem};
+
+/// How long `up` looks for an offer unless told otherwise.
+const SEARCH: Duration = Duration::from_secs(30);
+
+/// What `up` was asked for; what was left out follows the configuration.
+pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Problem> {
+    if request.kill_switch == Some(false) || !config.consumer.kill_switch {
+        let seen = "this version has no tunnel without its kill switch";
+        return Err(Problem::new(ErrorCode::BadRequest, seen));
+    }
+    let query = ExitsQuery {
+        country: request.country,
+        max_price_per_gib: request.max_price_per_gib.clone(),
+        sort: request.sort,
+        ..ExitsQuery::default()
+    };
+    let consumer = &config.consumer;
+    let max_spend = sum(config, request.max_spend.as_ref(), consumer.max_spend)?;
+    let fallback = request.fallback.unwrap_or(consumer.fallback);
+    let secs = request
+        .timeout_secs
+        .map(|it| Duration::from_secs(it.into()));
+    Ok(Wanted {
+        query: offer_query(config, &query)?,
+        exit: request.exit.clone(),
+        max_spend: (max_spend.wei() > 0).then_some(max_spend),
+        deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
+        fail_over: fallback != Fallback::None && request.exit.is_none(),
+        search: secs.unwrap_or(SEARCH),
+    })
+}
+
+/// Which offers fit, and which of them comes first.
+pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQuery, Problem> {
+    let max = match &query.max_price_per_gib {
+        Some(text) => Some(config.token.parse(text)),
+        None => config.consumer.max_price_per_gib.map(Ok),
+    };
+    let max = max
+        .transpose()
+        .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
+    let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
+    Ok(OfferQuery {
+        countries: query.country.into_iter().collect(),
+        max_per_mib: max.map(per_mib),
+        chain: config.chain.as_ref().map(|chain| chain.pinned),
+        policy: query.policy.clone(),
+        order: match query.sort {
+            ExitSort::Rank => OfferOrder::Points,
+            ExitSort::Rtt => OfferOrder::RoundTrip,
+            ExitSort::Price => OfferOrder::Price,
+        },
+        ..OfferQuery::default()
+    })
+}
+
+/// A sum that may be set by the user, or what the configuration says.
+pub(super) fn sum(config: &Config, text: Option<&String>, or: Amount) -> Result<Amount, Problem> {
+    match text {
+        Some(text) => config
+            .token
+            .parse(text)
+            .map_err(|error| Problem::new(ErrorCode::BadRequest, error)),
+        None => Ok(or),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn up_and_exits_put_the_same_exit_first() {
+        let config = Config::load(&Sources::default()).unwrap();
+        for (sort, order) in [
+            (ExitSort::Rank, OfferOrder::Points),
+            (ExitSort::Rtt, OfferOrder::RoundTrip),
+            (ExitSort::Price, OfferOrder::Price),
+        ] {
+            let request = UpRequest {
+                sort,
+                ..UpRequest::default()
+            };
+            let query = ExitsQuery {
+                sort,
+                ..ExitsQuery::default()
+            };
+            let listed = offer_query(&config, &query).unwrap();
+            assert_eq!(listed.order, order);
+            assert_eq!(wanted(&config, &request).unwrap().query, listed);
+        }
+    }
+}
