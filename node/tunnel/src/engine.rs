@@ -15,7 +15,7 @@ mod consumer;
 mod exit;
 mod guests;
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 pub use consumer::ConsumerEngine;
@@ -42,6 +42,24 @@ impl Account {
     }
 }
 
+/// The other end of the line, and which of our own addresses it knows us by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its address.
+    pub remote: SocketAddr,
+    /// The address it spoke to, IPv4 as mapped; `None` leaves the choice to the system.
+    pub local: Option<Ipv6Addr>,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(remote: SocketAddr) -> Self {
+        Self {
+            remote,
+            local: None,
+        }
+    }
+}
+
 /// One sealed datagram of an [`Outbox`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outgoing {
@@ -50,7 +68,7 @@ pub struct Outgoing {
     /// How many there are.
     pub len: usize,
     /// Where it goes.
-    pub to: SocketAddr,
+    pub to: Endpoint,
     /// Who pays for it.
     pub account: Account,
 }
@@ -116,7 +134,7 @@ impl Outbox {
     }
 
     /// Takes the first `len` bytes of the room as a datagram.
-    pub(crate) fn commit(&mut self, len: usize, to: SocketAddr, account: Account) {
+    pub(crate) fn commit(&mut self, len: usize, to: Endpoint, account: Account) {
         self.items.push(Outgoing {
             start: self.used,
             len,
@@ -127,7 +145,7 @@ impl Outbox {
     }
 
     /// Copies a datagram in, if there is room.
-    pub(crate) fn push(&mut self, datagram: &[u8], to: SocketAddr) {
+    pub(crate) fn push(&mut self, datagram: &[u8], to: Endpoint) {
         if let Some(room) = self.room(datagram.len()) {
             room[..datagram.len()].copy_from_slice(datagram);
             self.commit(datagram.len(), to, Account::NONE);
@@ -149,7 +167,7 @@ pub struct Incoming {
 /// A stranger's wish for a session, to be answered off the packet path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Knock {
-    pub(crate) from: SocketAddr,
+    pub(crate) from: Endpoint,
     pub(crate) init: [u8; crate::wireguard::HANDSHAKE_INIT_LEN],
 }
 
@@ -216,7 +234,7 @@ impl Inbox {
     }
 
     /// Keeps a handshake for later; says whether there was a place.
-    pub(crate) fn knock(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
+    pub(crate) fn knock(&mut self, from: Endpoint, datagram: &[u8]) -> bool {
         let (true, Ok(init)) = (self.knocks.len() < MOST_KNOCKS, datagram.try_into()) else {
             return false;
         };
@@ -273,8 +291,8 @@ pub(crate) trait Engine: Send + Sync + 'static {
 /// Who sent a datagram, and when it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// The sender's address.
-    pub from: SocketAddr,
+    /// The sender.
+    pub from: Endpoint,
     /// When it came.
     pub at: Instant,
 }

@@ -1,6 +1,7 @@
 //! The tunnel's UDP socket: one, unconnected, for both kinds of IP.
 
 mod mmsg;
+mod sender;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -10,16 +11,12 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::engine::{Account, Origin, Outbox, Outgoing, Received};
+pub(crate) use sender::Sender;
+
+use crate::engine::{Endpoint, Origin, Received};
 use crate::error::{TunnelError, TunnelWarning};
 use crate::meter::{DropReason, Drops};
 use crate::spec::{ReceiveRung, SendRung};
-
-// Specification.
-/// The most segments one send takes on every kernel (UDP_MAX_SEGMENTS).
-const MOST_SEGMENTS: usize = 64;
-/// The largest UDP payload.
-const MOST_PAYLOAD: usize = 65_507;
 
 // Our choice.
 /// Socket buffers: more only adds delay.
@@ -66,6 +63,13 @@ impl TunnelSocket {
             .set_write_timeout(Some(SEND_PATIENCE))
             .map_err(fail)?;
         socket.bind(&bound.into()).map_err(fail)?;
+        // Else an exit with several addresses answers from one its guest did not speak to.
+        let told = if bound.is_ipv6() {
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)
+        } else {
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)
+        };
+        told.map_err(|error| fail(error.into()))?;
         let (mut send, mut receive) = ceiling;
         if receive == ReceiveRung::Merged
             && setsockopt(&socket, sockopt::UdpGroSegment, &true).is_err()
@@ -138,157 +142,6 @@ fn enlarge(socket: &Socket, warnings: &mut Vec<TunnelWarning>) {
     }
 }
 
-/// The sending side of one thread.
-#[derive(Debug)]
-pub(crate) struct Sender<'s> {
-    socket: &'s TunnelSocket,
-    rung: SendRung,
-    names: Vec<SockAddr>,
-}
-
-impl<'s> Sender<'s> {
-    pub(crate) fn new(socket: &'s TunnelSocket) -> Self {
-        Self {
-            socket,
-            rung: socket.send,
-            names: Vec::with_capacity(mmsg::MOST_SENT),
-        }
-    }
-
-    pub(crate) fn rung(&self) -> SendRung {
-        self.rung
-    }
-
-    /// Sends all of `out` and empties it, telling `sent` whose inner bytes the line took.
-    pub(crate) fn flush(
-        &mut self,
-        out: &mut Outbox,
-        drops: &Drops,
-        mut sent: impl FnMut(Account, u64),
-    ) {
-        let mut from = 0;
-        while from < out.items().len() {
-            let rest = &out.items()[from..];
-            let took = match self.rung {
-                SendRung::Segments => self.send_run(out, rest, drops, &mut sent),
-                SendRung::Many => self.send_batch(out, rest, drops, &mut sent),
-            };
-            from += took;
-        }
-        out.clear();
-    }
-
-    /// Sends the first datagrams that are for one endpoint and of one size; says how many.
-    fn send_run(
-        &mut self,
-        out: &Outbox,
-        rest: &[Outgoing],
-        drops: &Drops,
-        sent: &mut impl FnMut(Account, u64),
-    ) -> usize {
-        let run = &rest[..run_len(rest)];
-        let (Some(first), Ok(segment)) = (run.first(), u16::try_from(rest[0].len)) else {
-            return rest.len();
-        };
-        if run.len() == 1 {
-            return self.send_batch(out, run, drops, sent);
-        }
-        let to = self.socket.reach(first.to);
-        match mmsg::send_segments(self.socket.as_fd(), out.span(run), segment, &to) {
-            Ok(()) => {
-                for item in run {
-                    sent(item.account, out.inner_len(item));
-                }
-                run.len()
-            }
-            Err(error) => {
-                match refusal(&error) {
-                    Refusal::Always => {
-                        tracing::warn!(%error, "segmented sending refused, going on without");
-                        self.rung = SendRung::Many;
-                    }
-                    Refusal::ThisPath => {}
-                    Refusal::Loss => {
-                        drops.add(DropReason::Refused, run.len() as u64);
-                        return run.len();
-                    }
-                }
-                self.send_batch(out, run, drops, sent)
-            }
-        }
-    }
-
-    /// Sends the first datagrams one by one in one call; says how many are done with.
-    fn send_batch(
-        &mut self,
-        out: &Outbox,
-        rest: &[Outgoing],
-        drops: &Drops,
-        sent: &mut impl FnMut(Account, u64),
-    ) -> usize {
-        let batch = &rest[..rest.len().min(mmsg::MOST_SENT)];
-        self.names.clear();
-        self.names
-            .extend(batch.iter().map(|item| self.socket.reach(item.to)));
-        let datagrams = batch.iter().map(|item| out.bytes(item)).zip(&self.names);
-        match mmsg::send_many(self.socket.as_fd(), datagrams) {
-            Ok(count) => {
-                for item in &batch[..count] {
-                    sent(item.account, out.inner_len(item));
-                }
-                count.max(1)
-            }
-            // The line takes nothing more for now: waiting for each in turn would only add delay.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                drops.add(DropReason::Refused, rest.len() as u64);
-                rest.len()
-            }
-            Err(error) => {
-                tracing::trace!(%error, to = ?batch.first().map(|it| it.to), "datagram refused");
-                drops.count(DropReason::Refused);
-                1
-            }
-        }
-    }
-}
-
-/// What a refused send of segments means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    /// Kernel or line card cannot: never again on this socket.
-    Always,
-    /// The path is narrower than thought: the kernel may still cut single datagrams.
-    ThisPath,
-    /// Nothing to do with segments: no route, no room.
-    Loss,
-}
-
-fn refusal(error: &io::Error) -> Refusal {
-    match error.raw_os_error() {
-        Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP) => Refusal::Always,
-        Some(libc::EMSGSIZE) => Refusal::ThisPath,
-        _ => Refusal::Loss,
-    }
-}
-
-/// How many datagrams at the head of `rest` may go out as segments of one send.
-fn run_len(rest: &[Outgoing]) -> usize {
-    let Some(first) = rest.first() else { return 0 };
-    let (mut count, mut bytes) = (1, first.len);
-    for item in rest.iter().skip(1).take(MOST_SEGMENTS - 1) {
-        let fits = item.to == first.to
-            && item.len <= first.len
-            && rest[count - 1].len == first.len
-            && bytes + item.len <= MOST_PAYLOAD;
-        if !fits {
-            break;
-        }
-        count += 1;
-        bytes += item.len;
-    }
-    count
-}
-
 /// The receiving side: buffers used again for every batch.
 #[derive(Debug)]
 pub(crate) struct Receiver<'s> {
@@ -345,10 +198,11 @@ impl<'s> Receiver<'s> {
                 }
                 let start = slot * self.slot_len;
                 let bytes = self.buffer.get(start..start + filled.len)?;
-                let origin = Origin {
-                    from: filled.from,
-                    at,
+                let from = Endpoint {
+                    remote: filled.from,
+                    local: filled.local,
                 };
+                let origin = Origin { from, at };
                 Some(Received {
                     origin,
                     bytes,

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use door::Door;
 
-use crate::engine::{Account, Origin, Outbox};
+use crate::engine::{Account, Endpoint, Origin, Outbox};
 use crate::meter::DropReason;
 use crate::spec::TunnelState;
 
@@ -116,7 +116,7 @@ impl fmt::Debug for Peer {
 }
 
 impl Peer {
-    fn new(tunn: Tunn, endpoint: Option<SocketAddr>, persistence: Persistence) -> Self {
+    fn new(tunn: Tunn, endpoint: Option<Endpoint>, persistence: Persistence) -> Self {
         Self(Mutex::new(PeerState {
             tunn,
             endpoint,
@@ -137,7 +137,7 @@ impl Peer {
         // The index is 24 bits; the lower 8 of 32 number the sessions.
         let index = rand::random::<u32>() >> 8;
         let tunn = Tunn::new(key.0.clone(), peer, None, keepalive, index, None);
-        Self::new(tunn, Some(endpoint), Persistence::Seeks)
+        Self::new(tunn, Some(endpoint.into()), Persistence::Seeks)
     }
 
     /// One lock per batch. A thread that died in it left nothing half done that matters.
@@ -152,19 +152,19 @@ impl Peer {
             since_received: state
                 .received
                 .map(|then| now.saturating_duration_since(then)),
-            endpoint: state.endpoint,
+            endpoint: state.endpoint.map(|it| it.remote),
         }
     }
 
     pub(crate) fn set_endpoint(&self, endpoint: SocketAddr) {
-        self.lock().endpoint = Some(endpoint);
+        self.lock().endpoint = Some(endpoint.into());
     }
 }
 
 /// What a locked [`Peer`] holds.
 pub(crate) struct PeerState {
     tunn: Tunn,
-    endpoint: Option<SocketAddr>,
+    endpoint: Option<Endpoint>,
     received: Option<Instant>,
     persistence: Persistence,
 }
@@ -209,7 +209,7 @@ impl PeerState {
         }
         let len = match self
             .tunn
-            .decapsulate(Some(origin.from.ip()), datagram, room)
+            .decapsulate(Some(origin.from.remote.ip()), datagram, room)
         {
             TunnResult::WriteToTunnelV4(packet, _) => packet.len(),
             TunnResult::WriteToTunnelV6(packet, _) => packet.len(),
@@ -233,7 +233,7 @@ impl PeerState {
         };
         match self
             .tunn
-            .decapsulate(Some(origin.from.ip()), datagram, room)
+            .decapsulate(Some(origin.from.remote.ip()), datagram, room)
         {
             TunnResult::WriteToNetwork(reply) => {
                 let (kind, len) = (reply[0], reply.len());
@@ -286,7 +286,12 @@ impl PeerState {
 
     /// Roams: only ever called for a sender that authenticated.
     fn heard(&mut self, origin: Origin) {
-        self.endpoint = Some(origin.from);
+        // Who seeks leaves the choice of its own address to the system, which follows routes as
+        // they change; who answers keeps to the address it was spoken to by.
+        self.endpoint = Some(match self.persistence {
+            Persistence::Seeks => origin.from.remote.into(),
+            Persistence::Answers => origin.from,
+        });
         self.received = Some(origin.at);
     }
 

@@ -8,12 +8,16 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use traffic::{tcp_both_ways, udp_echo};
+use traffic::{tcp_both_ways, udp_down, udp_echo};
 use warren_tunnel::{Gate, Offload};
-use world::{Outer, SERVER_V4, SERVER_V6, Tunnel, World, can_run, wait_until};
+use world::{GUEST_V4, Outer, SERVER_V4, SERVER_V6, Tunnel, World, can_run, wait_until};
 
 fn open_tunnel(world: &World) -> Tunnel {
-    let tunnel = world.tunnel(Offload::Auto, Outer::V4);
+    open_tunnel_over(world, Outer::V4)
+}
+
+fn open_tunnel_over(world: &World, outer: Outer) -> Tunnel {
+    let tunnel = world.tunnel(Offload::Auto, outer);
     tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
     tunnel
 }
@@ -39,6 +43,41 @@ fn a_consumer_whose_address_changes_is_followed() {
     tcp_both_ways(&world, SERVER_V6, 1 << 20);
     let after = tunnel.exit.guest_state(tunnel.guest).unwrap().endpoint;
     assert_eq!(after.unwrap().ip().to_string(), "192.0.2.7");
+}
+
+/// A line with several addresses is common for IPv6. A guest behind a firewall hears only the one
+/// it spoke to.
+#[test]
+fn an_exit_answers_from_the_address_it_was_spoken_to() {
+    if !can_run() {
+        return;
+    }
+    for (name, outer) in [("multi4", Outer::V4), ("multi6", Outer::V6)] {
+        let world = World::new(name);
+        world.ip("e", &["addr", "add", "198.51.100.9/24", "dev", "e0"]);
+        world.ip(
+            "e",
+            &["addr", "add", "2001:db8:2::9/64", "dev", "e0", "nodad"],
+        );
+        let tunnel = open_tunnel_over(&world, outer);
+        let mut spoken_to = tunnel.consumer.state().endpoint.unwrap();
+        spoken_to.set_ip(match outer {
+            Outer::V4 => "198.51.100.9".parse().unwrap(),
+            Outer::V6 => "2001:db8:2::9".parse().unwrap(),
+        });
+        tunnel.consumer.set_endpoint(spoken_to);
+        udp_echo(&world, SERVER_V4, &[100, 100]);
+        assert_eq!(tunnel.consumer.state().endpoint, Some(spoken_to));
+
+        // Once that address is gone, answers come from another and are followed.
+        world.ip("e", &["addr", "del", "198.51.100.9/24", "dev", "e0"]);
+        world.ip("e", &["addr", "del", "2001:db8:2::9/64", "dev", "e0"]);
+        udp_down(&world, GUEST_V4.into());
+        wait_until(&format!("the new address of {name}"), || {
+            tunnel.consumer.state().endpoint != Some(spoken_to)
+        });
+        udp_echo(&world, SERVER_V4, &[100]);
+    }
 }
 
 #[test]

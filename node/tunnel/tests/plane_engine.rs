@@ -284,7 +284,7 @@ proptest! {
             let cut = &datagram[..length.min(datagram.len())];
             let before = pair.exit.drop_counts().total();
             let (mut inner, mut out) = (inbox(), outbox());
-            let origin = Origin { from: away(), at: Instant::now() };
+            let origin = Origin { from: away().into(), at: Instant::now() };
             pair.exit.open_datagrams(Received::one(origin, cut), &mut inner, &mut out);
             prop_assert!(inner.items().is_empty() && out.items().is_empty());
             prop_assert_eq!(pair.exit.drop_counts().total(), before + u64::from(!cut.is_empty()));

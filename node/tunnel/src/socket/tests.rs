@@ -1,6 +1,8 @@
 //! Datagrams between two real sockets, on every mix of rungs.
 
+use super::sender::{Refusal, refusal};
 use super::*;
+use crate::engine::{Account, Outbox};
 
 fn open(ceiling: (SendRung, ReceiveRung)) -> TunnelSocket {
     let listen = "[::1]:0".parse().unwrap();
@@ -14,7 +16,7 @@ fn pass(from: &TunnelSocket, to: &TunnelSocket, sizes: &[usize]) -> Vec<usize> {
     for size in sizes {
         let datagram = vec![4; *size];
         out.room(*size).unwrap()[..*size].copy_from_slice(&datagram);
-        out.commit(*size, there, Account::of_slot(0));
+        out.commit(*size, there.into(), Account::of_slot(0));
     }
     Sender::new(from).flush(&mut out, &drops, |_, inner| metered += inner);
     assert_eq!(
@@ -25,7 +27,7 @@ fn pass(from: &TunnelSocket, to: &TunnelSocket, sizes: &[usize]) -> Vec<usize> {
     let (mut receiver, mut came) = (Receiver::new(to), Vec::new());
     while came.len() < sizes.len() && receiver.fetch() {
         for received in receiver.batch(Instant::now(), &drops) {
-            assert_eq!(Some(received.origin.from), from.local());
+            assert_eq!(Some(received.origin.from.remote), from.local());
             came.extend(received.datagrams().map(<[u8]>::len));
         }
     }
@@ -68,6 +70,51 @@ fn a_datagram_larger_than_a_buffer_is_counted_and_nothing_else_is_lost() {
         (came, drops.counts().of(DropReason::Oversized)),
         (vec![100, 200], 1)
     );
+}
+
+/// Loopback has sixteen million addresses: a host with several needs no namespace.
+#[test]
+fn an_answer_leaves_from_the_address_that_was_spoken_to() {
+    for (listen, rung) in [
+        ("0.0.0.0:0", SendRung::Segments),
+        ("0.0.0.0:0", SendRung::Many),
+        ("[::]:0", SendRung::Segments),
+        ("[::]:0", SendRung::Many),
+    ] {
+        let open = |listen: &str| {
+            let ceiling = (rung, ReceiveRung::Many);
+            TunnelSocket::open(listen.parse().unwrap(), None, ceiling, &mut Vec::new()).unwrap()
+        };
+        let (exit, guest) = (open(listen), open("127.0.0.1:0"));
+        let port = exit.local().unwrap().port();
+        let spoken_to = SocketAddr::from(([127, 7, 7, 7], port));
+        let drops = Drops::default();
+        let send = |from: &TunnelSocket, to: Endpoint| {
+            let mut out = Outbox::new(1 << 16, 8);
+            out.push(&[4; 100], to);
+            out.push(&[4; 100], to);
+            Sender::new(from).flush(&mut out, &drops, |_, _| {});
+            assert_eq!(drops.counts().total(), 0);
+        };
+        let heard_by = |socket: &TunnelSocket| {
+            let mut receiver = Receiver::new(socket);
+            assert!(receiver.fetch());
+            let batch = receiver.batch(Instant::now(), &drops);
+            batch.map(|it| it.origin.from).last().unwrap()
+        };
+        send(&guest, spoken_to.into());
+        let heard = heard_by(&exit);
+        send(&exit, heard);
+        assert_eq!(heard_by(&guest).remote, spoken_to, "{listen} {rung:?}");
+
+        // An address that is not ours any more does not silence the exit.
+        let lost = Endpoint {
+            local: Some(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped()),
+            ..heard
+        };
+        send(&exit, lost);
+        assert_eq!(heard_by(&guest).remote.port(), port);
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The door of an exit: who knocks, and how often it is answered.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use boringtun::noise::handshake::parse_handshake_anon;
@@ -11,7 +10,7 @@ use boringtun::x25519::{PublicKey, StaticSecret};
 use warren_proto::TunnelPublicKey;
 
 use super::{HANDSHAKE_INIT_LEN, Peer, Persistence, TunnelKey};
-use crate::engine::Outbox;
+use crate::engine::{Endpoint, Outbox};
 use crate::meter::DropReason;
 
 /// The door of an exit: proves handshakes before anything is computed for them.
@@ -51,13 +50,13 @@ impl Door {
     pub(crate) fn who(
         &self,
         datagram: &[u8],
-        from: SocketAddr,
+        from: Endpoint,
         out: &mut Outbox,
     ) -> Result<TunnelPublicKey, DropReason> {
         let mut cookie = [0; HANDSHAKE_INIT_LEN];
         match self
             .limiter
-            .verify_packet(Some(from.ip()), datagram, &mut cookie)
+            .verify_packet(Some(from.remote.ip()), datagram, &mut cookie)
         {
             Ok(Packet::HandshakeInit(init)) => {
                 parse_handshake_anon(&self.secret, &self.public, &init)

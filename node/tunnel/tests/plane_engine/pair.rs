@@ -110,7 +110,7 @@ impl Pair {
     pub(crate) fn to_exit(&self, datagram: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let (mut inbox, mut out) = (inbox(), outbox());
         let origin = Origin {
-            from: self.from,
+            from: self.from.into(),
             at: Instant::now(),
         };
         self.exit
@@ -124,7 +124,7 @@ impl Pair {
     pub(crate) fn to_consumer(&self, datagram: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let (mut inbox, mut out) = (inbox(), outbox());
         let origin = Origin {
-            from: exit_address(),
+            from: exit_address().into(),
             at: Instant::now(),
         };
         self.consumer

@@ -155,6 +155,14 @@ pub(crate) fn udp_shout(world: &World, server: IpAddr) {
     });
 }
 
+/// Sends a datagram to the consumer that it did not ask for.
+pub(crate) fn udp_down(world: &World, guest: IpAddr) {
+    world.inside("s", move || {
+        let socket = UdpSocket::bind(any_like(SocketAddr::new(guest, 9))).unwrap();
+        socket.send_to(b"news from the server", (guest, 9)).unwrap();
+    });
+}
+
 fn any_like(address: SocketAddr) -> SocketAddr {
     let any = if address.is_ipv4() {
         "0.0.0.0:0"
