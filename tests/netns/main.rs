@@ -12,6 +12,7 @@
 
 mod consumer_dies;
 mod consumer_stops_paying;
+mod endpoint_blocked;
 mod exit_dies;
 mod exit_stops_serving;
 mod payer_closes;

@@ -120,8 +120,8 @@ pub struct ExitConfig {
     pub policy: String,
     /// Guests at most.
     pub guests_max: u32,
-    /// Public `host:port` of the WireGuard port. `None`: learnt, if the node can.
-    pub endpoint: Option<String>,
+    /// Public `host:port` of the WireGuard port, best first; needed to be an exit.
+    pub endpoints: Vec<String>,
     /// UDP port of WireGuard.
     pub listen_port: u16,
     /// Device towards the internet. `None`: the one of the default route.

@@ -31,9 +31,12 @@ impl ConsumerTunnel {
     /// namespace.
     ///
     /// # Errors
-    /// If the MTU is out of range, or device, socket or threads cannot be had.
+    /// If the MTU is out of range, no endpoint is given, or device, socket or threads cannot be had.
     pub fn up(spec: TunnelSpec) -> Result<Self, TunnelError> {
         check_mtu(spec.mtu)?;
+        if spec.endpoints.is_empty() {
+            return Err(TunnelError::NoEndpoint);
+        }
         let rungs = spec.offload.ceiling();
         let mut warnings = Vec::new();
         let ceiling = (rungs.send, rungs.receive);
@@ -94,7 +97,7 @@ impl ConsumerTunnel {
         self.pump.port()
     }
 
-    /// Looks for the exit at another endpoint from now on.
+    /// Looks for the exit at this endpoint, and no other, from now on.
     pub fn set_endpoint(&self, endpoint: SocketAddr) {
         self.engine.set_endpoint(endpoint);
     }

@@ -52,6 +52,9 @@ pub enum TunnelError {
         /// The largest allowed.
         most: u16,
     },
+    /// No endpoint of the exit is known.
+    #[error("the exit has no WireGuard endpoint")]
+    NoEndpoint,
     /// Another guest has this key or one of these addresses.
     #[error("key or inner address is already given to guest {0}")]
     Taken(GuestId),

@@ -35,8 +35,8 @@ pub struct TunnelSpec {
     pub private_key: TunnelKey,
     /// The exit's public key.
     pub peer_key: TunnelPublicKey,
-    /// Where the exit listens.
-    pub endpoint: SocketAddr,
+    /// Where the exit may listen, best first; at least one. Whichever answers is used.
+    pub endpoints: Vec<SocketAddr>,
     /// The UDP port to speak from; 0 for any.
     pub port: u16,
     /// The inner IPv4 address the exit assigned, if any.

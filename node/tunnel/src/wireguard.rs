@@ -4,7 +4,9 @@
 //! after authentication only, retirement by counter, and a handshake that starts again after it
 //! gave up.
 
+mod candidates;
 mod door;
+mod key;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::{Packet, Tunn, TunnResult};
-use boringtun::x25519::{PublicKey, StaticSecret};
+use boringtun::x25519::PublicKey;
 use warren_proto::TunnelPublicKey;
-use zeroize::Zeroizing;
 
+use candidates::Candidates;
 pub(crate) use door::Door;
+pub use key::TunnelKey;
 
 use crate::engine::{Account, Endpoint, Origin, Outbox};
 use crate::meter::DropReason;
@@ -28,46 +31,11 @@ use crate::spec::TunnelState;
 pub(crate) const DATA_OVERHEAD: usize = 32;
 /// The largest message of a handshake.
 pub(crate) const HANDSHAKE_INIT_LEN: usize = 148;
+const TYPE_INIT: u8 = 1;
 const TYPE_COOKIE: u8 = 3;
 const TYPE_DATA: u8 = 4;
 /// Reject-After-Messages, rounded down: no counter at or above it counts.
 const LAST_COUNTER: u64 = 1 << 60;
-
-/// A session's private WireGuard key. Never printed; wiped when dropped.
-#[derive(Clone)]
-pub struct TunnelKey(StaticSecret);
-
-impl TunnelKey {
-    /// Makes a fresh key from the system's randomness.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self::from_bytes(rand::random())
-    }
-
-    /// Takes 32 secret bytes.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(StaticSecret::from(bytes))
-    }
-
-    /// The secret bytes, for a configuration that somebody else's WireGuard reads.
-    #[must_use]
-    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
-    }
-
-    /// The public half.
-    #[must_use]
-    pub fn public(&self) -> TunnelPublicKey {
-        TunnelPublicKey::from_bytes(PublicKey::from(&self.0).to_bytes())
-    }
-}
-
-impl fmt::Debug for TunnelKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TunnelKey(..)")
-    }
-}
 
 /// What kind of message a datagram says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,11 +65,15 @@ pub(crate) fn kind(datagram: &[u8]) -> Option<MessageKind> {
     }
 }
 
+/// Our choice: after so long without an answer to what was sent, other candidates are tried.
+/// WireGuard itself waits three times as long, and only for the same endpoint.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Whether a peer seeks its other end or waits for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Persistence {
-    /// Tries again for ever: the consumer.
-    Seeks,
+    /// Tries again for ever, wherever its other end may be: the consumer.
+    Seeks(Candidates),
     /// Waits to be sought: the exit.
     Answers,
 }
@@ -121,6 +93,8 @@ impl Peer {
             tunn,
             endpoint,
             received: None,
+            spoke: false,
+            unanswered: None,
             persistence,
         }))
     }
@@ -129,7 +103,7 @@ impl Peer {
     pub(crate) fn seeking(
         key: &TunnelKey,
         peer: &TunnelPublicKey,
-        endpoint: SocketAddr,
+        endpoints: &[SocketAddr],
         keepalive: Option<Duration>,
     ) -> Self {
         let keepalive = keepalive.map(|it| u16::try_from(it.as_secs()).unwrap_or(u16::MAX));
@@ -137,7 +111,9 @@ impl Peer {
         // The index is 24 bits; the lower 8 of 32 number the sessions.
         let index = rand::random::<u32>() >> 8;
         let tunn = Tunn::new(key.0.clone(), peer, None, keepalive, index, None);
-        Self::new(tunn, Some(endpoint.into()), Persistence::Seeks)
+        let candidates = Candidates::new(endpoints);
+        let endpoint = candidates.best().map(Endpoint::from);
+        Self::new(tunn, endpoint, Persistence::Seeks(candidates))
     }
 
     /// One lock per batch. A thread that died in it left nothing half done that matters.
@@ -156,8 +132,13 @@ impl Peer {
         }
     }
 
+    /// Looks for the other end there, and nowhere else.
     pub(crate) fn set_endpoint(&self, endpoint: SocketAddr) {
-        self.lock().endpoint = Some(endpoint.into());
+        let mut state = self.lock();
+        state.endpoint = Some(endpoint.into());
+        if let Persistence::Seeks(candidates) = &mut state.persistence {
+            *candidates = Candidates::new(&[endpoint]);
+        }
     }
 }
 
@@ -166,6 +147,10 @@ pub(crate) struct PeerState {
     tunn: Tunn,
     endpoint: Option<Endpoint>,
     received: Option<Instant>,
+    /// Whether data was sent since the other end was last heard.
+    spoke: bool,
+    /// Since when data is unanswered, as far as the last tick knows.
+    unanswered: Option<Instant>,
     persistence: Persistence,
 }
 
@@ -185,6 +170,7 @@ impl PeerState {
             TunnResult::WriteToNetwork(sealed) => {
                 let len = sealed.len();
                 out.commit(len, endpoint, account);
+                self.spoke = true;
                 Ok(())
             }
             TunnResult::Done => Ok(()), // Kept until the handshake ends.
@@ -252,35 +238,72 @@ impl PeerState {
         }
     }
 
-    /// Does what is due by the clock: keepalives, rekeying, retries.
-    pub(crate) fn tick(&mut self, out: &mut Outbox) {
-        let (Some(endpoint), Some(room)) = (self.endpoint, out.room(HANDSHAKE_INIT_LEN)) else {
+    /// Does what is due by the clock: keepalives, rekeying, retries, other candidates.
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Outbox) {
+        if self.must_seek(now) {
+            return self.seek(now, out);
+        }
+        let Some(room) = out.room(HANDSHAKE_INIT_LEN) else {
             return;
         };
-        let len = match self.tunn.update_timers(room) {
-            TunnResult::WriteToNetwork(message) => message.len(),
+        let (kind, len) = match self.tunn.update_timers(room) {
+            TunnResult::WriteToNetwork(message) => (message.first().copied(), message.len()),
             TunnResult::Err(WireGuardError::ConnectionExpired)
-                if self.persistence == Persistence::Seeks =>
+                if matches!(self.persistence, Persistence::Seeks(_)) =>
             {
-                return self.seek(out);
+                return self.seek(now, out);
             }
             TunnResult::Done
             | TunnResult::Err(_)
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => return,
         };
-        out.commit(len, endpoint, Account::NONE);
+        let to = if kind == Some(TYPE_INIT) {
+            self.next_place(now)
+        } else {
+            self.endpoint
+        };
+        if let Some(to) = to {
+            out.commit(len, to, Account::NONE);
+        }
     }
 
-    /// Starts a handshake now.
-    pub(crate) fn seek(&mut self, out: &mut Outbox) {
-        let (Some(endpoint), Some(room)) = (self.endpoint, out.room(HANDSHAKE_INIT_LEN)) else {
+    /// Starts a handshake now; a consumer's first one begins the search among its candidates.
+    pub(crate) fn seek(&mut self, now: Instant, out: &mut Outbox) {
+        if let Persistence::Seeks(candidates) = &mut self.persistence {
+            candidates.search(now);
+        }
+        let Some(room) = out.room(HANDSHAKE_INIT_LEN) else {
             return;
         };
         if let TunnResult::WriteToNetwork(init) = self.tunn.format_handshake_initiation(room, true)
         {
             let len = init.len();
-            out.commit(len, endpoint, Account::NONE);
+            if let Some(to) = self.next_place(now) {
+                out.commit(len, to, Account::NONE);
+            }
+        }
+    }
+
+    /// Whether the endpoint is silent for too long, or the next candidate's turn has come.
+    fn must_seek(&mut self, now: Instant) -> bool {
+        let Persistence::Seeks(candidates) = &mut self.persistence else {
+            return false;
+        };
+        if self.spoke {
+            let since = *self.unanswered.get_or_insert(now);
+            if now.saturating_duration_since(since) >= SILENCE {
+                candidates.search(now);
+            }
+        }
+        candidates.is_due(now)
+    }
+
+    /// Where the next handshake goes.
+    fn next_place(&mut self, now: Instant) -> Option<Endpoint> {
+        match &mut self.persistence {
+            Persistence::Seeks(candidates) => candidates.next(now).map(Endpoint::from),
+            Persistence::Answers => self.endpoint,
         }
     }
 
@@ -288,11 +311,15 @@ impl PeerState {
     fn heard(&mut self, origin: Origin) {
         // Who seeks leaves the choice of its own address to the system, which follows routes as
         // they change; who answers keeps to the address it was spoken to by.
-        self.endpoint = Some(match self.persistence {
-            Persistence::Seeks => origin.from.remote.into(),
+        self.endpoint = Some(match &mut self.persistence {
+            Persistence::Seeks(candidates) => {
+                candidates.found(origin.from.remote);
+                origin.from.remote.into()
+            }
             Persistence::Answers => origin.from,
         });
         self.received = Some(origin.at);
+        (self.spoke, self.unanswered) = (false, None);
     }
 
     fn send_waiting(&mut self, account: Account, out: &mut Outbox) {

@@ -8,7 +8,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use traffic::{tcp_both_ways, udp_down, udp_echo};
+use traffic::{tcp_both_ways, udp_down, udp_echo, udp_shout};
 use warren_tunnel::{Gate, Offload};
 use world::{GUEST_V4, Outer, SERVER_V4, SERVER_V6, Tunnel, World, can_run, wait_until};
 
@@ -76,6 +76,39 @@ fn an_exit_answers_from_the_address_it_was_spoken_to() {
         wait_until(&format!("the new address of {name}"), || {
             tunnel.consumer.state().endpoint != Some(spoken_to)
         });
+        udp_echo(&world, SERVER_V4, &[100]);
+    }
+}
+
+/// Networks that carry only one of the two IPs are common: the exit is found over the other.
+#[test]
+fn an_exit_blocked_at_one_address_is_found_at_the_other() {
+    if !can_run() {
+        return;
+    }
+    for (name, first, second) in [
+        ("block4", Outer::V4, Outer::V6),
+        ("block6", Outer::V6, Outer::V4),
+    ] {
+        let world = World::new(name);
+        world.block(first, true);
+        let tunnel = world.tunnel_over(Offload::Auto, &[first, second]);
+        tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
+        let used = || tunnel.consumer.state().endpoint.unwrap().ip();
+        assert_eq!(used(), second.exit());
+        udp_echo(&world, SERVER_V4, &[100]);
+
+        // What is in use is blocked in the middle of a session, and the other is free again.
+        world.block(first, false);
+        world.block(second, true);
+        let shout = |what: &str, done: &dyn Fn() -> bool| {
+            wait_until(what, || {
+                udp_shout(&world, SERVER_V4);
+                done()
+            });
+        };
+        shout("the other address", &|| used() == first.exit());
+        tcp_both_ways(&world, SERVER_V6, 1 << 20);
         udp_echo(&world, SERVER_V4, &[100]);
     }
 }

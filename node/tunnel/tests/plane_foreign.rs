@@ -162,7 +162,7 @@ fn a_consumer_of_ours_goes_through_a_foreign_wireguard() {
             device: "warren0".to_owned(),
             private_key: key,
             peer_key,
-            endpoint: "198.51.100.2:41820".parse().unwrap(),
+            endpoints: vec!["198.51.100.2:41820".parse().unwrap()],
             port: 0,
             local_v4: Some(GUEST_V4),
             local_v6: Some(GUEST_V6),

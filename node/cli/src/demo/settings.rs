@@ -87,7 +87,7 @@ pub fn exit(site: &Site, way: &Way) -> String {
     let of = |pick: fn(&Asks) -> &String| asks.map(pick).cloned().unwrap_or_default();
     format!(
         "{}{}[exit]\ncountry = \"{}\"\ncity = \"{}\"\nprice_per_gib = \"{}\"\nprice_per_minute = \"{}\"\n\
-         prepay_units = {PREPAY_UNITS}\ncredit_units = {CREDIT_UNITS}\nendpoint = \"{}:{TUNNEL_PORT}\"\n\
+         prepay_units = {PREPAY_UNITS}\ncredit_units = {CREDIT_UNITS}\nendpoint = [\"{}:{TUNNEL_PORT}\", \"[{}]:{TUNNEL_PORT}\"]\n\
          uplink = \"eth0\"\nallow_documentation = true\n",
         overlay(site, &way.bootstrap),
         money(site, way),
@@ -96,6 +96,7 @@ pub fn exit(site: &Site, way: &Way) -> String {
         of(|it| &it.per_gib),
         of(|it| &it.per_minute),
         site.public_v4(),
+        site.host_v6(),
     )
 }
 

@@ -15,6 +15,8 @@ use super::{
 use crate::api::types::Fallback;
 
 const MIB_PER_GIB: u128 = 1024;
+/// As many as session terms may name.
+const MOST_ENDPOINTS: usize = 8;
 
 pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     let said = Said(&settings);
@@ -152,7 +154,7 @@ fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
         close_window: Duration::from_secs(said.count("exit.close_window_secs")),
         policy: said.text("exit.policy").to_owned(),
         guests_max: said.count_u32("exit.guests_max"),
-        endpoint: said.endpoint("exit.endpoint")?,
+        endpoints: said.endpoints("exit.endpoint")?,
         listen_port: u16::try_from(said.count("exit.listen_port")).unwrap_or(u16::MAX),
         uplink: said.set("exit.uplink").map(str::to_owned),
         inner_v4: said.text("exit.inner_v4").to_owned(),
@@ -309,19 +311,23 @@ impl Said<'_> {
         Ok(())
     }
 
-    fn endpoint(&self, key: &'static str) -> Result<Option<String>, ConfigError> {
-        let Some(text) = self.set(key) else {
-            return Ok(None);
+    fn endpoints(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {
+        let texts = self.texts(key);
+        let wrong = |text: &String| {
+            let port = text.rsplit_once(':').and_then(|(host, port)| {
+                // An IPv6 address without its brackets would lose its last part to the port.
+                let whole = !host.is_empty() && (!host.contains(':') || host.ends_with(']'));
+                whole.then(|| port.parse::<u16>().ok()).flatten()
+            });
+            port.is_none_or(|it| it == 0)
         };
-        let port = text.rsplit_once(':').and_then(|(host, port)| {
-            (!host.is_empty())
-                .then(|| port.parse::<u16>().ok())
-                .flatten()
-        });
-        if port.is_none_or(|it| it == 0) {
-            return Err(self.bad(key, "host:port is needed, such as exit.example:41820"));
+        if texts.iter().any(wrong) || texts.len() > MOST_ENDPOINTS {
+            return Err(self.bad(
+                key,
+                "at most 8 of host:port are needed, such as exit.example:41820 or [2001:db8::7]:41820",
+            ));
         }
-        Ok(Some(text.to_owned()))
+        Ok(texts)
     }
 
     /// Checks what the table alone can check.

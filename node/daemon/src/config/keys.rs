@@ -7,7 +7,7 @@
 pub enum Kind {
     /// Any text; empty means: not set.
     Text,
-    /// A list of texts; in variables and flags separated by commas.
+    /// A list of texts; in variables and flags separated by commas. One alone needs no brackets.
     Texts,
     /// `true` or `false`.
     Switch,
@@ -230,9 +230,9 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "exit.endpoint",
-        Kind::Text,
+        Kind::Texts,
         "",
-        "Public host:port of the WireGuard port; empty: as the overlay sees this node, with exit.listen_port.",
+        "Public host:port of the WireGuard port, best first: IPv4 and IPv6 where the line has both, at most 8.",
     ),
     key(
         "exit.listen_port",

@@ -220,6 +220,7 @@ fn as_text(key: &'static Key, value: &DeValue<'_>, place: &Place) -> Result<Stri
         (Kind::Text | Kind::Money | Kind::OneOf(_) | Kind::Address, DeValue::String(it)) => {
             Ok(it.to_string())
         }
+        (Kind::Texts, DeValue::String(it)) if !it.contains(',') => Ok(it.to_string()),
         (Kind::Switch, DeValue::Boolean(it)) => Ok(it.to_string()),
         (Kind::Count { .. }, DeValue::Integer(it)) if it.radix() == 10 => {
             Ok(it.as_str().to_owned())

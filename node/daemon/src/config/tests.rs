@@ -125,6 +125,24 @@ fn a_value_that_does_not_fit_says_what_would() {
 }
 
 #[test]
+fn an_exit_may_have_one_endpoint_or_several() {
+    let of = |text: &str| with_file(&format!("[exit]\nendpoint = {text}\n"));
+    let one = of("\"exit.example:41820\"").unwrap();
+    assert_eq!(one.exit.endpoints, ["exit.example:41820"]);
+    let two = of("[\"198.51.100.7:41820\", \"[2001:db8::7]:41820\"]").unwrap();
+    let wanted = ["198.51.100.7:41820", "[2001:db8::7]:41820"];
+    assert_eq!(two.exit.endpoints, wanted);
+    for wrong in [
+        "\"exit.example\"",
+        "[\"198.51.100.7:41820\", \"2001:db8::7:41820\"]",
+        "\":41820\"",
+        "[\"a:0\"]",
+    ] {
+        assert!(of(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn broken_toml_is_told_with_its_line() {
     assert!(told("[exit]\npolicy = \n").starts_with(":2: "));
 }

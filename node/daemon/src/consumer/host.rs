@@ -27,9 +27,6 @@ pub(super) enum LineError {
     /// Device or socket.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
-    /// The exit gave no endpoint that this machine can use.
-    #[error("the exit gave no WireGuard endpoint")]
-    NoEndpoint,
 }
 
 /// The consumer's line: kill switch and, while a session lasts, tunnel and routes.
@@ -66,17 +63,13 @@ impl Line {
         terms: &SessionTerms,
         key: TunnelKey,
     ) -> Result<(), LineError> {
-        let endpoint = terms
-            .endpoints
-            .first()
-            .ok_or(LineError::NoEndpoint)?
-            .address;
+        let endpoints: Vec<_> = terms.endpoints.iter().map(|it| it.address).collect();
         self.lower().await?;
         if let Some(host) = &mut self.host {
-            host.allow_endpoints(&[endpoint]).await?;
+            host.allow_endpoints(&endpoints).await?;
         }
         self.last = None;
-        self.tunnel = Some(ConsumerTunnel::up(spec(terms, key, endpoint))?);
+        self.tunnel = Some(ConsumerTunnel::up(spec(terms, key, endpoints))?);
         if let Some(host) = &mut self.host {
             host.route(&RouteSpec::default()).await?;
             if !terms.dns.is_empty() {
@@ -127,12 +120,12 @@ impl Line {
     }
 }
 
-fn spec(terms: &SessionTerms, private_key: TunnelKey, endpoint: SocketAddr) -> TunnelSpec {
+fn spec(terms: &SessionTerms, private_key: TunnelKey, endpoints: Vec<SocketAddr>) -> TunnelSpec {
     TunnelSpec {
         device: DEVICE.to_owned(),
         private_key,
         peer_key: terms.provider_key,
-        endpoint,
+        endpoints,
         port: 0,
         local_v4: Some(terms.consumer_v4),
         local_v6: Some(terms.consumer_v6),

@@ -20,7 +20,7 @@ pub(crate) struct ExitFacts {
     pub since: UnixTime,
     pub offer: Offer,
     pub offer_hash: OfferHash,
-    pub endpoint: Option<String>,
+    pub endpoints: Vec<String>,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -44,12 +44,13 @@ impl Shell {
             since: exit.since,
             offer: exit.offer.offer().clone(),
             offer_hash: exit.offer.hash(),
-            endpoint: exit
+            endpoints: exit
                 .what
                 .terms
                 .endpoints
-                .first()
-                .map(|it| it.address.to_string()),
+                .iter()
+                .map(|it| it.address.to_string())
+                .collect(),
             guests: exit
                 .guests
                 .iter()

@@ -7,8 +7,9 @@ use warren_tunnel::host::{check_consumer, check_exit};
 use super::{Node, wish};
 use crate::api::types::{
     ChannelList, Check, CheckVerdict, DownReport, DownRequest, Earnings, ExitCheck,
-    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, PeerView, PriceView, ShutdownReport,
-    Status, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger,
+    LedgerQuery, NetCheck, NodeEvent, PeerList, PeerView, PriceView, ShutdownReport, Status,
+    TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::error::{ErrorCode, Problem};

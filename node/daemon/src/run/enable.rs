@@ -21,6 +21,9 @@ use crate::session::ExitTerms;
 /// its gas.
 const MIN_DEPOSIT_UNITS: u32 = 64;
 
+/// As many as session terms may name.
+const MOST_ENDPOINTS: usize = 8;
+
 /// The consent as kept on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Kept {
@@ -131,10 +134,9 @@ impl Node {
         let missing =
             |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
         let region = exit.region.clone().ok_or_else(|| missing("exit.country"))?;
-        let endpoint = exit
-            .endpoint
-            .as_deref()
-            .ok_or_else(|| missing("exit.endpoint"))?;
+        if exit.endpoints.is_empty() {
+            return Err(missing("exit.endpoint"));
+        }
         let price = self.price(request)?;
         let (chain, payee) = self.payee(&price)?;
         let (gateway_v4, inner4) =
@@ -182,7 +184,7 @@ impl Node {
                 .filter_map(|it| it.parse::<IpAddr>().ok())
                 .collect(),
             mtu: DEFAULT_MTU,
-            endpoints: endpoints(endpoint)?,
+            endpoints: endpoints(&exit.endpoints)?,
             min_deposit_units: MIN_DEPOSIT_UNITS,
         };
         let tunnel = ExitSpec {
@@ -273,22 +275,34 @@ fn inner_v6(text: &str) -> Option<(Ipv6Addr, ipnet::Ipv6Net)> {
     ))
 }
 
-/// The configured endpoint, looked up now: guests get addresses, never names.
-fn endpoints(text: &str) -> Result<Vec<Candidate>, Problem> {
+/// The configured endpoints, looked up now: guests get addresses, never names.
+///
+/// A name that has no address now is done without as long as another has one.
+fn endpoints(texts: &[String]) -> Result<Vec<Candidate>, Problem> {
     use std::net::ToSocketAddrs as _;
-    let bad = |seen: String| Problem::new(ErrorCode::ConfigBadValue, seen);
-    let found = text
-        .to_socket_addrs()
-        .map_err(|error| bad(format!("exit.endpoint {text}: {error}")))?;
-    let candidates: Vec<_> = found
-        .map(|address| Candidate {
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for text in texts {
+        match text.to_socket_addrs() {
+            Ok(addresses) => found.extend(addresses),
+            Err(error) => failed.push(format!("{text}: {error}")),
+        }
+    }
+    for seen in &failed {
+        tracing::warn!(seen, "an exit.endpoint has no address");
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for address in found {
+        let candidate = Candidate {
             kind: CandidateKind::Mapped,
             address,
-        })
-        .take(8)
-        .collect();
+        };
+        if candidates.len() < MOST_ENDPOINTS && !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
     if candidates.is_empty() {
-        return Err(bad(format!("exit.endpoint {text} has no address")));
+        let seen = format!("exit.endpoint has no address: {}", failed.join("; "));
+        return Err(Problem::new(ErrorCode::ConfigBadValue, seen));
     }
     Ok(candidates)
 }

@@ -6,8 +6,8 @@ use warren_proto::Amount;
 
 use super::{Node, wish};
 use crate::api::types::{
-    ChainView, ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState,
-    GuestView, Money, OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
+    ChainView, ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView,
+    Money, OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{ExitFacts, GuestFacts};
@@ -142,9 +142,7 @@ impl Node {
             price: PriceView::of(price, &self.config.token),
             at_risk: self.money(at_risk.unwrap_or(Amount::MAX)),
             region: exit.region.clone(),
-            endpoint: on
-                .and_then(|it| it.endpoint.clone())
-                .or_else(|| exit.endpoint.clone()),
+            endpoints: on.map_or_else(|| exit.endpoints.clone(), |it| it.endpoints.clone()),
             offer: on.map(|it| it.offer_hash),
             offer_valid_until: on.map(|it| Timestamp(it.offer.valid_until)),
             guests_max: exit.guests_max,

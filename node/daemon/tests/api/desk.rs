@@ -142,7 +142,7 @@ fn exit_status() -> ExitStatus {
         price: price(),
         at_risk: money(16),
         region: Some(region()),
-        endpoint: Some("198.51.100.7:41820".to_owned()),
+        endpoints: vec!["198.51.100.7:41820".to_owned()],
         offer: None,
         offer_valid_until: None,
         guests_max: 8,

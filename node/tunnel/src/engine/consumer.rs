@@ -33,7 +33,7 @@ impl ConsumerEngine {
             peer: Peer::seeking(
                 &spec.private_key,
                 &spec.peer_key,
-                spec.endpoint,
+                &spec.endpoints,
                 spec.keepalive,
             ),
             begun: AtomicBool::new(false),
@@ -46,7 +46,7 @@ impl ConsumerEngine {
     /// Starts the first handshake.
     pub fn connect(&self, out: &mut Outbox) {
         self.begun.store(true, Ordering::Relaxed);
-        self.peer.lock().seek(out);
+        self.peer.lock().seek(Instant::now(), out);
     }
 
     /// Seals one inner packet.
@@ -61,7 +61,19 @@ impl ConsumerEngine {
 
     /// Does what is due by the clock; to be called at least every 250 ms.
     pub fn tick_now(&self, out: &mut Outbox) {
-        self.tick(&(), out);
+        self.tick_at(Instant::now(), out);
+    }
+
+    /// Like [`Self::tick_now`], at another time. WireGuard's own timers go by the real clock.
+    ///
+    /// The first look at the clock starts the first handshake: nobody waits for a packet, or for
+    /// the first keepalive, to learn whether the exit answers.
+    pub fn tick_at(&self, now: Instant, out: &mut Outbox) {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            self.peer.lock().tick(now, out);
+        } else {
+            self.peer.lock().seek(now, out);
+        }
     }
 
     /// Meters everything in `out` as taken by the socket.
@@ -162,14 +174,8 @@ impl Engine for ConsumerEngine {
     /// A consumer answers at once; nothing is put aside.
     fn answer(&self, (): &(), _: &Knock, _: Instant, _: &mut Outbox) {}
 
-    /// The first look at the clock starts the first handshake: nobody waits for a packet, or for
-    /// the first keepalive, to learn whether the exit answers.
     fn tick(&self, (): &(), out: &mut Outbox) {
-        if self.begun.swap(true, Ordering::Relaxed) {
-            self.peer.lock().tick(out);
-        } else {
-            self.peer.lock().seek(out);
-        }
+        self.tick_now(out);
     }
 
     /// The peer's own limit is reset by its timers.

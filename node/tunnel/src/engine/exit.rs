@@ -312,8 +312,9 @@ impl Engine for ExitEngine {
     }
 
     fn tick(&self, crowd: &Self::Crowd, out: &mut Outbox) {
+        let now = Instant::now();
         for guest in crowd.iter() {
-            guest.peer.lock().tick(out);
+            guest.peer.lock().tick(now, out);
         }
     }
 

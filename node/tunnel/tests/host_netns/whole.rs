@@ -57,7 +57,7 @@ fn tunnel_spec(key: &TunnelKey, exit: &TunnelKey) -> TunnelSpec {
         device: "warren0".to_owned(),
         private_key: key.clone(),
         peer_key: exit.public(),
-        endpoint: SocketAddr::new(EXIT4.parse().unwrap(), ENDPOINT_PORT),
+        endpoints: vec![SocketAddr::new(EXIT4.parse().unwrap(), ENDPOINT_PORT)],
         port: 0,
         local_v4: Some(net::TUNNEL4.parse().unwrap()),
         local_v6: Some(net::TUNNEL6.parse().unwrap()),

@@ -65,7 +65,7 @@ impl Pair {
             device: "warren0".to_owned(),
             private_key: guest_key,
             peer_key,
-            endpoint: exit_address(),
+            endpoints: vec![exit_address()],
             port: 0,
             local_v4: Some(local),
             local_v6: Some(GUEST_V6),

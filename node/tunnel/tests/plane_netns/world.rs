@@ -135,6 +135,18 @@ impl World {
         ip(&[&["-n", &ns], args].concat());
     }
 
+    /// Makes the router between consumer and exit swallow everything of one kind of IP, or not.
+    pub(crate) fn block(&self, outer: Outer, blocked: bool) {
+        let (family, net) = match outer {
+            Outer::V4 => ("-4", "198.51.100.0/24"),
+            Outer::V6 => ("-6", "2001:db8:2::/64"),
+        };
+        let what = if blocked { "add" } else { "del" };
+        // Before the connected route: rules are read first.
+        let rule = ["rule", what, "to", net, "priority", "5", "blackhole"];
+        self.ip("r", &[&[family], &rule[..]].concat());
+    }
+
     fn link(&self, a: (&str, &str, &str, &str), b: (&str, &str, &str, &str)) {
         ip(&[
             "link",
@@ -214,11 +226,12 @@ impl World {
         };
         let guest = exit.add_guest(guest).unwrap();
         let port = exit.port().unwrap();
-        let endpoint = match outer {
-            Outer::V4 => SocketAddr::new(EXIT_V4.into(), port),
-            Outer::V6 => SocketAddr::new(EXIT_V6.into(), port),
-        };
-        (exit, guest, exit_public, endpoint)
+        (
+            exit,
+            guest,
+            exit_public,
+            SocketAddr::new(outer.exit(), port),
+        )
     }
 
     /// Sends what is for the server into a device of the consumer.
@@ -229,14 +242,21 @@ impl World {
 
     /// A consumer and an exit that carries it; the gate is still shut.
     pub(crate) fn tunnel(&self, offload: Offload, outer: Outer) -> Tunnel {
+        self.tunnel_over(offload, &[outer])
+    }
+
+    /// The same, for an exit that is reached in several ways, best first.
+    pub(crate) fn tunnel_over(&self, offload: Offload, outer: &[Outer]) -> Tunnel {
         let guest_key = TunnelKey::generate();
-        let (exit, guest, exit_public, endpoint) = self.exit(offload, outer, guest_key.public());
+        let (exit, guest, exit_public, endpoint) = self.exit(offload, outer[0], guest_key.public());
+        let at = |outer: &Outer| SocketAddr::new(outer.exit(), endpoint.port());
+        let endpoints = outer.iter().map(at).collect();
         let consumer = self.inside("c", move || {
             let consumer = ConsumerTunnel::up(TunnelSpec {
                 device: "warren0".to_owned(),
                 private_key: guest_key,
                 peer_key: exit_public,
-                endpoint,
+                endpoints,
                 port: 0,
                 local_v4: Some(GUEST_V4),
                 local_v6: Some(GUEST_V6),
@@ -264,6 +284,16 @@ impl World {
 pub(crate) enum Outer {
     V4,
     V6,
+}
+
+impl Outer {
+    /// Where the exit is reached.
+    pub(crate) fn exit(&self) -> IpAddr {
+        match self {
+            Self::V4 => EXIT_V4.into(),
+            Self::V6 => EXIT_V6.into(),
+        }
+    }
 }
 
 /// Both ends of a running tunnel.

@@ -79,8 +79,8 @@ pub struct ExitStatus {
     pub at_risk: Money,
     /// Where it says it is. `None` if the configuration does not say.
     pub region: Option<Region>,
-    /// UDP endpoint for guests.
-    pub endpoint: Option<String>,
+    /// UDP endpoints for guests, best first.
+    pub endpoints: Vec<String>,
     /// The offer in force. `None` if none is published.
     pub offer: Option<OfferHash>,
     /// Until when that holds. `None` if none is published.
