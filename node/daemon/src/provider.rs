@@ -22,7 +22,7 @@ use warren_overlay::{Overlay, SessionStream};
 use warren_proto::{
     ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer, TunnelPublicKey,
 };
-use warren_tunnel::host::{ExitHost, ExitNatSpec};
+use warren_tunnel::host::{Carries, ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel};
 
 use self::guest::{Guest, Heard, News};
@@ -199,7 +199,7 @@ impl Shell {
         }
     }
 
-    async fn enable(&mut self, what: Enable) -> Result<(), Problem> {
+    async fn enable(&mut self, mut what: Enable) -> Result<(), Problem> {
         if self.exit.is_some() {
             return Err(Problem::new(
                 ErrorCode::BadRequest,
@@ -208,8 +208,12 @@ impl Shell {
         }
         let failed =
             |error: &dyn std::fmt::Display| Problem::new(ErrorCode::HostChangeFailed, error);
-        let offer = what.offer.clone().sign(&self.parts.key);
-        let offer = offer.map_err(|error| Problem::new(ErrorCode::ConfigBadValue, error))?;
+        let unsayable = |error| Problem::new(ErrorCode::ConfigBadValue, error);
+        // Before the host is touched: an offer that nobody would take is found here.
+        what.offer
+            .clone()
+            .sign(&self.parts.key)
+            .map_err(unsayable)?;
         let tunnel = ExitTunnel::start(what.tunnel.clone()).map_err(|error| failed(&error))?;
         let host = match ExitHost::enable(&self.parts.journal, what.nat.clone()).await {
             Ok(host) => host,
@@ -218,6 +222,17 @@ impl Shell {
                 return Err(failed(&error));
             }
         };
+        // Only now is it known what this host can carry.
+        (what.offer.ipv4, what.offer.ipv6) = match host.carries() {
+            Carries::V4 => (true, false),
+            Carries::V6 => (false, true),
+            Carries::Both => (true, true),
+        };
+        let offer = what
+            .offer
+            .clone()
+            .sign(&self.parts.key)
+            .map_err(unsayable)?;
         let mut admission =
             Admission::new(self.parts.key.id(), what.terms.clone(), self.parts.limits);
         admission.offered(offer.clone());

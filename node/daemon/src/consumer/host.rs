@@ -3,13 +3,13 @@
 //! Kill switch, then device, then routes, then names; down in reverse, the kill switch last and
 //! only when the user asks.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use warren_proto::SessionTerms;
+use warren_proto::{Offer, SessionTerms};
 use warren_tunnel::host::{
-    ConsumerHost, DEVICE, DnsSpec, HostError, KillSwitchSpec, MARK, RouteSpec,
+    Carries, ConsumerHost, DEVICE, DnsSpec, HostError, KillSwitchSpec, MARK, RouteSpec,
 };
 use warren_tunnel::{
     ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage,
@@ -57,21 +57,27 @@ impl Line {
         Ok(())
     }
 
-    /// Raises device and routes for granted terms.
+    /// Raises device and routes for granted terms of `offer`; what it does not carry is blocked.
     pub(super) async fn raise(
         &mut self,
+        offer: &Offer,
         terms: &SessionTerms,
         key: TunnelKey,
     ) -> Result<(), LineError> {
+        let carries = carries(offer);
         let endpoints: Vec<_> = terms.endpoints.iter().map(|it| it.address).collect();
         self.lower().await?;
         if let Some(host) = &mut self.host {
             host.allow_endpoints(&endpoints).await?;
         }
         self.last = None;
-        self.tunnel = Some(ConsumerTunnel::up(spec(terms, key, endpoints))?);
+        self.tunnel = Some(ConsumerTunnel::up(spec(terms, key, endpoints, carries))?);
         if let Some(host) = &mut self.host {
-            host.route(&RouteSpec::default()).await?;
+            host.route(&RouteSpec {
+                carries,
+                ..RouteSpec::default()
+            })
+            .await?;
             if !terms.dns.is_empty() {
                 let servers = terms.dns.clone();
                 host.dns(&DnsSpec {
@@ -120,15 +126,42 @@ impl Line {
     }
 }
 
-fn spec(terms: &SessionTerms, private_key: TunnelKey, endpoints: Vec<SocketAddr>) -> TunnelSpec {
+/// What the exit says it carries. One that carries nothing at all is asked for IPv4 in vain.
+pub(super) const fn carries(offer: &Offer) -> Carries {
+    match (offer.ipv4, offer.ipv6) {
+        (true, true) => Carries::Both,
+        (false, true) => Carries::V6,
+        (true, false) | (false, false) => Carries::V4,
+    }
+}
+
+/// The addresses of this side inside the tunnel: none of a kind that the exit does not carry, so
+/// that programs do not even try.
+pub(super) fn inner(
+    terms: &SessionTerms,
+    carries: Carries,
+) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
+    (
+        (carries != Carries::V6).then_some(terms.consumer_v4),
+        (carries != Carries::V4).then_some(terms.consumer_v6),
+    )
+}
+
+fn spec(
+    terms: &SessionTerms,
+    private_key: TunnelKey,
+    endpoints: Vec<SocketAddr>,
+    carries: Carries,
+) -> TunnelSpec {
+    let (local_v4, local_v6) = inner(terms, carries);
     TunnelSpec {
         device: DEVICE.to_owned(),
         private_key,
         peer_key: terms.provider_key,
         endpoints,
         port: 0,
-        local_v4: Some(terms.consumer_v4),
-        local_v6: Some(terms.consumer_v6),
+        local_v4,
+        local_v6,
         mtu: terms.mtu,
         keepalive: Some(KEEPALIVE),
         mark: Some(MARK),

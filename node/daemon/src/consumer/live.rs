@@ -264,8 +264,8 @@ impl Shell {
 
     async fn connect(&mut self, terms: SessionTerms) {
         let Some(live) = &self.live else { return };
-        let key = live.key.clone();
-        if let Err(error) = self.line.raise(&terms, key).await {
+        let (key, offer) = (live.key.clone(), live.machine.offer().offer());
+        if let Err(error) = self.line.raise(offer, &terms, key).await {
             tracing::error!(%error, "tunnel cannot be raised");
             if let Some(live) = &mut self.live {
                 live.problem = Some(Problem::new(ErrorCode::HostChangeFailed, error));

@@ -6,9 +6,9 @@ use warren_proto::{
     Amount, ByteCount, ChannelId, NodeId, Region, SessionId, SessionTerms, UnixTime,
 };
 use warren_tunnel::TunnelState;
-use warren_tunnel::host::DEVICE;
+use warren_tunnel::host::{Carries, DEVICE};
 
-use super::Shell;
+use super::{Shell, host};
 use crate::api::types::{
     ConsumerState, ConsumerView, Money, PriceView, Timestamp, TunnelView, UsageView,
 };
@@ -36,6 +36,7 @@ pub(crate) struct SessionFacts {
     pub phase: ConsumerPhase,
     pub exit: NodeId,
     pub region: Region,
+    pub carries: Carries,
     pub since: UnixTime,
     pub terms: Option<SessionTerms>,
     pub offer_price: warren_proto::Price,
@@ -71,6 +72,7 @@ impl Shell {
             phase: machine.phase(),
             exit: offer.node,
             region: offer.region.clone(),
+            carries: host::carries(offer),
             since: live.since,
             terms: machine.terms().cloned(),
             offer_price: offer.price,
@@ -115,7 +117,7 @@ impl ConsumerFacts {
             at_risk: Money::of(times(it.unit_price, prepay.into()), token),
             max_spend: Money::of(it.max_spend, token),
             channel: it.channel,
-            tunnel: it.terms.as_ref().map(|terms| tunnel_view(terms, it.tunnel)),
+            tunnel: it.terms.as_ref().map(|terms| tunnel_view(terms, it)),
             kill_switch: self.protected,
         })
     }
@@ -133,14 +135,16 @@ impl ConsumerFacts {
     }
 }
 
-fn tunnel_view(terms: &SessionTerms, state: Option<TunnelState>) -> TunnelView {
+fn tunnel_view(terms: &SessionTerms, it: &SessionFacts) -> TunnelView {
+    let state = it.tunnel;
+    let (v4, v6) = host::inner(terms, it.carries);
     let endpoint = state.and_then(|it| it.endpoint);
     let endpoint = endpoint.or_else(|| terms.endpoints.first().map(|it| it.address));
     TunnelView {
         device: DEVICE.to_owned(),
         endpoint: endpoint.map(|it| it.to_string()).unwrap_or_default(),
-        address_v4: Some(terms.consumer_v4.to_string()),
-        address_v6: Some(terms.consumer_v6.to_string()),
+        address_v4: v4.map(|it| it.to_string()),
+        address_v6: v6.map(|it| it.to_string()),
         dns: terms.dns.iter().map(ToString::to_string).collect(),
         mtu: terms.mtu.into(),
         handshake_age_secs: state

@@ -170,8 +170,9 @@ impl Node {
                 guests_max: exit.guests_max,
                 guests_free: exit.guests_max,
             },
+            // What the host carries is known once it forwards; the provider loop then says it.
             ipv4: true,
-            ipv6: true,
+            ipv6: false,
             rootless: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };

@@ -1,0 +1,50 @@
+//! An exit whose line has no IPv6: it says so, and its guest's IPv6 is blocked, never beside the tunnel.
+
+use warren::demo::plan::WEB_PORT;
+use warren::demo::web::Download;
+use warren_daemon::api::types::{ExitList, ExitStatus};
+
+use crate::stage::{STEP, Stage, one_exit};
+
+#[test]
+fn ipv6_that_an_exit_cannot_carry_is_blocked_and_does_not_leak() {
+    let Some(mut stage) = Stage::set("nov6", &one_exit()) else {
+        return;
+    };
+    let v6 = format!("[{}]:{WEB_PORT}", stage.world.plan().web.host_v6());
+    let ask = ["demo", "fetch", &v6, "/who", "--patience", "3"];
+    stage.up(&["up"]);
+    let view = stage.session().expect("a session");
+    assert!(view.tunnel.expect("a tunnel").address_v6.is_some());
+    assert!(stage.cast.consumer.part::<Download>(&ask).is_ok());
+    stage
+        .cast
+        .consumer
+        .ask::<serde_json::Value>(&["down"])
+        .expect("down");
+
+    let exit = &stage.cast.exits[0];
+    exit.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
+    exit.host().ip("-6 route del default").expect("no IPv6");
+    let phrase = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    exit.ask::<ExitStatus>(&["exit", "enable", "--yes-i-consent", phrase.trim()])
+        .expect("on");
+    let says = |it: &ExitList| match it.exits.first() {
+        Some(row) if row.ipv4 && !row.ipv6 => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    stage
+        .cast
+        .consumer
+        .wait_for("the offer to say so", STEP, &["exits", "--refresh"], says)
+        .expect("an offer without IPv6");
+
+    let capture = stage.capture();
+    let view = stage.up(&["up"]);
+    assert_eq!(view.tunnel.expect("a tunnel").address_v6, None);
+    assert_eq!(stage.download(1000, 60).map(|it| it.bytes), Some(1000));
+    assert!(stage.cast.consumer.part::<Download>(&ask).is_err());
+    let summary = capture.finish(stage.world.plan()).expect("a whole capture");
+    assert_eq!(summary.foreign, 0, "{:?}", summary.samples);
+    stage.strike();
+}
