@@ -25,6 +25,7 @@ for part in "${@:-build}"; do
         want nft nftables
         want ip iproute2
         want tcpdump tcpdump
+        want dnsmasq dnsmasq-base
         want conntrack conntrack
         want curl curl
         ;;

@@ -182,6 +182,7 @@ pub(crate) fn is_possible() -> bool {
         (is_installed("ip"), "iproute2 is not installed"),
         (is_installed("nft"), "nftables is not installed"),
         (is_installed("tcpdump"), "tcpdump is not installed"),
+        (is_installed("dnsmasq"), "dnsmasq is not installed"),
         (
             std::path::Path::new("/dev/net/tun").exists(),
             "/dev/net/tun is missing",

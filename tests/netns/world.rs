@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use warren::demo::capture::Capture;
 use warren::demo::netns;
-use warren::demo::plan::{Plan, WEB_PORT};
+use warren::demo::plan::{Plan, WEB_NAME, WEB_PORT};
 use warren::demo::process::Process;
 use warren::demo::wait;
 use warren::demo::web::Download;
@@ -63,11 +63,15 @@ fn only_exits_reach_the_web_server_and_what_others_send_is_seen_outside() {
     }
     assert_eq!(ask(&plan.consumer, v4, "2"), None);
     assert_eq!(ask(&plan.consumer, v6, "2"), None);
+    // Without a tunnel its home router is asked for names, in the clear.
+    let named = format!("{WEB_NAME}:{WEB_PORT}");
+    assert_eq!(ask(&plan.consumer, named, "2"), None);
     let summary = capture.finish(plan).expect("a whole capture");
     assert!(
         summary.foreign_sent >= 2,
         "both attempts are seen outside: {summary:?}"
     );
+    assert!(summary.names >= 1, "and so is the name: {summary:?}");
     web.kill().expect("the web server ends");
     let remains = world.tear_down();
     assert!(remains.is_empty(), "{:?}", remains.in_words());

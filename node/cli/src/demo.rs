@@ -1,7 +1,7 @@
 //! The make-believe internet and the line that runs through it: `warren demo`, and the world of the namespace tests.
 //!
 //! ```text
-//! Plan ──▶ World (namespaces, routers, firewalls) ──▶ Process… (chain, bootstrap, exits, consumer, web)
+//! Plan ──▶ World (namespaces, routers, firewalls) ──▶ Process… (chain, web, names, bootstrap, exits, consumer)
 //!                                                       │
 //!            Report (out.json) ◀── story: join, find, up, download, down, up warm, settle
 //! ```
@@ -12,6 +12,7 @@ pub mod body;
 pub mod books;
 pub mod capture;
 pub mod cast;
+pub mod names;
 pub mod netns;
 pub mod node;
 pub mod packet;

@@ -130,7 +130,7 @@ pub struct ExitConfig {
     pub inner_v4: String,
     /// Inner IPv6 net of the guests.
     pub inner_v6: String,
-    /// Resolvers that guests are given. Empty: the exit's own.
+    /// Resolvers that guests are given. Empty: the exit's own, as far as guests may reach them.
     pub dns: Vec<String>,
     /// Whether guests may reach documentation ranges (RFC 5737, RFC 3849): for labs only.
     pub allow_documentation: bool,

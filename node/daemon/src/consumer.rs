@@ -12,6 +12,7 @@ mod live;
 mod view;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub(crate) struct Wanted {
     /// Whether another exit may take over.
     pub fail_over: bool,
     pub search: Duration,
+    /// Resolvers of the user's own choice; empty: the exit's.
+    pub dns: Vec<IpAddr>,
 }
 
 /// An order to the loop.

@@ -7,6 +7,7 @@
 mod control;
 mod enable;
 mod money;
+mod resolvers;
 mod setup;
 mod view;
 mod wish;

@@ -36,7 +36,7 @@ pub use caps::{Capability, held_capabilities, raise_ambient};
 pub use change::{Change, NftTable};
 pub use consumer::ConsumerHost;
 pub use control::{ControlError, adopt_control_uid, control_uid};
-pub use dns::{DnsSpec, DnsWay, ResolvedLink};
+pub use dns::{DnsSpec, DnsWay, ResolvedLink, own_name_servers};
 pub use error::HostError;
 pub use exit::{ExitDrops, ExitHost};
 pub use findings::{Finding, check_consumer, check_exit};

@@ -127,8 +127,8 @@ pub enum DemoPart {
     /// A download.
     #[command(hide = true)]
     Fetch {
-        /// From where.
-        server: SocketAddr,
+        /// From where: host:port.
+        server: String,
         /// Which path.
         path: String,
         /// How long to wait, in seconds.

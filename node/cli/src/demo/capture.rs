@@ -77,6 +77,8 @@ pub struct Summary {
     pub foreign: u64,
     /// Of them, those that the consumer sent.
     pub foreign_sent: u64,
+    /// Of them, those to or from a name server, plain or by TLS.
+    pub names: u64,
     /// The first of them, described.
     pub samples: Vec<String>,
 }
@@ -190,6 +192,7 @@ impl Summary {
             return;
         }
         self.foreign += 1;
+        self.names += u64::from(is_about_names(&packet));
         let own = [
             IpAddr::from(plan.consumer.host_v4()),
             IpAddr::from(plan.consumer.host_v6()),
@@ -254,6 +257,21 @@ pub fn classify(packet: &Packet, plan: &Plan) -> Class {
 /// Protocol numbers of ICMP (RFC 792) and ICMPv6 (RFC 4443).
 const ICMP: u8 = 1;
 const ICMP6: u8 = 58;
+
+/// Ports of name servers: plain (RFC 1035) and by TLS or QUIC (RFC 7858, RFC 9250).
+const NAME_PORTS: [u16; 2] = [53, 853];
+
+fn is_about_names(packet: &Packet) -> bool {
+    let (Packet::Ip { transport, .. }, is_one) = (packet, |it| NAME_PORTS.contains(&it)) else {
+        return false;
+    };
+    match transport {
+        Transport::Udp { ports, .. } | Transport::Tcp { ports } => {
+            is_one(ports.0) || is_one(ports.1)
+        }
+        Transport::Other { .. } => false,
+    }
+}
 
 /// A WireGuard message begins with its type, 1 to 4, and three zero bytes.
 fn is_wireguard(start: [u8; 4]) -> bool {

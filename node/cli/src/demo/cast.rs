@@ -1,5 +1,6 @@
-//! Who acts in the make-believe internet: a chain, a web server, a bootstrap node, exits, and a consumer.
+//! Who acts in the make-believe internet: a chain, a web server, a name server, a bootstrap node, exits, and a consumer.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use warren_daemon::api::types::{Status, TransactionReport, WalletView};
 use warren_proto::{ChainRef, PayoutAddress};
 
 use super::capture::CaptureError;
+use super::names;
 use super::node::{Node, NodeError};
 use super::plan::{CHAIN_PORT, Site, WEB_PORT};
 use super::process::{Process, ProcessError};
@@ -72,6 +74,7 @@ pub struct Cast {
     pub rpc: String,
     chain: Process,
     web: Process,
+    names: Process,
 }
 
 impl Cast {
@@ -82,6 +85,7 @@ impl Cast {
     pub fn assemble(world: &World, program: &Path) -> Result<Self, DemoError> {
         let (chain, pins) = start_chain(world, program)?;
         let web = start_web(world, program)?;
+        let names = start_names(world)?;
         let plan = world.plan();
         let rpc = format!("http://{}:{CHAIN_PORT}", plan.chain.public_v4());
         let text = settings::bootstrap(&plan.bootstrap);
@@ -91,6 +95,7 @@ impl Cast {
             pins,
             rpc: rpc.clone(),
             bootstrap: way_to(&plan.bootstrap, &met),
+            dns: plan.web.public().to_vec(),
             dir: world.dir().to_owned(),
         };
         let exits = plan.exits.iter().map(|site| {
@@ -110,6 +115,7 @@ impl Cast {
             rpc,
             chain,
             web,
+            names,
         })
     }
 
@@ -178,6 +184,12 @@ impl Cast {
             .collect()
     }
 
+    /// Everyone who asked the name server for the web server so far.
+    #[must_use]
+    pub fn askers(&self) -> Vec<IpAddr> {
+        names::asked_from(&self.names.printed())
+    }
+
     /// Claims everything that an exit is owed.
     ///
     /// # Errors
@@ -198,6 +210,7 @@ impl Cast {
         self.bootstrap.stop()?;
         self.chain.stop(READY)?;
         self.web.stop(READY)?;
+        self.names.stop(READY)?;
         Ok(())
     }
 }
@@ -237,6 +250,20 @@ fn start_web(world: &World, program: &Path) -> Result<Process, DemoError> {
     let mut process = Process::start(&host, "web", program, &args, &log(world, "web"))?;
     first_line::<serde_json::Value>(&mut process, "the web server to listen")?;
     Ok(process)
+}
+
+fn start_names(world: &World) -> Result<Process, DemoError> {
+    let mut process = names::start(world, &log(world, "names"))?;
+    let mut ended = None;
+    wait::until("the name server to listen", READY, || {
+        if let Err(error) = process.must_run() {
+            ended = Some(error);
+            return Ok(());
+        }
+        let printed = process.printed();
+        names::is_ready(&printed).then_some(()).ok_or(printed)
+    })?;
+    ended.map_or(Ok(process), |error| Err(error.into()))
 }
 
 fn first_line<T: for<'de> Deserialize<'de>>(

@@ -226,6 +226,14 @@ impl Node {
         })
     }
 
+    /// The `resolv.conf` that programs on this node read now.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] when it cannot be read.
+    pub fn resolver(&self) -> Result<Vec<u8>, NodeError> {
+        Ok(self.run(Path::new("cat"), &["/etc/resolv.conf"])?.stdout)
+    }
+
     /// The error that this node told a problem.
     #[must_use]
     pub fn told(&self, args: &[&str], problem: Problem) -> NodeError {

@@ -19,6 +19,10 @@ pub const TUNNEL_PORT: u16 = 41820;
 pub const CHAIN_PORT: u16 = 8545;
 /// The port of the web server.
 pub const WEB_PORT: u16 = 80;
+/// The port of the name server.
+pub const NAME_PORT: u16 = 53;
+/// The web server's name (RFC 2606 keeps `example` for such uses); the name server beside it knows it.
+pub const WEB_NAME: &str = "www.warren.example";
 
 /// How a place hangs on the internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

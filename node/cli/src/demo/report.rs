@@ -38,6 +38,14 @@ pub struct Report {
     pub foreign_packets_on_consumer_uplink: u64,
     /// The first of them, described.
     pub foreign_samples: Vec<String>,
+    /// Of them, those to or from a name server.
+    pub dns_packets_on_consumer_uplink: u64,
+    /// Addresses that the name server was asked from for the download's name.
+    pub names_asked_from: Vec<IpAddr>,
+    /// Whether each of them is the exit's own.
+    pub names_by_exit: bool,
+    /// Whether the consumer's `resolv.conf` is again what it was, byte for byte.
+    pub resolver_restored: bool,
     /// All packets on that line by class.
     pub packets_on_consumer_uplink: BTreeMap<Class, u64>,
     /// Words that the consumer revealed.
@@ -97,6 +105,15 @@ impl Report {
             (
                 self.foreign_packets_on_consumer_uplink == 0,
                 "no foreign packet on the uplink",
+            ),
+            (
+                self.dns_packets_on_consumer_uplink == 0,
+                "no name asked for beside the tunnel",
+            ),
+            (self.names_by_exit, "names asked for by the exit only"),
+            (
+                self.resolver_restored,
+                "the consumer's resolver as it was before",
             ),
             (self.words_paid > 0, "words paid"),
             (

@@ -1,6 +1,6 @@
 //! The firewall scripts of the make-believe internet: home routers, and a web server that lets only exits in.
 
-use super::plan::{Line, OVERLAY_PORT, Plan, Site, TUNNEL_PORT, WEB_PORT};
+use super::plan::{Line, NAME_PORT, OVERLAY_PORT, Plan, Site, TUNNEL_PORT, WEB_PORT};
 
 /// A home router: port-restricted masquerade for IPv4, a stateful firewall for both, and where asked for the ports
 /// of a node forwarded. Nothing for other homes' private addresses gets out; what comes unasked is dropped silently, as most home routers do.
@@ -37,7 +37,7 @@ pub fn home_router(site: &Site) -> String {
     )
 }
 
-/// The web server's own firewall: only the exits' public addresses get in; what else knocks is counted.
+/// The firewall of web and name server: only the exits' public addresses get in; what else knocks is counted.
 #[must_use]
 pub fn web_firewall(plan: &Plan) -> String {
     let of = |pick: fn(&Site) -> String| plan.exits.iter().map(pick).collect::<Vec<_>>().join(", ");
@@ -52,8 +52,10 @@ pub fn web_firewall(plan: &Plan) -> String {
          iif lo accept\n\
          meta l4proto ipv6-icmp accept\n\
          ct state established,related accept\n\
-         ip saddr {{ {v4} }} tcp dport {WEB_PORT} accept\n\
-         ip6 saddr {{ {v6} }} tcp dport {WEB_PORT} accept\n\
+         ip saddr {{ {v4} }} tcp dport {{ {WEB_PORT}, {NAME_PORT} }} accept\n\
+         ip6 saddr {{ {v6} }} tcp dport {{ {WEB_PORT}, {NAME_PORT} }} accept\n\
+         ip saddr {{ {v4} }} udp dport {NAME_PORT} accept\n\
+         ip6 saddr {{ {v6} }} udp dport {NAME_PORT} accept\n\
          counter name strangers\n}}\n}}\n"
     )
 }

@@ -1,5 +1,6 @@
 //! The configuration files of the make-believe internet's nodes.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use warren_daemon::api::types::Status;
@@ -26,6 +27,8 @@ pub struct Way {
     pub rpc: String,
     /// The bootstrap node's addresses: the only ones that anybody knows at first.
     pub bootstrap: Vec<String>,
+    /// The name servers that an exit gives its guests.
+    pub dns: Vec<IpAddr>,
     /// Where the nodes of this world have their homes.
     pub dir: PathBuf,
 }
@@ -88,7 +91,7 @@ pub fn exit(site: &Site, way: &Way) -> String {
     format!(
         "{}{}[exit]\ncountry = \"{}\"\ncity = \"{}\"\nprice_per_gib = \"{}\"\nprice_per_minute = \"{}\"\n\
          prepay_units = {PREPAY_UNITS}\ncredit_units = {CREDIT_UNITS}\nendpoint = [\"{}:{TUNNEL_PORT}\", \"[{}]:{TUNNEL_PORT}\"]\n\
-         uplink = \"eth0\"\nallow_documentation = true\n",
+         dns = {:?}\nuplink = \"eth0\"\nallow_documentation = true\n",
         overlay(site, &way.bootstrap),
         money(site, way),
         of(|it| &it.country),
@@ -97,6 +100,7 @@ pub fn exit(site: &Site, way: &Way) -> String {
         of(|it| &it.per_minute),
         site.public_v4(),
         site.host_v6(),
+        way.dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
     )
 }
 

@@ -14,7 +14,7 @@ use warren_proto::{Amount, ChannelId};
 use super::capture::{Capture, Summary};
 use super::cast::{Cast, DemoError};
 use super::node::{Node, NodeError};
-use super::plan::Plan;
+use super::plan::{Plan, WEB_NAME};
 use super::report::{Agreed, Found, Report, Seller};
 use super::settings;
 use super::wait;
@@ -51,7 +51,7 @@ pub fn run(task: &Task, teller: &mut dyn Teller) -> Result<Report, DemoError> {
     let exits = u32::try_from(world.plan().exits.len()).unwrap_or(u32::MAX);
     let namespaces = super::netns::list(world.prefix()).unwrap_or_default().len();
     teller.done(&format!(
-        "internet    {namespaces} namespaces: a backbone, home routers with NAT, a bootstrap node, a chain, a web server"
+        "internet    {namespaces} namespaces: a backbone, home routers with NAT, a bootstrap node, a chain, a web and name server"
     ));
     let measured = line(task, &world, teller);
     teller.doing("taking the make-believe internet down");
@@ -106,6 +106,7 @@ fn buy(
 ) -> Result<(), DemoError> {
     join(cast, report, teller)?;
     cast.fund_consumer("10")?;
+    let resolver = cast.consumer.resolver()?;
     teller.doing("bringing up the tunnel");
     let begun = Instant::now();
     let view = up(&cast.consumer, &["up", "--sort", "price"])?;
@@ -117,6 +118,10 @@ fn buy(
     ));
     teller.doing("downloading through the exit");
     let worst = download::watched(task, world, cast, index, report)?;
+    teller.done(&format!(
+        "names       {WEB_NAME} asked for from {:?}",
+        report.names_asked_from
+    ));
     teller.done(&format!(
         "download    {} bytes, sha256 {}, {} Mbit/s, server saw {:?}",
         report.bytes_delivered,
@@ -132,6 +137,7 @@ fn buy(
     report.delivered_minus_paid_units = units(worst.unpaid, unit);
     report.delivered_minus_paid_bound_units = units(worst.bound, unit);
     let first: DownReport = cast.consumer.ask(&["down"])?;
+    report.resolver_restored = cast.consumer.resolver()? == resolver;
     teller.done(&format!(
         "down        paid {}, the channel keeps the rest",
         first.paid
@@ -290,10 +296,11 @@ fn units(amount: Amount, unit: Amount) -> u64 {
 
 fn take_capture(summary: Summary, report: &mut Report, teller: &mut dyn Teller) {
     teller.done(&format!(
-        "uplink      {:?}, foreign {}",
-        summary.packets, summary.foreign
+        "uplink      {:?}, foreign {}, to name servers {}",
+        summary.packets, summary.foreign, summary.names
     ));
     report.foreign_packets_on_consumer_uplink = summary.foreign;
+    report.dns_packets_on_consumer_uplink = summary.names;
     report.foreign_samples = summary.samples;
     report.packets_on_consumer_uplink = summary.packets;
 }

@@ -4,7 +4,7 @@
 //! standard output, so that the world can read whom the server saw.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -132,13 +132,13 @@ fn say(line: &impl Serialize) {
     let _ = writeln!(io::stdout().lock(), "{text}"); // Nobody reads any more: nothing to do about it.
 }
 
-/// Downloads `path` from `server` and digests it on the way.
+/// Downloads `path` from `server` (`host:port`, by name or address) and digests it on the way.
 ///
 /// # Errors
-/// What the system says: unreachable, refused, silent, or ended early.
-pub fn fetch(server: SocketAddr, path: &str, patience: Duration) -> io::Result<Download> {
+/// What the system says: no such name, unreachable, refused, silent, or ended early.
+pub fn fetch(server: &str, path: &str, patience: Duration) -> io::Result<Download> {
     let begun = Instant::now();
-    let stream = TcpStream::connect_timeout(&server, patience)?;
+    let stream = dial(server, patience)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
@@ -168,6 +168,18 @@ pub fn fetch(server: SocketAddr, path: &str, patience: Duration) -> io::Result<D
     download.sha256 = hex(&hash.finalize());
     download.millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(download)
+}
+
+/// Asks the system's resolver, as every program does, and takes the first address that answers.
+fn dial(server: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in server.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
 }
 
 fn answer_head(reader: &mut impl BufRead) -> io::Result<(u16, u64)> {
@@ -200,15 +212,15 @@ mod tests {
     #[test]
     fn what_is_served_arrives_whole() {
         let listener = TcpListener::bind("[::1]:0").expect("loopback");
-        let server = listener.local_addr().expect("an address");
+        let server = listener.local_addr().expect("an address").to_string();
         let serving = std::thread::spawn(move || {
             (0..2)
                 .map(|_| answer(listener.accept().expect("a visitor").0).expect("an answer"))
                 .collect::<Vec<Visit>>()
         });
         let patience = Duration::from_secs(10);
-        let body = fetch(server, "/body/5/200000", patience).expect("a download");
-        let who = fetch(server, "/who", patience).expect("a download");
+        let body = fetch(&server, "/body/5/200000", patience).expect("a download");
+        let who = fetch(&server, "/who", patience).expect("a download");
         assert_eq!((body.status, body.bytes), (200, 200_000));
         assert_eq!(body.sha256, Body::new(5, 200_000).sha256());
         assert_eq!(who.text, "::1");

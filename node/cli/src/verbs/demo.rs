@@ -32,7 +32,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, args: &DemoArgs) -> Told {
             path,
             patience,
         }) => {
-            let got = web::fetch(*server, path, Duration::from_secs(*patience));
+            let got = web::fetch(server, path, Duration::from_secs(*patience));
             part(&got.map_err(|it| unreachable(&format!("{server}{path}"), &it))?)
         }
         Some(DemoPart::Books {
@@ -149,6 +149,15 @@ fn page(report: &Report) -> Page {
         "foreign packets",
         report.foreign_packets_on_consumer_uplink.to_string(),
     );
+    row(
+        "names",
+        format!(
+            "asked from {:?}, beside the tunnel: {}, resolver restored: {}",
+            report.names_asked_from,
+            report.dns_packets_on_consumer_uplink,
+            report.resolver_restored
+        ),
+    );
     row("words paid", report.words_paid.to_string());
     row(
         "paid, claimed",
@@ -184,8 +193,9 @@ fn problem(error: &DemoError) -> Problem {
         DemoError::World(WorldError::NotRoot) => {
             Problem::new(ErrorCode::NoTun, error).with_next("sudo warren demo")
         }
-        DemoError::World(_) => Problem::new(ErrorCode::HostChangeFailed, error)
-            .with_next("apt-get install iproute2 nftables tcpdump; warren demo --clean"),
+        DemoError::World(_) => Problem::new(ErrorCode::HostChangeFailed, error).with_next(
+            "apt-get install iproute2 nftables tcpdump dnsmasq-base; warren demo --clean",
+        ),
         DemoError::Node(it) => {
             let code = it.problem().and_then(|it| it.code.parse().ok());
             Problem::new(code.unwrap_or(ErrorCode::Internal), error)

@@ -17,6 +17,8 @@ use crate::api::types::Fallback;
 const MIB_PER_GIB: u128 = 1024;
 /// As many as session terms may name.
 const MOST_ENDPOINTS: usize = 8;
+/// Likewise.
+const MOST_RESOLVERS: usize = 4;
 
 pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     let said = Said(&settings);
@@ -305,8 +307,9 @@ impl Said<'_> {
 
     fn resolvers(&self, key: &'static str) -> Result<(), ConfigError> {
         let wrong = |it: &String| it.parse::<std::net::IpAddr>().is_err();
-        if self.texts(key).iter().any(wrong) {
-            return Err(self.bad(key, "IP addresses are needed"));
+        let texts = self.texts(key);
+        if texts.iter().any(wrong) || texts.len() > MOST_RESOLVERS {
+            return Err(self.bad(key, "at most 4 IP addresses are needed"));
         }
         Ok(())
     }

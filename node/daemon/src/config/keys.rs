@@ -262,7 +262,7 @@ pub const KEYS: &[Key] = &[
         "exit.dns",
         Kind::Texts,
         "",
-        "Resolvers that guests are given; empty: those of this machine.",
+        "Resolvers that guests are given, at most 4, each within their reach; empty: those of this machine that are.",
     ),
     key(
         "exit.allow_documentation",

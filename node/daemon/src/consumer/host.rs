@@ -3,7 +3,7 @@
 //! Kill switch, then device, then routes, then names; down in reverse, the kill switch last and
 //! only when the user asks.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub(super) struct Line {
     host: Option<ConsumerHost>,
     tunnel: Option<ConsumerTunnel>,
     last: Option<Usage>,
+    dns: Vec<IpAddr>,
 }
 
 impl Line {
@@ -45,6 +46,7 @@ impl Line {
             host: None,
             tunnel: None,
             last: None,
+            dns: Vec::new(),
         }
     }
 
@@ -63,6 +65,7 @@ impl Line {
         offer: &Offer,
         terms: &SessionTerms,
         key: TunnelKey,
+        dns: Vec<IpAddr>,
     ) -> Result<(), LineError> {
         let carries = carries(offer);
         let endpoints: Vec<_> = terms.endpoints.iter().map(|it| it.address).collect();
@@ -78,13 +81,13 @@ impl Line {
                 ..RouteSpec::default()
             })
             .await?;
-            if !terms.dns.is_empty() {
-                let servers = terms.dns.clone();
+            if !dns.is_empty() {
                 host.dns(&DnsSpec {
-                    servers,
+                    servers: dns.clone(),
                     ..DnsSpec::default()
                 })
                 .await?;
+                self.dns = dns;
             }
         }
         Ok(())
@@ -92,6 +95,7 @@ impl Line {
 
     /// Takes tunnel and routes down; the kill switch stays.
     pub(super) async fn lower(&mut self) -> Result<(), LineError> {
+        self.dns.clear();
         if let Some(host) = &mut self.host {
             host.release().await?;
         }
@@ -112,6 +116,11 @@ impl Line {
 
     pub(super) const fn is_protected(&self) -> bool {
         self.host.is_some()
+    }
+
+    /// The resolvers that programs are told now; empty where nothing was changed.
+    pub(super) fn dns(&self) -> &[IpAddr] {
+        &self.dns
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
@@ -145,6 +154,24 @@ pub(super) fn inner(
         (carries != Carries::V6).then_some(terms.consumer_v4),
         (carries != Carries::V4).then_some(terms.consumer_v6),
     )
+}
+
+/// Which resolvers to tell programs: the user's own, else those granted.
+///
+/// Only such as the tunnel leads to: this machine's own would ask beside it, and those of a kind of
+/// IP that the exit does not carry would never answer.
+pub(super) fn resolvers(own: &[IpAddr], terms: &SessionTerms, carries: Carries) -> Vec<IpAddr> {
+    let asked = if own.is_empty() { &terms.dns } else { own };
+    let reached = |it: &&IpAddr| {
+        let here = it.is_loopback() || it.is_unspecified() || it.is_multicast();
+        let other = if it.is_ipv4() {
+            Carries::V6
+        } else {
+            Carries::V4
+        };
+        !here && carries != other
+    };
+    asked.iter().filter(reached).copied().collect()
 }
 
 fn spec(

@@ -7,7 +7,7 @@ use warren_proto::SignedOffer;
 use warren_proto::{ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime};
 use warren_tunnel::TunnelKey;
 
-use super::{ConsumerParts, Shell, Wanted};
+use super::{ConsumerParts, Shell, Wanted, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
 use crate::session::{
@@ -265,7 +265,9 @@ impl Shell {
     async fn connect(&mut self, terms: SessionTerms) {
         let Some(live) = &self.live else { return };
         let (key, offer) = (live.key.clone(), live.machine.offer().offer());
-        if let Err(error) = self.line.raise(offer, &terms, key).await {
+        let own = self.plan.as_ref().map(|plan| plan.wanted.dns.as_slice());
+        let dns = host::resolvers(own.unwrap_or_default(), &terms, host::carries(offer));
+        if let Err(error) = self.line.raise(offer, &terms, key, dns).await {
             tracing::error!(%error, "tunnel cannot be raised");
             if let Some(live) = &mut self.live {
                 live.problem = Some(Problem::new(ErrorCode::HostChangeFailed, error));

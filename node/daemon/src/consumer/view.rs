@@ -1,5 +1,6 @@
 //! What the consumer loop shows: facts, and their words for the user.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use warren_proto::{
@@ -48,6 +49,7 @@ pub(crate) struct SessionFacts {
     pub max_spend: Amount,
     pub channel: Option<ChannelId>,
     pub tunnel: Option<TunnelState>,
+    pub dns: Vec<IpAddr>,
 }
 
 impl Shell {
@@ -84,6 +86,7 @@ impl Shell {
             max_spend: wanted.and_then(|it| it.max_spend).unwrap_or(deposit),
             channel: live.channel,
             tunnel: self.line.state(),
+            dns: self.line.dns().to_vec(),
         };
         ConsumerFacts {
             session: Some(session),
@@ -145,7 +148,7 @@ fn tunnel_view(terms: &SessionTerms, it: &SessionFacts) -> TunnelView {
         endpoint: endpoint.map(|it| it.to_string()).unwrap_or_default(),
         address_v4: v4.map(|it| it.to_string()),
         address_v6: v6.map(|it| it.to_string()),
-        dns: terms.dns.iter().map(ToString::to_string).collect(),
+        dns: it.dns.iter().map(ToString::to_string).collect(),
         mtu: terms.mtu.into(),
         handshake_age_secs: state
             .and_then(|it| it.since_handshake)

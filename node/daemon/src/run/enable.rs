@@ -1,17 +1,17 @@
 //! Becoming an exit: from configuration and consent to an offer, a tunnel and a deny table.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use warren_proto::{
     Amount, Candidate, CandidateKind, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress,
     PolicyId, Price,
 };
-use warren_tunnel::host::{DEVICE, DnsOffer, ExitNatSpec, MARK};
+use warren_tunnel::host::{DEVICE, DnsOffer, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, TunnelKey};
 
-use super::Node;
+use super::{Node, resolvers};
 use crate::api::types::{ConsentRecord, ExitEnableRequest, Timestamp};
 use crate::error::{ErrorCode, Problem};
 use crate::provider::Enable;
@@ -179,11 +179,7 @@ impl Node {
         let terms = ExitTerms {
             gateway_v4,
             gateway_v6,
-            dns: exit
-                .dns
-                .iter()
-                .filter_map(|it| it.parse::<IpAddr>().ok())
-                .collect(),
+            dns: resolvers::for_guests(&exit.dns, &own_name_servers(), &policy)?,
             mtu: DEFAULT_MTU,
             endpoints: endpoints(&exit.endpoints)?,
             min_deposit_units: MIN_DEPOSIT_UNITS,

@@ -38,6 +38,12 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
         fail_over: fallback != Fallback::None && request.exit.is_none(),
         search: secs.unwrap_or(SEARCH),
+        // Checked when the configuration was read.
+        dns: consumer
+            .dns
+            .iter()
+            .filter_map(|it| it.parse().ok())
+            .collect(),
     })
 }
 

@@ -54,6 +54,26 @@ pub struct ResolvedLink {
     pub servers: Vec<IpAddr>,
 }
 
+/// Name servers this host asks itself: those behind systemd-resolved's stub, else `resolv.conf`'s.
+pub fn own_name_servers() -> Vec<IpAddr> {
+    ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"]
+        .iter()
+        .map(|path| name_servers(&std::fs::read_to_string(path).unwrap_or_default()))
+        .find(|servers| !servers.is_empty())
+        .unwrap_or_default()
+}
+
+/// The name servers in the text of a `resolv.conf`, in their order.
+pub(super) fn name_servers(text: &str) -> Vec<IpAddr> {
+    let server = |line: &str| {
+        let mut words = line.split_whitespace();
+        let address = (words.next() == Some("nameserver")).then(|| words.next())??;
+        // A link-local one names its device: it is nobody else's.
+        address.parse().ok()
+    };
+    text.lines().filter_map(server).collect()
+}
+
 /// Plans the change that leads names through the tunnel.
 pub(crate) async fn plan(spec: &DnsSpec) -> Result<Change, HostError> {
     let by_resolved = match spec.way {

@@ -105,3 +105,15 @@ fn a_report_reads_line_by_line() {
         serde_json::json!({"change": "IPv4 rule 7761", "outcome": "failed", "reason": "no right"})
     );
 }
+
+#[test]
+fn the_name_servers_of_a_resolv_conf_are_read_in_their_order() {
+    let text = "# a comment\nsearch example\nnameserver 192.0.2.53\n  nameserver\t2001:db8::53 # two\n\
+                nameserver fe80::1%eth0\nnameserver\nnameservers 192.0.2.1\noptions edns0\n";
+    let wanted: Vec<std::net::IpAddr> = vec![
+        "192.0.2.53".parse().unwrap(),
+        "2001:db8::53".parse().unwrap(),
+    ];
+    assert_eq!(super::dns::name_servers(text), wanted);
+    assert!(super::dns::name_servers("").is_empty());
+}

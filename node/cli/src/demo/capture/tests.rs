@@ -137,6 +137,7 @@ fn a_capture_is_counted_and_its_torn_end_left_out() {
     pcap.pop();
     let summary = summarize(&pcap, &plan).expect("a capture");
     assert_eq!((summary.foreign, summary.foreign_sent), (2, 2));
+    assert_eq!(summary.names, 2);
     assert_eq!(summary.samples.len(), 2);
     assert!(summary.samples[0].starts_with("udp 192.168.25.2 1 -> 198.51.100.9 53"));
     assert_eq!(summarize(b"nothing", &plan), None);

@@ -1,6 +1,6 @@
 //! The download through the exit, and what the exit sees meanwhile.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use warren_daemon::api::types::ExitStatus;
@@ -9,7 +9,7 @@ use warren_proto::Amount;
 use super::super::body::Body;
 use super::super::cast::{Cast, DemoError};
 use super::super::node::Node;
-use super::super::plan::WEB_PORT;
+use super::super::plan::{WEB_NAME, WEB_PORT};
 use super::super::report::Report;
 use super::super::web::Download;
 use super::super::world::World;
@@ -37,7 +37,7 @@ pub(super) fn watched(
 ) -> Result<Worst, DemoError> {
     let web = &world.plan().web;
     let path = format!("/body/{SEED}/{}", task.bytes);
-    let server = format!("{}:{WEB_PORT}", web.public_v4());
+    let server = format!("{WEB_NAME}:{WEB_PORT}");
     let args = ["demo", "fetch", &server, &path, "--patience", "60"];
     let (consumer, exit) = (&cast.consumer, &cast.exits[index]);
     let (download, worst) = std::thread::scope(|scope| {
@@ -53,14 +53,19 @@ pub(super) fn watched(
     report.bytes_delivered = download.bytes;
     report.sha256_match = download.sha256 == Body::new(SEED, task.bytes).sha256();
     report.download_bits_per_second = download.bytes * 8 * 1000 / download.millis.max(1);
-    let v6 = format!("[{}]:{WEB_PORT}", web.host_v6());
-    consumer.part::<Download>(&["demo", "fetch", &v6, "/who"])?;
+    for address in web.public() {
+        let server = SocketAddr::new(address, WEB_PORT).to_string();
+        consumer.part::<Download>(&["demo", "fetch", &server, "/who"])?;
+    }
     let mut sources: Vec<IpAddr> = cast.visits().iter().map(|it| it.from).collect();
     sources.sort();
     sources.dedup();
     let own = world.plan().exits[index].public();
-    report.source_is_exit = !sources.is_empty() && sources.iter().all(|it| own.contains(it));
+    let only_own = |seen: &[IpAddr]| !seen.is_empty() && seen.iter().all(|it| own.contains(it));
+    report.source_is_exit = only_own(&sources);
     report.source_seen_by_server = sources;
+    report.names_asked_from = cast.askers();
+    report.names_by_exit = only_own(&report.names_asked_from);
     Ok(worst)
 }
 
