@@ -16,6 +16,7 @@ mod endpoint_blocked;
 mod exit_dies;
 mod exit_stops_serving;
 mod exit_without_ipv6;
+mod kill_switch_off;
 mod names;
 mod payer_closes;
 mod stage;

@@ -68,6 +68,8 @@ pub(crate) struct Wanted {
     pub search: Duration,
     /// Resolvers of the user's own choice; empty: the exit's.
     pub dns: Vec<IpAddr>,
+    /// Whether everything outside of the tunnel is blocked, also while none is up.
+    pub kill_switch: bool,
 }
 
 /// An order to the loop.
@@ -122,7 +124,7 @@ impl Shell {
         }
         // The node ends: say goodbye, lower the tunnel, keep the kill switch up.
         self.event(ConsumerEvent::Stop).await;
-        let _ = self.line.lower().await;
+        let _ = self.line.rest().await;
     }
 
     async fn obey(&mut self, order: Order) {
@@ -144,6 +146,7 @@ impl Shell {
             return;
         }
         let since = self.parts.clock.now();
+        let kill_switch = wanted.kill_switch;
         self.facts = ConsumerFacts::default();
         self.plan = Some(Plan {
             wanted,
@@ -154,8 +157,12 @@ impl Shell {
             last_problem: None,
             searching: false,
         });
-        match self.line.protect().await {
-            Ok(()) => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
+        match self.line.protect(kill_switch).await {
+            Ok(()) if kill_switch => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
+            Ok(()) => self.tell(
+                UpStage::Protected,
+                "kill switch OFF, as asked: without a tunnel, traffic leaves in the clear",
+            ),
             Err(error) => {
                 let problem = Problem::new(ErrorCode::HostChangeFailed, error);
                 self.give_up(problem).await;
@@ -281,7 +288,7 @@ impl Shell {
     /// A session ended: the next exit, or the end of the plan.
     async fn ended(&mut self, end: ConsumerEnd) {
         self.facts = self.facts();
-        let problem = view::problem(&end, self.cause(&end));
+        let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
         self.live = None;
         let Some(plan) = &mut self.plan else { return };
         if matches!(end, ConsumerEnd::Asked) {
@@ -304,13 +311,15 @@ impl Shell {
     }
 
     /// Nothing more to try. A start that failed lifts the kill switch; a running tunnel that
-    /// broke keeps it: blocked on purpose until the user decides.
+    /// broke keeps it, if it had one: blocked on purpose until the user decides.
     async fn give_up(&mut self, problem: Problem) {
         let Some(plan) = self.plan.take() else { return };
         self.facts.problem = Some(problem.clone());
         if let Some(progress) = plan.progress {
             let _ = self.line.unprotect().await;
             let _ = progress.try_send(UpEvent::Failed(problem));
+        } else {
+            let _ = self.line.rest().await;
         }
         self.facts.protected = self.line.is_protected();
     }
@@ -330,7 +339,7 @@ impl Shell {
             let _ = progress.try_send(UpEvent::Failed(problem));
         }
         let lowered = if request.keep_blocked {
-            self.line.lower().await
+            self.line.rest().await
         } else {
             self.line.unprotect().await
         };

@@ -171,6 +171,17 @@ impl Node {
         })
     }
 
+    /// Types `warren ARGS` on this node and returns what its owner reads.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] when it cannot be started.
+    pub fn typed_as_text(&self, args: &[&str]) -> Result<String, NodeError> {
+        let home = self.home.display().to_string();
+        let all = [&["--home", home.as_str()], args].concat();
+        let output = self.run(&self.program, &all)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Types `warren ARGS` on this node until what it answers is as wanted.
     ///
     /// # Errors

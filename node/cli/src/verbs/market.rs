@@ -132,7 +132,7 @@ fn up_page(view: &ConsumerView) -> Page {
     let protection = if view.kill_switch {
         "kill switch on"
     } else {
-        "kill switch OFF"
+        "kill switch OFF: without a tunnel, traffic leaves in the clear"
     };
     table.row(["protected", protection]);
     Page::of(&UpEvent::Up(Box::new(view.clone())), sentence)

@@ -127,7 +127,11 @@ fn consumer_rows(table: &mut Table, it: &ConsumerView) {
             ),
         ]);
     }
-    let kill_switch = if it.kill_switch { "on" } else { "off" };
+    let kill_switch = if it.kill_switch {
+        "on"
+    } else {
+        "OFF: without a tunnel, traffic leaves in the clear"
+    };
     table.row(["kill switch", kill_switch]);
 }
 

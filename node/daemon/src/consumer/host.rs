@@ -29,7 +29,7 @@ pub(super) enum LineError {
     Tunnel(#[from] TunnelError),
 }
 
-/// The consumer's line: kill switch and, while a session lasts, tunnel and routes.
+/// The consumer's line: kill switch, if wanted, and while a session lasts, tunnel and routes.
 #[derive(Debug)]
 pub(super) struct Line {
     journal: PathBuf,
@@ -50,12 +50,19 @@ impl Line {
         }
     }
 
-    /// Blocks everything that is not ours. Must come before anything else.
-    pub(super) async fn protect(&mut self) -> Result<(), LineError> {
-        if self.host.is_none() {
-            let spec = KillSwitchSpec::default();
-            self.host = Some(ConsumerHost::protect(&self.journal, &spec).await?);
+    /// Blocks everything that is not ours, unless the user wants no kill switch. Must come before
+    /// anything else.
+    pub(super) async fn protect(&mut self, kill_switch: bool) -> Result<(), LineError> {
+        match &self.host {
+            Some(host) if host.has_kill_switch() == kill_switch => return Ok(()),
+            Some(_) => self.unprotect().await?,
+            None => {}
         }
+        self.host = Some(if kill_switch {
+            ConsumerHost::protect(&self.journal, &KillSwitchSpec::default()).await?
+        } else {
+            ConsumerHost::exposed(&self.journal).await?
+        });
         Ok(())
     }
 
@@ -93,7 +100,7 @@ impl Line {
         Ok(())
     }
 
-    /// Takes tunnel and routes down; the kill switch stays.
+    /// Takes tunnel and routes down; the kill switch, where there is one, stays.
     pub(super) async fn lower(&mut self) -> Result<(), LineError> {
         self.dns.clear();
         if let Some(host) = &mut self.host {
@@ -114,8 +121,21 @@ impl Line {
         Ok(())
     }
 
-    pub(super) const fn is_protected(&self) -> bool {
-        self.host.is_some()
+    /// Takes the tunnel down and leaves the kill switch, or its absence, as it is: with none,
+    /// nothing is kept.
+    pub(super) async fn rest(&mut self) -> Result<(), LineError> {
+        if self.is_protected() {
+            self.lower().await
+        } else {
+            self.unprotect().await
+        }
+    }
+
+    /// Whether the kill switch is up.
+    pub(super) fn is_protected(&self) -> bool {
+        self.host
+            .as_ref()
+            .is_some_and(ConsumerHost::has_kill_switch)
     }
 
     /// The resolvers that programs are told now; empty where nothing was changed.

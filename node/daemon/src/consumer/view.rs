@@ -157,7 +157,7 @@ fn tunnel_view(terms: &SessionTerms, it: &SessionFacts) -> TunnelView {
 }
 
 /// Tells the end of a session in the user's words.
-pub(super) fn problem(end: &ConsumerEnd, cause: Option<Problem>) -> Problem {
+pub(super) fn problem(end: &ConsumerEnd, cause: Option<Problem>, protected: bool) -> Problem {
     if let Some(cause) = cause {
         return cause;
     }
@@ -177,7 +177,11 @@ pub(super) fn problem(end: &ConsumerEnd, cause: Option<Problem>) -> Problem {
         ),
         ConsumerEnd::ExitLost => Problem::new(
             ErrorCode::SessionLost,
-            "the exit fell silent; traffic is blocked, not leaked",
+            if protected {
+                "the exit fell silent; traffic is blocked, not leaked"
+            } else {
+                "the exit fell silent; traffic is NOT blocked: the kill switch is off"
+            },
         ),
         ConsumerEnd::CapReached => {
             Problem::new(ErrorCode::SpendingCap, "the session's cap is used up")

@@ -15,10 +15,6 @@ const SEARCH: Duration = Duration::from_secs(30);
 
 /// What `up` was asked for; what was left out follows the configuration.
 pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Problem> {
-    if request.kill_switch == Some(false) || !config.consumer.kill_switch {
-        let seen = "this version has no tunnel without its kill switch";
-        return Err(Problem::new(ErrorCode::BadRequest, seen));
-    }
     let query = ExitsQuery {
         country: request.country,
         max_price_per_gib: request.max_price_per_gib.clone(),
@@ -38,6 +34,7 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
         fail_over: fallback != Fallback::None && request.exit.is_none(),
         search: secs.unwrap_or(SEARCH),
+        kill_switch: request.kill_switch.unwrap_or(consumer.kill_switch),
         // Checked when the configuration was read.
         dns: consumer
             .dns
@@ -86,6 +83,21 @@ pub(super) fn sum(config: &Config, text: Option<&String>, or: Amount) -> Result<
 mod tests {
     use super::*;
     use crate::config::Sources;
+
+    #[test]
+    fn the_kill_switch_is_off_only_where_somebody_said_so() {
+        let mut config = Config::load(&Sources::default()).unwrap();
+        let mut of = |configured, asked| {
+            config.consumer.kill_switch = configured;
+            let request = UpRequest {
+                kill_switch: asked,
+                ..UpRequest::default()
+            };
+            wanted(&config, &request).unwrap().kill_switch
+        };
+        assert!(of(true, None) && of(true, Some(true)) && of(false, Some(true)));
+        assert!(!of(true, Some(false)) && !of(false, None));
+    }
 
     #[test]
     fn up_and_exits_put_the_same_exit_first() {

@@ -11,7 +11,8 @@ use super::nft::{self, KILL_SWITCH_TABLE, KillSwitchSpec, check_device};
 use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, RouteSpec, Sysctl};
 use super::{dns, routes, sysctl};
 
-/// What was changed on a consumer's host. Dropping it undoes nothing.
+/// What was changed on a consumer's host, with the kill switch or, on request, without.
+/// Dropping it undoes nothing.
 #[derive(Debug)]
 pub struct ConsumerHost {
     journal: Journal,
@@ -39,7 +40,7 @@ impl ConsumerHost {
             name: KILL_SWITCH_TABLE.to_owned(),
             script,
         });
-        if host.holds_kill_switch() {
+        if host.has_kill_switch() {
             table.apply().await?;
         } else {
             make(&mut host.journal, &[table]).await?;
@@ -48,11 +49,27 @@ impl ConsumerHost {
         Ok(host)
     }
 
-    /// Replaces the endpoints that marked packets may go to, in one transaction.
+    /// Begins without a kill switch, for an owner who wants none: whenever no tunnel is up, packets
+    /// leave in the clear. What a dead process left is taken back, its kill switch too.
+    ///
+    /// # Errors
+    /// [`HostError::JournalBusy`] if another process holds the journal; else only if the journal
+    /// cannot be written.
+    pub async fn exposed(journal: &Path) -> Result<Self, HostError> {
+        let mut journal = Journal::open(journal)?;
+        take_back(&mut journal, |_| true).await?;
+        Ok(Self { journal })
+    }
+
+    /// Replaces the endpoints that marked packets may go to, in one transaction. Without a kill
+    /// switch they may go anywhere.
     ///
     /// # Errors
     /// As the host gave; the old endpoints then stand.
     pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
+        if !self.has_kill_switch() {
+            return Ok(());
+        }
         nft::run(&nft::endpoints_script(endpoints)).await
     }
 
@@ -102,6 +119,9 @@ impl ConsumerHost {
     /// # Errors
     /// As the host gave.
     pub async fn blocked(&self) -> Result<u64, HostError> {
+        if !self.has_kill_switch() {
+            return Ok(0);
+        }
         let counters = nft::counters(KILL_SWITCH_TABLE).await?;
         Ok(counters.values().sum())
     }
@@ -115,7 +135,8 @@ impl ConsumerHost {
             .collect()
     }
 
-    fn holds_kill_switch(&self) -> bool {
+    /// Whether the kill switch is up.
+    pub fn has_kill_switch(&self) -> bool {
         self.journal
             .pending()
             .iter()
