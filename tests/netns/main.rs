@@ -20,4 +20,5 @@ mod kill_switch_off;
 mod names;
 mod payer_closes;
 mod stage;
+mod two_roles;
 mod world;

@@ -164,8 +164,7 @@ impl Shell {
                 "kill switch OFF, as asked: without a tunnel, traffic leaves in the clear",
             ),
             Err(error) => {
-                let problem = Problem::new(ErrorCode::HostChangeFailed, error);
-                self.give_up(problem).await;
+                self.give_up(error.problem()).await;
                 return;
             }
         }
@@ -343,7 +342,7 @@ impl Shell {
         } else {
             self.line.unprotect().await
         };
-        lowered.map_err(|error| Problem::new(ErrorCode::HostChangeFailed, error))?;
+        lowered.map_err(|error| error.problem())?;
         self.facts.protected = self.line.is_protected();
         Ok(Box::new(self.facts.clone()))
     }

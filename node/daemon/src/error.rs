@@ -11,6 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 mod codes;
+mod host;
 
 pub use codes::{ErrorCode, Explanation};
 

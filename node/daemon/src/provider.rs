@@ -219,7 +219,7 @@ impl Shell {
             Ok(host) => host,
             Err(error) => {
                 tunnel.stop();
-                return Err(failed(&error));
+                return Err(Problem::of_host(&error));
             }
         };
         // Only now is it known what this host can carry.

@@ -51,8 +51,10 @@ pub use sysctl::Sysctl;
 
 // Our choice: fixed and greppable, so that an owner finds what is ours.
 
-/// The tunnel's network device.
+/// The consumer's network device.
 pub const DEVICE: &str = "warren0";
+/// The exit's network device.
+pub const EXIT_DEVICE: &str = "warren-exit";
 /// The firewall mark of the WireGuard socket.
 pub const MARK: u32 = 0x7761;
 /// The routing table of the tunnel; also where the priorities of our rules begin.

@@ -56,7 +56,7 @@ pub struct TunnelSpec {
 /// The exit's end.
 #[derive(Debug, Clone)]
 pub struct ExitSpec {
-    /// The device's name, such as `warren0`.
+    /// The device's name, such as `warren-exit`.
     pub device: String,
     /// Where to listen. `[::]:port` listens on IPv4 too.
     pub listen: SocketAddr,

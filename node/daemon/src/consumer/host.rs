@@ -15,6 +15,8 @@ use warren_tunnel::{
     ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage,
 };
 
+use crate::error::{ErrorCode, Problem};
+
 /// WireGuard's usual interval against NAT timeouts.
 const KEEPALIVE: Duration = Duration::from_secs(25);
 
@@ -27,6 +29,16 @@ pub(super) enum LineError {
     /// Device or socket.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
+}
+
+impl LineError {
+    /// What went wrong, as its user sees it.
+    pub(super) fn problem(&self) -> Problem {
+        match self {
+            Self::Host(error) => Problem::of_host(error),
+            Self::Tunnel(error) => Problem::new(ErrorCode::HostChangeFailed, error),
+        }
+    }
 }
 
 /// The consumer's line: kill switch, if wanted, and while a session lasts, tunnel and routes.

@@ -270,7 +270,7 @@ impl Shell {
         if let Err(error) = self.line.raise(offer, &terms, key, dns).await {
             tracing::error!(%error, "tunnel cannot be raised");
             if let Some(live) = &mut self.live {
-                live.problem = Some(Problem::new(ErrorCode::HostChangeFailed, error));
+                live.problem = Some(error.problem());
             }
             // The machine's own deadline ends the attempt; the kill switch stays.
         }

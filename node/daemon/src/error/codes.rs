@@ -157,13 +157,16 @@ codes! {
         "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
     2107 DockerForward Permission: "guests' packets would be dropped by Docker's firewall",
         "Docker sets the policy of the chain FORWARD to DROP.",
-        "iptables -I DOCKER-USER -i warren0 -j ACCEPT";
+        "iptables -I DOCKER-USER -i warren-exit -j ACCEPT";
     2108 NoUplink Failed: "no way to the internet was found",
         "There is no default route, or exit.uplink names a device that does not exist.",
         "ip route; warren config explain exit.uplink";
     2109 PortBusy Conflict: "a port is already in use",
         "Another program listens on the port that the configuration names.",
         "ss -lntup; then change the port";
+    2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time",
+        "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked.",
+        "warren down, or warren exit disable; after a crash: warren recover";
     3101 NoPeers Timeout: "no peer could be reached",
         "No bootstrap address answers: the network is down, blocked, or the addresses are old.",
         "warren net check";

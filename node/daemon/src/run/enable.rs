@@ -7,7 +7,7 @@ use warren_proto::{
     Amount, Candidate, CandidateKind, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress,
     PolicyId, Price,
 };
-use warren_tunnel::host::{DEVICE, DnsOffer, ExitNatSpec, MARK, own_name_servers};
+use warren_tunnel::host::{DnsOffer, EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, TunnelKey};
 
@@ -185,7 +185,7 @@ impl Node {
             min_deposit_units: MIN_DEPOSIT_UNITS,
         };
         let tunnel = ExitSpec {
-            device: DEVICE.to_owned(),
+            device: EXIT_DEVICE.to_owned(),
             listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, exit.listen_port)),
             private_key: key.clone(),
             mtu: DEFAULT_MTU,
@@ -196,6 +196,7 @@ impl Node {
             offload: Offload::Auto,
         };
         let nat = ExitNatSpec {
+            device: EXIT_DEVICE.to_owned(),
             uplinks: exit.uplink.iter().cloned().collect(),
             inner4,
             inner6,

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::change::{make, take_back};
 use super::journal::Journal;
-use super::nft::{self, KILL_SWITCH_TABLE, KillSwitchSpec, check_device};
+use super::nft::{self, EXIT_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, check_device};
 use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, RouteSpec, Sysctl};
 use super::{dns, routes, sysctl};
 
@@ -25,13 +25,14 @@ impl ConsumerHost {
     /// routes and name servers are taken back.
     ///
     /// # Errors
-    /// [`HostError::JournalBusy`] if another process holds the journal; otherwise as the host
-    /// gave, and nothing is changed.
+    /// [`HostError::ExitHere`] if this host is an exit; [`HostError::JournalBusy`] if another process
+    /// holds the journal; otherwise as the host gave, and nothing is changed.
     pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         check_device(&spec.device)?;
         if let Some(net) = spec.lan.iter().find(|net| !is_private(net)) {
             return Err(HostError::LanNotPrivate { net: *net });
         }
+        no_exit_here().await?;
         let mut host = Self {
             journal: Journal::open(journal)?,
         };
@@ -53,9 +54,9 @@ impl ConsumerHost {
     /// leave in the clear. What a dead process left is taken back, its kill switch too.
     ///
     /// # Errors
-    /// [`HostError::JournalBusy`] if another process holds the journal; else only if the journal
-    /// cannot be written.
+    /// As of [`protect`](Self::protect).
     pub async fn exposed(journal: &Path) -> Result<Self, HostError> {
+        no_exit_here().await?;
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await?;
         Ok(Self { journal })
@@ -142,6 +143,16 @@ impl ConsumerHost {
             .iter()
             .any(|entry| is_kill_switch(&entry.change))
     }
+}
+
+/// Rules and routes of a consumer are for every packet of the host: guests' packets too would go
+/// into the tunnel, at the owner's cost, or stop at the kill switch. So it is one role at a time,
+/// whichever daemon has it; a dead exit's table counts, until it is recovered.
+async fn no_exit_here() -> Result<(), HostError> {
+    if nft::has_table(EXIT_TABLE).await? {
+        return Err(HostError::ExitHere { table: EXIT_TABLE });
+    }
+    Ok(())
 }
 
 fn is_kill_switch(change: &Change) -> bool {

@@ -78,6 +78,20 @@ pub enum HostError {
         /// The network as given.
         net: IpNet,
     },
+    /// This host lends its line: its guests' packets would go into the tunnel, or be blocked.
+    #[error(
+        "this machine is an exit (firewall table inet {table}): its guests would be led into the tunnel"
+    )]
+    ExitHere {
+        /// The exit's table.
+        table: &'static str,
+    },
+    /// This host uses a tunnel, or is blocked by its kill switch: guests would be led into it.
+    #[error("this machine uses a tunnel or its kill switch ({seen}): guests would be led into it")]
+    ConsumerHere {
+        /// The device or table that says so.
+        seen: String,
+    },
     /// An exit needs at least one device to the internet.
     #[error("no uplink device named and no default route found")]
     NoUplink,

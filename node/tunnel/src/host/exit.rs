@@ -5,8 +5,10 @@ use std::path::Path;
 use super::change::{make, take_back};
 use super::journal::Journal;
 use super::netlink::{Netlink, default_uplinks, default_uplinks_of};
-use super::nft::{self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, check_device};
-use super::{Carries, Change, Family, HostError, NftTable, RecoverReport, Sysctl};
+use super::nft::{
+    self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, check_device,
+};
+use super::{Carries, Change, DEVICE, Family, HostError, NftTable, RecoverReport, Sysctl};
 
 /// IPv6 has one switch for all devices.
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
@@ -41,7 +43,7 @@ impl ExitHost {
     /// new table stands there is no forwarding.
     ///
     /// # Errors
-    /// As the host gave; what was made until then is in the journal, and undone by
+    /// [`HostError::ConsumerHere`] if this host uses a tunnel; otherwise as the host gave; what was made until then is in the journal, and undone by
     /// [`recover`](super::recover) or the next try.
     pub async fn enable(journal: &Path, spec: ExitNatSpec) -> Result<Self, HostError> {
         let mut spec = spec;
@@ -58,6 +60,7 @@ impl ExitHost {
                 device: device.clone(),
             })?;
         }
+        no_consumer_here(&spec.device).await?;
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await?;
         let v6_uplinks = default_uplinks_of(Family::V6).await?;
@@ -138,6 +141,18 @@ impl ExitHost {
         self.journal.close()?;
         Ok(report)
     }
+}
+
+/// The other half of the consumer's refusal: one role at a time.
+async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
+    let seen = if nft::has_table(KILL_SWITCH_TABLE).await? {
+        format!("firewall table inet {KILL_SWITCH_TABLE}")
+    } else if own_device != DEVICE && nix::net::if_::if_nametoindex(DEVICE).is_ok() {
+        format!("device {DEVICE}")
+    } else {
+        return Ok(());
+    };
+    Err(HostError::ConsumerHere { seen })
 }
 
 /// Plans the settings that make the kernel forward between the tunnel and the uplinks.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::caps::{Capability, held_capabilities};
 use super::nft::{EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, KillSwitchSpec};
-use super::{CONTROL_UID, HostError, default_uplinks, nft, sysctl};
+use super::{CONTROL_UID, EXIT_DEVICE, HostError, default_uplinks, nft, sysctl};
 
 /// Something on this host that stands in the way. `Display` says what was seen and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -201,10 +201,10 @@ fn remedy(rows: &[serde_json::Value], dropping: &serde_json::Value) -> String {
     };
     if docker {
         return format!(
-            "`{program} -I DOCKER-USER -i warren0 -j ACCEPT; {program} -I DOCKER-USER -o warren0 -j ACCEPT`"
+            "`{program} -I DOCKER-USER -i {EXIT_DEVICE} -j ACCEPT; {program} -I DOCKER-USER -o {EXIT_DEVICE} -j ACCEPT`"
         );
     }
-    "let packets from and to warren0 pass there".to_owned()
+    format!("let packets from and to {EXIT_DEVICE} pass there")
 }
 
 fn legacy_iptables() -> Vec<Finding> {

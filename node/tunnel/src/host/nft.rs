@@ -57,8 +57,8 @@ pub(crate) async fn counters(table: &str) -> Result<BTreeMap<String, u64>, HostE
     Ok(rows.iter().filter_map(read).collect())
 }
 
-/// Removes a table of ours if it is there.
-pub(crate) async fn remove_table(name: &str) -> Result<Outcome, HostError> {
+/// Says whether a table of ours is there.
+pub(crate) async fn has_table(name: &str) -> Result<bool, HostError> {
     let tables = list(&["tables"]).await?;
     let rows = tables["nftables"]
         .as_array()
@@ -66,7 +66,12 @@ pub(crate) async fn remove_table(name: &str) -> Result<Outcome, HostError> {
         .unwrap_or_default();
     let ours =
         |row: &serde_json::Value| row["table"]["family"] == "inet" && row["table"]["name"] == name;
-    if !rows.iter().any(ours) {
+    Ok(rows.iter().any(ours))
+}
+
+/// Removes a table of ours if it is there.
+pub(crate) async fn remove_table(name: &str) -> Result<Outcome, HostError> {
+    if !has_table(name).await? {
         return Ok(Outcome::AlreadyGone);
     }
     run(&format!("table inet {name}\ndelete table inet {name}\n")).await?;

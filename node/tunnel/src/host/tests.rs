@@ -70,8 +70,8 @@ fn a_dropping_forward_chain_of_others_is_found_and_ours_is_not() {
         .map(Finding::to_string)
         .collect();
     assert_eq!(remedies.len(), 2, "{remedies:?}");
-    assert!(remedies[0].contains("`iptables -I DOCKER-USER -i warren0 -j ACCEPT"));
-    assert!(remedies[1].contains("let packets from and to warren0 pass there"));
+    assert!(remedies[0].contains("`iptables -I DOCKER-USER -i warren-exit -j ACCEPT"));
+    assert!(remedies[1].contains("let packets from and to warren-exit pass there"));
 }
 
 #[test]

@@ -177,7 +177,7 @@ fn a_forward_chain_that_drops_is_found_and_named() {
         .unwrap();
     let text = found.to_string();
     assert!(
-        text.contains("FORWARD") && text.contains("DOCKER-USER -i warren0"),
+        text.contains("FORWARD") && text.contains("DOCKER-USER -i warren-exit"),
         "{text}"
     );
 }

@@ -28,12 +28,12 @@ impl ExitLab {
         let (g, e, r) = (&lab.guest.name, &lab.exit.name, &lab.router.name);
         // Both ends bear one hardware address: without ARP a frame goes to the sender's own.
         sh(&format!(
-            "ip -n {g} link add wg0 address 02:00:00:00:77:61 type veth peer name warren0 address 02:00:00:00:77:61 netns {e}"
+            "ip -n {g} link add wg0 address 02:00:00:00:77:61 type veth peer name warren-exit address 02:00:00:00:77:61 netns {e}"
         ));
         lab.guest.sh("ip link set wg0 up arp off; ip addr add 10.77.0.2/32 dev wg0; ip addr add fd77:7761::2/128 dev wg0 nodad");
         lab.guest
             .sh("ip route add default dev wg0; ip -6 route add default dev wg0");
-        lab.exit.sh("ip link set warren0 up arp off; ip addr add 10.77.0.1/16 dev warren0; ip addr add fd77:7761::1/64 dev warren0 nodad");
+        lab.exit.sh("ip link set warren-exit up arp off; ip addr add 10.77.0.1/16 dev warren-exit; ip addr add fd77:7761::1/64 dev warren-exit nodad");
         sh(&format!(
             "ip -n {e} link add eth0 type veth peer name r0 netns {r}"
         ));
@@ -59,7 +59,7 @@ impl ExitLab {
                 .sh(&format!("ip addr add {address}/128 dev lo nodad"));
         }
         lab.exit.wait_up("eth0");
-        lab.exit.wait_up("warren0");
+        lab.exit.wait_up("warren-exit");
         lab
     }
 

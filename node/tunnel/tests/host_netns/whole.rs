@@ -40,7 +40,7 @@ fn exit_host(lab: &ConsumerLab) -> Namespace {
 
 fn exit_spec(key: &TunnelKey) -> ExitSpec {
     ExitSpec {
-        device: "warren0".to_owned(),
+        device: "warren-exit".to_owned(),
         listen: format!("[::]:{ENDPOINT_PORT}").parse().unwrap(),
         private_key: key.clone(),
         mtu: DEFAULT_MTU,

@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{EXIT_TABLE, net_set};
-use crate::host::{DEVICE, routes};
+use crate::host::{EXIT_DEVICE, routes};
 use crate::policy::{ExitPolicy, PortRange};
 
 /// Our choice: the source ports guests appear from. None of ours (4077, 41820) and none the kernel
@@ -48,7 +48,7 @@ pub struct ExitNatSpec {
 impl Default for ExitNatSpec {
     fn default() -> Self {
         Self {
-            device: DEVICE.to_owned(),
+            device: EXIT_DEVICE.to_owned(),
             uplinks: Vec::new(),
             inner4: routes::INNER4,
             inner6: routes::INNER6,

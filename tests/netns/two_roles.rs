@@ -1,0 +1,64 @@
+//! One machine that would be both: exit and consumer, in one daemon or in two.
+
+use warren_daemon::api::types::{DownReport, ExitStatus};
+
+use crate::stage::{Stage, two_exits};
+use warren::demo::story;
+
+/// Guests' packets would be led into the owner's own tunnel, at the owner's cost: so it is one role
+/// at a time, and what is refused changes nothing.
+#[test]
+fn an_exit_takes_no_tunnel_and_who_has_a_tunnel_is_no_exit() {
+    let Some(mut stage) = Stage::set("tworoles", &two_exits()) else {
+        return;
+    };
+    let phrase = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let enable = ["exit", "enable", "--yes-i-consent", phrase.trim()];
+    let ask = ["up", "--timeout", "30"];
+
+    // The consumer of the stage is served by the cheaper exit all the while.
+    let view = stage.up(&["up", "--sort", "price"]);
+    let serving = stage.seller(&view);
+    let other = 1 - serving;
+    let refused = story::up(&stage.cast.exits[serving], &ask).expect_err("an exit takes no tunnel");
+    assert_eq!(refused.problem().expect("a problem").code, "W2110");
+    for switch in ["on", "off"] {
+        let args = [&ask[..], &["--kill-switch", switch]].concat();
+        let refused = story::up(&stage.cast.exits[serving], &args).expect_err("refused again");
+        assert_eq!(refused.problem().expect("a problem").code, "W2110");
+    }
+    assert_eq!(
+        stage.download(1 << 20, 60).map(|it| it.bytes),
+        Some(1 << 20),
+        "it still serves"
+    );
+    let devices = stage.cast.exits[serving]
+        .host()
+        .ip("-o link")
+        .expect("devices");
+    assert!(
+        devices.contains("warren-exit") && !devices.contains("warren0"),
+        "{devices}"
+    );
+
+    // The other one stops lending, and buys: then it cannot lend until it is done.
+    let node = &mut stage.cast.exits[other];
+    node.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
+    node.ask::<serde_json::Value>(&["fund", "--faucet", "10"])
+        .expect("money");
+    let view = story::up(node, &ask).expect("a tunnel");
+    assert!(view.kill_switch);
+    let refused = node
+        .ask::<ExitStatus>(&enable)
+        .expect_err("no exit with a tunnel");
+    assert_eq!(refused.problem().expect("a problem").code, "W2110");
+    let devices = node.host().ip("-o link").expect("devices");
+    assert!(
+        devices.contains("warren0") && !devices.contains("warren-exit"),
+        "{devices}"
+    );
+    node.ask::<DownReport>(&["down"]).expect("down");
+    let status: ExitStatus = node.ask(&enable).expect("an exit again");
+    assert!(status.enabled);
+    stage.strike();
+}
