@@ -18,6 +18,8 @@ use super::wait::{self, WaitError};
 
 /// How many foreign packets are described; the rest is counted.
 const MAX_SAMPLES: usize = 10;
+/// The kernel hands over an unfinished block of frames after a second.
+const CATCH_UP: Duration = Duration::from_secs(20);
 
 /// Why there is no capture.
 #[derive(Debug, Error)]
@@ -125,6 +127,7 @@ impl Capture {
     /// # Errors
     /// [`CaptureError`]; above all [`CaptureError::Lost`], for a capture with gaps proves nothing.
     pub fn finish(self, plan: &Plan) -> Result<Summary, CaptureError> {
+        self.catch_up()?;
         let log = self.process_log();
         self.process.stop(Duration::from_secs(20))?;
         let said = String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
@@ -132,6 +135,24 @@ impl Capture {
             return Err(CaptureError::Lost { said });
         }
         read(&self.file, plan)
+    }
+
+    /// Waits until every frame that the device saw before this call is in the file: the kernel hands
+    /// frames over in blocks, and a block that is not full yet would be lost at the end.
+    fn catch_up(&self) -> Result<(), CaptureError> {
+        let mut seen = None;
+        wait::until("the capture to write down what it saw", CATCH_UP, || {
+            let printed = self.process.printed();
+            let reports: Vec<_> = printed.lines().filter_map(counts).collect();
+            seen = seen.or_else(|| reports.first().map(|it| it.received));
+            let written = reports.last().map_or(0, |it| it.captured);
+            if seen.is_some_and(|it| written >= it) {
+                return Ok(());
+            }
+            self.process.ask_counts();
+            Err(format!("{written} of {seen:?} frames"))
+        })?;
+        Ok(())
     }
 
     /// Sorts what was captured up to now, while it goes on.
@@ -145,6 +166,26 @@ impl Capture {
     fn process_log(&self) -> PathBuf {
         self.file.with_extension("log")
     }
+}
+
+/// What tcpdump says when asked how far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    captured: u64,
+    received: u64,
+}
+
+/// Reads `tcpdump: 7 packets captured, 9 packets received by filter, …`.
+fn counts(line: &str) -> Option<Counts> {
+    let mut parts = line.strip_prefix("tcpdump: ")?.split(", ");
+    let mut number = |what: &str| {
+        let part = parts.next().filter(|it| it.ends_with(what))?;
+        part.split(' ').next()?.parse().ok()
+    };
+    Some(Counts {
+        captured: number(" captured")?,
+        received: number(" received by filter")?,
+    })
 }
 
 fn read(path: &Path, plan: &Plan) -> Result<Summary, CaptureError> {

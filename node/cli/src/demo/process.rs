@@ -169,6 +169,11 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Sends SIGUSR1: programs that count say on it how far they are.
+    pub fn ask_counts(&self) {
+        self.signal(Signal::SIGUSR1);
+    }
+
     fn signal(&self, signal: Signal) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), signal); // Gone already: the wait will tell.

@@ -142,3 +142,18 @@ fn a_capture_is_counted_and_its_torn_end_left_out() {
     assert!(summary.samples[0].starts_with("udp 192.168.25.2 1 -> 198.51.100.9 53"));
     assert_eq!(summarize(b"nothing", &plan), None);
 }
+
+#[test]
+fn tcpdumps_own_counts_are_read() {
+    let said =
+        "tcpdump: 12 packets captured, 1 packet received by filter, 0 packets dropped by kernel";
+    let read = counts(said).unwrap();
+    assert_eq!((read.captured, read.received), (12, 1));
+    for other in [
+        "tcpdump: listening on eth0, link-type EN10MB",
+        "0 packets dropped by kernel",
+        "",
+    ] {
+        assert_eq!(counts(other), None);
+    }
+}
