@@ -71,6 +71,8 @@ enum AfterNews {
 struct ChainClock {
     head: Option<Head>,
     heard_at: Instant,
+    /// Until the first look, and after a failed one: whoever answers next may be another chain.
+    unsure: bool,
     /// Until the first look, and whenever looks fail for too long.
     stale: bool,
 }
@@ -137,6 +139,7 @@ pub(crate) fn start(
         clock: ChainClock {
             head: None,
             heard_at: Instant::now(),
+            unsure: true,
             stale: true,
         },
         gas_price: Amount::ZERO,

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use warren_daemon::api::types::{ExitSort, Fallback};
 
 pub use groups::{
-    ChannelVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, SwarmVerb, WalletVerb,
+    ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, SwarmVerb,
+    WalletVerb,
 };
 
 /// A VPN without a centre: reach the internet through someone's line and pay by the word, or lend yours and earn.
@@ -80,12 +81,15 @@ pub enum Verb {
     /// The neighbourhood.
     #[command(subcommand)]
     Net(NetVerb),
+    /// What this node was told, and by whom.
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Serves a development chain with the contract and a faucet.
     Devchain(DevchainArgs),
     /// Runs a whole make-believe network on this machine, pays for a download in it, and says what it measured.
     Demo(DemoArgs),
-    /// Gives this machine's network back after a crash; needs no daemon.
-    Recover,
+    /// Gives this machine's network back after a crash, or goes on with a damaged store; needs no daemon.
+    Recover(RecoverArgs),
     /// Experiments with many nodes in virtual time.
     #[command(subcommand)]
     Swarm(SwarmVerb),
@@ -206,6 +210,17 @@ pub struct DemoArgs {
     /// A part of the demo, run inside its world.
     #[command(subcommand)]
     pub part: Option<DemoPart>,
+}
+
+/// `warren recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Looks at the node's store instead of the network: goes on with one that does not verify.
+    #[arg(long)]
+    pub store: bool,
+    /// Accepts the store as it is found, with what is lost: the first 8 digits of the node's id.
+    #[arg(long, value_name = "NODE", requires = "store")]
+    pub accept: Option<String>,
 }
 
 /// `warren help`.

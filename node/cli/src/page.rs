@@ -58,10 +58,13 @@ impl Page {
         self
     }
 
-    /// Adds a step to take next.
+    /// Adds a step to take next, once.
     #[must_use]
     pub fn next(mut self, step: impl Into<String>) -> Self {
-        self.next.push(step.into());
+        let step = step.into();
+        if !self.next.contains(&step) {
+            self.next.push(step);
+        }
         self
     }
 
@@ -116,6 +119,7 @@ mod tests {
         table.row(["1", "2"]);
         let page = Page::raw(serde_json::json!({"schema": "x"}), "Two things.")
             .table(&table)
+            .next("warren up")
             .next("warren up");
         assert_eq!(
             page.text(),

@@ -1,6 +1,7 @@
 //! One function per verb: asks the daemon (or does without), and makes the page that is shown.
 
 mod chain;
+mod config;
 mod daemon;
 mod demo;
 mod exit;
@@ -74,9 +75,10 @@ pub async fn run(cli: &Cli, screen: &mut Screen) -> Told {
         Verb::Earn => money::earn(&desk).await,
         Verb::Ledger(args) => money::ledger(&desk, args).await,
         Verb::Net(verb) => net::run(&mut desk, verb).await,
+        Verb::Config(verb) => config::run(&desk, verb),
         Verb::Devchain(args) => chain::devchain(&mut desk, args).await,
         Verb::Demo(args) => demo::run(&mut desk, args).await,
-        Verb::Recover => recover::run(&desk).await,
+        Verb::Recover(args) => recover::run(&mut desk, args).await,
         Verb::Swarm(verb) => swarm::run(&mut desk, verb),
         Verb::Help(args) => help::run(args),
         Verb::Version => Ok(help::version()),

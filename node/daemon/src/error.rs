@@ -5,13 +5,14 @@
 //! and needs no daemon. Errors inside the program are typed enums; each becomes a [`Problem`] at the
 //! door to the user, nowhere earlier.
 
-use std::fmt;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
 mod codes;
 mod host;
+pub mod machine;
 
 pub use codes::{ErrorCode, Explanation};
 
@@ -93,6 +94,14 @@ impl Problem {
             next: row.remedy.to_owned(),
             exit_code: row.exit.number(),
         }
+    }
+
+    /// Tells that the system refused a file; a full disk is told as what it is.
+    #[must_use]
+    pub fn io(code: ErrorCode, source: &io::Error, seen: impl fmt::Display) -> Self {
+        let is_full = source.kind() == io::ErrorKind::StorageFull;
+        let code = if is_full { ErrorCode::DiskLow } else { code };
+        Self::new(code, format_args!("{seen}: {source}"))
     }
 
     /// The same with a remedy that fits this very case better.

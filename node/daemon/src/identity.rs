@@ -65,9 +65,7 @@ impl IdentityError {
                 .with_next(format_args!("chmod 600 {}", path.display())),
             Self::Broken { .. } => Problem::new(ErrorCode::KeyBroken, self),
             Self::Exists { .. } => Problem::new(ErrorCode::KeyExists, self),
-            Self::Io { source, .. } => {
-                Problem::new(ErrorCode::HomeUnusable, format!("{self}: {source}"))
-            }
+            Self::Io { source, .. } => Problem::io(ErrorCode::HomeUnusable, source, self),
             Self::NoRandomness => Problem::new(ErrorCode::Internal, self),
         }
     }

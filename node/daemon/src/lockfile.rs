@@ -41,9 +41,7 @@ impl LockError {
     pub fn problem(&self) -> Problem {
         match self {
             Self::Held { .. } => Problem::new(ErrorCode::HomeLocked, self),
-            Self::Io { source, .. } => {
-                Problem::new(ErrorCode::HomeUnusable, format!("{self}: {source}"))
-            }
+            Self::Io { source, .. } => Problem::io(ErrorCode::HomeUnusable, source, self),
         }
     }
 }
@@ -75,7 +73,10 @@ impl HomeLock {
             .map_err(io)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut file) => {
-                write_holder(&mut file, now).map_err(io)?;
+                // Who holds it is news for people; on a full disk it is held all the same.
+                if let Err(error) = write_holder(&mut file, now) {
+                    tracing::warn!(%error, "the lock's holder is not written down");
+                }
                 Ok(Self { _file: file })
             }
             Err((file, Errno::EWOULDBLOCK)) => Err(LockError::Held {

@@ -14,6 +14,7 @@ use warren_proto::{
 
 use crate::error::{ErrorCode, Problem};
 use crate::session::ProviderEvent;
+use crate::store::{self, Headroom};
 
 /// How long a payee waits for the deposit of a started session to be confirmed.
 const DEPOSIT_WAIT: Duration = Duration::from_secs(280);
@@ -22,6 +23,7 @@ const DEPOSIT_WAIT: Duration = Duration::from_secs(280);
 #[derive(Clone, Debug)]
 pub(crate) struct Purse {
     payments: Payments,
+    headroom: Headroom,
 }
 
 /// What a payee's session learns from one payment message.
@@ -32,8 +34,8 @@ pub(crate) struct MoneyNews {
 }
 
 impl Purse {
-    pub(crate) const fn new(payments: Payments) -> Self {
-        Self { payments }
+    pub(crate) const fn new(payments: Payments, headroom: Headroom) -> Self {
+        Self { payments, headroom }
     }
 
     pub(crate) const fn payments(&self) -> &Payments {
@@ -188,6 +190,7 @@ async fn warm_channel(purse: &Purse, terms: &SessionTerms) -> Result<Option<Chan
 }
 
 async fn open(purse: &Purse, terms: &SessionTerms, deposit: Amount) -> Result<ChannelId, Problem> {
+    purse.headroom.demand()?;
     let payments = purse.payments();
     let funds = payments.balances().await.map_err(|it| problem(&it))?;
     let have = funds.wallet.checked_add(funds.pot).unwrap_or(Amount::MAX);
@@ -267,7 +270,7 @@ pub(crate) fn problem(error: &PaymentsError) -> Problem {
         PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
         PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,
         PaymentsError::Chain { .. } => ErrorCode::ChainUnreachable,
-        PaymentsError::Store(_) => ErrorCode::StoreFailed,
+        PaymentsError::Store(error) => store::code_of(&error.reason),
         PaymentsError::Record { .. } => ErrorCode::StoreBroken,
         PaymentsError::Stopped => ErrorCode::ShuttingDown,
     };

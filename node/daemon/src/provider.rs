@@ -28,9 +28,10 @@ use warren_tunnel::{ExitSpec, ExitTunnel};
 use self::guest::{Guest, Heard, News};
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
-use crate::error::{ErrorCode, Problem};
+use crate::error::{ErrorCode, Problem, machine};
 use crate::perform::Purse;
 use crate::session::{Admission, ExitTerms, ProviderEvent, SessionLimits};
+use crate::store::Headroom;
 
 /// Between two looks at the meters. The tunnel itself stops a guest at its allowance, so this only
 /// has to be quick enough to raise it.
@@ -48,6 +49,7 @@ pub(crate) struct ProviderParts {
     pub key: NodeKey,
     pub clock: Arc<Clock>,
     pub limits: SessionLimits,
+    pub headroom: Headroom,
     pub journal: PathBuf,
 }
 
@@ -206,15 +208,14 @@ impl Shell {
                 "this node is an exit already",
             ));
         }
-        let failed =
-            |error: &dyn std::fmt::Display| Problem::new(ErrorCode::HostChangeFailed, error);
         let unsayable = |error| Problem::new(ErrorCode::ConfigBadValue, error);
         // Before the host is touched: an offer that nobody would take is found here.
         what.offer
             .clone()
             .sign(&self.parts.key)
             .map_err(unsayable)?;
-        let tunnel = ExitTunnel::start(what.tunnel.clone()).map_err(|error| failed(&error))?;
+        let tunnel =
+            ExitTunnel::start(what.tunnel.clone()).map_err(|error| machine::tunnel(&error))?;
         let host = match ExitHost::enable(&self.parts.journal, what.nat.clone()).await {
             Ok(host) => host,
             Err(error) => {
@@ -277,9 +278,7 @@ impl Shell {
         exit.tunnel.stop();
         let undone = exit.host.undo().await;
         tracing::info!("exit off");
-        undone
-            .map(|_| ())
-            .map_err(|error| Problem::new(ErrorCode::HostChangeFailed, error))
+        undone.map(|_| ()).map_err(|error| Problem::of_host(&error))
     }
 
     fn guests(&self) -> Option<&BTreeMap<SessionId, Guest>> {

@@ -7,12 +7,14 @@
 mod control;
 mod enable;
 mod money;
+mod ready;
 mod resolvers;
 mod setup;
 mod view;
 mod wish;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -52,7 +54,10 @@ pub(crate) struct Node {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: tokio::sync::broadcast::Sender<NodeEvent>,
     pub(crate) ending: watch::Sender<bool>,
+    /// What was wrong at the start and stays so.
     pub(crate) warnings: Vec<Problem>,
+    /// Whether the chain was found to be the pinned one since it last failed to answer.
+    pub(crate) chain_known: AtomicBool,
 }
 
 /// Runs a node until it is told to end, by the API or by a signal.
@@ -100,6 +105,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         key: key.clone(),
         clock: Arc::clone(&clock),
         limits,
+        headroom: store.headroom().clone(),
         journal: home.join("exit.journal"),
     });
     let consumer = Consumer::start(ConsumerParts {
@@ -119,8 +125,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let socket = config.api.socket.clone();
     let enable_at_start = config.exit.enabled;
     let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
-    let server = ApiServer::bind(&socket, group.as_deref())
-        .map_err(|error| Problem::new(ErrorCode::SocketBusy, error))?;
+    let server = ApiServer::bind(&socket, group.as_deref()).map_err(|error| error.problem())?;
     let node = Arc::new(Node {
         config,
         clock,
@@ -136,6 +141,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         events,
         ending,
         warnings,
+        chain_known: AtomicBool::new(false),
     });
     tokio::spawn(overlay_news(Arc::clone(&node), overlay_events));
     if let Some(payment_events) = payment_events {
@@ -150,7 +156,9 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         let _ = api_ends.wait_for(|it| *it).await;
     };
     let mut api = tokio::spawn(server.serve(Arc::clone(&node) as Arc<_>, end_of_api));
+    // The API ends when the node is told to: that is looked at first, or a good end looks like a fault.
     let result = tokio::select! {
+        biased;
         _ = ended.wait_for(|it| *it) => Ok(()),
         () = signalled() => Ok(()),
         served = &mut api => Err(Problem::new(ErrorCode::Internal, format!("the API ended: {served:?}"))),

@@ -20,12 +20,20 @@ mod error;
 mod headroom;
 mod keeper;
 mod mirror;
+mod recover;
 mod rocks;
 
 pub use error::StoreError;
+pub(crate) use error::code_of;
 pub use headroom::{Headroom, Limits};
-pub use keeper::{Accepted, Store};
+pub use keeper::Store;
+pub use recover::{Accepted, Recovered, recover_home};
 pub use rocks::Records;
+
+/// The engine's folder in a home.
+const FOLDER: &str = "db";
+/// The mirror's file in a home.
+const MIRROR: &str = "db.head";
 
 /// The daemon's own tables. Those of payments bring their own names.
 pub mod tables {
@@ -103,11 +111,11 @@ impl StoreSpec {
     }
 
     fn folder(&self) -> PathBuf {
-        self.home.join("db")
+        self.home.join(FOLDER)
     }
 
     fn mirror_path(&self) -> PathBuf {
-        self.home.join("db.head")
+        self.home.join(MIRROR)
     }
 
     fn ballast_path(&self) -> PathBuf {

@@ -53,15 +53,24 @@ impl Task {
         self.after_this_news.append(&mut self.after_next_news);
         let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
         let (cursor, confirmations) = (self.book.cursor, self.config.confirmations.max(1));
-        let first = self.config.scan_from;
+        let (first, unsure) = (self.config.scan_from, self.clock.unsure);
         tokio::spawn(async move {
-            let news = look(chain.as_ref(), cursor, confirmations, first).await;
+            let known = if unsure {
+                chain.verify_contract().await
+            } else {
+                Ok(())
+            };
+            let news = match known {
+                Ok(()) => look(chain.as_ref(), cursor, confirmations, first).await,
+                Err(error) => Err(error),
+            };
             let _task_ended = reports.send(Report::News(Box::new(news))).await;
         });
     }
 
     pub(super) fn hear(&mut self, news: Result<News, ChainError>) {
         self.polling = false;
+        self.clock.unsure = news.is_err();
         let mut failed = None;
         let behind = match news {
             Ok(news) => match self.apply(&news) {

@@ -215,6 +215,10 @@ async fn verify<T: EthNode>(node: &T) -> Result<(), ChainError> {
     let code = node.ask("eth_getCode", json!([contract, "latest"])).await?;
     let code = json::bytes(&code).ok_or_else(|| nonsense("eth_getCode", "no bytes"))?;
     let ours = Artefact::chain_lock();
+    if code.is_empty() {
+        let nothing = format!("nothing at {}", pins.contract);
+        return mismatch("contract code", "ChainLock".to_owned(), nothing);
+    }
     if !ours.is(&code) {
         let hash = |code: &[u8]| format!("keccak 0x{}", hex::encode(keccak256(code)));
         return mismatch("contract code", hash(&ours.deployed_bytecode), hash(&code));

@@ -90,6 +90,20 @@ pub enum ChannelVerb {
     },
 }
 
+/// `warren config …`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Lists every key with its value and who said it.
+    Show,
+    /// Says what a key means, what it is, and how to set it.
+    Explain {
+        /// The key, such as exit.policy.
+        key: String,
+    },
+    /// Looks whether everything said fits; changes nothing.
+    Validate,
+}
+
 /// `warren net …`.
 #[derive(Debug, Subcommand)]
 pub enum NetVerb {

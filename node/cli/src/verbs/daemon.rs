@@ -42,6 +42,8 @@ fn log(filter: &str, as_json: bool) -> Result<(), Problem> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A log on a full disk is no reason to end: by default the complaint itself would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let set = if as_json {
         builder.json().finish().try_init()

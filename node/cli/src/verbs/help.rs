@@ -99,6 +99,28 @@ mod tests {
         assert!(text.contains("Next: iptables"));
     }
 
+    /// `warren VERB [VERB]` and the flags behind it, wherever a remedy names them.
+    #[test]
+    fn every_remedy_names_verbs_and_flags_that_exist() {
+        for code in warren_daemon::error::ErrorCode::ALL {
+            let remedy = code.explain().remedy;
+            for typed in remedy.split("warren ").skip(1) {
+                let mut command = Cli::command();
+                command.build();
+                for word in typed.split([' ', ',', ';']) {
+                    if let Some(flag) = word.strip_prefix("--") {
+                        let mut flags = command.get_arguments().filter_map(|it| it.get_long());
+                        assert!(flags.any(|it| it == flag), "{code}: --{flag} in `{remedy}`");
+                    } else if let Some(found) = command.find_subcommand(word).cloned() {
+                        command = found;
+                    } else if command.has_subcommands() && word.starts_with(char::is_lowercase) {
+                        panic!("{code}: no verb `{word}` in `{remedy}`");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_verb_has_a_page_and_nonsense_has_none() {
         for verb in Cli::command().get_subcommands() {

@@ -1,29 +1,98 @@
-//! `warren recover`: gives the machine its network back, with the daemon dead.
+//! `warren recover`, with the daemon dead: gives the machine its network back; `--store` goes on with
+//! a store that does not verify, once its owner has read what that may cost.
+
+use std::path::Path;
 
 use serde_json::json;
 use warren_daemon::error::{ErrorCode, ExitCode, Problem};
-use warren_tunnel::host::{self, HostError, RecoverReport};
+use warren_daemon::store::{Accepted, Recovered, recover_home};
+use warren_tunnel::host::{self, RecoverReport};
 
 use super::{Desk, Told};
+use crate::args::RecoverArgs;
 use crate::node;
 use crate::page::Page;
 use crate::table::Table;
 
-pub(super) async fn run(desk: &Desk<'_>) -> Told {
+/// What may be lost, before anybody agrees to it.
+const AT_RISK: &str = "This node's store is not what it wrote last. Going on with it as it is may cost money:\n\
+    words that others paid with since are lost, and a channel may be paid once more from an old state.\n\
+    The chain and the other side of each channel know more than this node does.\n\
+    If there is a newer copy of the home, restore that instead. The store as found is kept aside.\n";
+
+pub(super) async fn run(desk: &mut Desk<'_>, args: &RecoverArgs) -> Told {
+    if args.store {
+        return store(desk, args);
+    }
     let mut all = RecoverReport::default();
     for journal in node::journals(&desk.config()?) {
-        let report = host::recover(&journal).await.map_err(|it| problem(&it))?;
+        let report = host::recover(&journal)
+            .await
+            .map_err(|it| Problem::of_host(&it))?;
         all.changes.extend(report.changes);
         all.unreadable_lines.extend(report.unreadable_lines);
     }
     Ok(page(&all))
 }
 
-fn problem(error: &HostError) -> Problem {
-    if matches!(error, HostError::JournalBusy { .. }) {
-        return Problem::new(ErrorCode::HomeLocked, error).with_next("warren down --daemon");
+/// The word is typed by a person who was shown what it means, or given to this very run.
+fn store(desk: &mut Desk<'_>, args: &RecoverArgs) -> Told {
+    let home = desk.config()?.node.home;
+    let recovered = match recover_home(&home, args.accept.as_deref()) {
+        Err(problem) if args.accept.is_none() && problem.is(ErrorCode::StoreConsent) => {
+            ask(desk, &home, problem)?
+        }
+        told => told?,
+    };
+    Ok(match recovered {
+        Recovered::Sound(batches) => sound_page(batches),
+        Recovered::Accepted(accepted) => accepted_page(&accepted),
+    })
+}
+
+fn ask(desk: &mut Desk<'_>, home: &Path, problem: Problem) -> Result<Recovered, Problem> {
+    let question = format!(
+        "{AT_RISK}\n  seen   {}\n\nTo go on, type the first 8 digits of this node's id:",
+        problem.seen
+    );
+    match desk.screen.ask(&question) {
+        Some(word) => recover_home(home, Some(&word)),
+        None => Err(problem),
     }
-    Problem::new(ErrorCode::HostChangeFailed, error)
+}
+
+fn sound_page(batches: u64) -> Page {
+    let json = json!({
+        "schema": "warren.recover-store/v1", "sound": true, "batches": batches,
+    });
+    let sentence = format!("Nothing to accept: the store verifies, with {batches} batches.");
+    Page::raw(json, sentence).next("warren daemon")
+}
+
+fn accepted_page(it: &Accepted) -> Page {
+    let json = json!({
+        "schema": "warren.recover-store/v1", "sound": false, "found": it.found,
+        "confirmed": it.confirmed, "goes_on_with": it.goes_on_with, "copy": it.copy,
+    });
+    let mut table = Table::new(&[]);
+    table.row(["found".to_owned(), format!("batch {}", it.found)]);
+    let confirmed = it
+        .confirmed
+        .map_or_else(|| "unknown".to_owned(), |it| format!("batch {it}"));
+    table.row(["written last".to_owned(), confirmed]);
+    table.row([
+        "goes on with".to_owned(),
+        format!("batch {}", it.goes_on_with),
+    ]);
+    if let Some(copy) = &it.copy {
+        table.row(["kept as found in".to_owned(), copy.display().to_string()]);
+    }
+    Page::raw(json, "The store is accepted as it was found.")
+        .table(&table)
+        .line("Its channels may be older than what was signed since: close all of them first.")
+        .next("warren daemon")
+        .next("warren channel ls")
+        .next("warren channel close ID")
 }
 
 fn page(report: &RecoverReport) -> Page {

@@ -67,6 +67,7 @@ fn page(status: &Status) -> Page {
             "! {} {}: {}",
             warning.code, warning.meaning, warning.seen
         ));
+        page = page.line(format!("  fix  {}", warning.next));
     }
     match &status.consumer {
         Some(_) => page.next("warren down"),

@@ -3,9 +3,9 @@
 use std::io::Read;
 
 use serde_json::json;
-use warren_daemon::error::{ErrorCode, Problem};
+use warren_daemon::error::{ErrorCode, Problem, machine};
 use warren_payments::wallet::Wallet;
-use warren_payments::wallet::file::{self, WalletFileError};
+use warren_payments::wallet::file;
 
 use super::{Desk, Told};
 use crate::args::WalletVerb;
@@ -50,7 +50,7 @@ fn make(desk: &Desk<'_>, wallet: &Wallet, work_factor: u8) -> Told {
             )
         })?;
     }
-    file::create(path, wallet, &passphrase, work_factor).map_err(problem)?;
+    file::create(path, wallet, &passphrase, work_factor).map_err(|it| machine::wallet(&it))?;
     let json = json!({
         "schema": "warren.wallet-new/v1", "address": wallet.account(), "file": path,
     });
@@ -64,7 +64,7 @@ fn make(desk: &Desk<'_>, wallet: &Wallet, work_factor: u8) -> Told {
 
 fn open(desk: &Desk<'_>) -> Result<Wallet, Problem> {
     let config = desk.config()?;
-    file::open(&config.wallet.file, &node::passphrase(&config)?).map_err(problem)
+    file::open(&config.wallet.file, &node::passphrase(&config)?).map_err(|it| machine::wallet(&it))
 }
 
 fn words(page: Page, wallet: &Wallet) -> Page {
@@ -98,18 +98,4 @@ async fn show(desk: &Desk<'_>) -> Told {
         .table(&table)
         .next("warren channel ls")
         .next("warren fund"))
-}
-
-fn problem(error: WalletFileError) -> Problem {
-    let code = match &error {
-        WalletFileError::Exists { .. } => ErrorCode::KeyExists,
-        WalletFileError::Open { .. } => ErrorCode::KeyLoose,
-        WalletFileError::Damaged { .. } | WalletFileError::Wallet { .. } => ErrorCode::KeyBroken,
-        WalletFileError::Passphrase { .. } => ErrorCode::WalletLocked,
-        WalletFileError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            ErrorCode::WalletMissing
-        }
-        WalletFileError::Io { .. } => ErrorCode::HomeUnusable,
-    };
-    Problem::new(code, error)
 }

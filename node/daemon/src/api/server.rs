@@ -47,9 +47,7 @@ impl ServeError {
             Self::Busy { .. } => Problem::new(ErrorCode::SocketBusy, self),
             Self::NotASocket { .. } => Problem::new(ErrorCode::ConfigBadValue, self)
                 .with_next("warren config explain api.socket"),
-            Self::Io { source, .. } => {
-                Problem::new(ErrorCode::HomeUnusable, format!("{self}: {source}"))
-            }
+            Self::Io { source, .. } => Problem::io(ErrorCode::HomeUnusable, source, self),
         }
     }
 }

@@ -15,7 +15,7 @@ use warren_tunnel::{
     ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage,
 };
 
-use crate::error::{ErrorCode, Problem};
+use crate::error::{Problem, machine};
 
 /// WireGuard's usual interval against NAT timeouts.
 const KEEPALIVE: Duration = Duration::from_secs(25);
@@ -36,7 +36,7 @@ impl LineError {
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::Host(error) => Problem::of_host(error),
-            Self::Tunnel(error) => Problem::new(ErrorCode::HostChangeFailed, error),
+            Self::Tunnel(error) => machine::tunnel(error),
         }
     }
 }

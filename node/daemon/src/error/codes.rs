@@ -112,16 +112,19 @@ codes! {
         "free disk space: df -h on the home folder";
     1305 StoreForeign Conflict: "the store belongs to another identity or format",
         "It was made by a newer version or with another node key.",
-        "warren --home DIR with the right folder";
+        "name the right folder: warren --home DIR status";
     1401 ConsentNeeded Consent: "sharing your line needs your consent",
         "Strangers would use your address; nothing is shared before you agree to the policy in words.",
         "warren exit enable";
     1402 ConsentOutdated Consent: "the consent is for another policy",
         "The policy grew since you agreed; it can be narrowed without asking, never widened.",
         "warren exit enable";
+    1403 StoreConsent Consent: "going on with a store that does not verify needs your consent",
+        "What was written after it is lost to this node: words that others paid with cannot be claimed, and a channel may be paid from an old state; the chain and your peers know more than it does. A newer copy is better.",
+        "warren recover --store --accept NODE, with the first 8 digits of the node's id";
     1501 BadRequest Usage: "the request cannot be understood",
         "A field is missing, has another type, or lies outside its range.",
-        "warren help api";
+        "warren help, and the verb's name";
     1502 NotFound NothingMatches: "there is no such thing",
         "Nothing with that id or path exists in this node.",
         "warren status";
@@ -136,7 +139,7 @@ codes! {
         "start it again: warren daemon";
     1506 Internal Failed: "a part of the node failed",
         "This is a fault in Warren, not in what you did.",
-        "warren bundle, then report it";
+        "restart the daemon; report what its log says";
     2101 NoTun Permission: "the tunnel device cannot be opened",
         "/dev/net/tun is missing, or the capability CAP_NET_ADMIN is.",
         "run the daemon as root, or: modprobe tun";
@@ -151,7 +154,7 @@ codes! {
         "warren recover";
     2105 DnsUnsettable Failed: "the resolver cannot be set",
         "Neither systemd-resolved nor /etc/resolv.conf could be changed.",
-        "warren up with consumer.dns set by hand";
+        "warren config explain consumer.dns";
     2106 NoForwarding Failed: "this machine does not forward packets",
         "net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is 0, so guests would reach nothing.",
         "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
@@ -241,11 +244,11 @@ codes! {
         "warren channel show ID";
     5110 NotWorthIt Refused: "claiming now costs more gas than it brings",
         "The claimable sum is below the fee; it stays claimable.",
-        "warren earn; wait, or repeat with --force";
+        "warren earn; wait until more is claimable";
     6101 BadScenario Usage: "the scenario cannot be understood",
         "A key or value of the scenario file does not fit; file and line are in the message.",
-        "warren swarm init DIR";
+        "warren help swarm run; deploy/scenarios has examples";
     6102 AssertionFailed Failed: "an assertion of the scenario does not hold",
         "The run ended and a measured figure lies outside what the scenario demands.",
-        "warren swarm report RUN";
+        "read summary.json in the folder that --out named";
 }

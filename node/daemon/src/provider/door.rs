@@ -1,7 +1,7 @@
 //! Who comes in: new streams, requests, and sessions that go on.
 
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
-use warren_proto::{GoodbyeReason, NodeId, SessionFrame, SessionRequest};
+use warren_proto::{GoodbyeReason, NodeId, Refusal, RefusalReason, SessionFrame, SessionRequest};
 
 use super::guest::{Guest, Heard};
 use super::{FIRST_FRAME, Shell};
@@ -45,6 +45,8 @@ impl Shell {
         receiver: SessionReceiver,
     ) {
         let now = self.parts.clock.now();
+        // A guest that cannot be written down is a guest whose words may be lost.
+        let has_space = self.parts.headroom.takes_liabilities();
         let Some(exit) = &mut self.exit else { return };
         // A consumer that asks anew has given its old session up.
         let old: Vec<_> = exit
@@ -62,7 +64,17 @@ impl Shell {
             provider_key: exit.what.tunnel_key,
             payee_nonce: rand::random(),
         };
-        match exit.admission.decide(&request, peer, fresh, now) {
+        let decided = if has_space {
+            exit.admission.decide(&request, peer, fresh, now)
+        } else {
+            tracing::warn!("the disk is nearly full: no guest is taken");
+            Err(Refusal {
+                session: request.session,
+                reason: RefusalReason::Internal,
+                detail: RefusalReason::Internal.to_string(),
+            })
+        };
+        match decided {
             Ok(terms) => {
                 let signature = terms.sign(&self.parts.key);
                 let (machine, effects) =

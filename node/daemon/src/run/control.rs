@@ -30,6 +30,8 @@ impl NodeControl for Node {
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
         Box::pin(async move {
             let wanted = wish::wanted(&self.config, &request)?;
+            self.store.headroom().demand()?;
+            self.can_pay(&wanted).await?;
             self.consumer.up(wanted).await
         })
     }

@@ -82,6 +82,7 @@ impl Node {
     pub(super) async fn become_exit(&self, request: &ExitEnableRequest) -> Result<(), Problem> {
         let policy = self.policy(request.policy.as_deref())?;
         let id = policy.id();
+        self.store.headroom().demand()?;
         self.check_consent(request, &id)?;
         let what = self.exit_to_be(request, policy)?;
         self.provider.enable(what).await

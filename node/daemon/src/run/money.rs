@@ -36,8 +36,10 @@ impl Node {
                 .iter()
                 .find(|it| it.is(ErrorCode::WalletMissing))
                 .cloned();
-            known
-                .unwrap_or_else(|| Problem::new(ErrorCode::WalletMissing, "no chain is configured"))
+            known.unwrap_or_else(|| {
+                Problem::new(ErrorCode::ConfigMissing, "chain.rpc_url is not set")
+                    .with_next("warren config explain chain.rpc_url")
+            })
         })
     }
 

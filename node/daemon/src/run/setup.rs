@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use warren_overlay::{Overlay, OverlayConfig, OverlayEvent};
-use warren_payments::chain::Chain;
+use warren_overlay::{Overlay, OverlayConfig, OverlayError, OverlayEvent};
 use warren_payments::chain::rpc::{RpcChain, RpcLimits};
+use warren_payments::chain::{Chain, ChainError};
 use warren_payments::wallet::file;
 use warren_payments::{PaymentEvent, Payments, PaymentsConfig};
 use warren_proto::{NodeId, NodeKey};
 
-use crate::config::{ChainConfig, Config};
-use crate::error::{ErrorCode, Problem};
+use super::ready::of_chain;
+use crate::config::{ChainConfig, Config, OverlaySection};
+use crate::error::{ErrorCode, Problem, machine};
 use crate::lockfile::HomeLock;
 use crate::perform::Purse;
 use crate::store::{Store, StoreSpec};
@@ -73,15 +74,15 @@ pub(super) async fn money(
         return Ok(Money::None);
     }
     let passphrase = passphrase(config)?;
-    let wallet = file::open(&config.wallet.file, &passphrase)
-        .map_err(|error| Problem::new(ErrorCode::WalletLocked, error))?;
-    let rpc = connect(chain, control, warnings).await?;
+    let wallet = file::open(&config.wallet.file, &passphrase);
+    let wallet = wallet.map_err(|error| machine::wallet(&error))?;
+    let rpc = connect(chain, control).await?;
     let settings = payments_config(chain);
     let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
     let started = Payments::start(Arc::clone(&rpc), kept, wallet, settings);
     let (payments, events) = started.map_err(|error| crate::perform::problem(&error))?;
     Ok(Money::Some {
-        purse: Purse::new(payments),
+        purse: Purse::new(payments, store.headroom().clone()),
         chain: rpc,
         events,
     })
@@ -101,21 +102,16 @@ fn passphrase(config: &Config) -> Result<String, Problem> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-async fn connect(
-    chain: &ChainConfig,
-    control: &Handle,
-    warnings: &mut Vec<Problem>,
-) -> Result<Arc<dyn Chain>, Problem> {
-    let bad = |error| Problem::new(ErrorCode::WrongChain, error);
-    let rpc = RpcChain::new(&chain.rpc_url, chain.pinned, RpcLimits::default()).map_err(bad)?;
+async fn connect(chain: &ChainConfig, control: &Handle) -> Result<Arc<dyn Chain>, Problem> {
+    let rpc = RpcChain::new(&chain.rpc_url, chain.pinned, RpcLimits::default());
+    let rpc = rpc.map_err(|error| of_chain(&error))?;
     // The client's sockets must be made by control threads, or the kill switch stops them.
     let rpc: Arc<dyn Chain> = Arc::new(rpc.on(control.clone()));
     match rpc.verify_contract().await {
         Ok(()) => {}
-        Err(error) if matches!(error, warren_payments::chain::ChainError::Mismatch { .. }) => {
-            return Err(Problem::new(ErrorCode::WrongChain, error));
-        }
-        Err(error) => warnings.push(Problem::new(ErrorCode::ChainUnreachable, error)),
+        Err(error) if matches!(error, ChainError::Mismatch { .. }) => return Err(of_chain(&error)),
+        // It is asked again for every status, and before any money moves.
+        Err(error) => tracing::warn!(%error, "the chain does not answer; the node goes on without"),
     }
     Ok(rpc)
 }
@@ -149,5 +145,27 @@ pub(super) async fn overlay(
         .spawn(async move { Overlay::start(settings, key) })
         .await;
     let started = started.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
-    started.map_err(|error| Problem::new(ErrorCode::ListenFailed, error))
+    started.map_err(|error| of_overlay(&error, section))
+}
+
+/// What is wrong with the overlay's settings, by the key that says it.
+fn of_overlay(error: &OverlayError, section: &OverlaySection) -> Problem {
+    let bad_value = |key: &str| {
+        Problem::new(ErrorCode::ConfigBadValue, error)
+            .with_next(format_args!("warren config explain {key}"))
+    };
+    if matches!(error, OverlayError::Network { .. }) {
+        return bad_value("node.network");
+    }
+    let OverlayError::Address { address, .. } = error else {
+        return Problem::new(ErrorCode::ListenFailed, error);
+    };
+    if section.bootstrap.contains(address) {
+        return Problem::new(ErrorCode::BadBootstrap, error);
+    }
+    bad_value(if section.external.contains(address) {
+        "overlay.external"
+    } else {
+        "overlay.listen"
+    })
 }

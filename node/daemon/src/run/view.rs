@@ -1,13 +1,12 @@
 //! What the node shows of itself: status, exits, peers.
 
 use warren_overlay::offers::{OfferQuery, RankedOffer};
-use warren_payments::chain::Head;
 use warren_proto::Amount;
 
 use super::{Node, wish};
 use crate::api::types::{
-    ChainView, ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView,
-    Money, OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
+    ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView, Money,
+    OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{ExitFacts, GuestFacts};
@@ -28,6 +27,11 @@ impl Node {
         if let Some(problem) = facts.problem.clone().filter(|_| silent) {
             warnings.push(problem);
         }
+        let (chain, trouble) = self.chain_view().await;
+        warnings.extend(trouble);
+        if let Err(problem) = self.store.headroom().demand() {
+            warnings.push(problem);
+        }
         let enabled = self.provider.view().await?.on.is_some();
         Ok(Status {
             node: self.key.id(),
@@ -39,7 +43,7 @@ impl Node {
                 offers: count(stats.offers),
                 listen,
             },
-            chain: self.chain_view().await,
+            chain,
             consumer,
             exit: if enabled {
                 Some(self.exit_view().await?)
@@ -52,24 +56,6 @@ impl Node {
                 batches: self.store.batches(),
             },
             warnings,
-        })
-    }
-
-    /// The chain as last heard; a chain that does not answer shows as not fresh, and holds nobody up.
-    async fn chain_view(&self) -> Option<ChainView> {
-        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
-        let chain = self.chain.as_ref()?;
-        let pins = chain.chain_ref();
-        let head = tokio::time::timeout(PATIENCE, chain.head())
-            .await
-            .ok()
-            .and_then(Result::ok);
-        Some(ChainView {
-            chain_id: pins.chain_id,
-            contract: pins.contract,
-            head_block: head.map(|it: Head| it.number),
-            head_time: head.map(|it| Timestamp(it.timestamp)),
-            fresh: head.is_some(),
         })
     }
 

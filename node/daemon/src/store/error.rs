@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use super::chain::ChainFault;
 use crate::error::{ErrorCode, Problem};
 
+/// How a full disk is told apart once an error is only words.
+const FULL: &str = "no space is left";
+
 /// Why the store does not open, read or write. What was not confirmed must not be acted on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -26,7 +29,7 @@ pub enum StoreError {
         table: String,
     },
     /// The disk is full, even with the ballast gone.
-    #[error("no space is left for the store in {}", home.display())]
+    #[error("{FULL} for the store in {}", home.display())]
     DiskFull {
         /// The node's home.
         home: PathBuf,
@@ -47,6 +50,15 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// The code of an error that came back from payments, which keep its words only.
+pub(crate) fn code_of(reason: &str) -> ErrorCode {
+    if reason.contains(FULL) {
+        ErrorCode::DiskLow
+    } else {
+        ErrorCode::StoreFailed
+    }
 }
 
 impl StoreError {
@@ -73,9 +85,7 @@ impl StoreError {
                 Problem::new(ErrorCode::StoreBroken, self)
             }
             Self::Engine { .. } => Problem::new(ErrorCode::StoreFailed, self),
-            Self::Io { source, .. } => {
-                Problem::new(ErrorCode::StoreFailed, format!("{self}: {source}"))
-            }
+            Self::Io { source, .. } => Problem::io(ErrorCode::StoreFailed, source, self),
         }
     }
 }

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
+use crate::error::{ErrorCode, Problem};
+
 /// How much is kept free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -64,6 +66,31 @@ impl Headroom {
             let _ = self.take_aboard();
         }
         self.is_aboard() && free() >= wanted
+    }
+
+    /// The same as an answer to whoever asks for something new.
+    ///
+    /// # Errors
+    /// [`ErrorCode::DiskLow`], with what is free and what is needed.
+    pub fn demand(&self) -> Result<(), Problem> {
+        if self.takes_liabilities() {
+            return Ok(());
+        }
+        let folder = self.ballast.parent().unwrap_or(&self.ballast);
+        let mib = |bytes: u64| bytes >> 20;
+        let ballast = if self.is_aboard() {
+            0
+        } else {
+            self.limits.ballast_bytes
+        };
+        let seen = format!(
+            "{} MiB are free for {}; something new is begun with {} MiB or more",
+            mib(self.free_bytes().unwrap_or(0)),
+            folder.display(),
+            mib(self.limits.floor_bytes.saturating_add(ballast)),
+        );
+        let next = format!("free disk space: df -h {}", folder.display());
+        Err(Problem::new(ErrorCode::DiskLow, seen).with_next(next))
     }
 
     /// Whether the ballast lies there with all its blocks.

@@ -31,17 +31,6 @@ struct Open {
     confirmed: bool,
 }
 
-/// What [`Store::accept_as_found`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accepted {
-    /// The store's last batch as found.
-    pub found: u64,
-    /// The batch that was confirmed last. `None` if nothing said so.
-    pub confirmed: Option<u64>,
-    /// The number it goes on with.
-    pub goes_on_with: u64,
-}
-
 impl Store {
     /// Opens the store of the locked home and verifies all of it; makes it if there is none.
     ///
@@ -127,47 +116,6 @@ impl Store {
         &self.headroom
     }
 
-    /// Takes the store as it is, whatever the chain says: for an owner who has nothing better.
-    ///
-    /// Channels in it may be older than what was signed since: settle them all before anything else.
-    ///
-    /// # Errors
-    /// [`StoreError`]; a store of another node is refused here too.
-    pub fn accept_as_found(spec: &StoreSpec, lock: &HomeLock) -> Result<Accepted, StoreError> {
-        let _: &HomeLock = lock; // Nobody else writes meanwhile.
-        let told = |error| engine_failed(spec, error);
-        let (mirror, evidence) = open_mirror(spec)?;
-        let confirmed = match evidence {
-            Some(MirrorEvidence::Confirmed(head)) => Some(head),
-            Some(MirrorEvidence::Damaged) | None => None,
-        };
-        let engine = Engine::open(&spec.folder(), &spec.tables, false).map_err(told)?;
-        let heads = engine.heads().map_err(told)?;
-        let newest = heads.into_iter().flatten().next_back();
-        let mut others = newest.iter().chain(&confirmed).map(|it| it.owner);
-        if let Some(owner) = others.find(|it| *it != spec.owner) {
-            return Err(unverified(spec, ChainFault::Foreign { owner }));
-        }
-        let found = newest.map_or(0, |it| it.number);
-        let base = newest
-            .into_iter()
-            .chain(confirmed)
-            .max_by_key(|it| it.number);
-        let base = base.unwrap_or_else(|| Head::first(spec.owner));
-        let next = base.next([0; 32], engine.content(&spec.tables).map_err(told)?);
-        engine.forget_heads().map_err(told)?;
-        engine.write(&Outcome::new(), &next).map_err(told)?;
-        mirror
-            .confirm(&next)
-            .map_err(|source| mirror_failed(spec, source))?;
-        let confirmed = confirmed.map(|it| it.number);
-        Ok(Accepted {
-            found,
-            confirmed,
-            goes_on_with: next.number,
-        })
-    }
-
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,7 +186,9 @@ impl Store {
     }
 }
 
-fn open_mirror(spec: &StoreSpec) -> Result<(Mirror, Option<MirrorEvidence>), StoreError> {
+pub(super) fn open_mirror(
+    spec: &StoreSpec,
+) -> Result<(Mirror, Option<MirrorEvidence>), StoreError> {
     Mirror::open(&spec.mirror_path()).map_err(|source| mirror_failed(spec, source))
 }
 
@@ -321,21 +271,21 @@ fn digest(batch: &[Write]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn unverified(spec: &StoreSpec, fault: ChainFault) -> StoreError {
+pub(super) fn unverified(spec: &StoreSpec, fault: ChainFault) -> StoreError {
     StoreError::Unverified {
         home: spec.home.clone(),
         fault,
     }
 }
 
-fn mirror_failed(spec: &StoreSpec, source: io::Error) -> StoreError {
+pub(super) fn mirror_failed(spec: &StoreSpec, source: io::Error) -> StoreError {
     StoreError::Io {
         path: spec.mirror_path(),
         source,
     }
 }
 
-fn engine_failed(spec: &StoreSpec, error: EngineError) -> StoreError {
+pub(super) fn engine_failed(spec: &StoreSpec, error: EngineError) -> StoreError {
     let home = spec.home.clone();
     match error {
         EngineError::NoSpace => StoreError::DiskFull { home },

@@ -65,8 +65,25 @@ pub(super) fn exists(folder: &Path) -> bool {
 impl Engine {
     /// Opens the database in `folder`; makes it only if `fresh`.
     pub(super) fn open(folder: &Path, tables: &[&str], fresh: bool) -> Result<Self, EngineError> {
+        Self::open_with(folder, tables, options(fresh))
+    }
+
+    /// Opens at the last batch before the damage: consistent, and older than what was written.
+    pub(super) fn open_up_to_damage(folder: &Path, tables: &[&str]) -> Result<Self, EngineError> {
+        let mut lenient = options(false);
+        lenient.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        lenient.set_track_and_verify_wals_in_manifest(false);
+        Self::open_with(folder, tables, lenient)
+    }
+
+    /// Saves what can be read, record by record: batches may come out torn.
+    pub(super) fn repair(folder: &Path) -> Result<(), EngineError> {
+        let repaired = DB::repair(&options(false), folder);
+        repaired.map_err(|error| EngineError::from_rocks("repair", &error))
+    }
+
+    fn open_with(folder: &Path, tables: &[&str], options: Options) -> Result<Self, EngineError> {
         let failed = |error| EngineError::from_rocks("open", &error);
-        let options = options(fresh);
         if exists(folder) {
             let found = DB::list_cf(&options, folder).map_err(failed)?;
             let known = |it: &String| it == HEADS || it == UNUSED || tables.contains(&it.as_str());

@@ -1,0 +1,89 @@
+//! `warren config …`: what this node was told, by whom, and whether it fits; needs no daemon.
+
+use serde_json::{Value, json};
+use warren_daemon::config::{Explained, Origin, Place, Setting};
+
+use super::{Desk, Told};
+use crate::args::ConfigVerb;
+use crate::page::Page;
+use crate::table::Table;
+
+pub(super) fn run(desk: &Desk<'_>, verb: &ConfigVerb) -> Told {
+    let config = desk.config()?;
+    match verb {
+        ConfigVerb::Show => Ok(show_page(config.settings())),
+        ConfigVerb::Explain { key } => {
+            let explained = config.explain(key).map_err(|it| it.problem())?;
+            Ok(explain_page(&explained))
+        }
+        ConfigVerb::Validate => Ok(valid_page(config.settings())),
+    }
+}
+
+fn show_page(settings: &[Setting]) -> Page {
+    let mut table = Table::new(&["KEY", "VALUE", "SAID BY"]);
+    for it in settings {
+        table.row([
+            it.key.name.to_owned(),
+            it.value.clone(),
+            it.place.to_string(),
+        ]);
+    }
+    let json = json!({
+        "schema": "warren.config/v1",
+        "settings": settings.iter().map(setting_json).collect::<Vec<_>>(),
+    });
+    let said = said(settings);
+    let sentence = format!("{} keys, {said} of them set by you.", settings.len());
+    Page::raw(json, sentence)
+        .table(&table)
+        .next("warren config explain KEY")
+}
+
+fn explain_page(it: &Explained) -> Page {
+    let setting = &it.setting;
+    let mut table = Table::new(&[]);
+    table.row(["is", shown(&setting.value)]);
+    table.row(["said by", &setting.place.to_string()]);
+    table.row(["default", shown(setting.key.default)]);
+    table.row(["variable", &it.variable]);
+    let flag = format!("warren daemon --set {}=VALUE", setting.key.name);
+    table.row(["flag", &flag]);
+    let mut json = setting_json(setting);
+    json["schema"] = json!("warren.config-key/v1");
+    json["variable"] = json!(it.variable);
+    json["default"] = json!(setting.key.default);
+    json["meaning"] = json!(setting.key.meaning);
+    Page::raw(
+        json,
+        format!("{}: {}", setting.key.name, setting.key.meaning),
+    )
+    .table(&table)
+}
+
+fn valid_page(settings: &[Setting]) -> Page {
+    let said = said(settings);
+    let json = json!({ "schema": "warren.config-valid/v1", "valid": true, "set": said });
+    Page::raw(
+        json,
+        format!("The configuration fits: {said} keys are set."),
+    )
+    .next("warren daemon")
+}
+
+fn said(settings: &[Setting]) -> usize {
+    let by_somebody = |it: &&Setting| it.origin != Origin::Default;
+    settings.iter().filter(by_somebody).count()
+}
+
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "not set" } else { value }
+}
+
+fn setting_json(it: &Setting) -> Value {
+    let place = match &it.place {
+        Place::Nowhere => Value::Null,
+        Place::File { .. } | Place::Env { .. } | Place::Flag { .. } => json!(it.place.to_string()),
+    };
+    json!({ "key": it.key.name, "value": it.value, "said_by": place })
+}

@@ -1,0 +1,137 @@
+//! The daemon: not there, there twice, told to do what it cannot.
+
+use std::fs;
+use std::net::UdpSocket;
+
+use crate::home::{Home, is_root};
+
+#[test]
+fn without_a_daemon_a_verb_ends_with_three_and_names_the_daemon() {
+    let home = Home::bare();
+    for verb in [
+        &["status"][..],
+        &["up"],
+        &["fund"],
+        &["channel", "ls"],
+        &["down"],
+    ] {
+        let problem = home.refused(verb, 3, "W1103");
+        assert_eq!(problem["next"], "warren daemon");
+    }
+}
+
+/// A daemon that was killed leaves its socket behind: that is nobody too, and no hindrance.
+#[test]
+fn a_killed_daemons_socket_is_nobody_and_the_next_daemon_takes_it() {
+    let home = Home::bare();
+    let daemon = home.start();
+    let node = home.status()["node"].clone();
+    drop(daemon); // Killed.
+    assert!(home.file("warren.sock").exists());
+    home.refused(&["status"], 3, "W1103");
+    let daemon = home.start();
+    assert_eq!(home.status()["node"], node);
+    daemon.stop();
+}
+
+#[test]
+fn a_second_daemon_on_the_same_home_ends_with_nine_and_harms_nothing() {
+    let home = Home::bare();
+    let daemon = home.start();
+    let node = home.status()["node"].clone();
+    let problem = home.refused(&["daemon"], 9, "W1104");
+    let holder = fs::read_to_string(home.file("lock")).unwrap();
+    assert!(
+        problem["seen"].as_str().unwrap().contains(holder.trim()),
+        "{problem}"
+    );
+    assert_eq!(home.status()["node"], node);
+    daemon.stop();
+}
+
+#[test]
+fn nothing_that_matches_ends_with_five_and_changes_nothing() {
+    let home = Home::bare();
+    let daemon = home.start();
+    let before = home.status();
+    home.refused(&["exits", "--country", "AQ"], 5, "W4101");
+    home.refused(&["help", "fly"], 5, "W1502");
+    let after = home.status();
+    assert_eq!(before["store"]["batches"], after["store"]["batches"]);
+    assert!(after["consumer"].is_null(), "{after}");
+    daemon.stop();
+}
+
+#[test]
+fn what_is_not_up_cannot_be_taken_down() {
+    let home = Home::bare();
+    let daemon = home.start();
+    home.refused(&["down"], 9, "W4107");
+    home.refused(&["exit", "disable"], 9, "W4108");
+    home.refused(&["up", "--max-price", "much"], 2, "W1501");
+    home.refused(&["up", "--country", "Atlantis"], 2, "W1501");
+    home.refused(&["ledger", "--since", "yesterday"], 2, "W1501");
+    daemon.stop();
+}
+
+/// No right to the network is no fault of the network: the remedy is a right, not `recover`.
+#[test]
+fn without_the_right_to_the_firewall_up_ends_with_four() {
+    let home = Home::bare();
+    let daemon = home.start();
+    let problem = home.refused(&["up", "--timeout", "1"], 4, "W2102");
+    assert!(
+        problem["next"].as_str().unwrap().contains("sudo"),
+        "{problem}"
+    );
+    assert!(home.status()["consumer"].is_null());
+    daemon.stop();
+}
+
+#[test]
+fn a_port_in_use_is_named_and_the_home_stays_usable() {
+    let home = Home::bare();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let listen = format!("[overlay]\nlisten = [\"/ip4/127.0.0.1/udp/{port}/quic-v1\"]\n");
+    home.config_text(&listen);
+    let problem = home.refused(&["daemon"], 1, "W3103");
+    assert!(
+        problem["seen"]
+            .as_str()
+            .unwrap()
+            .contains(&port.to_string()),
+        "{problem}"
+    );
+    drop(taken);
+    home.start().stop();
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_refused_until_it_is_closed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::bare();
+    home.start().stop();
+    let key = home.file("node.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let problem = home.refused(&["daemon"], 4, "W1201");
+    assert!(
+        problem["next"].as_str().unwrap().starts_with("chmod 600 "),
+        "{problem}"
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    home.start().stop();
+}
+
+#[test]
+fn a_home_that_cannot_be_one_ends_with_four() {
+    let home = Home::bare();
+    fs::write(home.file("file"), "").unwrap();
+    let inside = home.path().join("file").join("home");
+    let inside = inside.to_str().unwrap();
+    home.refused(&["--home", inside, "daemon"], 4, "W1101");
+    if is_root() {
+        return; // Root is refused nothing that it owns.
+    }
+    home.refused(&["--home", "/proc/nowhere", "daemon"], 4, "W1101");
+}

@@ -1,0 +1,197 @@
+//! A real development chain in a process of its own, and the way to it: honest, or not any more.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use warren_proto::ChainRef;
+
+use crate::home::program;
+
+/// The longest request or answer that is carried.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// What a configuration says of a chain.
+#[derive(Debug, Clone)]
+pub(crate) struct Pins {
+    pub(crate) url: String,
+    pub(crate) chain_id: u64,
+    pub(crate) contract: String,
+    pub(crate) token: String,
+}
+
+impl Pins {
+    pub(crate) fn chain_ref(&self) -> ChainRef {
+        let account = |text: &str| text.parse().expect("an address");
+        ChainRef {
+            chain_id: self.chain_id,
+            contract: account(&self.contract),
+            token: account(&self.token),
+        }
+    }
+
+    pub(crate) fn section(&self) -> String {
+        format!(
+            "[chain]\nrpc_url = {:?}\nchain_id = {}\ncontract = {:?}\ntoken = {:?}\npoll_millis = 200\n",
+            self.url, self.chain_id, self.contract, self.token
+        )
+    }
+}
+
+/// How the way to the chain behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Carries everything.
+    Honest,
+    /// Hangs up on everybody.
+    Dead,
+    /// Listens and never answers.
+    Silent,
+    /// Answers what is not even JSON.
+    Babble,
+    /// Answers JSON-RPC that is no answer to the question.
+    Nonsense,
+    /// Says that it is another chain; carries the rest.
+    OtherChain,
+}
+
+/// A chain with its wire; both end with it.
+#[derive(Debug)]
+pub(crate) struct Devchain {
+    child: Child,
+    pub(crate) pins: Pins,
+    manner: Arc<Mutex<Manner>>,
+}
+
+impl Devchain {
+    pub(crate) fn start() -> Self {
+        let args = ["--json", "devchain", "--listen", "127.0.0.1:0"];
+        let mut child = Command::new(program())
+            .args(args)
+            .args(["--block-ms", "100"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::open("/dev/null").expect("a device"))
+            .spawn()
+            .expect("the program starts");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        out.read_line(&mut line).expect("a line");
+        let said: Value = serde_json::from_str(&line).expect("one JSON document");
+        let text = |key: &str| said[key].as_str().expect("text").to_owned();
+        let chain: SocketAddr = text("url").trim_start_matches("http://").parse().unwrap();
+        let manner = Arc::new(Mutex::new(Manner::Honest));
+        let wire = lay_wire(chain, Arc::clone(&manner));
+        Self {
+            child,
+            pins: Pins {
+                url: format!("http://{wire}"),
+                chain_id: said["chain_id"].as_u64().expect("a number"),
+                contract: text("contract"),
+                token: text("token"),
+            },
+            manner,
+        }
+    }
+
+    /// From now on, for every request.
+    pub(crate) fn becomes(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+}
+
+impl Drop for Devchain {
+    fn drop(&mut self) {
+        // Gone already is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address at which nobody listens.
+pub(crate) fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    format!("http://{}", listener.local_addr().expect("an address"))
+}
+
+/// Carries requests to `chain`, one connection each, in the manner of the moment.
+fn lay_wire(chain: SocketAddr, manner: Arc<Mutex<Manner>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut unanswered = Vec::new();
+        for stream in listener.incoming().flatten() {
+            let manner = *manner.lock().unwrap();
+            match manner {
+                Manner::Dead => drop(stream),
+                Manner::Silent => unanswered.push(stream),
+                Manner::Honest | Manner::Babble | Manner::Nonsense | Manner::OtherChain => {
+                    unanswered.clear();
+                    // Whoever hangs up in the middle is not our trouble.
+                    std::thread::spawn(move || carry(stream, chain, manner));
+                }
+            }
+        }
+    });
+    address
+}
+
+fn carry(mut from: TcpStream, chain: SocketAddr, manner: Manner) -> Option<()> {
+    from.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    let (head, body) = read_message(&mut from)?;
+    let request: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let lie = |result: Value| {
+        serde_json::json!({ "jsonrpc": "2.0", "id": request["id"], "result": result }).to_string()
+    };
+    let answer = match manner {
+        Manner::Babble => Some("<html>welcome</html>".to_owned()),
+        Manner::Nonsense => Some(lie(serde_json::json!({ "a": 1 }))),
+        Manner::OtherChain if request["method"] == "eth_chainId" => {
+            Some(lie(Value::String("0x1".to_owned())))
+        }
+        Manner::Honest | Manner::Dead | Manner::Silent | Manner::OtherChain => None,
+    };
+    if let Some(answer) = answer {
+        let length = answer.len();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+        return write!(from, "{head}\r\ncontent-length: {length}\r\n\r\n{answer}").ok();
+    }
+    let mut to = TcpStream::connect(chain).ok()?;
+    // One request a connection: the next one is carried in the manner of its own moment.
+    let kept = head
+        .lines()
+        .filter(|it| !it.to_ascii_lowercase().starts_with("connection:"));
+    let head: Vec<&str> = kept.filter(|it| !it.is_empty()).collect();
+    write!(to, "{}\r\nconnection: close\r\n\r\n", head.join("\r\n")).ok()?;
+    to.write_all(&body).ok()?;
+    let mut answer = Vec::new();
+    to.take(MAX_BYTES).read_to_end(&mut answer).ok()?;
+    from.write_all(&answer).ok()
+}
+
+/// The head and the body of one HTTP message with a `content-length`.
+fn read_message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut reader = BufReader::new(stream.take(MAX_BYTES));
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((head, body))
+}

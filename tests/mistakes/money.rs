@@ -1,0 +1,154 @@
+//! No money, or no way to it.
+
+use std::fs;
+
+use crate::devchain::Devchain;
+use crate::home::{Home, until};
+use crate::seller::Seller;
+
+fn knows_an_exit(home: &Home) {
+    until("an offer", || {
+        let told = home.ask(&["exits", "--refresh"]);
+        if told.exit == 0 {
+            Ok(())
+        } else {
+            Err(told.err)
+        }
+    });
+}
+
+#[test]
+fn an_empty_wallet_buys_nothing_and_says_what_is_missing() {
+    let chain = Devchain::start();
+    let seller = Seller::start(&chain.pins);
+    let home = Home::bare().with_wallet(&chain.pins);
+    home.told_of(&chain.pins, &seller.addresses());
+    let daemon = home.start();
+    knows_an_exit(&home);
+    let before = home.books();
+    // Money is looked at before anything of this machine is touched: the firewall was not even asked for.
+    let problem = home.refused(&["up"], 7, "W5101");
+    assert_eq!(problem["next"], "warren fund");
+    assert!(
+        problem["seen"]
+            .as_str()
+            .unwrap()
+            .contains("the wallet has 0 WRN"),
+        "{problem}"
+    );
+    // `fund` is the remedy: it must work with nothing in the wallet.
+    let fund = home.ask(&["fund"]).data();
+    assert_eq!(fund["tokens"]["base_units"], "0");
+    home.refused(&["channel", "claim"], 5, "W5108");
+    home.refused(&["channel", "show", "0xab"], 5, "W1502");
+    home.refused(&["channel", "close", "0xab"], 5, "W1502");
+    assert_eq!(home.books(), before);
+    assert_eq!(
+        home.ask(&["channel", "ls"]).data()["channels"],
+        serde_json::json!([])
+    );
+    daemon.stop();
+}
+
+#[test]
+fn a_wallet_with_too_little_for_the_deposit_asked_for_is_told_both_sums() {
+    let chain = Devchain::start();
+    let seller = Seller::start(&chain.pins);
+    let home = Home::bare().with_wallet(&chain.pins);
+    home.told_of(&chain.pins, &seller.addresses());
+    let daemon = home.start();
+    knows_an_exit(&home);
+    home.ask(&["fund", "--faucet", "2"]).data();
+    until("the money", || {
+        let wallet = home.ask(&["wallet", "show"]).data();
+        if wallet["tokens"]["value"] == "2" {
+            Ok(())
+        } else {
+            Err(wallet.to_string())
+        }
+    });
+    let before = home.books();
+    let problem = home.refused(&["up", "--deposit", "3"], 7, "W5101");
+    let seen = problem["seen"].as_str().unwrap();
+    assert!(seen.contains("3 WRN") && seen.contains("2 WRN"), "{seen}");
+    // With enough, the next thing that is missing is said: the right to the firewall.
+    home.refused(&["up", "--deposit", "1"], 4, "W2102");
+    assert_eq!(home.books(), before);
+    daemon.stop();
+}
+
+#[test]
+fn a_node_without_a_chain_is_told_which_key_names_one() {
+    let home = Home::bare();
+    let daemon = home.start();
+    for verb in [
+        &["wallet", "show"][..],
+        &["channel", "ls"],
+        &["earn"],
+        &["fund"],
+    ] {
+        let problem = home.refused(verb, 10, "W1005");
+        assert_eq!(problem["next"], "warren config explain chain.rpc_url");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_node_without_a_wallet_says_so_and_how_to_make_one() {
+    let chain = Devchain::start();
+    let home = Home::bare();
+    home.passphrase("correct horse");
+    home.told_of(&chain.pins, &[]);
+    let daemon = home.start();
+    for verb in [
+        &["wallet", "show"][..],
+        &["fund"],
+        &["channel", "ls"],
+        &["ledger"],
+    ] {
+        let problem = home.refused(verb, 1, "W1204");
+        assert_eq!(problem["next"], "warren wallet new");
+    }
+    assert_eq!(home.warnings(), ["W1204"]);
+    daemon.stop();
+}
+
+#[test]
+fn a_wrong_passphrase_opens_nothing_and_spoils_nothing() {
+    let chain = Devchain::start();
+    let home = Home::bare().with_wallet(&chain.pins);
+    let daemon = home.start();
+    let before = home.books();
+    daemon.stop();
+    let sealed = fs::read(home.file("wallet.age")).unwrap();
+    home.passphrase("wrong horse");
+    for verb in [&["daemon"][..], &["wallet", "backup"]] {
+        let problem = home.refused(verb, 4, "W1205");
+        assert!(!problem.to_string().contains("horse"), "{problem}");
+    }
+    fs::remove_file(home.file("passphrase")).unwrap();
+    home.refused(&["daemon"], 4, "W1205");
+    assert_eq!(fs::read(home.file("wallet.age")).unwrap(), sealed);
+    home.passphrase("correct horse");
+    let daemon = home.start();
+    assert_eq!(home.books(), before);
+    daemon.stop();
+}
+
+#[test]
+fn a_damaged_wallet_file_is_refused_and_never_replaced() {
+    let chain = Devchain::start();
+    let home = Home::bare().with_wallet(&chain.pins);
+    let sealed = fs::read(home.file("wallet.age")).unwrap();
+    fs::write(home.file("wallet.age"), &sealed[..sealed.len() / 2]).unwrap();
+    for verb in [&["daemon"][..], &["wallet", "backup"]] {
+        home.refused(verb, 1, "W1202");
+    }
+    home.refused(&["wallet", "new", "--work-factor", "4"], 9, "W1203");
+    assert_eq!(
+        fs::read(home.file("wallet.age")).unwrap(),
+        sealed[..sealed.len() / 2]
+    );
+    fs::write(home.file("wallet.age"), sealed).unwrap();
+    home.start().stop();
+}
