@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, and only that. Safe to run again; quiet when there is nothing to do.
-#   tests/install.sh [build] [test] [net] [chain] [docker]
+#   tests/install.sh [build] [test] [net] [chain] [money] [docker]
 # Needs a Rust toolchain (https://rustup.rs). Debian packages are installed with apt-get, as root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,6 +32,12 @@ for part in "${@:-build}"; do
     chain)
         want node nodejs
         want npm npm
+        ;;
+    money)
+        want node nodejs
+        want npm npm
+        # halmos and slither live in an environment of their own; prove.sh makes it.
+        python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
         ;;
     docker)
         want dockerd docker.io

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs the tests; installs what they need.
-#   tests/run.sh [SUITE…]     unit stories chain net docker; all (the default) is every one of them
+#   tests/run.sh [SUITE…]     unit stories chain money net docker; all (the default) is every one of them
 #
 # unit     formatting, lints, documents, and every test that needs nothing but this machine's CPU
 # stories  whole sessions in the deterministic world
 # chain    the contract, rebuilt and compared, and a foreign chain (anvil)
+# money    the contract fuzzed, proved and scanned (payments/contracts/prove.sh)
 # net      real TUN devices, NAT and firewalls in network namespaces (root)
 # docker   the compose demo on a real engine (root)
 #
@@ -19,12 +20,12 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warr
 export NEXTEST_PROFILE=${NEXTEST_PROFILE:-ci}
 if [ ! -t 1 ]; then export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never NEXTEST_HIDE_PROGRESS_BAR=1; fi
 
-known=(unit stories chain net docker)
+known=(unit stories chain money net docker)
 suites=()
 for suite in "${@:-all}"; do
     case $suite in
     all) suites+=("${known[@]}") ;;
-    unit | stories | chain | net | docker) suites+=("$suite") ;;
+    unit | stories | chain | money | net | docker) suites+=("$suite") ;;
     -h | --help) sed -n '2,/^set /{/^#/p}' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) echo "run.sh: no such suite: $suite (known: ${known[*]} all)" >&2; exit 2 ;;
     esac
@@ -104,7 +105,7 @@ net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binarie
 
 unit() {
     check fmt cargo fmt --all --check
-    for script in tests/*.sh deploy/*.sh .ci/run; do bash -n "$script" || broken+=("$script"); done
+    for script in tests/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || broken+=("$script"); done
     tests unit "not ($net | $chain | $stories)"
     doc_tests
     check clippy cargo clippy --workspace --all-targets -- -D warnings
@@ -116,13 +117,15 @@ unit() {
     fi
 }
 
-docker_demo() {
-    local log=$logs/docker.log status
-    echo "== docker: tests/docker.sh"
-    bash tests/docker.sh 2>&1 | tee "$log"
+# script NAME COMMAND…: a runner of its own that prints `ok`, `not ok` and `skipped:` lines.
+script() {
+    local name=$1 log=$logs/$1.log status
+    shift
+    echo "== $name: $*"
+    "$@" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
-    count docker "$status" "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
-    while read -r line; do skipped+=("docker: $line"); done < <(sed -n 's/^skipped: //p' "$log")
+    count "$name" "$status" "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
+    while read -r line; do skipped+=("$name: $line"); done < <(sed -n 's/^skipped: //p' "$log")
 }
 
 # ready SUITE PART…: everything the suite needs is installed, or the suite has failed.
@@ -147,8 +150,9 @@ for suite in "${suites[@]}"; do
     unit) ready unit build test && unit ;;
     stories) ready stories build test && tests stories "$stories" ;;
     chain) ready chain build test chain && tests chain "$chain" ;;
+    money) ready money money && script money payments/contracts/prove.sh ;;
     net) root_for net && ready net build test net chain && tests net "$net" ;;
-    docker) root_for docker && ready docker build docker && docker_demo ;;
+    docker) root_for docker && ready docker build docker && script docker bash tests/docker.sh ;;
     esac
     timings+=("$suite $((SECONDS - begun))")
 done

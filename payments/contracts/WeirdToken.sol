@@ -12,7 +12,7 @@ contract WeirdToken {
         Liar,
         /// Says yes and moves nothing.
         Idle,
-        /// Calls back into whoever moves it.
+        /// Calls back into whoever moves it, once.
         Reentrant,
         /// Takes money in but never gives any out.
         Blocked
@@ -21,6 +21,7 @@ contract WeirdToken {
     error Frozen();
 
     Kind private immutable KIND;
+    bool private inside;
     mapping(address owner => uint256) public balanceOf;
 
     constructor(Kind kind) {
@@ -46,8 +47,10 @@ contract WeirdToken {
         if (KIND == Kind.Idle) return true;
         balanceOf[from] -= amount;
         balanceOf[to] += KIND == Kind.Fee ? amount - amount / 100 : amount;
-        if (KIND == Kind.Reentrant) {
-            (bool done, bytes memory why) = msg.sender.call(abi.encodeWithSignature("deposit(uint256)", amount));
+        if (KIND == Kind.Reentrant && !inside) {
+            inside = true;
+            (bool done, bytes memory why) = msg.sender.call(abi.encodeWithSignature("deposit(uint96)", amount));
+            inside = false;
             assembly ("memory-safe") {
                 if iszero(done) { revert(add(why, 0x20), mload(why)) }
             }

@@ -23,9 +23,9 @@ const settings = {
   },
 };
 
-/** Reads an import from the pinned packages. */
+/** Reads an import: one of ours, or from the pinned packages. */
 function findImport(path) {
-  const file = join(here, "node_modules", path);
+  const file = path.includes("/") ? join(here, "node_modules", path) : join(here, path);
   return existsSync(file) ? { contents: readFileSync(file, "utf8") } : { error: `${path} not found: run npm ci` };
 }
 
@@ -45,6 +45,7 @@ function print(artefact) {
 
 function compile(name) {
   const source = readFileSync(join(here, `${name}.sol`), "utf8");
+  const own = [...source.matchAll(/from "\.\/(\w+\.sol)"/g)].map((it) => readFileSync(join(here, it[1]), "utf8"));
   const input = { language: "Solidity", sources: { [`${name}.sol`]: { content: source } }, settings };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: findImport }));
   const problems = output.errors ?? [];
@@ -59,7 +60,7 @@ function compile(name) {
     contract: name,
     solc: solc.version(),
     settings: kept,
-    sourceSha256: createHash("sha256").update(source).digest("hex"),
+    sourceSha256: createHash("sha256").update([source, ...own].join("")).digest("hex"),
     abi: it.abi,
     bytecode: `0x${it.evm.bytecode.object}`,
     deployedBytecode: `0x${it.evm.deployedBytecode.object}`,

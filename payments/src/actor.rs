@@ -12,7 +12,11 @@
 mod ask;
 mod book;
 mod command;
+mod fund;
+mod keys;
 mod news;
+mod obey;
+mod peer;
 mod perform;
 mod submit;
 
@@ -26,13 +30,14 @@ use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 pub(crate) use self::command::Command;
 use crate::chain::{Chain, ChainError, Head};
-use crate::channel::payee::GROUP_TIME;
+use crate::channel::PayerChannel;
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
 use crate::store::ChannelStore;
 
-use crate::tx::{Done, Submitter, SubmitterConfig, TxError, TxRules};
+use crate::tx::{Done, SubmitterConfig, TxError, TxRules};
 use crate::wallet::Wallet;
 use book::Book;
+use keys::{ACCOUNT, Keyring, Senders};
 use news::News;
 use perform::WordCache;
 
@@ -43,6 +48,10 @@ const REPORTS: usize = 64;
 enum Report {
     News(Box<Result<News, ChainError>>),
     Acted(Acted),
+    Swept {
+        channel: ChannelId,
+        result: Result<(), TxError>,
+    },
 }
 
 /// What became of a transaction.
@@ -50,7 +59,6 @@ struct Acted {
     channel: Option<ChannelId>,
     role: Role,
     result: Result<Done, TxError>,
-    gas: Amount,
     waiter: Waiter,
 }
 
@@ -80,9 +88,9 @@ struct ChainClock {
 struct Task {
     chain: Arc<dyn Chain>,
     store: Arc<dyn ChannelStore>,
-    wallet: Wallet,
+    ring: Keyring,
     config: PaymentsConfig,
-    submitter: Submitter,
+    senders: Senders,
     book: Book,
     outbox: mpsc::Sender<PaymentEvent>,
     reports: mpsc::Sender<Report>,
@@ -93,6 +101,9 @@ struct Task {
     young_closings: BTreeSet<ChannelId>,
     /// Channels whose last transaction failed: not before then, and how often in a row.
     retries: BTreeMap<ChannelId, (Instant, u32)>,
+    sweeping: BTreeSet<ChannelId>,
+    /// A channel that another machine opened with this wallet.
+    stranger: Option<ChannelId>,
     polling: bool,
     after_this_news: Vec<AfterNews>,
     after_next_news: Vec<AfterNews>,
@@ -116,22 +127,22 @@ pub(crate) fn start(
         bump_after_blocks: config.bump_after_blocks,
         fee_cap: config.fee_cap,
     };
-    let submitter = Submitter::start(
-        Arc::clone(&chain),
-        Arc::clone(&store),
-        wallet.account_key().clone(),
-        SubmitterConfig {
-            rules,
-            poll: config.poll,
-        },
-    )?;
+    let used = book.payers.values().map(PayerChannel::key_index).max();
+    let ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
+    let (told, mined) = mpsc::channel(REPORTS);
+    let sending = SubmitterConfig {
+        rules,
+        poll: config.poll,
+    };
+    let (to_chain, to_store) = (Arc::clone(&chain), Arc::clone(&store));
+    let senders = Senders::start(to_chain, to_store, sending, told, &ring)?;
     let (reports, inbox) = mpsc::channel(REPORTS);
     let task = Task {
         chain,
         store,
-        wallet,
+        ring,
         config,
-        submitter,
+        senders,
         book,
         outbox,
         reports,
@@ -145,12 +156,14 @@ pub(crate) fn start(
         gas_price: Amount::ZERO,
         young_closings: BTreeSet::new(),
         retries: BTreeMap::new(),
+        sweeping: BTreeSet::new(),
+        stranger: None,
         polling: false,
         after_this_news: Vec::new(),
         after_next_news: Vec::new(),
         waiting_usable: Vec::new(),
     };
-    tokio::spawn(task.run(commands, inbox));
+    tokio::spawn(task.run(commands, inbox, mined));
     Ok(())
 }
 
@@ -159,11 +172,10 @@ impl Task {
         mut self,
         mut commands: mpsc::Receiver<Command>,
         mut inbox: mpsc::Receiver<Report>,
+        mut mined: mpsc::Receiver<Done>,
     ) {
         let mut poll = tokio::time::interval(self.config.poll);
-        let mut group = tokio::time::interval(GROUP_TIME);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        group.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.restart();
         loop {
             tokio::select! {
@@ -174,12 +186,12 @@ impl Task {
                 Some(report) = inbox.recv() => match report {
                     Report::News(news) => self.hear(*news),
                     Report::Acted(acted) => self.acted(acted),
+                    Report::Swept { channel, result } => self.swept(channel, result),
                 },
+                Some(done) = mined.recv() => self.mined(&done),
                 _ = poll.tick() => self.look(),
-                _ = group.tick() => self.tick(),
             }
         }
-        self.flush(); // The last handle is gone: keep the words that still wait for their group.
     }
 
     /// The chain's time as of now: no local clock that is behind may shorten a window.

@@ -26,6 +26,18 @@ pub enum Call {
         /// How much.
         amount: Amount,
     },
+    /// Fixes where a pot may go; from then on it opens no channels.
+    SetBeneficiary {
+        /// Whose pot: the sender's, or one whose beneficiary the sender is.
+        owner: PayoutAddress,
+        /// The only address it can be withdrawn to.
+        to: PayoutAddress,
+    },
+    /// Sends a whole pot to its beneficiary. Anyone may send it.
+    PayOut {
+        /// Whose pot.
+        owner: PayoutAddress,
+    },
     /// Opens a channel with approved tokens.
     Open {
         /// Its parties; the payer is the sender.
@@ -141,6 +153,8 @@ impl Call {
             Self::SendNative { to, .. } => *to,
             Self::Deposit { .. }
             | Self::Withdraw { .. }
+            | Self::SetBeneficiary { .. }
+            | Self::PayOut { .. }
             | Self::Open { .. }
             | Self::OpenFromBalance { .. }
             | Self::TopUp { .. }
@@ -161,6 +175,8 @@ impl Call {
             Self::Approve { .. } => "approve",
             Self::Deposit { .. } => "deposit",
             Self::Withdraw { .. } => "withdraw",
+            Self::SetBeneficiary { .. } => "setBeneficiary",
+            Self::PayOut { .. } => "payOut",
             Self::Open { .. } => "open",
             Self::OpenFromBalance { .. } => "openFromBalance",
             Self::TopUp { .. } => "topUp",
@@ -182,6 +198,7 @@ impl Call {
     pub const fn works_once(&self) -> bool {
         match self {
             Self::Approve { .. }
+            | Self::SetBeneficiary { .. }
             | Self::Open { .. }
             | Self::OpenFromBalance { .. }
             | Self::Claim(_)
@@ -192,6 +209,7 @@ impl Call {
             | Self::FinishClose { .. } => true,
             Self::Deposit { .. }
             | Self::Withdraw { .. }
+            | Self::PayOut { .. }
             | Self::TopUp { .. }
             | Self::TopUpFromBalance { .. }
             | Self::Mint { .. }
@@ -203,11 +221,13 @@ impl Call {
     /// The types of its arguments, as in the selector.
     pub(crate) fn signature(&self) -> String {
         let types = match self {
-            Self::Approve { .. }
-            | Self::Withdraw { .. }
-            | Self::Mint { .. }
-            | Self::Transfer { .. } => "(address,uint256)".into(),
-            Self::Deposit { .. } => "(uint256)".into(),
+            Self::Approve { .. } | Self::Mint { .. } | Self::Transfer { .. } => {
+                "(address,uint256)".into()
+            }
+            Self::Withdraw { .. } => "(address,uint96)".into(),
+            Self::SetBeneficiary { .. } => "(address,address)".into(),
+            Self::PayOut { .. } => "(address)".into(),
+            Self::Deposit { .. } => "(uint96)".into(),
             Self::SendNative { .. } => "()".into(), // No call at all: see [`Self::data`].
             Self::Open { .. }
             | Self::OpenFromBalance { .. }
@@ -258,6 +278,8 @@ impl Call {
             Self::Approve { amount: it } => vec![address(chain.contract), amount(*it)],
             Self::Deposit { amount: it } => vec![amount(*it)],
             Self::SendNative { .. } => Vec::new(),
+            Self::SetBeneficiary { owner, to } => vec![address(*owner), address(*to)],
+            Self::PayOut { owner } => vec![address(*owner)],
             Self::Withdraw { to, amount: it }
             | Self::Mint { to, amount: it }
             | Self::Transfer { to, amount: it } => vec![address(*to), amount(*it)],

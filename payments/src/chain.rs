@@ -60,6 +60,9 @@ pub trait Chain: Send + Sync + fmt::Debug {
     /// Returns what `owner` holds in the contract's pot.
     fn balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
 
+    /// Returns where `owner`'s pot may go; `None` while that is free.
+    fn beneficiary(&self, owner: PayoutAddress) -> ChainFuture<'_, Option<PayoutAddress>>;
+
     /// Returns what `owner` holds of the token, outside the contract.
     fn token_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
 

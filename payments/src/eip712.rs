@@ -3,7 +3,9 @@
 //! Sans-IO. The contract computes the same digests; `tests/` compares the two on a chain.
 
 use ethers_core::utils::keccak256;
-use warren_proto::{Amount, ChainRef, ChannelId, Lock, NodeId, PayoutAddress, UnixTime};
+use warren_proto::{
+    Amount, ChainRef, ChannelAsk, ChannelId, Lock, NodeId, PayoutAddress, UnixTime,
+};
 
 // Specification: docs/payments.md, "What is signed", and the contract.
 const DOMAIN: &[u8] =
@@ -15,6 +17,8 @@ const PAYEE_CLOSE: &[u8] = b"PayeeClose(bytes32 channelId,uint96 finalAmount,uin
 const PEER_BINDING: &[u8] = b"PeerBinding(bytes32 ed25519Key,uint64 seq,uint64 notAfter)";
 const SESSION_AUTH: &[u8] =
     b"SessionAuth(bytes32 channelId,bytes32 payeeNonce,bytes32 payeePeer,uint64 notAfter)";
+const CHANNEL_ASK: &[u8] =
+    b"ChannelAsk(bytes32 channelId,bytes32 payeePeer,bool close,uint64 notAfter)";
 
 /// What is signed: 32 bytes that commit to chain, contract and content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +129,20 @@ impl SessionAuth {
         ];
         Digest::of(chain, keccak256(content.concat()))
     }
+}
+
+/// The digest by which a payer asks `payee` what it holds of their channel, and maybe to close at
+/// that. The signature in `ask` is no part of it.
+#[must_use]
+pub fn channel_ask(chain: &ChainRef, ask: &ChannelAsk, payee: &NodeId) -> Digest {
+    let content = [
+        keccak256(CHANNEL_ASK),
+        *ask.channel.id(chain).as_bytes(),
+        *payee.as_bytes(),
+        uint(u128::from(ask.close)),
+        uint(u128::from(ask.not_after.as_secs())),
+    ];
+    Digest::of(chain, keccak256(content.concat()))
 }
 
 /// `keccak256(abi.encode(Lock[]))`, or zero if there is none.

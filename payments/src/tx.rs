@@ -21,6 +21,11 @@ pub use manager::{TxManager, TxRules};
 pub use outcome::{Done, StartError, TxError};
 pub use submitter::{Submitter, SubmitterConfig};
 
+/// Whether a key of the table of transactions belongs to `account`.
+pub(crate) fn holds_flights(account: PayoutAddress, key: &[u8]) -> bool {
+    record::nonce_of(account, key).is_some()
+}
+
 /// A transaction as EIP-1559 wants it, not yet signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsignedTx {

@@ -4,6 +4,7 @@ use ethers_core::k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use ethers_core::utils::keccak256;
 use warren_proto::{
     Amount, AmountOverflow, ChainRef, ChannelId, ChannelParams, Lock, PayoutAddress, Voucher,
+    WordFrame,
 };
 
 use crate::eip712::{self, Digest};
@@ -113,6 +114,40 @@ pub fn locks_max(locks: &[Lock]) -> Result<Amount, AmountOverflow> {
     locks.iter().try_fold(Amount::ZERO, |sum, lock| {
         sum.checked_add(lock.unit_price.checked_mul(u64::from(lock.units))?)
     })
+}
+
+/// What `voucher` pays with `words`: each must open its lock, and counts once.
+///
+/// At most 16 · 1024 hashes. Locks that expire count too: see the caller's clock.
+///
+/// # Errors
+/// [`BadProof`] for a word that opens nothing, or a sum that is no money.
+pub fn worth(voucher: &Voucher, words: &[WordFrame]) -> Result<Amount, BadProof> {
+    let mut sum = voucher.base;
+    let mut next = 0;
+    for word in words {
+        let lock = usize::try_from(word.lane)
+            .ok()
+            .filter(|lane| *lane >= next)
+            .and_then(|lane| voucher.locks.get(lane));
+        let lock = lock
+            .filter(|it| word.k <= it.units && it.anchor.opens_with(&word.word, word.k))
+            .ok_or(BadProof { lane: word.lane })?;
+        next = word.lane as usize + 1;
+        let paid = lock.unit_price.checked_mul(u64::from(word.k));
+        sum = paid
+            .and_then(|it| sum.checked_add(it))
+            .map_err(|_| BadProof { lane: word.lane })?;
+    }
+    Ok(sum)
+}
+
+/// A word that does not open its lock, or was counted already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the word for lock {lane} does not fit")]
+pub struct BadProof {
+    /// Index of the lock.
+    pub lane: u32,
 }
 
 /// Checks that `expected` signed `digest`.

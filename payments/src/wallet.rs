@@ -12,7 +12,9 @@ use ethers_core::rand::rngs::OsRng;
 use ethers_signers::coins_bip39::{English, Mnemonic};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, UnixTime, Voucher};
+use warren_proto::{
+    Amount, ChainRef, ChannelAsk, ChannelId, NodeId, PayoutAddress, UnixTime, Voucher,
+};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::eip712::{self, Digest, SessionAuth};
@@ -21,6 +23,8 @@ use crate::words::WordMaster;
 
 // Our choice: 12 words are 128 bits, as strong as the curve.
 const MNEMONIC_WORDS: usize = 12;
+/// Where BIP-44 keeps the accounts of an EVM chain; the last number is the key's index.
+const ACCOUNTS: &str = "m/44'/60'/0'/0";
 const WORDS_INFO: &[u8] = b"warren/words/1";
 
 /// Why there is no wallet.
@@ -122,6 +126,26 @@ impl Wallet {
         }
     }
 
+    /// The keys at m/44'/60'/0'/0/`from` and the `count` - 1 after it: cheaper than one by one.
+    ///
+    /// # Errors
+    /// [`WalletError::Derivation`], in theory.
+    pub fn payer_keys(&self, from: u32, count: u32) -> Result<Vec<WalletKey>, WalletError> {
+        let failed = |index| WalletError::Derivation { index };
+        let mnemonic = parse(&self.phrase)?;
+        let root = mnemonic
+            .derive_key(ACCOUNTS, None)
+            .map_err(|_| failed(from))?;
+        let indices = (from..).take(usize::try_from(count).unwrap_or(usize::MAX));
+        let keys = indices.map(|index| {
+            let path = format!("m/{index}");
+            let node = root.derive_path(path.as_str()).map_err(|_| failed(index))?;
+            let key: &SigningKey = node.as_ref();
+            Ok(WalletKey::new(key.clone()))
+        });
+        keys.collect()
+    }
+
     /// The secret all word chains come from.
     #[must_use]
     pub fn word_master(&self) -> &WordMaster {
@@ -143,7 +167,7 @@ fn parse(phrase: &str) -> Result<Mnemonic<English>, WalletError> {
 
 fn derive(mnemonic: &Mnemonic<English>, index: u32) -> Result<WalletKey, WalletError> {
     let failed = WalletError::Derivation { index };
-    let path = format!("m/44'/60'/0'/0/{index}");
+    let path = format!("{ACCOUNTS}/{index}");
     let node = mnemonic
         .derive_key(path.as_str(), None)
         .map_err(|_| failed.clone())?;
@@ -187,6 +211,18 @@ impl WalletKey {
     #[must_use]
     pub fn sign_session_auth(&self, auth: &SessionAuth, chain: &ChainRef) -> [u8; 64] {
         self.sign_digest(&auth.digest(chain))
+    }
+
+    /// Signs the payer's question to `payee` as it stands, replacing its signature.
+    #[must_use]
+    pub fn sign_channel_ask(
+        &self,
+        mut ask: ChannelAsk,
+        chain: &ChainRef,
+        payee: &NodeId,
+    ) -> ChannelAsk {
+        ask.signature = self.sign_digest(&eip712::channel_ask(chain, &ask, payee));
+        ask
     }
 
     /// Signs the payee's consent to close at `final_amount`.

@@ -10,6 +10,10 @@
 mod anvil;
 #[path = "chain/artefacts.rs"]
 mod artefacts;
+#[path = "chain/beneficiary.rs"]
+mod beneficiary;
+#[path = "chain/bill.rs"]
+mod bill;
 #[path = "chain/closing.rs"]
 mod closing;
 #[path = "chain/contract.rs"]
@@ -34,3 +38,5 @@ mod signatures;
 mod submitter;
 #[path = "chain/world.rs"]
 mod world;
+#[path = "chain/worth.rs"]
+mod worth;

@@ -24,8 +24,8 @@ pub use offer::{
     SignedOffer,
 };
 pub use payment::{
-    ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Voucher, VoucherAck,
-    WordFrame,
+    ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, CloseConsent, Lock, MAX_LOCKS, MAX_UNITS,
+    PayErrorCode, Voucher, VoucherAck, WordFrame,
 };
 pub use session::{
     Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,

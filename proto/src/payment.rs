@@ -5,7 +5,7 @@ use sha3::{Digest as _, Keccak256};
 
 use crate::id::{ChannelId, PayoutAddress};
 use crate::lock::{HashLock, Preimage};
-use crate::unit::Amount;
+use crate::unit::{Amount, UnixTime};
 
 /// Locks in one voucher, as in the contract.
 pub const MAX_LOCKS: usize = 16;
@@ -105,6 +105,43 @@ pub struct VoucherAck {
     pub value_now: Amount,
     /// The confirmed deposit.
     pub covered: Amount,
+}
+
+/// A payer asks a payee what it holds of their channel, and maybe to close at that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelAsk {
+    /// The channel's parties.
+    pub channel: ChannelParams,
+    /// Whether a consent to close is asked for too.
+    pub close: bool,
+    /// The question ends; no consent outlives it.
+    pub not_after: UnixTime,
+    /// The payer's, EIP-712.
+    pub signature: [u8; 64],
+}
+
+/// What a payee holds of a channel. The payer's own signature and the words prove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelAnswer {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The best voucher; `None` before the first.
+    pub voucher: Option<Voucher>,
+    /// The best word of each lock that has one.
+    pub best: Vec<WordFrame>,
+    /// The payee's agreement to close, if it was asked for.
+    pub consent: Option<CloseConsent>,
+}
+
+/// The payee's signed consent to close at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseConsent {
+    /// What the payee gets in all.
+    pub final_amount: Amount,
+    /// The consent ends.
+    pub not_after: UnixTime,
+    /// The payee's signature over both.
+    pub signature: [u8; 64],
 }
 
 macro_rules! codes {

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ChannelId, OfferHash, SessionId};
 use crate::key::{Signature, TunnelPublicKey};
 use crate::payment::{
-    ChainRef, ChannelParams, PayErrorCode, Voucher, VoucherAck, WordFrame, codes,
+    ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, PayErrorCode, Voucher, VoucherAck,
+    WordFrame, codes,
 };
 use crate::terms::SessionTerms;
 use crate::unit::Price;
@@ -180,6 +181,10 @@ pub enum SessionFrame {
     },
     /// Either side.
     Goodbye(Goodbye),
+    /// Payer → payee's node, first on a stream of its own.
+    ChannelAsk(Box<ChannelAsk>),
+    /// Payee → payer; the stream's last frame.
+    ChannelAnswer(Box<ChannelAnswer>),
 }
 
 impl SessionFrame {
@@ -213,6 +218,8 @@ impl SessionFrame {
             Self::Meter(_) => "Meter",
             Self::PayError { .. } => "PayError",
             Self::Goodbye(_) => "Goodbye",
+            Self::ChannelAsk(_) => "ChannelAsk",
+            Self::ChannelAnswer(_) => "ChannelAnswer",
         }
     }
 }

@@ -192,6 +192,26 @@ fn frames() -> Vec<SessionFrame> {
             session,
             reason: GoodbyeReason::Asked,
         }),
+        SessionFrame::ChannelAsk(Box::new(ChannelAsk {
+            channel,
+            close: true,
+            not_after: UnixTime::from_secs(1_800_000_060),
+            signature: [0x44; 64],
+        })),
+        SessionFrame::ChannelAnswer(Box::new(ChannelAnswer {
+            channel: ChannelId::from_bytes([0xcc; 32]),
+            voucher: Some(voucher()),
+            best: vec![WordFrame {
+                lane: 1,
+                k: 300,
+                word: Preimage::from_bytes([0x99; 32]),
+            }],
+            consent: Some(CloseConsent {
+                final_amount: wei(771),
+                not_after: UnixTime::from_secs(1_800_000_060),
+                signature: [0x88; 64],
+            }),
+        })),
     ]
 }
 

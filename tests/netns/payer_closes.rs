@@ -19,7 +19,7 @@ fn a_payee_that_comes_back_within_the_window_gets_everything() {
     stage
         .cast
         .consumer
-        .ask::<TransactionReport>(&["channel", "close", &id])
+        .ask::<TransactionReport>(&["channel", "close", "--now", &id])
         .expect("a close");
     assert_ne!(
         stage.held_by_consumer(channel).state,

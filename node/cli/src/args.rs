@@ -10,7 +10,7 @@ use warren_daemon::api::types::{ExitSort, Fallback};
 
 pub use groups::{
     ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, SwarmVerb,
-    WalletVerb,
+    WalletVerb, WithdrawArgs,
 };
 
 /// A VPN without a centre: reach the internet through someone's line and pay by the word, or lend yours and earn.
@@ -71,6 +71,8 @@ pub enum Verb {
     Wallet(WalletVerb),
     /// Says where to send money to; on a dev chain, fetches some.
     Fund(FundArgs),
+    /// Takes tokens out of the contract.
+    Withdraw(WithdrawArgs),
     /// Payment channels.
     #[command(subcommand)]
     Channel(ChannelVerb),

@@ -18,10 +18,10 @@ pub use server::{ApiServer, ServeError};
 
 use crate::error::Problem;
 use types::{
-    ChannelList, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
-    PeerList, ShutdownReport, Status, TransactionReport, UpEvent, UpRequest, WalletView,
-    WithdrawRequest,
+    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
+    DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
+    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ShutdownReport,
+    Status, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -62,8 +62,20 @@ pub trait NodeControl: Send + Sync + 'static {
     fn channels(&self) -> Answer<'_, ChannelList>;
     /// Claims what a channel owes this node.
     fn claim(&self, channel: ChannelId) -> Answer<'_, TransactionReport>;
-    /// Closes a channel; the payer's side waits for its window.
-    fn close(&self, channel: ChannelId) -> Answer<'_, TransactionReport>;
+    /// Opens a channel to an exit or an account.
+    fn open(&self, request: ChannelOpenRequest) -> Answer<'_, TransactionReport>;
+    /// Deposits more into a channel that this node pays from.
+    fn top_up(
+        &self,
+        channel: ChannelId,
+        request: ChannelTopUpRequest,
+    ) -> Answer<'_, TransactionReport>;
+    /// Closes a channel: with the payee's consent at once, else after its window.
+    fn close(
+        &self,
+        channel: ChannelId,
+        request: ChannelCloseRequest,
+    ) -> Answer<'_, TransactionReport>;
     /// What was earned.
     fn earn(&self) -> Answer<'_, Earnings>;
     /// Every movement of money.

@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use warren_proto::{Amount, ChainRef, Price, Region};
+use warren_proto::{Amount, ChainRef, PayoutAddress, Price, Region};
 
 mod build;
 mod error;
@@ -86,6 +86,8 @@ pub struct ChainConfig {
     pub confirmations: u32,
     /// How often to ask for news.
     pub poll: Duration,
+    /// Where the first look begins. `None`: the last 50 000 blocks.
+    pub first_block: Option<u64>,
 }
 
 /// `[wallet]`
@@ -95,6 +97,10 @@ pub struct WalletConfig {
     pub file: PathBuf,
     /// A file, readable by the owner only, with the passphrase. `None`: no wallet is opened.
     pub passphrase_file: Option<PathBuf>,
+    /// Whether each channel is paid from a key of its own.
+    pub fresh_keys: bool,
+    /// Where withdrawals go unless told otherwise. `None`: the wallet's own account.
+    pub beneficiary: Option<PayoutAddress>,
 }
 
 /// `[exit]`

@@ -88,6 +88,35 @@ impl HomeLock {
     }
 }
 
+/// The wallet file belongs to this process: two that promise the same money would promise it twice.
+#[derive(Debug)]
+pub struct WalletLock {
+    _file: Flock<File>,
+}
+
+impl WalletLock {
+    /// Takes the lock of the wallet at `path`, whichever home points to it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::WalletBusy`] if another process has it.
+    pub fn take(path: &Path) -> Result<Self, Problem> {
+        let shown = path.display();
+        let file = File::open(path)
+            .map_err(|it| Problem::new(ErrorCode::WalletMissing, format!("{shown}: {it}")))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Self { _file: file }),
+            Err((_, Errno::EWOULDBLOCK)) => {
+                let seen = format!("{shown} is in use");
+                Err(Problem::new(ErrorCode::WalletBusy, seen))
+            }
+            Err((_, errno)) => {
+                let seen = format!("{shown} cannot be locked: {errno}");
+                Err(Problem::new(ErrorCode::WalletLocked, seen))
+            }
+        }
+    }
+}
+
 fn write_holder(file: &mut File, now: UnixTime) -> io::Result<()> {
     file.rewind()?;
     file.set_len(0)?;

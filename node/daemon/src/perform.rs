@@ -5,17 +5,20 @@
 
 use std::time::Duration;
 
+use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
 use warren_payments::{Accepted, ChannelView, Payments, PaymentsError, Phase, Role};
 use warren_proto::{
-    Amount, ChannelId, NodeKey, PayErrorCode, SessionFrame, SessionStart, SessionTerms,
-    StartPayment, Voucher, WordFrame,
+    Amount, ChannelAnswer, ChannelAsk, ChannelId, NodeId, NodeKey, PayErrorCode, PayoutAddress,
+    SessionFrame, SessionStart, SessionTerms, StartPayment, Voucher, VoucherAck, WordFrame,
 };
 
 use crate::error::{ErrorCode, Problem};
 use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
+/// How long a payer waits for the payee's answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// How long a payee waits for the deposit of a started session to be confirmed.
 const DEPOSIT_WAIT: Duration = Duration::from_secs(280);
 
@@ -56,13 +59,20 @@ impl Purse {
         Ok(frames.into_iter().map(SessionFrame::from).collect())
     }
 
-    /// The voucher in force and the last word again, for a stream that is new.
+    /// The voucher in force and the words it needs again, for a stream that is new.
     pub(crate) async fn resync(&self, channel: ChannelId) -> Result<Vec<SessionFrame>, Problem> {
         let frames = self
             .payments
             .repeat(channel)
             .await
             .map_err(|it| problem(&it))?;
+        Ok(frames.into_iter().map(SessionFrame::from).collect())
+    }
+
+    /// Compares the books with what the payee says it holds; the frames to send for it.
+    pub(crate) async fn payee_saw(&self, ack: VoucherAck) -> Result<Vec<SessionFrame>, Problem> {
+        let frames = self.payments.payee_saw(ack).await;
+        let frames = frames.map_err(|it| problem(&it))?;
         Ok(frames.into_iter().map(SessionFrame::from).collect())
     }
 
@@ -135,7 +145,10 @@ pub(crate) async fn fund(
     let channel = warm_channel(purse, terms).await?;
     let id = match &channel {
         Some(view) => view.id,
-        None => open(purse, terms, deposit).await?,
+        None => {
+            let period = Duration::from_secs(terms.close_window_secs.into());
+            open(purse, terms.payee, deposit, period).await?
+        }
     };
     let payments = purse.payments();
     payments.wait_usable(id).await.map_err(|it| problem(&it))?;
@@ -189,10 +202,23 @@ async fn warm_channel(purse: &Purse, terms: &SessionTerms) -> Result<Option<Chan
     Ok(views.into_iter().find(fits))
 }
 
-async fn open(purse: &Purse, terms: &SessionTerms, deposit: Amount) -> Result<ChannelId, Problem> {
+/// Opens a channel, if there is money for it.
+pub(crate) async fn open(
+    purse: &Purse,
+    payee: PayoutAddress,
+    deposit: Amount,
+    period: Duration,
+) -> Result<ChannelId, Problem> {
     purse.headroom.demand()?;
-    let payments = purse.payments();
-    let funds = payments.balances().await.map_err(|it| problem(&it))?;
+    check_funds(purse, deposit).await?;
+    let opened = purse.payments().open_channel(payee, deposit, period).await;
+    opened.map_err(|it| problem(&it))
+}
+
+/// Whether `deposit` can be had, and coin to move it.
+pub(crate) async fn check_funds(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
+    let funds = purse.payments().balances().await;
+    let funds = funds.map_err(|it| problem(&it))?;
     let have = funds.wallet.checked_add(funds.pot).unwrap_or(Amount::MAX);
     if have < deposit {
         let seen = format!("a channel needs {deposit} base units; the wallet has {have}");
@@ -202,34 +228,87 @@ async fn open(purse: &Purse, terms: &SessionTerms, deposit: Amount) -> Result<Ch
         let seen = "the wallet has tokens, but no coin to pay for transactions";
         return Err(Problem::new(ErrorCode::NoFunds, seen));
     }
-    let period = Duration::from_secs(terms.close_window_secs.into());
-    payments
-        .open_channel(terms.payee, deposit, period)
-        .await
-        .map_err(|it| problem(&it))
+    Ok(())
+}
+
+/// Payer: asks the payee's node what it holds of a channel, on a stream of its own.
+pub(crate) async fn ask_payee(
+    overlay: &Overlay,
+    payments: &Payments,
+    node: NodeId,
+    channel: ChannelId,
+    close: bool,
+) -> Result<ChannelAnswer, Problem> {
+    let ask = payments.sign_ask(channel, node, close).await;
+    let ask = ask.map_err(|it| problem(&it))?;
+    let unreachable = |seen: String| Problem::new(ErrorCode::NodeUnreachable, seen);
+    let asked = async {
+        let stream = overlay.open_session(node).await;
+        let mut stream = stream.map_err(|error| unreachable(error.to_string()))?;
+        let sent = stream.send(SessionFrame::ChannelAsk(Box::new(ask))).await;
+        sent.map_err(|error| unreachable(error.to_string()))?;
+        let answer = stream.recv().await;
+        answer.map_err(|error| unreachable(error.to_string()))
+    };
+    let answer = tokio::time::timeout(ANSWER_WAIT, asked).await;
+    let silent = |_| unreachable(format!("{} did not answer in time", node.short()));
+    match answer.map_err(silent)?? {
+        Some(SessionFrame::ChannelAnswer(answer)) if answer.channel == channel => Ok(*answer),
+        Some(SessionFrame::PayError { code, .. }) => {
+            Err(Problem::new(ErrorCode::PaymentRefused, code))
+        }
+        Some(other) => {
+            let seen = format!("{} answered with {}", node.short(), other.name());
+            Err(Problem::new(ErrorCode::PaymentRefused, seen))
+        }
+        None => Err(unreachable(format!("{} hung up", node.short()))),
+    }
+}
+
+/// Payee: what it says to such a question.
+pub(crate) async fn answer_payer(purse: &Purse, own: NodeId, ask: ChannelAsk) -> SessionFrame {
+    let channel = ask.channel.id(&purse.payments().chain_ref());
+    match purse.payments().answer_ask(ask, own).await {
+        Ok(answer) => SessionFrame::ChannelAnswer(Box::new(answer)),
+        Err(error) => SessionFrame::PayError {
+            channel,
+            code: error.code(),
+            detail: error.code().to_string(),
+        },
+    }
 }
 
 /// Provider: checks the payer's authorisation, waits for the deposit, takes the first voucher.
+///
+/// The acknowledgement goes out before the session's Ready, so a payer that forgot words in a crash
+/// hears what it paid before it pays more.
 pub(crate) async fn take_payment(
     purse: Option<&Purse>,
     terms: &SessionTerms,
     start: &SessionStart,
-) -> ProviderEvent {
+) -> MoneyNews {
+    let just = |event| MoneyNews {
+        frames: Vec::new(),
+        event,
+    };
     let Some(payment) = &start.payment else {
-        return ProviderEvent::PaymentTaken {
+        return just(ProviderEvent::PaymentTaken {
             value: Amount::ZERO,
             usable: true,
-        };
+        });
     };
     let Some(purse) = purse else {
-        return ProviderEvent::PaymentRefused(PayErrorCode::Internal);
+        return just(ProviderEvent::PaymentRefused(PayErrorCode::Internal));
     };
     match take_first(purse.payments(), terms, payment).await {
-        Ok(value) => ProviderEvent::PaymentTaken {
-            value,
-            usable: true,
+        Ok((value, ack)) => MoneyNews {
+            frames: vec![SessionFrame::VoucherAck(ack)],
+            event: ProviderEvent::PaymentTaken {
+                value,
+                usable: true,
+            },
         },
-        Err(code) => ProviderEvent::PaymentRefused(code),
+        Err(code) => just(ProviderEvent::PaymentRefused(code)),
     }
 }
 
@@ -237,7 +316,7 @@ async fn take_first(
     payments: &Payments,
     terms: &SessionTerms,
     payment: &StartPayment,
-) -> Result<Amount, PayErrorCode> {
+) -> Result<(Amount, VoucherAck), PayErrorCode> {
     let channel = payment.voucher.channel;
     let auth = SessionAuth {
         channel,
@@ -258,8 +337,8 @@ async fn take_first(
         .begin_session(channel, terms.unit_price)
         .await
         .map_err(refused)?;
-    payments.accept_voucher(payment.voucher.clone()).await?;
-    Ok(before.ack.value_now)
+    let taken = payments.accept_voucher(payment.voucher.clone()).await?;
+    Ok((before.ack.value_now, taken.ack))
 }
 
 /// Tells a payment mishap in the user's words.
@@ -269,6 +348,9 @@ pub(crate) fn problem(error: &PaymentsError) -> Problem {
         PaymentsError::Refused { .. } => ErrorCode::ChannelUnusable,
         PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
         PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,
+        PaymentsError::Unfunded { .. } => ErrorCode::NoFunds,
+        PaymentsError::WalletShared { .. } => ErrorCode::WalletShared,
+        PaymentsError::Wallet(_) => ErrorCode::Internal,
         PaymentsError::Chain { .. } => ErrorCode::ChainUnreachable,
         PaymentsError::Store(error) => store::code_of(&error.reason),
         PaymentsError::Record { .. } => ErrorCode::StoreBroken,

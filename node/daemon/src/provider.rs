@@ -364,7 +364,7 @@ impl Shell {
                 self.event(session, ProviderEvent::StreamLost).await;
             }
             News::Broken => {}
-            News::Money(event) => self.event(session, event).await,
+            News::Money(heard) => self.money(session, heard).await,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! kill switch. Its threads carry a file-system user id of their own, which the kernel stamps on
 //! the sockets they make (ADR 0013).
 
+mod channels;
 mod control;
 mod enable;
 mod money;
@@ -96,7 +97,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let mut warnings = Vec::new();
     let money = setup::money(&config, &store, &control, &mut warnings).await?;
     let (overlay, overlay_events) = setup::overlay(&config, &key, &control).await?;
-    let (purse, chain, payment_events) = money.into_parts();
+    let (purse, chain, payment_events, wallet_lock) = money.into_parts();
     let limits = SessionLimits::default();
     let provider = Provider::start(ProviderParts {
         overlay: overlay.clone(),
@@ -165,6 +166,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     };
     let _ = node.ending.send(true);
     node.wind_down().await;
+    drop(wallet_lock);
     if result.is_ok() {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), api).await;
     }
@@ -257,6 +259,9 @@ async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>)
             }
             PaymentEvent::ChainStale(stale) => {
                 node.metrics.set(Metric::ChainFresh, u64::from(!*stale));
+            }
+            PaymentEvent::WalletShared(channel) => {
+                tracing::error!(channel = %channel.short(), "another machine pays with this wallet");
             }
             PaymentEvent::ChannelUsable(_)
             | PaymentEvent::TopUpNeeded { .. }

@@ -189,6 +189,11 @@ impl World {
                         self.payer_event(me, channel, &PayerEvent::ReleaseAsked { units })?;
                     }
                 }
+                ConsumerEffect::Reconcile(ack) => {
+                    if let Some(channel) = channel {
+                        self.payer_event(me, channel, &PayerEvent::PayeeSaw(ack))?;
+                    }
+                }
                 ConsumerEffect::Finish => {
                     if let Some(channel) = channel {
                         self.payer_event(me, channel, &PayerEvent::FinalAsked)?;

@@ -5,9 +5,10 @@ mod money;
 use warren_daemon::session::{
     Fresh, ProviderEffect, ProviderEvent, ProviderSession, SessionLimits,
 };
-use warren_payments::chain::EventKind;
 use warren_payments::channel::{ChainFact, PayeeChannel, PayeeEvent, Rules};
-use warren_proto::{ByteCount, SessionFrame, SessionId, SessionRequest, TunnelPublicKey};
+use warren_proto::{
+    ByteCount, ChannelId, SessionFrame, SessionId, SessionRequest, TunnelPublicKey,
+};
 
 use crate::nodes::Serving;
 use crate::run::LabError;
@@ -173,21 +174,12 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn exit_sees(&mut self, me: usize, kind: &EventKind) -> Result<(), LabError> {
-        let (id, fact) = match kind {
-            EventKind::Opened {
-                channel, deposit, ..
-            } => (*channel, ChainFact::Deposit(*deposit)),
-            EventKind::Claimed {
-                channel, claimed, ..
-            } => (*channel, ChainFact::Claimed(*claimed)),
-            EventKind::Deposited { .. }
-            | EventKind::Withdrawn { .. }
-            | EventKind::ToppedUp { .. }
-            | EventKind::Revealed { .. }
-            | EventKind::Closing { .. }
-            | EventKind::Closed { .. } => return Ok(()),
-        };
+    pub(crate) fn exit_sees(
+        &mut self,
+        me: usize,
+        id: ChannelId,
+        fact: ChainFact,
+    ) -> Result<(), LabError> {
         let Some(exit) = self.nodes[me].exit() else {
             return Ok(());
         };

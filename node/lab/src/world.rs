@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use warren_payments::chain::EventKind;
-use warren_proto::{NodeId, SessionFrame, UnixTime};
+use warren_payments::channel::ChainFact;
+use warren_proto::{ChannelId, NodeId, SessionFrame, UnixTime};
 
 use crate::bank::Bank;
 use crate::link::LinkModel;
@@ -166,11 +167,14 @@ impl World {
     }
 
     pub(crate) fn chain_event(&mut self, kind: &EventKind) -> Result<(), LabError> {
+        let Some((id, fact)) = fact_of(kind) else {
+            return Ok(());
+        };
         for node in 0..self.nodes.len() {
             if self.nodes[node].exit().is_some() {
-                self.exit_sees(node, kind)?;
+                self.exit_sees(node, id, fact)?;
             } else {
-                self.consumer_sees(node, kind)?;
+                self.consumer_sees(node, id, fact)?;
             }
         }
         Ok(())
@@ -199,5 +203,24 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// What an event says to the channel's two ends; the lab neither tops up nor closes.
+fn fact_of(kind: &EventKind) -> Option<(ChannelId, ChainFact)> {
+    match kind {
+        EventKind::Opened {
+            channel, deposit, ..
+        } => Some((*channel, ChainFact::Deposit(*deposit))),
+        EventKind::Claimed {
+            channel, claimed, ..
+        } => Some((*channel, ChainFact::Claimed(*claimed))),
+        EventKind::Deposited { .. }
+        | EventKind::Withdrawn { .. }
+        | EventKind::BeneficiaryChanged { .. }
+        | EventKind::ToppedUp { .. }
+        | EventKind::Revealed { .. }
+        | EventKind::Closing { .. }
+        | EventKind::Closed { .. } => None,
     }
 }

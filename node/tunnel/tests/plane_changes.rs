@@ -144,7 +144,9 @@ fn a_removed_guest_is_cut_off_and_another_takes_its_place() {
     // Same device name, same addresses, new keys.
     let second = open_tunnel(&world);
     udp_echo(&world, SERVER_V4, &[100]);
-    assert!(second.exit.usage(second.guest).unwrap().up.bytes() > 0);
+    wait_until("the new guest's meter to run", || {
+        second.exit.usage(second.guest).unwrap().up.bytes() > 0
+    });
 }
 
 /// Keys are made anew after two minutes without losing a datagram.

@@ -1,9 +1,13 @@
 //! Questions that change nothing.
 
-use warren_proto::{Amount, ChannelId, PayErrorCode};
+use std::sync::Arc;
+
+use warren_proto::{Amount, ChannelId, PayErrorCode, PayoutAddress};
 
 use super::Task;
-use super::command::{reply, view_payee, view_payer};
+use super::obey::{reply, view_payee, view_payer};
+use super::submit::failure;
+use crate::calls::Call;
 use crate::chain::ChainError;
 use crate::channel::Phase;
 use crate::handle::{Answer, ChannelView, Funds, PaymentsError};
@@ -43,7 +47,7 @@ impl Task {
 
     /// The chain is asked in a task of its own: a slow node must not stop words.
     pub(super) fn ask_balances(&self, answer: Answer<Funds>) {
-        let (chain, account) = (std::sync::Arc::clone(&self.chain), self.wallet.account());
+        let (chain, account) = (Arc::clone(&self.chain), self.ring.account());
         let open = |it: &&crate::channel::PayerChannel| it.phase() != Phase::Closed;
         let payers = self.book.payers.values().filter(open);
         let spendable = sum(payers.map(crate::channel::PayerChannel::spendable));
@@ -71,6 +75,24 @@ impl Task {
         });
     }
 
+    /// Simulates a withdrawal beside the task.
+    pub(super) fn ask_fee(&self, to: PayoutAddress, amount: Amount, answer: Answer<Amount>) {
+        let (chain, account) = (Arc::clone(&self.chain), self.ring.account());
+        tokio::spawn(async move {
+            let call = Call::Withdraw { to, amount };
+            let fee = async {
+                let gas = chain
+                    .estimate(call.request(&chain.chain_ref(), account))
+                    .await?;
+                let fees = chain.fees().await?;
+                let price = fees.base_fee.checked_add(fees.tip).unwrap_or(Amount::MAX);
+                Ok(price.checked_mul(gas).unwrap_or(Amount::MAX))
+            };
+            let fee: Result<Amount, ChainError> = fee.await;
+            reply(answer, fee.map_err(|it| failure(call.name(), it)));
+        });
+    }
+
     /// A payee may wait for a channel that the chain has not told of yet; whoever waits too long
     /// gives up by dropping the answer.
     pub(super) fn wait_usable(&mut self, channel: ChannelId, answer: Answer<()>) {
@@ -94,7 +116,7 @@ impl Task {
             }
             Some((Phase::Opening, false)) => {
                 let reason = "it was not opened".to_owned();
-                reply(answer, Err(PaymentsError::Transaction { channel, reason }));
+                reply(answer, Err(PaymentsError::Transaction { reason }));
             }
             Some((Phase::Closing { .. } | Phase::Closed, _)) => {
                 let code = PayErrorCode::Closing;

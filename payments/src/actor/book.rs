@@ -16,6 +16,7 @@ use crate::store::{ChannelStore, Put, StoreError, Table};
 const CURSOR_KEY: &[u8] = b"cursor";
 const CURSOR_VERSION: u8 = 1;
 const ENTRIES_KEY: &[u8] = b"entries";
+const BORN_KEY: &[u8] = b"born";
 
 /// Up to which block the chain's news are in the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +25,15 @@ pub(super) struct Cursor {
     pub(super) hash: BlockHash,
 }
 
-/// The state of everything, as on disk (words of the last second aside).
+/// The state of everything, as on disk.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub(super) payers: BTreeMap<ChannelId, PayerChannel>,
     pub(super) payees: BTreeMap<ChannelId, PayeeChannel>,
     pub(super) cursor: Option<Cursor>,
+    /// The newest block when this store had first heard everything: what the wallet's keys open
+    /// later, and this store did not ask for, another machine did.
+    pub(super) born: Option<u64>,
     next_entry: u64,
 }
 
@@ -47,6 +51,7 @@ pub(super) struct Batch {
     to_save: BTreeSet<(bool, ChannelId)>,
     postings: Vec<Posting>,
     cursor: Option<Cursor>,
+    born: Option<u64>,
     effects: Vec<Effect>,
 }
 
@@ -63,6 +68,10 @@ impl Book {
         }
         if let Some(bytes) = store.get(Table::Meta, CURSOR_KEY)? {
             book.cursor = Some(Cursor::decode(&bytes).map_err(record("pay.meta"))?);
+        }
+        if let Some(bytes) = store.get(Table::Meta, BORN_KEY)? {
+            let mut read = Reader::new(&bytes, CURSOR_VERSION).map_err(record("pay.meta"))?;
+            book.born = Some(read.u64().map_err(record("pay.meta"))?);
         }
         if let Some(bytes) = store.get(Table::Meta, ENTRIES_KEY)? {
             let mut read = Reader::new(&bytes, CURSOR_VERSION).map_err(record("pay.meta"))?;
@@ -102,6 +111,11 @@ impl Book {
                 .cursor
                 .map(|it| Put::new(Table::Meta, CURSOR_KEY, it.encode())),
         );
+        if let Some(born) = batch.born {
+            let mut block = Writer::new(CURSOR_VERSION);
+            block.u64(born);
+            puts.push(Put::new(Table::Meta, BORN_KEY, block.finish()));
+        }
         if number != self.next_entry {
             let mut count = Writer::new(CURSOR_VERSION);
             count.u64(number);
@@ -112,6 +126,7 @@ impl Book {
         }
         self.next_entry = number;
         self.cursor = batch.cursor.or(self.cursor);
+        self.born = self.born.or(batch.born);
         self.payers.extend(batch.payers);
         self.payees.extend(batch.payees);
         Ok(batch.effects)
@@ -170,6 +185,7 @@ impl Batch {
                 | PayerEffect::TopUpNeeded { .. }
                 | PayerEffect::RunningLow
                 | PayerEffect::Refuse(_)
+                | PayerEffect::Stranger
                 | PayerEffect::Submit(_)) => self.effects.push(Effect::Payer(id, effect)),
             }
         }
@@ -200,6 +216,10 @@ impl Batch {
 
     pub(super) fn move_cursor(&mut self, cursor: Cursor) {
         self.cursor = Some(cursor);
+    }
+
+    pub(super) fn is_born(&mut self, block: u64) {
+        self.born = Some(block);
     }
 
     /// Channels this batch touches, by role.

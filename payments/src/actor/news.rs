@@ -9,13 +9,15 @@ mod told;
 use std::sync::Arc;
 use std::time::Instant;
 
-use warren_proto::{Amount, ChannelId};
+use warren_proto::{Amount, ChannelId, PayoutAddress, Step};
 
 use super::book::{Batch, Cursor};
-use super::command::reply;
+use super::obey::reply;
 use super::{AfterNews, Report, Task, Waiter};
 use crate::chain::{Chain, ChainError, ChainEvent, Head};
-use crate::channel::{ChainFact, PayeeChannel, PayeeEvent, PayerEvent, Phase};
+use crate::channel::{
+    ChainFact, ChannelTerms, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent, Phase,
+};
 use crate::handle::{PaymentEvent, PaymentsError, Role};
 use crate::settle::{ClaimView, Settle};
 pub(super) use told::Told;
@@ -126,16 +128,11 @@ impl Task {
         self.clock.heard_at = Instant::now();
         self.gas_price = news.gas_price;
         let now = self.now();
-        let account = self.wallet.account();
-        let told = Told::hear(&news.events, news.safe.map(|it| it.number), account);
+        let ring = &self.ring;
+        let ours = |it: &PayoutAddress| ring.place_of(it).is_some();
+        let told = Told::hear(&news.events, news.safe.map(|it| it.number), &ours);
         let mut batch = Batch::default();
-        for terms in told.opened(self.chain.chain_ref()) {
-            let known = self.book.payees.contains_key(&terms.id);
-            if !known && self.book.payees.len() < MAX_PAYEE_CHANNELS {
-                let channel = PayeeChannel::watch(terms, self.config.rules);
-                batch.take_payee(warren_proto::Step::to(channel).saved());
-            }
-        }
+        self.find(&told, &mut batch)?;
         for (id, fact) in told.facts() {
             self.learn(&mut batch, id, fact);
         }
@@ -152,6 +149,9 @@ impl Task {
                 number: safe.number,
                 hash: safe.hash,
             });
+            if self.book.born.is_none() && !news.behind {
+                batch.is_born(news.head.number);
+            }
         }
         let changes = self.changes(&batch);
         let outcome = self.take(batch)?;
@@ -165,6 +165,42 @@ impl Task {
         }
         self.settle(now);
         Ok(())
+    }
+
+    /// Makes records of channels that the chain tells of: those that pay this node, and those that
+    /// a key of this wallet pays from and this store has lost or never had.
+    fn find(&mut self, told: &Told, batch: &mut Batch) -> Result<(), PaymentsError> {
+        let chain = self.chain.chain_ref();
+        for (params, block) in told.opened() {
+            let terms = ChannelTerms::new(*params, chain);
+            let known = self.book.payees.contains_key(&terms.id);
+            let is_ours = params.payee == self.ring.account();
+            if is_ours && !known && self.book.payees.len() < MAX_PAYEE_CHANNELS {
+                let channel = PayeeChannel::watch(terms, self.config.rules);
+                batch.take_payee(Step::to(channel).saved());
+            }
+            let place = self.ring.place_of(&params.payer);
+            let known = self.book.payers.contains_key(&terms.id);
+            let Some(index) = place.filter(|_| !known) else {
+                continue;
+            };
+            self.ring.reach(index)?;
+            let units = self.config.tranche_units;
+            batch.take_payer(Step::to(PayerChannel::found(terms, index, units)).saved());
+            if self.book.born.is_some_and(|it| *block > it) {
+                self.is_shared(terms.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Another machine uses this wallet: no promise is safe, for neither knows the other's.
+    pub(super) fn is_shared(&mut self, channel: ChannelId) {
+        if self.stranger.is_none() {
+            tracing::error!(%channel, "another machine pays with this wallet");
+            self.stranger = Some(channel);
+            self.tell(PaymentEvent::WalletShared(channel));
+        }
     }
 
     fn learn(&self, batch: &mut Batch, id: ChannelId, fact: ChainFact) {
@@ -240,11 +276,11 @@ impl Task {
                 }
             }
         }
-        let closing =
-            |it: &&crate::channel::PayerChannel| matches!(it.phase(), Phase::Closing { .. });
-        for channel in self.book.payers.values().filter(closing) {
+        let ending =
+            |it: &&PayerChannel| matches!(it.phase(), Phase::Closing { .. }) || it.needs_sweep();
+        for channel in self.book.payers.values().filter(ending) {
             let id = channel.terms().id;
-            if self.is_resting(&id) {
+            if self.is_resting(&id) || self.sweeping.contains(&id) {
                 continue;
             }
             let _known = batch.pay(&self.book, id, &PayerEvent::Tick, chain_time);

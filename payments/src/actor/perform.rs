@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use warren_proto::{ChannelId, HashLock, Lock, PayErrorCode, UnixTime, Voucher, WordFrame};
+use warren_proto::{ChannelId, HashLock, Lock, PayErrorCode, Voucher, WordFrame};
 
 use super::Task;
 use super::book::{Batch, Effect};
-use super::command::reply;
+use super::obey::reply;
 use crate::channel::{
-    Accepted, ChainAction, CloseConsent, PayeeEffect, PayeeEvent, PayerEffect, PayerRefusal,
-    VoucherDraft,
+    Accepted, ChainAction, CloseConsent, PayeeEffect, PayerEffect, PayerRefusal, VoucherDraft,
 };
 use crate::handle::{PayFrame, PaymentEvent, PaymentsError, Role};
 use crate::words::{WordChain, WordMaster};
@@ -112,9 +111,9 @@ impl Task {
                 outcome.frames.extend(voucher.map(PayFrame::Voucher));
             }
             PayerEffect::SendWord { tranche, units, k } => {
-                let chain = self
-                    .words
-                    .chain(self.wallet.word_master(), channel, (tranche, units));
+                let chain =
+                    self.words
+                        .chain(self.ring.wallet().word_master(), channel, (tranche, units));
                 let word = chain.word(k).cloned();
                 let frame = word.map(|word| WordFrame {
                     lane: DIRECT_LANE,
@@ -133,6 +132,7 @@ impl Task {
             PayerEffect::Refuse(refusal) => {
                 outcome.refusal = Some(PaymentsError::Refused { channel, refusal });
             }
+            PayerEffect::Stranger => self.is_shared(channel),
             PayerEffect::Submit(it) => outcome.submissions.push((channel, Role::Payer, it)),
             PayerEffect::Book(_) => {} // In the batch already.
         }
@@ -151,7 +151,7 @@ impl Task {
                 not_after,
             } => {
                 let chain = self.chain.chain_ref();
-                let key = self.wallet.account_key();
+                let key = self.ring.wallet().account_key();
                 let signature = key.sign_payee_close(&chain, &channel, final_amount, not_after);
                 outcome.consent = Some(CloseConsent {
                     final_amount,
@@ -164,11 +164,14 @@ impl Task {
     }
 
     fn sign(&mut self, channel: ChannelId, draft: &VoucherDraft) -> Option<Voucher> {
-        let chain = self.book.payers.get(&channel)?.terms().chain;
+        let payer = self.book.payers.get(&channel)?;
+        let (chain, index) = (payer.terms().chain, payer.key_index());
         let locks = draft.lock.map(|it| {
-            let words =
-                self.words
-                    .chain(self.wallet.word_master(), channel, (it.tranche, it.units));
+            let words = self.words.chain(
+                self.ring.wallet().word_master(),
+                channel,
+                (it.tranche, it.units),
+            );
             let anchor: HashLock = words.anchor();
             Lock {
                 anchor,
@@ -185,7 +188,7 @@ impl Task {
             locks,
             signature: [0; 64],
         };
-        Some(self.wallet.account_key().sign_voucher(voucher, &chain))
+        Some(self.ring.key(index).sign_voucher(voucher, &chain))
     }
 
     /// Answers everybody who waits for `channel` to become usable.
@@ -201,34 +204,6 @@ impl Task {
         let ready: Vec<_> = ready;
         for (_, answer) in ready {
             reply(answer, result());
-        }
-    }
-
-    /// The group commit, and whatever time alone brings.
-    pub(super) fn tick(&mut self) {
-        let now = self.now();
-        self.earn_all(&PayeeEvent::Tick, now);
-    }
-
-    /// Saves all words at once: the end of the task.
-    pub(super) fn flush(&mut self) {
-        let later = UnixTime::from_millis(u64::MAX / 2);
-        self.earn_all(&PayeeEvent::Tick, later);
-    }
-
-    fn earn_all(&mut self, event: &PayeeEvent, now: UnixTime) {
-        let mut batch = Batch::default();
-        for id in self
-            .book
-            .payees
-            .values()
-            .filter(|it| it.has_unsaved())
-            .map(|it| it.terms().id)
-        {
-            let _known = batch.earn(&self.book, id, event, now);
-        }
-        if let Err(error) = self.take(batch) {
-            tracing::warn!(%error, "words are not on disk yet");
         }
     }
 }

@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 use warren_proto::{Amount, ChannelId, ChannelParams};
 
 use super::book::Batch;
-use super::command::reply;
+use super::fund::{self, Hands};
+use super::keys::ACCOUNT;
+use super::obey::reply;
 use super::perform::Outcome;
 use super::{Acted, AfterNews, Report, Task, Waiter};
 use crate::calls::Call;
-use crate::chain::{Chain, ChainError};
-use crate::channel::{ChainAction, PayeeEvent, PayerEvent};
+use crate::chain::{ChainError, Revert};
+use crate::channel::{ChainAction, PayeeEvent, PayerChannel, PayerEvent};
 use crate::handle::{PaymentEvent, PaymentsError, Role};
 use crate::ledger::Posting;
 
-use crate::tx::{Done, Submitter, TxError};
+use crate::tx::{Done, StartError, TxError};
 
 // Our choices: what failed by itself is tried again by itself, but not with every look.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -31,8 +33,14 @@ impl Task {
                 Role::Payer => self.book.payers.get(&channel).map(|it| it.terms().params),
                 Role::Payee => self.book.payees.get(&channel).map(|it| it.terms().params),
             };
-            if let Some(params) = params {
-                self.submit(Some(channel), role, call_of(action, params), waiter);
+            if action == ChainAction::Sweep {
+                self.sweep(channel);
+                continue;
+            }
+            if let Some(params) = params
+                && let Some(call) = call_of(action, params)
+            {
+                self.submit(Some(channel), role, call, waiter);
             }
         }
     }
@@ -46,35 +54,83 @@ impl Task {
 
     /// Sends a call in a task of its own; its report comes back as [`Acted`].
     pub(super) fn submit(
-        &self,
+        &mut self,
         channel: Option<ChannelId>,
         role: Role,
         call: Call,
         waiter: Waiter,
     ) {
-        let (chain, submitter) = (Arc::clone(&self.chain), self.submitter.clone());
-        let reports = self.reports.clone();
+        let index = channel
+            .filter(|_| role == Role::Payer)
+            .and_then(|it| self.book.payers.get(&it))
+            .map_or(ACCOUNT, PayerChannel::key_index);
+        let hands = self.hands(index);
+        let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
         tokio::spawn(async move {
-            let result = with_tokens(chain.as_ref(), &submitter, call).await;
-            let gas = match &result {
-                Ok(done) => match chain.receipt(done.tx).await {
-                    Ok(Some(it)) => it
-                        .gas_price
-                        .checked_mul(it.gas_used)
-                        .unwrap_or(Amount::ZERO),
-                    Ok(None) | Err(_) => Amount::ZERO,
-                },
-                Err(_) => Amount::ZERO,
+            let result = match hands {
+                Ok(hands) => fund::submit(chain.as_ref(), &hands, call).await,
+                Err(_) => Err(TxError::Stopped { call: call.name() }),
             };
             let acted = Acted {
                 channel,
                 role,
                 result,
-                gas,
                 waiter,
             };
             let _task_ended = reports.send(Report::Acted(acted)).await;
         });
+    }
+
+    fn hands(&mut self, index: u32) -> Result<Hands, StartError> {
+        Ok(Hands {
+            account: self.senders.of(ACCOUNT, &self.ring)?,
+            key: self.senders.of(index, &self.ring)?,
+            poll: self.config.poll,
+        })
+    }
+
+    /// Brings home what the key of a closed channel holds; once at a time for each.
+    fn sweep(&mut self, channel: ChannelId) {
+        let index = self.book.payers.get(&channel).map(PayerChannel::key_index);
+        let Some(index) = index.filter(|_| self.sweeping.insert(channel)) else {
+            return;
+        };
+        let hands = self.hands(index);
+        let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
+        tokio::spawn(async move {
+            let result = match hands {
+                Ok(hands) => fund::sweep(chain.as_ref(), &hands).await,
+                Err(_) => Err(TxError::Stopped { call: "sweep" }),
+            };
+            let _task_ended = reports.send(Report::Swept { channel, result }).await;
+        });
+    }
+
+    pub(super) fn swept(&mut self, channel: ChannelId, result: Result<(), TxError>) {
+        self.sweeping.remove(&channel);
+        match result {
+            Ok(()) => {
+                self.retries.remove(&channel);
+                let index = self.book.payers.get(&channel).map(PayerChannel::key_index);
+                if let Err(error) = self.pay(channel, &PayerEvent::Swept) {
+                    tracing::warn!(%channel, %error, "the end is not on record");
+                }
+                self.senders.end(index.unwrap_or(ACCOUNT));
+            }
+            Err(error) => self.failed(Some(channel), Role::Payer, &error, Waiter::Nobody),
+        }
+    }
+
+    /// Writes down what a transaction cost.
+    pub(super) fn mined(&mut self, done: &Done) {
+        if done.cost == Amount::ZERO {
+            return;
+        }
+        let mut batch = Batch::default();
+        batch.post(Posting::gas(done.cost).by(done.tx));
+        if let Err(error) = self.take(batch) {
+            tracing::warn!(%error, tx = %done.tx, "gas is not in the ledger");
+        }
     }
 
     pub(super) fn acted(&mut self, acted: Acted) {
@@ -82,20 +138,12 @@ impl Task {
             channel,
             role,
             result,
-            gas,
             waiter,
         } = acted;
         match result {
             Ok(done) => {
                 if let Some(channel) = channel {
                     self.retries.remove(&channel);
-                }
-                if gas > Amount::ZERO {
-                    let mut batch = Batch::default();
-                    batch.post(Posting::gas(gas).by(done.tx));
-                    if let Err(error) = self.take(batch) {
-                        tracing::warn!(%error, tx = %done.tx, "gas is not in the ledger");
-                    }
                 }
                 // What it changed comes as news; whoever waits shall find it there.
                 self.after_next_news.push(AfterNews::Tx(waiter, done.tx));
@@ -106,9 +154,16 @@ impl Task {
     }
 
     fn failed(&mut self, channel: Option<ChannelId>, role: Role, error: &TxError, waiter: Waiter) {
-        let id = channel.unwrap_or(ChannelId::from_bytes([0; 32]));
         let reason = error.to_string();
-        tracing::info!(channel = %id, %reason, "transaction did not happen");
+        tracing::info!(?channel, %reason, "transaction did not happen");
+        let failed = match error {
+            TxError::Refused { call, source } => failure(call, source.clone()),
+            TxError::Undone { .. } | TxError::QueueFull { .. } | TxError::Stopped { .. } => {
+                PaymentsError::Transaction {
+                    reason: reason.clone(),
+                }
+            }
+        };
         if let Some(channel) = channel {
             let (_, fails) = self
                 .retries
@@ -127,31 +182,46 @@ impl Task {
             if let Err(error) = noted {
                 tracing::warn!(%channel, %error, "failure is not on record");
             }
-            self.answer_usable(channel, &|| {
-                Err(PaymentsError::Transaction {
-                    channel,
-                    reason: reason.clone(),
-                })
-            });
+            self.answer_usable(channel, &|| Err(failed.clone()));
             self.tell(PaymentEvent::ActionFailed {
                 channel,
                 reason: reason.clone(),
             });
         }
-        let failure = PaymentsError::Transaction {
-            channel: id,
-            reason,
-        };
         match waiter {
             Waiter::Nobody => {}
-            Waiter::Tx(answer) => reply(answer, Err(failure)),
-            Waiter::Claim(answer) => reply(answer, Err(failure)),
+            Waiter::Tx(answer) => reply(answer, Err(failed)),
+            Waiter::Claim(answer) => reply(answer, Err(failed)),
         }
     }
 }
 
-fn call_of(action: ChainAction, params: ChannelParams) -> Call {
-    match action {
+/// Says apart what more money would mend, and what the chain's own trouble is.
+pub(super) fn failure(call: &'static str, source: ChainError) -> PaymentsError {
+    let reason = format!("{call}: {source}");
+    match source {
+        ChainError::NoGasMoney
+        | ChainError::Reverted(
+            Revert::Insufficient { .. }
+            | Revert::TokenBalance { .. }
+            | Revert::TokenAllowance { .. },
+        ) => PaymentsError::Unfunded { reason },
+        ChainError::Unreachable { .. } | ChainError::TimedOut { .. } | ChainError::Busy { .. } => {
+            PaymentsError::Chain { reason }
+        }
+        ChainError::Nonsense { .. }
+        | ChainError::Mismatch { .. }
+        | ChainError::Reverted(_)
+        | ChainError::NonceTooLow
+        | ChainError::Underpriced
+        | ChainError::Refused { .. }
+        | ChainError::BadUrl { .. } => PaymentsError::Transaction { reason },
+    }
+}
+
+/// `None` for what is more than one call.
+fn call_of(action: ChainAction, params: ChannelParams) -> Option<Call> {
+    Some(match action {
         ChainAction::Open { amount } => Call::Open { params, amount },
         ChainAction::TopUp { amount } => Call::TopUp { params, amount },
         ChainAction::CoopClose(it) => Call::CoopClose {
@@ -164,58 +234,6 @@ fn call_of(action: ChainAction, params: ChannelParams) -> Call {
         ChainAction::FinishClose => Call::FinishClose { params },
         ChainAction::Claim(claim) => Call::Claim(claim),
         ChainAction::CloseByPayee => Call::CloseByPayee { params },
-    }
-}
-
-/// Submits `call`; if it takes tokens, from the pot, which the wallet fills up first if it must.
-async fn with_tokens(
-    chain: &dyn Chain,
-    submitter: &Submitter,
-    call: Call,
-) -> Result<Done, TxError> {
-    let name = call.name();
-    let refused = |source: ChainError| TxError::Refused { call: name, source };
-    let (Call::Open { amount, .. } | Call::TopUp { amount, .. }) = call else {
-        return submitter.submit(call).await;
-    };
-    // No money goes to a contract that is not ours.
-    chain.verify_contract().await.map_err(refused)?;
-    let account = submitter.account();
-    let pot = chain.balance(account).await.map_err(refused)?;
-    let wallet = chain.token_balance(account).await.map_err(refused)?;
-    let missing = amount.saturating_sub(pot);
-    if missing == Amount::ZERO {
-        return submitter.submit(from_pot(call)).await;
-    }
-    let direct = wallet >= amount;
-    let needed = if direct { amount } else { missing };
-    if chain.allowance(account).await.map_err(refused)? < needed {
-        submitter.submit(Call::Approve { amount: needed }).await?;
-    }
-    if direct {
-        return submitter.submit(call).await;
-    }
-    submitter.submit(Call::Deposit { amount: missing }).await?;
-    submitter.submit(from_pot(call)).await
-}
-
-fn from_pot(call: Call) -> Call {
-    match call {
-        Call::Open { params, amount } => Call::OpenFromBalance { params, amount },
-        Call::TopUp { params, amount } => Call::TopUpFromBalance { params, amount },
-        other @ (Call::Approve { .. }
-        | Call::Deposit { .. }
-        | Call::Withdraw { .. }
-        | Call::OpenFromBalance { .. }
-        | Call::TopUpFromBalance { .. }
-        | Call::Claim(_)
-        | Call::ClaimMany(_)
-        | Call::CoopClose { .. }
-        | Call::CloseByPayee { .. }
-        | Call::StartClose { .. }
-        | Call::FinishClose { .. }
-        | Call::Mint { .. }
-        | Call::Transfer { .. }
-        | Call::SendNative { .. }) => other,
-    }
+        ChainAction::Sweep => return None,
+    })
 }

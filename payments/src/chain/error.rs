@@ -159,6 +159,24 @@ pub enum Revert {
         /// What was asked for.
         wanted: Amount,
     },
+    /// A pot would hold more than 2^96 - 1.
+    #[error("pot of {owner} cannot hold that much more")]
+    PotFull {
+        /// Whose pot.
+        owner: PayoutAddress,
+    },
+    /// Where the pot may go is fixed, and by another.
+    #[error("pot may go to {beneficiary} only")]
+    BeneficiaryFixed {
+        /// Where it may go, or who may change that.
+        beneficiary: PayoutAddress,
+    },
+    /// Only a pot whose beneficiary is fixed is paid out by strangers.
+    #[error("pot of {owner} has no beneficiary")]
+    NoBeneficiary {
+        /// Whose pot.
+        owner: PayoutAddress,
+    },
     /// The token delivered another amount than asked for.
     #[error("token delivered {received}, wanted {wanted}")]
     WrongDelta {

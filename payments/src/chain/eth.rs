@@ -81,6 +81,17 @@ impl<T: EthNode> Chain for T {
         Box::pin(capped(self, self.pins().contract, data))
     }
 
+    fn beneficiary(&self, owner: PayoutAddress) -> ChainFuture<'_, Option<PayoutAddress>> {
+        Box::pin(async move {
+            let data = calldata("beneficiaries(address)", &[address(owner)]);
+            let answer = view(self, self.pins().contract, data).await?;
+            let to = Reader::new(&[Address], &answer)
+                .and_then(|mut it| it.address())
+                .ok_or_else(|| nonsense("beneficiaries", "no address"))?;
+            Ok((to != PayoutAddress::ZERO).then_some(to))
+        })
+    }
+
     fn token_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount> {
         let data = calldata("balanceOf(address)", &[address(owner)]);
         Box::pin(capped(self, self.pins().token, data))

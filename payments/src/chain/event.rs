@@ -46,6 +46,13 @@ pub enum EventKind {
         /// How much.
         amount: Amount,
     },
+    /// An account's pot may go to one address only from now on.
+    BeneficiaryChanged {
+        /// Whose pot.
+        owner: PayoutAddress,
+        /// Where it may go.
+        beneficiary: PayoutAddress,
+    },
     /// A channel was opened.
     Opened {
         /// Which.
@@ -95,7 +102,7 @@ pub enum EventKind {
         /// The payee's last moment to claim.
         closes_at: UnixTime,
     },
-    /// A channel is over.
+    /// A channel is over. What an agreed close paid is told here alone.
     Closed {
         /// Which.
         channel: ChannelId,
@@ -108,8 +115,9 @@ pub enum EventKind {
     },
 }
 
-pub(crate) const DEPOSITED: &str = "Deposited(address,uint256)";
-pub(crate) const WITHDRAWN: &str = "Withdrawn(address,address,uint256)";
+pub(crate) const DEPOSITED: &str = "Deposited(address,uint96)";
+pub(crate) const WITHDRAWN: &str = "Withdrawn(address,address,uint96)";
+pub(crate) const BENEFICIARY: &str = "BeneficiaryChanged(address,address)";
 pub(crate) const OPENED: &str = "Opened(bytes32,address,address,uint32,uint64,uint96)";
 pub(crate) const TOPPED_UP: &str = "ToppedUp(bytes32,address,uint96)";
 pub(crate) const CLAIMED: &str = "Claimed(bytes32,address,uint96,uint96)";
@@ -122,7 +130,9 @@ impl EventKind {
     #[must_use]
     pub const fn channel(&self) -> Option<ChannelId> {
         match self {
-            Self::Deposited { .. } | Self::Withdrawn { .. } => None,
+            Self::Deposited { .. } | Self::Withdrawn { .. } | Self::BeneficiaryChanged { .. } => {
+                None
+            }
             Self::Opened { channel, .. }
             | Self::ToppedUp { channel, .. }
             | Self::Claimed { channel, .. }
@@ -142,7 +152,7 @@ impl EventKind {
                 let mut data = Reader::new(&[amount], data)?;
                 Some(Self::Deposited {
                     owner: address_of(owner)?,
-                    amount: data.capped()?,
+                    amount: data.amount()?,
                 })
             }
             (WITHDRAWN, [owner, to]) => {
@@ -151,8 +161,12 @@ impl EventKind {
                 Some(Self::Withdrawn {
                     owner,
                     to,
-                    amount: data.capped()?,
+                    amount: data.amount()?,
                 })
+            }
+            (BENEFICIARY, [owner, beneficiary]) => {
+                let (owner, beneficiary) = (address_of(owner)?, address_of(beneficiary)?);
+                Some(Self::BeneficiaryChanged { owner, beneficiary })
             }
             (OPENED, [id, payer, payee]) => {
                 let mut data = Reader::new(&[Uint(32), Uint(64), amount], data)?;
@@ -225,6 +239,14 @@ impl EventKind {
 }
 
 /// Every event of the contract.
-pub(crate) const ALL: [&str; 8] = [
-    DEPOSITED, WITHDRAWN, OPENED, TOPPED_UP, CLAIMED, REVEALED, CLOSING, CLOSED,
+pub(crate) const ALL: [&str; 9] = [
+    DEPOSITED,
+    WITHDRAWN,
+    BENEFICIARY,
+    OPENED,
+    TOPPED_UP,
+    CLAIMED,
+    REVEALED,
+    CLOSING,
+    CLOSED,
 ];

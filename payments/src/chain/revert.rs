@@ -43,16 +43,27 @@ pub(crate) const ALL: &[(&str, &[ParamType], Read)] = &[
         })
     }),
     ("ZeroAmount()", &[], |_| Some(Revert::ZeroAmount)),
-    (
-        "Insufficient(uint256,uint256)",
-        &[Uint(256), Uint(256)],
-        |it| {
-            Some(Revert::Insufficient {
-                balance: it.capped()?,
-                wanted: it.capped()?,
-            })
-        },
-    ),
+    ("Insufficient(uint96,uint96)", &[Uint(96), Uint(96)], |it| {
+        Some(Revert::Insufficient {
+            balance: it.amount()?,
+            wanted: it.amount()?,
+        })
+    }),
+    ("PotFull(address)", &[Address], |it| {
+        Some(Revert::PotFull {
+            owner: it.address()?,
+        })
+    }),
+    ("BeneficiaryFixed(address)", &[Address], |it| {
+        Some(Revert::BeneficiaryFixed {
+            beneficiary: it.address()?,
+        })
+    }),
+    ("NoBeneficiary(address)", &[Address], |it| {
+        Some(Revert::NoBeneficiary {
+            owner: it.address()?,
+        })
+    }),
     (
         "WrongDelta(uint256,uint256)",
         &[Uint(256), Uint(256)],

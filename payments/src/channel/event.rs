@@ -2,6 +2,7 @@
 //!
 //! Sans-IO.
 
+pub use warren_proto::CloseConsent;
 use warren_proto::{Amount, PayErrorCode, UnixTime, VoucherAck, WordFrame};
 
 use crate::calls::Claim;
@@ -49,17 +50,8 @@ pub enum ChainAction {
     Claim(Claim),
     /// Payee: give the rest back.
     CloseByPayee,
-}
-
-/// The payee's signed consent to close at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CloseConsent {
-    /// What the payee gets in all.
-    pub final_amount: Amount,
-    /// The consent ends.
-    pub not_after: UnixTime,
-    /// The payee's signature over both.
-    pub signature: [u8; 64],
+    /// Payer: bring what the channel's own key still holds back to the account.
+    Sweep,
 }
 
 /// What a payee can be sure of now.
@@ -100,8 +92,6 @@ pub enum PayeeEvent {
     },
     /// Give the rest of the deposit back to the payer.
     CloseAsked,
-    /// Time passed: the group commit may be due.
-    Tick,
     /// The program starts again: nobody waits for transactions any more.
     Restarted,
 }
@@ -158,8 +148,13 @@ pub enum PayerEvent {
     RepeatAsked,
     /// The payee said what it holds.
     PayeeSaw(VoucherAck),
-    /// The payee showed a voucher of ours that we may have forgotten.
-    OwnVoucherShown(VerifiedVoucher),
+    /// The payee showed what it holds, with the proof of it: we may have forgotten.
+    Shown {
+        /// Our own best voucher; `None` if the payee holds none.
+        voucher: Option<VerifiedVoucher>,
+        /// What it is worth with the words that were shown and fit.
+        worth: Amount,
+    },
     /// The user wants a larger deposit.
     TopUpAsked {
         /// How much more.
@@ -171,6 +166,8 @@ pub enum PayerEvent {
     Tick,
     /// The last transaction failed; it may be asked for again.
     ActionFailed,
+    /// The channel's own key holds nothing any more.
+    Swept,
     /// The program starts again: nobody waits for transactions any more.
     Restarted,
 }
@@ -200,6 +197,8 @@ pub enum PayerEffect {
     Refuse(PayerRefusal),
     /// Send this transaction.
     Submit(ChainAction),
+    /// A voucher of this channel was signed by another machine that has the same wallet.
+    Stranger,
     /// Write in the ledger, in the same batch as the state.
     Book(Posting),
 }

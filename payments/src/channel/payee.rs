@@ -7,12 +7,11 @@
 //! ```
 //!
 //! Invariant: `claimed <= value <= deposit`; none of the three ever falls (reorganisations aside).
-//! A voucher is durable before it is acknowledged, and a word before it counts ([`GROUP_UNITS`] is
-//! one; with larger groups [`GROUP_TIME`] would bound the wait).
+//! A voucher is durable before it is acknowledged (P3), and a word before it counts (P4): a synced
+//! write takes some 0.2 ms and a word is worth a MiB or so, so a killed exit claims every word it
+//! served for.
 
 mod view;
-
-use std::time::Duration;
 
 use warren_proto::{Amount, PayErrorCode, UnixTime, WordFrame};
 
@@ -21,13 +20,6 @@ use super::event::{ChainAction, ChainFact, PayeeEffect, PayeeEvent, StopReason};
 use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
-
-// docs/payments.md, P4.
-/// So many new words are saved together. One: a word counts only when it is on disk (a synced write takes some
-/// 0.2 ms and a word is worth a MiB or so), so a killed exit claims every word it served for.
-pub const GROUP_UNITS: u32 = 1;
-/// How long a word may wait for its group.
-pub const GROUP_TIME: Duration = Duration::from_secs(1);
 
 type Step = warren_proto::Step<PayeeChannel, PayeeEffect>;
 
@@ -53,9 +45,7 @@ pub struct PayeeChannel {
     pub(super) consent: Option<UnixTime>,
     /// Earned and written in the ledger.
     pub(super) booked: Amount,
-    // Not in the record: a restart begins without unsaved words; the shell knows the other two.
-    pub(super) unsaved: u32,
-    pub(super) saved_at: UnixTime,
+    // Not in the record: the shell knows both.
     pub(super) stale: bool,
     pub(super) rules: Rules,
 }
@@ -74,8 +64,6 @@ impl PayeeChannel {
             claiming: None,
             consent: None,
             booked: Amount::ZERO,
-            unsaved: 0,
-            saved_at: UnixTime::default(),
             stale: false,
             rules,
         }
@@ -99,8 +87,6 @@ impl PayeeChannel {
             }),
             PayeeEvent::ConsentAsked { not_after } => self.consent(*not_after, now),
             PayeeEvent::CloseAsked => self.close(),
-            PayeeEvent::Tick if self.group_is_due(now) => self.clone().durable(now),
-            PayeeEvent::Tick => Step::stay(self),
         }
     }
 
@@ -142,25 +128,12 @@ impl PayeeChannel {
         }
         match self.held.take_word(frame, &self.rules) {
             Ok(Some(held)) => {
-                let new = held.units_known().saturating_sub(self.held.units_known());
-                let unsaved = self.unsaved.saturating_add(new);
-                let saved_at = if self.unsaved == 0 {
-                    now
-                } else {
-                    self.saved_at
-                };
                 let next = Self {
                     held,
-                    unsaved,
-                    saved_at,
                     ..self.clone()
                 };
                 let credit = PayeeEffect::Credit(next.accepted(now));
-                if next.unsaved >= GROUP_UNITS || next.group_is_due(now) {
-                    next.durable(now).then(credit)
-                } else {
-                    Step::to(next).then(credit)
-                }
+                next.durable(now).then(credit)
             }
             Ok(None) => Step::stay(self).then(PayeeEffect::Credit(self.accepted(now))),
             Err(code) => self.refuse(code),
@@ -268,8 +241,6 @@ impl PayeeChannel {
         let value = self.value(now);
         let earned = value.saturating_sub(self.booked);
         self.booked = self.booked.max(value);
-        self.unsaved = 0;
-        self.saved_at = now;
         let book = PayeeEffect::Book(Posting::earned(self.terms.id, earned));
         Step::to(self)
             .saved()
@@ -278,10 +249,6 @@ impl PayeeChannel {
 
     fn refuse(&self, code: PayErrorCode) -> Step {
         Step::stay(self).then(PayeeEffect::Refuse(code))
-    }
-
-    fn group_is_due(&self, now: UnixTime) -> bool {
-        self.unsaved > 0 && now.since(self.saved_at) >= GROUP_TIME
     }
 
     fn standing(&self, now: UnixTime) -> Standing {

@@ -20,6 +20,7 @@ use warren_proto::{Amount, UnixTime, Voucher, VoucherAck};
 use super::event::{ChainAction, ChainFact, CloseConsent, PayerEffect, PayerEvent, PayerRefusal};
 use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
+use crate::voucher::VerifiedVoucher;
 pub(super) use lane::PaidLane;
 
 // Our choices.
@@ -104,6 +105,17 @@ impl PayerChannel {
             .then(PayerEffect::Submit(ChainAction::Open { amount }))
     }
 
+    /// A channel of this wallet that the chain knows and this store does not: what was promised in
+    /// it is unknown, so nothing more is until the payee has shown what it holds.
+    #[must_use]
+    pub fn found(terms: ChannelTerms, key_index: u32, tranche_units: u32) -> Self {
+        Self {
+            acting: false,
+            slack: Amount::MAX,
+            ..Self::open(terms, key_index, Amount::ZERO, tranche_units).next
+        }
+    }
+
     /// Says what `event` makes of this channel; changes nothing by itself.
     ///
     /// Total: no event, in any order, is an error. A late or repeated one stays. `now` is chain
@@ -116,11 +128,15 @@ impl PayerChannel {
             PayerEvent::FinalAsked => self.finish(),
             PayerEvent::RepeatAsked => self.repeat(),
             PayerEvent::PayeeSaw(ack) => self.compare(ack),
-            PayerEvent::OwnVoucherShown(voucher) => self.recall(voucher.get()),
+            PayerEvent::Shown { voucher, worth } => {
+                self.recall(voucher.as_ref().map(VerifiedVoucher::get), *worth, now)
+            }
             PayerEvent::TopUpAsked { amount } => self.top_up(*amount),
             PayerEvent::CloseAsked(consent) => self.close(consent.as_ref()),
             PayerEvent::Tick => self.tick(now),
-            PayerEvent::ActionFailed => Step::to(Self {
+            // What the key holds is asked for again until it is home.
+            PayerEvent::ActionFailed if self.phase == Phase::Closed => Step::stay(self),
+            PayerEvent::ActionFailed | PayerEvent::Swept => Step::to(Self {
                 acting: false,
                 ..self.clone()
             })
@@ -154,7 +170,7 @@ impl PayerChannel {
             ChainFact::NotClosing => {}
             ChainFact::Closed if self.phase != Phase::Closed => {
                 next.phase = Phase::Closed;
-                next.acting = false;
+                next.acting = self.has_own_key();
                 postings.extend(self.reckoning());
             }
             ChainFact::Closed => {}
@@ -229,22 +245,47 @@ impl PayerChannel {
         self.issue(next)
     }
 
-    fn recall(&self, voucher: &Voucher) -> Step {
-        if voucher.channel != self.terms.id || voucher.seq <= self.seq {
-            return Step::stay(self);
+    /// The payee proves what it holds by our own signature and our own words.
+    ///
+    /// What it hides it could only lose: claims are totals, and the numbers of all later vouchers,
+    /// hence of their word chains, lie beyond any that was given before the books were lost.
+    fn recall(&self, voucher: Option<&Voucher>, worth: Amount, now: UnixTime) -> Step {
+        let seq = voucher.map_or(0, |it| it.seq);
+        let known = self
+            .value()
+            .checked_add(self.hidden())
+            .unwrap_or(Amount::MAX);
+        let lost = seq > self.seq || worth > known || (self.seq == 0 && self.slack > Amount::ZERO);
+        if !lost {
+            return self.compare(&VoucherAck {
+                channel: self.terms.id,
+                seq,
+                value_now: worth,
+                covered: self.deposit,
+            });
         }
-        // Our own signature, from before this disk was lost: which words went out is unknown.
-        let slack = crate::voucher::locks_max(&voucher.locks).unwrap_or(Amount::MAX);
-        let (seq, base) = (voucher.seq, voucher.base);
-        Step::to(Self {
-            seq,
+        let base = worth.max(self.base);
+        let next = Self {
+            seq: now.as_millis().max(seq).max(self.seq),
             base,
             lane: None,
-            slack,
+            slack: Amount::ZERO,
             doubt: false,
             ..self.clone()
-        })
-        .saved()
+        };
+        let paid = base.saturating_sub(self.base);
+        let book = PayerEffect::Book(Posting::paid(self.terms.id, paid));
+        // A store that was rolled back refuses to open, so a number we never gave is another's.
+        let foreign = seq > self.seq && self.slack == Amount::ZERO;
+        Step::to(next)
+            .saved()
+            .then_all((paid > Amount::ZERO).then_some(book))
+            .then_all(foreign.then_some(PayerEffect::Stranger))
+    }
+
+    /// Key 0 is the account itself.
+    const fn has_own_key(&self) -> bool {
+        self.key_index != 0
     }
 
     fn top_up(&self, amount: Amount) -> Step {
@@ -277,6 +318,9 @@ impl PayerChannel {
             Phase::Closing { closes_at } if now.as_secs() >= closes_at && !self.acting => {
                 self.submit(ChainAction::FinishClose)
             }
+            Phase::Closed if self.acting => {
+                Step::stay(self).then(PayerEffect::Submit(ChainAction::Sweep))
+            }
             Phase::Opening | Phase::Open | Phase::Closing { .. } | Phase::Closed => {
                 Step::stay(self)
             }
@@ -287,8 +331,11 @@ impl PayerChannel {
     /// by the user.
     fn restart(&self) -> Step {
         match self.phase {
-            Phase::Opening => self.submit(ChainAction::Open { amount: self.asked }),
-            Phase::Open | Phase::Closing { .. } | Phase::Closed => Step::to(Self {
+            Phase::Opening if self.asked > Amount::ZERO => {
+                self.submit(ChainAction::Open { amount: self.asked })
+            }
+            Phase::Closed => Step::stay(self),
+            Phase::Opening | Phase::Open | Phase::Closing { .. } => Step::to(Self {
                 acting: false,
                 ..self.clone()
             }),

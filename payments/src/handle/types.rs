@@ -11,6 +11,7 @@ use crate::codec::CodecError;
 use crate::settle::SettlePolicy;
 use crate::store::StoreError;
 use crate::tx::StartError;
+use crate::wallet::WalletError;
 
 /// How money is handled.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct PaymentsConfig {
     pub fee_cap: Amount,
     /// Blocks without our transaction after which it pays more.
     pub bump_after_blocks: u64,
+    /// Whether each channel is paid from a key of its own (docs/adr/0015).
+    pub fresh_keys: bool,
 }
 
 impl Default for PaymentsConfig {
@@ -50,6 +53,7 @@ impl Default for PaymentsConfig {
             settle: SettlePolicy::default(),
             fee_cap: Amount::from_wei_u64(500_000_000_000),
             bump_after_blocks: 3,
+            fresh_keys: true,
         }
     }
 }
@@ -80,13 +84,26 @@ pub enum PaymentsError {
         code: PayErrorCode,
     },
     /// A transaction did not happen.
-    #[error("channel {channel}: {reason}")]
+    #[error("{reason}")]
     Transaction {
-        /// The channel.
-        channel: ChannelId,
         /// What the transaction's task said.
         reason: String,
     },
+    /// There is too little money for it: tokens, or coin for gas.
+    #[error("{reason}")]
+    Unfunded {
+        /// What is missing.
+        reason: String,
+    },
+    /// Another machine pays with this wallet: neither can know what the other promised.
+    #[error("channel {channel} was opened or used by another machine with this wallet")]
+    WalletShared {
+        /// The channel that gave it away.
+        channel: ChannelId,
+    },
+    /// A key could not be derived.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
     /// The chain does not answer.
     #[error("chain: {reason}")]
     Chain {
@@ -118,6 +135,9 @@ impl PaymentsError {
             Self::UnknownChannel { .. } => PayErrorCode::UnknownChannel,
             Self::Refused { .. }
             | Self::Transaction { .. }
+            | Self::Unfunded { .. }
+            | Self::WalletShared { .. }
+            | Self::Wallet(_)
             | Self::Chain { .. }
             | Self::Store(_)
             | Self::Record { .. }
@@ -193,6 +213,8 @@ pub enum PaymentEvent {
         /// Why.
         reason: String,
     },
+    /// Another machine pays with this wallet; no channel is opened until this one starts anew.
+    WalletShared(ChannelId),
     /// The chain view became too old, or is fresh again.
     ChainStale(bool),
 }

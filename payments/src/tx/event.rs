@@ -5,7 +5,7 @@
 use warren_proto::{Amount, PayoutAddress, TxHash};
 
 use super::{SignedTx, UnsignedTx};
-use crate::chain::{BlockHash, Fees, Outcome};
+use crate::chain::{BlockHash, Fees, Outcome, Receipt};
 
 /// Names a call among all of an account: the same call asked for twice is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,8 +35,24 @@ pub struct Seen {
     pub block_hash: BlockHash,
     /// Whether it took effect.
     pub outcome: Outcome,
-    /// What it cost.
+    /// Gas paid for.
     pub gas_used: u64,
+    /// What that cost, in native coin.
+    pub cost: Amount,
+}
+
+impl From<&Receipt> for Seen {
+    fn from(receipt: &Receipt) -> Self {
+        let cost = receipt.gas_price.checked_mul(receipt.gas_used);
+        Self {
+            tx: receipt.tx,
+            block: receipt.block,
+            block_hash: receipt.block_hash,
+            outcome: receipt.outcome,
+            gas_used: receipt.gas_used,
+            cost: cost.unwrap_or(Amount::MAX),
+        }
+    }
 }
 
 /// What happens to an account.

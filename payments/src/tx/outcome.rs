@@ -1,7 +1,8 @@
 //! What came of a call, for whoever asked for it.
 
-use warren_proto::TxHash;
+use warren_proto::{Amount, TxHash};
 
+use super::event::Seen;
 use crate::chain::ChainError;
 use crate::codec::CodecError;
 use crate::store::StoreError;
@@ -15,6 +16,19 @@ pub struct Done {
     pub block: u64,
     /// Gas paid for.
     pub gas_used: u64,
+    /// What that cost, in native coin.
+    pub cost: Amount,
+}
+
+impl From<&Seen> for Done {
+    fn from(seen: &Seen) -> Self {
+        Self {
+            tx: seen.tx,
+            block: seen.block,
+            gas_used: seen.gas_used,
+            cost: seen.cost,
+        }
+    }
 }
 
 /// Why a call did not happen, or why nobody can say.

@@ -18,7 +18,7 @@ use super::outcome::StartError;
 use super::{SignedTx, UnsignedTx, record};
 use crate::calls::Call;
 use crate::chain::error::Remedy;
-use crate::chain::{CallRequest, Chain, ChainError, Fees, Outcome, Receipt};
+use crate::chain::{CallRequest, Chain, ChainError, Fees, Outcome};
 use crate::store::{ChannelStore, Put, StoreError, Table};
 use crate::wallet::WalletKey;
 
@@ -49,6 +49,8 @@ pub struct Submitter {
 
 struct Order {
     call: Call,
+    /// The same call again is the same job.
+    once: bool,
     answer: oneshot::Sender<Result<Done, TxError>>,
 }
 
@@ -67,6 +69,20 @@ impl Submitter {
         key: WalletKey,
         config: SubmitterConfig,
     ) -> Result<Self, StartError> {
+        Self::start_telling(chain, store, key, config, None)
+    }
+
+    /// The same; `told` hears of every transaction that is confirmed, whether it took effect or not.
+    ///
+    /// # Errors
+    /// [`StartError`] if what was on its way cannot be read.
+    pub fn start_telling(
+        chain: Arc<dyn Chain>,
+        store: Arc<dyn ChannelStore>,
+        key: WalletKey,
+        config: SubmitterConfig,
+        told: Option<mpsc::Sender<Done>>,
+    ) -> Result<Self, StartError> {
         let account = key.address();
         let mut manager = TxManager::new(config.rules);
         for (key, value) in store.scan(Table::Tx)? {
@@ -83,6 +99,7 @@ impl Submitter {
             config,
             manager,
             waiters,
+            told,
             tries: 0,
         };
         tokio::spawn(task.run(orders));
@@ -103,9 +120,23 @@ impl Submitter {
     /// # Errors
     /// [`TxError`]; after [`TxError::Stopped`] the call may still happen.
     pub async fn submit(&self, call: Call) -> Result<Done, TxError> {
+        let once = call.works_once();
+        self.order(call, once).await
+    }
+
+    /// The same, merged with the very same call already on its way: for one that funds a key that
+    /// is funded once.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn submit_once(&self, call: Call) -> Result<Done, TxError> {
+        self.order(call, true).await
+    }
+
+    async fn order(&self, call: Call, once: bool) -> Result<Done, TxError> {
         let name = call.name();
         let (answer, result) = oneshot::channel();
-        let order = Order { call, answer };
+        let order = Order { call, once, answer };
         self.inbox
             .send(order)
             .await
@@ -127,6 +158,7 @@ struct Task {
     config: SubmitterConfig,
     manager: TxManager,
     waiters: BTreeMap<JobId, Vec<Waiter>>,
+    told: Option<mpsc::Sender<Done>>,
     /// How often the call in preparation could not be simulated.
     tries: u32,
 }
@@ -161,7 +193,7 @@ impl Task {
         let (to, data) = (order.call.to(&chain), order.call.data(&chain));
         let mut name = to.as_bytes().to_vec();
         name.extend(&data);
-        if !order.call.works_once() {
+        if !order.once {
             // Unlike any asked for before, in this run or an earlier one.
             name.extend(rand::random::<[u8; 16]>());
         }
@@ -202,7 +234,7 @@ impl Task {
         let nonce = self.chain.nonce(self.key.address()).await?;
         let mut seen = Vec::new();
         for tx in self.manager.watched() {
-            seen.extend(self.chain.receipt(tx).await?.as_ref().map(see));
+            seen.extend(self.chain.receipt(tx).await?.as_ref().map(Seen::from));
         }
         let fees = self.chain.fees().await?;
         Ok(TxEvent::HeadSeen {
@@ -338,13 +370,13 @@ impl Task {
     }
 
     fn report(&mut self, id: JobId, report: Report) {
+        if let (Report::Confirmed(seen), Some(told)) = (report, &self.told) {
+            // Whoever keeps the books of gas; a full queue costs an entry, never money.
+            let _full = told.try_send(Done::from(&seen));
+        }
         self.answer(id, |call| match report {
             Report::Confirmed(seen) => match seen.outcome {
-                Outcome::Done => Ok(Done {
-                    tx: seen.tx,
-                    block: seen.block,
-                    gas_used: seen.gas_used,
-                }),
+                Outcome::Done => Ok(Done::from(&seen)),
                 Outcome::Reverted => Err(TxError::Undone {
                     call,
                     block: seen.block,
@@ -362,15 +394,5 @@ impl Task {
         for (call, waiter) in self.waiters.remove(&id).unwrap_or_default() {
             let _nobody_waits = waiter.send(result(call));
         }
-    }
-}
-
-const fn see(receipt: &Receipt) -> Seen {
-    Seen {
-        tx: receipt.tx,
-        block: receipt.block,
-        block_hash: receipt.block_hash,
-        outcome: receipt.outcome,
-        gas_used: receipt.gas_used,
     }
 }

@@ -122,3 +122,13 @@ fn a_damaged_file_is_an_error_of_its_own() {
         Err(WalletFileError::Damaged { .. })
     ));
 }
+
+#[test]
+fn keys_derived_together_are_those_derived_one_by_one() {
+    let wallet = Wallet::generate().unwrap();
+    let together = wallet.payer_keys(0, 4).unwrap();
+    for (index, key) in (0..).zip(&together) {
+        assert_eq!(key.address(), wallet.payer_key(index).unwrap().address());
+    }
+    assert_eq!(together[0].address(), wallet.account());
+}

@@ -111,6 +111,7 @@ pub(crate) async fn life(world: &World) {
         } => Some((*anchor, *k, word.clone())),
         EventKind::Deposited { .. }
         | EventKind::Withdrawn { .. }
+        | EventKind::BeneficiaryChanged { .. }
         | EventKind::Opened { .. }
         | EventKind::ToppedUp { .. }
         | EventKind::Claimed { .. }
@@ -129,6 +130,7 @@ fn name(kind: &EventKind) -> &'static str {
     match kind {
         EventKind::Deposited { .. } => "deposited",
         EventKind::Withdrawn { .. } => "withdrawn",
+        EventKind::BeneficiaryChanged { .. } => "beneficiary changed",
         EventKind::Opened { .. } => "opened",
         EventKind::ToppedUp { .. } => "topped up",
         EventKind::Claimed { .. } => "claimed",

@@ -7,6 +7,7 @@
 mod close;
 mod crash;
 mod digest;
+mod keys;
 mod laws;
 mod party;
 mod pay;

@@ -38,6 +38,8 @@ pub(crate) fn config() -> PaymentsConfig {
         confirmations: 1,
         poll: Duration::from_millis(10),
         max_head_age: None,
+        // Stories of one channel are told with one key; `keys.rs` tells of the others.
+        fresh_keys: false,
         // Tests claim when they say so, or when they must.
         settle: SettlePolicy {
             worth_factor: 0,
@@ -60,10 +62,18 @@ impl Party {
     }
 
     pub(crate) fn start(chain: &DevChain, wallet: Wallet, store: MemoryStore) -> Self {
+        Self::start_as(chain, wallet, store, config())
+    }
+
+    pub(crate) fn start_as(
+        chain: &DevChain,
+        wallet: Wallet,
+        store: MemoryStore,
+        config: PaymentsConfig,
+    ) -> Self {
         let dyn_chain: Arc<dyn Chain> = Arc::new(chain.clone());
         let disk = Arc::new(store.clone());
-        let (payments, events) =
-            Payments::start(dyn_chain, disk, wallet.clone(), config()).unwrap();
+        let (payments, events) = Payments::start(dyn_chain, disk, wallet.clone(), config).unwrap();
         Self {
             wallet,
             store,

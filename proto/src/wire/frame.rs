@@ -12,11 +12,15 @@ use super::{WireError, pb};
 use crate::id::{ChannelId, OfferHash, SessionId};
 use crate::key::{Signature, TunnelPublicKey};
 use crate::lock::Preimage;
-use crate::payment::{MAX_LOCKS, MAX_UNITS, PayErrorCode, VoucherAck, WordFrame};
+use crate::payment::{
+    ChannelAnswer, ChannelAsk, CloseConsent, MAX_LOCKS, MAX_UNITS, PayErrorCode, VoucherAck,
+    WordFrame,
+};
 use crate::session::{
     Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,
     SessionRequest, SessionStart, StartPayment,
 };
+use crate::unit::UnixTime;
 
 const MAX_DETAIL: usize = 200;
 
@@ -68,11 +72,14 @@ fn kind(frame: &SessionFrame) -> Kind {
             value_now: it.value_now.to_be_bytes().to_vec(),
             covered: it.covered.to_be_bytes().to_vec(),
         }),
-        SessionFrame::Word(it) => Kind::Word(pb::Word {
-            lane: it.lane,
-            k: it.k,
-            word: it.word.expose().to_vec(),
+        SessionFrame::Word(it) => Kind::Word(word_pb(it)),
+        SessionFrame::ChannelAsk(it) => Kind::ChannelAsk(pb::ChannelAsk {
+            channel: Some(params_pb(&it.channel)),
+            close: it.close,
+            not_after: it.not_after.as_millis(),
+            signature: it.signature.to_vec(),
         }),
+        SessionFrame::ChannelAnswer(it) => Kind::ChannelAnswer(answer_pb(it)),
         SessionFrame::WordAck { lane, k } => Kind::WordAck(pb::WordAck { lane: *lane, k: *k }),
         SessionFrame::Meter(it) => Kind::Meter(pb::Meter {
             up: it.up,
@@ -125,11 +132,14 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
             value_now: amount(&it.value_now, "value_now")?,
             covered: amount(&it.covered, "covered")?,
         }),
-        Kind::Word(it) => SessionFrame::Word(WordFrame {
-            lane: lane(it.lane)?,
-            k: units(it.k)?,
-            word: Preimage::from_bytes(fixed(&it.word, "word")?),
-        }),
+        Kind::Word(it) => SessionFrame::Word(word(&it)?),
+        Kind::ChannelAsk(it) => SessionFrame::ChannelAsk(Box::new(ChannelAsk {
+            channel: params(&need(it.channel, "channel")?)?,
+            close: it.close,
+            not_after: UnixTime::from_millis(it.not_after),
+            signature: fixed(&it.signature, "signature")?,
+        })),
+        Kind::ChannelAnswer(it) => SessionFrame::ChannelAnswer(Box::new(answer(&it)?)),
         Kind::WordAck(it) => SessionFrame::WordAck {
             lane: lane(it.lane)?,
             k: units(it.k)?,
@@ -168,6 +178,58 @@ fn start(it: pb::Start) -> Result<SessionStart> {
         signature: Signature::from_bytes(fixed(&it.signature, "signature")?),
         payment,
     })
+}
+
+fn word(it: &pb::Word) -> Result<WordFrame> {
+    Ok(WordFrame {
+        lane: lane(it.lane)?,
+        k: units(it.k)?,
+        word: Preimage::from_bytes(fixed(&it.word, "word")?),
+    })
+}
+
+fn word_pb(it: &WordFrame) -> pb::Word {
+    pb::Word {
+        lane: it.lane,
+        k: it.k,
+        word: it.word.expose().to_vec(),
+    }
+}
+
+fn answer(it: &pb::ChannelAnswer) -> Result<ChannelAnswer> {
+    if it.best.len() > MAX_LOCKS {
+        return Err(WireError::Range {
+            field: "best",
+            value: it.best.len() as u64,
+        });
+    }
+    let consent = it.consent.as_ref().map(|it| {
+        Ok(CloseConsent {
+            final_amount: amount(&it.final_amount, "final_amount")?,
+            not_after: UnixTime::from_millis(it.not_after),
+            signature: fixed(&it.signature, "signature")?,
+        })
+    });
+    Ok(ChannelAnswer {
+        channel: channel(&it.channel)?,
+        voucher: it.voucher.as_ref().map(voucher).transpose()?,
+        best: it.best.iter().map(word).collect::<Result<_>>()?,
+        consent: consent.transpose()?,
+    })
+}
+
+fn answer_pb(it: &ChannelAnswer) -> pb::ChannelAnswer {
+    let consent = |it: &CloseConsent| pb::Consent {
+        final_amount: it.final_amount.to_be_bytes().to_vec(),
+        not_after: it.not_after.as_millis(),
+        signature: it.signature.to_vec(),
+    };
+    pb::ChannelAnswer {
+        channel: it.channel.as_bytes().to_vec(),
+        voucher: it.voucher.as_ref().map(voucher_pb),
+        best: it.best.iter().map(word_pb).collect(),
+        consent: it.consent.as_ref().map(consent),
+    }
 }
 
 fn session(bytes: &[u8]) -> Result<SessionId> {

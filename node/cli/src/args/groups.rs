@@ -78,10 +78,34 @@ pub enum ChannelVerb {
         /// The channel: its id, or the beginning of it.
         id: String,
     },
-    /// Closes it; what was not paid comes back.
+    /// Opens one to an exit, for later sessions.
+    Open {
+        /// The exit: its node id, or the beginning of it; or the account to be paid, 0x….
+        #[arg(value_name = "NODE")]
+        payee: String,
+        /// What to deposit, in tokens. Left out: consumer.deposit.
+        #[arg(long, value_name = "TOKENS")]
+        deposit: Option<String>,
+        /// The payee's time to claim when you close alone, in hours. Left out: as the exit asks.
+        #[arg(long, value_name = "HOURS")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=720))]
+        window: Option<u32>,
+    },
+    /// Deposits more into one.
+    Topup {
+        /// The channel: its id, or the beginning of it.
+        id: String,
+        /// How much more, in tokens.
+        #[arg(value_name = "TOKENS")]
+        amount: String,
+    },
+    /// Closes it; what was not paid comes back: at once if the payee agrees.
     Close {
         /// The channel: its id, or the beginning of it.
         id: String,
+        /// Without asking the payee: what is left comes back after the close window.
+        #[arg(long)]
+        now: bool,
     },
     /// Claims on chain what it owes this node.
     Claim {
@@ -102,6 +126,20 @@ pub enum ConfigVerb {
     },
     /// Looks whether everything said fits; changes nothing.
     Validate,
+}
+
+/// `warren withdraw`.
+#[derive(Debug, Args)]
+pub struct WithdrawArgs {
+    /// How much, in tokens, or `all`.
+    #[arg(default_value = "all", value_name = "TOKENS")]
+    pub amount: String,
+    /// To whom, 0x…. Left out: wallet.beneficiary, else this wallet's own account.
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// Only says what it would cost.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `warren net …`.

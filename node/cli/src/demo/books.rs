@@ -67,7 +67,9 @@ fn note(
     owners: &mut BTreeSet<PayoutAddress>,
 ) {
     match event {
-        EventKind::Deposited { owner, .. } | EventKind::Withdrawn { owner, .. } => {
+        EventKind::Deposited { owner, .. }
+        | EventKind::Withdrawn { owner, .. }
+        | EventKind::BeneficiaryChanged { owner, .. } => {
             owners.insert(*owner);
         }
         EventKind::Opened {

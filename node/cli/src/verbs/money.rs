@@ -2,12 +2,14 @@
 
 use warren_daemon::api::Client;
 use warren_daemon::api::types::{
-    ChannelList, ChannelState, ChannelView, Earnings, Ledger, LedgerQuery, TransactionReport,
+    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole, ChannelState,
+    ChannelTopUpRequest, ChannelView, Earnings, Ledger, LedgerQuery, TransactionReport,
+    WithdrawRequest,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 
 use super::{Desk, Told};
-use crate::args::{ChannelVerb, LedgerArgs};
+use crate::args::{ChannelVerb, LedgerArgs, WithdrawArgs};
 use crate::page::Page;
 use crate::table::Table;
 use crate::text;
@@ -17,10 +19,41 @@ pub(super) async fn channel(desk: &mut Desk<'_>, verb: &ChannelVerb) -> Told {
     match verb {
         ChannelVerb::Ls => Ok(list_page(&list(&client).await?)),
         ChannelVerb::Show { id } => Ok(show_page(&find(&client, id).await?)),
-        ChannelVerb::Close { id } => {
+        ChannelVerb::Open {
+            payee,
+            deposit,
+            window,
+        } => {
+            let request = ChannelOpenRequest {
+                payee: payee.clone(),
+                deposit: deposit.clone(),
+                close_window_secs: window.map(|hours| hours.saturating_mul(3600)),
+            };
+            desk.screen.doing("opening the channel");
+            let report = client.open(&request).await.map_err(|it| it.problem())?;
+            Ok(transaction_page(&report).next("warren channel ls"))
+        }
+        ChannelVerb::Topup { id, amount } => {
             let channel = find(&client, id).await?;
-            desk.screen.doing("closing the channel");
-            let report = client.close(channel.id).await.map_err(|it| it.problem())?;
+            let request = ChannelTopUpRequest {
+                amount: amount.clone(),
+            };
+            desk.screen.doing("depositing");
+            let report = client.top_up(channel.id, &request).await;
+            let report = report.map_err(|it| it.problem())?;
+            Ok(transaction_page(&report).next("warren channel ls"))
+        }
+        ChannelVerb::Close { id, now } => {
+            let channel = find(&client, id).await?;
+            desk.screen
+                .doing(if *now || channel.role == ChannelRole::Payee {
+                    "closing the channel"
+                } else {
+                    "asking the payee, then closing the channel"
+                });
+            let request = ChannelCloseRequest { now: *now };
+            let report = client.close(channel.id, &request).await;
+            let report = report.map_err(|it| it.problem())?;
             Ok(transaction_page(&report).next("warren channel ls"))
         }
         ChannelVerb::Claim { id: Some(id) } => {
@@ -81,6 +114,20 @@ async fn claim_all(desk: &mut Desk<'_>, client: &Client) -> Told {
     }
 }
 
+pub(super) async fn withdraw(desk: &mut Desk<'_>, args: &WithdrawArgs) -> Told {
+    let to = args.to.as_ref().map(|it| it.parse()).transpose();
+    let request = WithdrawRequest {
+        to: to.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?,
+        amount: args.amount.clone(),
+        dry_run: args.dry_run,
+    };
+    let client = desk.client()?;
+    desk.screen.doing("withdrawing");
+    let report = client.withdraw(&request).await;
+    let report = report.map_err(|it| it.problem())?;
+    Ok(transaction_page(&report).next("warren wallet show"))
+}
+
 fn list_page(list: &ChannelList) -> Page {
     let mut table = Table::new(&[
         "CHANNEL", "ROLE", "STATE", "DEPOSIT", "PAID", "CLAIMED", "LEFT",
@@ -135,7 +182,10 @@ fn show_page(it: &ChannelView) -> Page {
 }
 
 fn transaction_page(report: &TransactionReport) -> Page {
-    let page = Page::of(report, report.text.clone());
+    let mut page = Page::of(report, report.text.clone());
+    if let Some(fee) = &report.fee {
+        page = page.line(format!("  gas          {fee}"));
+    }
     match report.transaction {
         Some(tx) => page.line(format!("  transaction  {tx}")),
         None => page,

@@ -45,7 +45,8 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/exit/status", get(exit_status))
         .route("/v1/wallet", get(wallet))
         .route("/v1/wallet/withdraw", post(withdraw))
-        .route("/v1/channels", get(channels))
+        .route("/v1/channels", get(channels).post(open))
+        .route("/v1/channels/{id}/topup", post(top_up))
         .route("/v1/channels/{id}/claim", post(claim))
         .route("/v1/channels/{id}/close", post(close))
         .route("/v1/earn", get(earn))
@@ -115,8 +116,24 @@ async fn claim(State(node): Node, Path(id): Path<String>) -> Reply {
     document(node.claim(channel_id(&id)?).await)
 }
 
-async fn close(State(node): Node, Path(id): Path<String>) -> Reply {
-    document(node.close(channel_id(&id)?).await)
+async fn open(State(node): Node, Said(it): Said<super::types::ChannelOpenRequest>) -> Reply {
+    document(node.open(it).await)
+}
+
+async fn top_up(
+    State(node): Node,
+    Path(id): Path<String>,
+    Said(it): Said<super::types::ChannelTopUpRequest>,
+) -> Reply {
+    document(node.top_up(channel_id(&id)?, it).await)
+}
+
+async fn close(
+    State(node): Node,
+    Path(id): Path<String>,
+    Said(it): Said<super::types::ChannelCloseRequest>,
+) -> Reply {
+    document(node.close(channel_id(&id)?, it).await)
 }
 
 async fn earn(State(node): Node) -> Reply {

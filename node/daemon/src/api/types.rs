@@ -23,8 +23,9 @@ pub use market::{
     UpStage,
 };
 pub use money::{
-    ChannelList, ChannelRole, ChannelState, ChannelView, Earnings, Ledger, LedgerEntry, LedgerKind,
-    LedgerQuery, TransactionReport, WalletView, WithdrawRequest,
+    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole, ChannelState,
+    ChannelTopUpRequest, ChannelView, Earnings, Ledger, LedgerEntry, LedgerKind, LedgerQuery,
+    TransactionReport, WalletView, WithdrawRequest,
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
 pub use status::{

@@ -55,6 +55,8 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
         wallet: WalletConfig {
             file: wallet_file,
             passphrase_file: said.path("wallet.passphrase_file"),
+            fresh_keys: said.switch("wallet.fresh_keys"),
+            beneficiary: said.address("wallet.beneficiary")?,
         },
         exit,
         consumer,
@@ -101,6 +103,7 @@ fn chain(said: &Said<'_>) -> Result<Option<ChainConfig>, ConfigError> {
         },
         confirmations: said.count_u32("chain.confirmations"),
         poll: Duration::from_millis(said.count("chain.poll_millis")),
+        first_block: Some(said.count("chain.first_block")).filter(|it| *it > 0),
     }))
 }
 

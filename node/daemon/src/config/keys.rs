@@ -151,6 +151,12 @@ pub const KEYS: &[Key] = &[
         "Milliseconds between questions for news of the chain.",
     ),
     key(
+        "chain.first_block",
+        count(0, u64::MAX),
+        "0",
+        "Block in which the contract was made: where a restored wallet looks from; 0: the last 50 000 blocks.",
+    ),
+    key(
         "wallet.file",
         Kind::Text,
         "",
@@ -161,6 +167,18 @@ pub const KEYS: &[Key] = &[
         Kind::Text,
         "",
         "File with the wallet's passphrase, readable by its owner only; empty: no wallet is opened.",
+    ),
+    key(
+        "wallet.fresh_keys",
+        Kind::Switch,
+        "true",
+        "Whether each channel is paid from a key of its own; costs two more transactions per channel.",
+    ),
+    key(
+        "wallet.beneficiary",
+        Kind::Address,
+        "",
+        "Account to which `warren withdraw` pays unless told otherwise; empty: the wallet's own.",
     ),
     key(
         "exit.enabled",

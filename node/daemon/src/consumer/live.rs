@@ -4,7 +4,9 @@ use tokio::sync::mpsc;
 use warren_overlay::offers::RankedOffer;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
 use warren_proto::SignedOffer;
-use warren_proto::{ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime};
+use warren_proto::{
+    ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime, VoucherAck,
+};
 use warren_tunnel::TunnelKey;
 
 use super::{ConsumerParts, Shell, Wanted, host};
@@ -211,6 +213,7 @@ impl Shell {
                 ConsumerEffect::Connect(terms) => self.connect(*terms).await,
                 ConsumerEffect::Release { units } => self.release(units).await,
                 ConsumerEffect::Resync => self.resync().await,
+                ConsumerEffect::Reconcile(ack) => self.reconcile(ack).await,
                 ConsumerEffect::Reopen => {
                     if let Some(live) = &self.live {
                         live.open_stream(&self.parts);
@@ -309,6 +312,25 @@ impl Shell {
                 }
             }
             Err(problem) => tracing::warn!(seen = %problem.seen, "payments cannot be said again"),
+        }
+    }
+
+    /// An exit speaks for the channel of this session only.
+    async fn reconcile(&mut self, ack: VoucherAck) {
+        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
+            return;
+        };
+        if live.channel != Some(ack.channel) {
+            return;
+        }
+        match purse.payee_saw(ack).await {
+            Ok(frames) => {
+                for frame in frames {
+                    self.send(frame).await;
+                }
+            }
+            // What it claims beyond what was released it cannot prove, on chain neither.
+            Err(problem) => tracing::warn!(seen = %problem.seen, "the exit's books differ"),
         }
     }
 

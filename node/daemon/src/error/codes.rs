@@ -98,6 +98,12 @@ codes! {
     1205 WalletLocked Permission: "the wallet's passphrase is missing or wrong",
         "wallet.passphrase_file is not set, cannot be read, or holds another passphrase.",
         "warren config explain wallet.passphrase_file";
+    1206 WalletShared Conflict: "another machine pays with this wallet",
+        "Neither machine knows what the other promised, so this one opens no more channels.",
+        "stop the other machine, then restart this daemon";
+    1207 WalletBusy Conflict: "another process uses this wallet file",
+        "One wallet belongs to one daemon at a time; two would promise the same money twice.",
+        "stop the other daemon, or make this one a wallet of its own: warren wallet new";
     1301 StoreOlder Failed: "the store is older than what this node already wrote",
         "A restored copy or a lost disk write rolled the store back; going on could pay twice or lose claims.",
         "restore the newest copy, or run: warren recover --store";

@@ -5,26 +5,37 @@ use warren_proto::{GoodbyeReason, NodeId, Refusal, RefusalReason, SessionFrame, 
 
 use super::guest::{Guest, Heard};
 use super::{FIRST_FRAME, Shell};
+use crate::perform::answer_payer;
 use crate::session::{Fresh, ProviderEvent, ProviderSession};
 
 impl Shell {
     /// Reads the first frame of a new stream aside, so that a silent stranger holds up nobody.
     pub(super) fn inbound(&self, peer: NodeId, stream: SessionStream) {
-        if self.exit.is_none() {
+        let (heard_by, serves) = (self.heard_by.clone(), self.exit.is_some());
+        let (purse, own) = (self.parts.purse.clone(), self.parts.key.id());
+        if !serves && purse.is_none() {
             return;
         }
-        let heard_by = self.heard_by.clone();
         self.parts.control.spawn(async move {
-            let (sender, mut receiver) = stream.split();
+            let (mut sender, mut receiver) = stream.split();
             let first = tokio::time::timeout(FIRST_FRAME, receiver.recv()).await;
-            if let Ok(Ok(Some(SessionFrame::Request(request)))) = first {
-                let asked = Heard::Asked {
-                    peer,
-                    request,
-                    sender: Box::new(sender),
-                    receiver: Box::new(receiver),
-                };
-                let _ = heard_by.send(asked).await;
+            match (first, purse) {
+                (Ok(Ok(Some(SessionFrame::Request(request)))), _) if serves => {
+                    let asked = Heard::Asked {
+                        peer,
+                        request,
+                        sender: Box::new(sender),
+                        receiver: Box::new(receiver),
+                    };
+                    let _ = heard_by.send(asked).await;
+                }
+                // A node that serves no more still owes its payers an answer.
+                (Ok(Ok(Some(SessionFrame::ChannelAsk(ask)))), Some(purse)) => {
+                    let answer = answer_payer(&purse, own, *ask).await;
+                    let _ = sender.send(answer).await;
+                    let _ = sender.close().await;
+                }
+                _ => {} // Whoever says something else first is no peer of ours.
             }
         });
     }

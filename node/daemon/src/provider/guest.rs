@@ -5,7 +5,8 @@ use warren_proto::{ChannelId, NodeId, SessionFrame, SessionId, SessionRequest, U
 use warren_tunnel::{GuestId, GuestSpec};
 
 use super::Shell;
-use crate::session::{ProviderEffect, ProviderEvent, ProviderSession};
+use crate::perform::MoneyNews;
+use crate::session::{ProviderEffect, ProviderSession};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -26,7 +27,7 @@ pub(super) enum Heard {
 pub(super) enum News {
     Frame(SessionFrame),
     Broken,
-    Money(ProviderEvent),
+    Money(MoneyNews),
 }
 
 /// A guest under way.
@@ -153,7 +154,7 @@ impl Shell {
     }
 
     /// Acts on what the purse said: frames for the consumer, then the event for the machine.
-    async fn money(&mut self, session: SessionId, heard: crate::perform::MoneyNews) {
+    pub(super) async fn money(&mut self, session: SessionId, heard: MoneyNews) {
         for frame in heard.frames {
             self.send(session, frame).await;
         }
@@ -190,8 +191,8 @@ impl Shell {
         let (stream, purse) = (guest.stream, self.parts.purse.clone());
         let heard_by = self.heard_by.clone();
         tokio::spawn(async move {
-            let event = crate::perform::take_payment(purse.as_ref(), &terms, &start).await;
-            let news = News::Money(event);
+            let money = crate::perform::take_payment(purse.as_ref(), &terms, &start).await;
+            let news = News::Money(money);
             let _ = heard_by
                 .send(Heard::Session {
                     session,

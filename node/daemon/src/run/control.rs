@@ -6,10 +6,11 @@ use warren_tunnel::host::{check_consumer, check_exit};
 
 use super::{Node, wish};
 use crate::api::types::{
-    ChannelList, Check, CheckVerdict, DownReport, DownRequest, Earnings, ExitCheck,
-    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger,
-    LedgerQuery, NetCheck, NodeEvent, PeerList, PeerView, PriceView, ShutdownReport, Status,
-    TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, Check, CheckVerdict,
+    DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus,
+    ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList,
+    PeerView, PriceView, ShutdownReport, Status, TransactionReport, UpEvent, UpRequest, UsageView,
+    WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::error::{ErrorCode, Problem};
@@ -129,8 +130,24 @@ impl NodeControl for Node {
         Box::pin(self.claim_channel(channel))
     }
 
-    fn close(&self, channel: ChannelId) -> Answer<'_, TransactionReport> {
-        Box::pin(self.close_channel(channel))
+    fn open(&self, request: ChannelOpenRequest) -> Answer<'_, TransactionReport> {
+        Box::pin(self.open_channel(request))
+    }
+
+    fn top_up(
+        &self,
+        channel: ChannelId,
+        request: ChannelTopUpRequest,
+    ) -> Answer<'_, TransactionReport> {
+        Box::pin(self.top_up_channel(channel, request))
+    }
+
+    fn close(
+        &self,
+        channel: ChannelId,
+        request: ChannelCloseRequest,
+    ) -> Answer<'_, TransactionReport> {
+        Box::pin(self.close_channel(channel, request))
     }
 
     fn earn(&self) -> Answer<'_, Earnings> {

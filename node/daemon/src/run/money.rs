@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use warren_payments::channel::Phase;
 use warren_payments::ledger::{Account, Entry};
 use warren_payments::{ChannelView as Held, Role};
-use warren_proto::{Amount, ChannelId, UnixTime};
+use warren_proto::{Amount, UnixTime};
 
 use super::Node;
 use crate::api::types::{
     ChannelList, ChannelRole, ChannelState, ChannelView, Earnings, Ledger, LedgerEntry, LedgerKind,
-    LedgerQuery, Money, Timestamp, TransactionReport, WalletView, WithdrawRequest,
+    LedgerQuery, Money, Timestamp, WalletView,
 };
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{Purse, problem};
 
 /// The native coin of an EVM has 18 decimals.
-fn coin() -> Token {
+pub(super) fn coin() -> Token {
     Token {
         symbol: "coin".to_owned(),
         decimals: 18,
@@ -69,7 +69,7 @@ impl Node {
         })
     }
 
-    async fn held(&self) -> Result<Vec<Held>, Problem> {
+    pub(super) async fn held(&self) -> Result<Vec<Held>, Problem> {
         self.purse()?
             .payments()
             .channels()
@@ -111,96 +111,6 @@ impl Node {
             close_window_secs: it.params.period_secs,
             closes_at,
         }
-    }
-
-    async fn one(&self, channel: ChannelId) -> Result<Held, Problem> {
-        let found = self.held().await?.into_iter().find(|it| it.id == channel);
-        found.ok_or_else(|| Problem::new(ErrorCode::NotFound, format!("no channel {channel} here")))
-    }
-
-    pub(super) async fn claim_channel(&self, id: ChannelId) -> Result<TransactionReport, Problem> {
-        let before = self.one(id).await?;
-        if before.role != Role::Payee {
-            let seen = "this node pays by that channel; only its payee claims";
-            return Err(Problem::new(ErrorCode::BadRequest, seen));
-        }
-        let tx = self
-            .purse()?
-            .payments()
-            .claim(id)
-            .await
-            .map_err(|it| problem(&it))?;
-        let Some(tx) = tx else {
-            let seen = format!(
-                "channel {} owes nothing beyond what was claimed",
-                id.short()
-            );
-            return Err(Problem::new(ErrorCode::NothingToClaim, seen));
-        };
-        let amount = self.money(
-            before
-                .value
-                .min(before.deposit)
-                .saturating_sub(before.claimed),
-        );
-        let text = format!("claimed {amount} of channel {}", id.short());
-        Ok(TransactionReport {
-            text,
-            channel: Some(id),
-            transaction: Some(tx),
-            amount,
-        })
-    }
-
-    pub(super) async fn close_channel(&self, id: ChannelId) -> Result<TransactionReport, Problem> {
-        let held = self.one(id).await?;
-        let payments = self.purse()?.payments();
-        let rest = self.money(held.deposit.saturating_sub(held.value));
-        let (tx, text) = match held.role {
-            Role::Payer => {
-                let tx = payments.close(id, None).await;
-                let hours = held.params.period_secs / 3600;
-                (
-                    tx,
-                    format!("closing; {rest} come back in {hours} h unless the payee claims more"),
-                )
-            }
-            Role::Payee => {
-                payments.claim(id).await.map_err(|it| problem(&it))?;
-                (
-                    payments.give_back(id).await,
-                    format!("closed; {rest} went back to the payer"),
-                )
-            }
-        };
-        let tx = tx.map_err(|it| problem(&it))?;
-        Ok(TransactionReport {
-            text,
-            channel: Some(id),
-            transaction: Some(tx),
-            amount: rest,
-        })
-    }
-
-    pub(super) async fn withdraw_tokens(
-        &self,
-        request: WithdrawRequest,
-    ) -> Result<TransactionReport, Problem> {
-        let amount = self.config.token.parse(&request.amount);
-        let amount = amount.map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
-        let payments = self.purse()?.payments();
-        let tx = payments
-            .withdraw(request.to, amount)
-            .await
-            .map_err(|it| problem(&it))?;
-        let amount = self.money(amount);
-        let text = format!("withdrew {amount} to {}", request.to);
-        Ok(TransactionReport {
-            text,
-            channel: None,
-            transaction: Some(tx),
-            amount,
-        })
     }
 
     pub(super) async fn earnings(&self) -> Result<Earnings, Problem> {

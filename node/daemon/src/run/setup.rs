@@ -15,7 +15,7 @@ use warren_proto::{NodeId, NodeKey};
 use super::ready::of_chain;
 use crate::config::{ChainConfig, Config, OverlaySection};
 use crate::error::{ErrorCode, Problem, machine};
-use crate::lockfile::HomeLock;
+use crate::lockfile::{HomeLock, WalletLock};
 use crate::perform::Purse;
 use crate::store::{Store, StoreSpec};
 
@@ -28,6 +28,7 @@ pub(super) enum Money {
         purse: Purse,
         chain: Arc<dyn Chain>,
         events: mpsc::Receiver<PaymentEvent>,
+        lock: WalletLock,
     },
 }
 
@@ -35,17 +36,19 @@ type MoneyParts = (
     Option<Purse>,
     Option<Arc<dyn Chain>>,
     Option<mpsc::Receiver<PaymentEvent>>,
+    Option<WalletLock>,
 );
 
 impl Money {
     pub(super) fn into_parts(self) -> MoneyParts {
         match self {
-            Self::None => (None, None, None),
+            Self::None => (None, None, None, None),
             Self::Some {
                 purse,
                 chain,
                 events,
-            } => (Some(purse), Some(chain), Some(events)),
+                lock,
+            } => (Some(purse), Some(chain), Some(events), Some(lock)),
         }
     }
 }
@@ -73,11 +76,12 @@ pub(super) async fn money(
         warnings.push(Problem::new(ErrorCode::WalletMissing, seen));
         return Ok(Money::None);
     }
+    let lock = WalletLock::take(&config.wallet.file)?;
     let passphrase = passphrase(config)?;
     let wallet = file::open(&config.wallet.file, &passphrase);
     let wallet = wallet.map_err(|error| machine::wallet(&error))?;
     let rpc = connect(chain, control).await?;
-    let settings = payments_config(chain);
+    let settings = payments_config(chain, config.wallet.fresh_keys);
     let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
     let started = Payments::start(Arc::clone(&rpc), kept, wallet, settings);
     let (payments, events) = started.map_err(|error| crate::perform::problem(&error))?;
@@ -85,6 +89,7 @@ pub(super) async fn money(
         purse: Purse::new(payments, store.headroom().clone()),
         chain: rpc,
         events,
+        lock,
     })
 }
 
@@ -116,8 +121,10 @@ async fn connect(chain: &ChainConfig, control: &Handle) -> Result<Arc<dyn Chain>
     Ok(rpc)
 }
 
-fn payments_config(chain: &ChainConfig) -> PaymentsConfig {
+fn payments_config(chain: &ChainConfig, fresh_keys: bool) -> PaymentsConfig {
     PaymentsConfig {
+        fresh_keys,
+        scan_from: chain.first_block,
         confirmations: chain.confirmations.into(),
         poll: chain.poll,
         ..PaymentsConfig::default()

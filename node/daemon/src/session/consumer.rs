@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use warren_proto::{
     ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, Price, Refusal, SessionFrame,
-    SessionId, SessionRequest, SessionTerms, SignedOffer, UnixTime, VoucherAck,
+    SessionId, SessionRequest, SessionStart, SessionTerms, SignedOffer, UnixTime,
 };
 
 mod event;
@@ -32,6 +32,7 @@ pub struct ConsumerSession {
     since: UnixTime,
     heard: UnixTime,
     terms: Option<SessionTerms>,
+    start: Option<Box<SessionStart>>,
     used: (ByteCount, ByteCount),
     active_since: Option<UnixTime>,
     released: u64,
@@ -50,6 +51,7 @@ impl ConsumerSession {
             since: now,
             heard: now,
             terms: None,
+            start: None,
             used: Default::default(),
             active_since: None,
             released: 0,
@@ -118,6 +120,7 @@ impl ConsumerSession {
                 vec![Do::Send(self.request(true))]
             }
             ConsumerEvent::Funded { start } if self.phase == Phase::Funding => {
+                self.start = Some(start.clone());
                 let mut effects = vec![Do::Send(SessionFrame::Start(start))];
                 self.enter(Phase::Starting, now, &mut effects);
                 effects
@@ -170,13 +173,15 @@ impl ConsumerSession {
             SessionFrame::Goodbye(Goodbye { session, reason }) if session == self.wish.session => {
                 self.end(ConsumerEnd::Ended(reason), None)
             }
-            SessionFrame::Ready(_)
-            | SessionFrame::Goodbye(_)
-            | SessionFrame::VoucherAck(VoucherAck { .. })
-            | SessionFrame::WordAck { .. } => Vec::new(),
-            // Only a consumer sends these.
+            SessionFrame::Ready(_) | SessionFrame::Goodbye(_) | SessionFrame::WordAck { .. } => {
+                Vec::new()
+            }
+            SessionFrame::VoucherAck(ack) => vec![Do::Reconcile(ack)],
+            // Only a consumer sends these, or they have a stream of their own.
             SessionFrame::Request(_)
             | SessionFrame::Start(_)
+            | SessionFrame::ChannelAsk(_)
+            | SessionFrame::ChannelAnswer(_)
             | SessionFrame::Voucher(_)
             | SessionFrame::Word(_) => {
                 let reason = GoodbyeReason::Protocol;
@@ -189,7 +194,7 @@ impl ConsumerSession {
         if let Some(terms) = &self.terms {
             // A resumed session goes on under the very same deal or not at all.
             if grant.terms.hash() == terms.hash() {
-                return vec![Do::Resync];
+                return self.say_again();
             }
             let end = ConsumerEnd::BadGrant("the terms changed on resume");
             return self.end(end, Some(GoodbyeReason::Protocol));
@@ -201,6 +206,18 @@ impl ConsumerSession {
         self.terms = Some(grant.terms);
         self.enter(Phase::Funding, now, &mut effects);
         effects
+    }
+
+    /// A new stream: whatever the old one may have lost. The provider ignores what it knows.
+    fn say_again(&self) -> Vec<Do> {
+        match self.phase {
+            Phase::Starting => {
+                let start = self.start.clone().map(SessionFrame::Start);
+                start.into_iter().map(Do::Send).collect()
+            }
+            Phase::Connecting | Phase::Active | Phase::Stalled => vec![Do::Resync],
+            Phase::Negotiating | Phase::Funding | Phase::Closed => Vec::new(),
+        }
     }
 
     fn refused(&mut self, refusal: Refusal) -> Vec<Do> {

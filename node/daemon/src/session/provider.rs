@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use warren_proto::{
-    Amount, ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, SessionFrame,
+    Amount, ByteCount, ChannelId, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, SessionFrame,
     SessionStart, SessionTerms, Signature, UnixTime,
 };
 
@@ -32,6 +32,7 @@ pub struct ProviderSession {
     since: UnixTime,
     served_from: Option<UnixTime>,
     stream_lost: Option<UnixTime>,
+    channel: Option<ChannelId>,
     value_before: Option<Amount>,
     paid: Amount,
     used: (ByteCount, ByteCount),
@@ -56,6 +57,7 @@ impl ProviderSession {
             since: now,
             served_from: None,
             stream_lost: None,
+            channel: None,
             value_before: None,
             paid: Amount::ZERO,
             used: Default::default(),
@@ -103,7 +105,9 @@ impl ProviderSession {
             }
             ProviderEvent::Resumed => {
                 self.stream_lost = None;
-                vec![Do::Send(self.grant())]
+                let mut effects = vec![Do::Send(self.grant())];
+                effects.extend(self.is_ready().then(|| self.ready_frame()));
+                effects
             }
             ProviderEvent::PaymentTaken { value, usable } => self.payment_taken(value, usable, now),
             ProviderEvent::ChannelUsable => match self.phase {
@@ -150,6 +154,8 @@ impl ProviderSession {
             | SessionFrame::Ready(_)
             | SessionFrame::VoucherAck(_)
             | SessionFrame::WordAck { .. }
+            | SessionFrame::ChannelAsk(_)
+            | SessionFrame::ChannelAnswer(_)
             | SessionFrame::PayError { .. } => {
                 self.end(ProviderEnd::Protocol, Some(GoodbyeReason::Protocol))
             }
@@ -173,6 +179,7 @@ impl ProviderSession {
             return self.end(ProviderEnd::Protocol, Some(GoodbyeReason::Protocol));
         }
         self.phase = Phase::AwaitingFunds;
+        self.channel = start.payment.as_ref().map(|it| it.voucher.channel);
         vec![Do::TakePayment(start)]
     }
 
@@ -191,7 +198,7 @@ impl ProviderSession {
         self.since = now;
         let mut effects = vec![
             Do::AddGuest(Box::new(self.terms.clone())),
-            Do::Send(SessionFrame::Ready(self.terms.session)),
+            self.ready_frame(),
         ];
         if self.is_free() {
             effects.extend(self.gate(now));
@@ -242,21 +249,22 @@ impl ProviderSession {
 
     fn payment_refused(&mut self, code: PayErrorCode) -> Vec<Do> {
         if self.value_before.is_none() && self.phase == Phase::AwaitingFunds {
-            let mut effects = vec![self.pay_error(code)];
+            let mut effects = self.pay_error(code);
             effects.extend(self.end(ProviderEnd::BadPayment(code), None));
             return effects;
         }
         // What is held stays good; the credit limit guards against the rest.
-        vec![self.pay_error(code)]
+        self.pay_error(code)
     }
 
-    fn pay_error(&self, code: PayErrorCode) -> Do {
-        let channel = warren_proto::ChannelId::from_bytes([0; 32]);
-        Do::Send(SessionFrame::PayError {
+    /// Only a session with a channel can have payments that are refused.
+    fn pay_error(&self, code: PayErrorCode) -> Vec<Do> {
+        let error = self.channel.map(|channel| SessionFrame::PayError {
             channel,
             code,
             detail: code.to_string(),
-        })
+        });
+        error.into_iter().map(Do::Send).collect()
     }
 
     fn tick(&mut self, now: UnixTime) -> Vec<Do> {
@@ -336,6 +344,17 @@ impl ProviderSession {
 
     fn total_used(&self) -> ByteCount {
         self.used.0.plus(self.used.1)
+    }
+
+    const fn is_ready(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::AwaitingWord | Phase::Serving | Phase::Paused
+        )
+    }
+
+    const fn ready_frame(&self) -> Do {
+        Do::Send(SessionFrame::Ready(self.terms.session))
     }
 
     fn is_free(&self) -> bool {

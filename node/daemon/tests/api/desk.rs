@@ -159,6 +159,7 @@ fn transaction(text: &str, channel: Option<ChannelId>) -> TransactionReport {
         channel,
         transaction,
         amount: money(5),
+        fee: None,
     }
 }
 
@@ -314,9 +315,25 @@ impl NodeControl for Desk {
         )
     }
 
-    fn close(&self, channel: ChannelId) -> Answer<'_, TransactionReport> {
+    fn open(&self, request: ChannelOpenRequest) -> Answer<'_, TransactionReport> {
         self.note(
-            format!("close {channel}"),
+            format!("{request:?}"),
+            transaction("opening", Some(CHANNEL)),
+        )
+    }
+
+    fn top_up(&self, id: ChannelId, it: ChannelTopUpRequest) -> Answer<'_, TransactionReport> {
+        let asked = format!("top up {id} {}", it.amount);
+        self.note(asked, transaction("more", Some(id)))
+    }
+
+    fn close(
+        &self,
+        channel: ChannelId,
+        request: ChannelCloseRequest,
+    ) -> Answer<'_, TransactionReport> {
+        self.note(
+            format!("close {channel} now {}", request.now),
             transaction("closing", Some(channel)),
         )
     }

@@ -50,14 +50,26 @@ async fn every_question_of_the_client_reaches_the_node() {
     let to = PayoutAddress::from_bytes([8; 20]);
     client
         .withdraw(&WithdrawRequest {
-            to,
+            to: Some(to),
             amount: "all".to_owned(),
+            dry_run: true,
         })
         .await
         .unwrap();
     client.channels().await.unwrap();
     assert_eq!(client.claim(CHANNEL).await.unwrap().channel, Some(CHANNEL));
-    client.close(CHANNEL).await.unwrap();
+    let open = ChannelOpenRequest {
+        payee: "0202".to_owned(),
+        deposit: Some("0.5".to_owned()),
+        close_window_secs: None,
+    };
+    assert_eq!(client.open(&open).await.unwrap().channel, Some(CHANNEL));
+    let more = ChannelTopUpRequest {
+        amount: "0.25".to_owned(),
+    };
+    client.top_up(CHANNEL, &more).await.unwrap();
+    let close = ChannelCloseRequest { now: true };
+    client.close(CHANNEL, &close).await.unwrap();
     assert_eq!(client.earn().await.unwrap().sessions, 4);
     let since = Some("2026-11-22T18:00:00Z".parse().unwrap());
     client
@@ -75,7 +87,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 18\n")
+            .contains("\nwarren_claims_total 20\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");
@@ -84,7 +96,10 @@ async fn every_question_of_the_client_reaches_the_node() {
         "Some(\"web+dns\")",
         "sort: Price, refresh: true",
         "limit: Some(5)",
-        "amount: \"all\"",
+        "amount: \"all\", dry_run: true",
+        "deposit: Some(\"0.5\")",
+        "0.25",
+        "now true",
     ] {
         assert!(asked.contains(part), "{part} is not in {asked}");
     }

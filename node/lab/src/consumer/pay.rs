@@ -2,7 +2,6 @@
 
 use warren_daemon::session::{ConsumerEvent, ConsumerPhase};
 use warren_payments::calls::Call;
-use warren_payments::chain::EventKind;
 use warren_payments::channel::{
     ChainAction, ChainFact, ChannelTerms, PayerChannel, PayerEffect, PayerEvent, VoucherDraft,
 };
@@ -100,6 +99,7 @@ impl World {
                 PayerEffect::Submit(_)
                 | PayerEffect::RunningLow
                 | PayerEffect::Refuse(_)
+                | PayerEffect::Stranger
                 | PayerEffect::Book(_) => {}
             }
         }
@@ -188,21 +188,12 @@ impl World {
         self.send(me, exit, &frame);
     }
 
-    pub(crate) fn consumer_sees(&mut self, me: usize, kind: &EventKind) -> Result<(), LabError> {
-        let (id, fact) = match kind {
-            EventKind::Opened {
-                channel, deposit, ..
-            } => (*channel, ChainFact::Deposit(*deposit)),
-            EventKind::Claimed {
-                channel, claimed, ..
-            } => (*channel, ChainFact::Claimed(*claimed)),
-            EventKind::Deposited { .. }
-            | EventKind::Withdrawn { .. }
-            | EventKind::ToppedUp { .. }
-            | EventKind::Revealed { .. }
-            | EventKind::Closing { .. }
-            | EventKind::Closed { .. } => return Ok(()),
-        };
+    pub(crate) fn consumer_sees(
+        &mut self,
+        me: usize,
+        id: ChannelId,
+        fact: ChainFact,
+    ) -> Result<(), LabError> {
         let mine = self.nodes[me]
             .consumer()
             .is_some_and(|it| it.channels.contains_key(&id));

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_proto::{Amount, ChainRef, ChannelId, ChannelParams, PayoutAddress};
+use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress};
 
 use crate::chain::{ChainEvent, EventKind};
-use crate::channel::{ChainFact, ChannelTerms};
+use crate::channel::ChainFact;
 use crate::ledger::Posting;
 
 /// The last word on one channel.
@@ -23,7 +23,7 @@ struct Last {
 #[derive(Debug, Default)]
 pub(in crate::actor) struct Told {
     channels: BTreeMap<ChannelId, Last>,
-    opened: Vec<ChannelParams>,
+    opened: Vec<(ChannelParams, u64)>,
     closing: BTreeSet<ChannelId>,
     young: BTreeSet<ChannelId>,
     pot: Vec<Posting>,
@@ -34,17 +34,17 @@ impl Told {
     pub(in crate::actor) fn hear(
         events: &[ChainEvent],
         safe: Option<u64>,
-        account: PayoutAddress,
+        ours: &dyn Fn(&PayoutAddress) -> bool,
     ) -> Self {
         let mut told = Self::default();
         for event in events {
             let is_safe = safe.is_some_and(|it| event.block <= it);
-            told.add(event, is_safe, account);
+            told.add(event, is_safe, ours);
         }
         told
     }
 
-    fn add(&mut self, event: &ChainEvent, is_safe: bool, account: PayoutAddress) {
+    fn add(&mut self, event: &ChainEvent, is_safe: bool, ours: &dyn Fn(&PayoutAddress) -> bool) {
         if let EventKind::Closing {
             channel, closes_at, ..
         } = &event.kind
@@ -65,9 +65,7 @@ impl Told {
                 deposit,
             } => {
                 self.channels.entry(*channel).or_default().deposit = Some(*deposit);
-                if params.payee == account {
-                    self.opened.push(*params);
-                }
+                self.opened.push((*params, event.block));
             }
             EventKind::ToppedUp {
                 channel, deposit, ..
@@ -86,27 +84,23 @@ impl Told {
                 last.claimed = Some(*claimed);
                 last.closed = true;
             }
-            EventKind::Deposited { owner, amount } if *owner == account => {
+            EventKind::Deposited { owner, amount } if ours(owner) => {
                 self.pot.push(Posting::stored(*amount).by(event.tx));
             }
-            EventKind::Withdrawn { owner, amount, .. } if *owner == account => {
+            EventKind::Withdrawn { owner, amount, .. } if ours(owner) => {
                 self.pot.push(Posting::withdrawn(*amount).by(event.tx));
             }
             EventKind::Deposited { .. }
             | EventKind::Withdrawn { .. }
+            | EventKind::BeneficiaryChanged { .. }
             | EventKind::Revealed { .. }
             | EventKind::Closing { .. } => {}
         }
     }
 
-    /// Channels opened to this node.
-    pub(in crate::actor) fn opened(
-        &self,
-        chain: ChainRef,
-    ) -> impl Iterator<Item = ChannelTerms> + '_ {
-        self.opened
-            .iter()
-            .map(move |it| ChannelTerms::new(*it, chain))
+    /// Channels that were opened, by whomever, and in which block.
+    pub(in crate::actor) fn opened(&self) -> &[(ChannelParams, u64)] {
+        &self.opened
     }
 
     /// Facts in the order in which they may be told.

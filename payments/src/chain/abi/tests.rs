@@ -37,6 +37,8 @@ fn every_call() -> Vec<Call> {
         Call::Approve { amount },
         Call::Deposit { amount },
         Call::Withdraw { to, amount },
+        Call::SetBeneficiary { owner: to, to },
+        Call::PayOut { owner: to },
         Call::Open { params, amount },
         Call::OpenFromBalance { params, amount },
         Call::TopUp { params, amount },
@@ -72,6 +74,7 @@ fn every_call_is_a_function_of_the_contract_or_its_token() {
     for view in [
         "channels(bytes32)",
         "balances(address)",
+        "beneficiaries(address)",
         "token()",
         "balanceOf(address)",
     ] {

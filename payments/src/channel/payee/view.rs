@@ -2,12 +2,13 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Amount, UnixTime, VoucherAck};
+use warren_proto::{Amount, UnixTime, Voucher, VoucherAck, WordFrame};
 
 use super::{PayeeChannel, Phase};
 use crate::calls::{Claim, Reveal};
 use crate::channel::ChannelTerms;
 use crate::channel::event::Accepted;
+use crate::voucher::VerifiedVoucher;
 
 impl PayeeChannel {
     /// Which channel this is.
@@ -38,12 +39,6 @@ impl PayeeChannel {
     #[must_use]
     pub fn is_claiming(&self) -> bool {
         self.claiming.is_some()
-    }
-
-    /// Whether words wait for their group to be saved.
-    #[must_use]
-    pub fn has_unsaved(&self) -> bool {
-        self.unsaved > 0
     }
 
     /// What a claim would bring in all, the part already claimed included.
@@ -98,6 +93,26 @@ impl PayeeChannel {
             voucher: voucher.get().clone(),
             reveals,
         })
+    }
+
+    /// The best voucher; `None` before the first.
+    #[must_use]
+    pub fn voucher(&self) -> Option<&Voucher> {
+        self.held.voucher.as_ref().map(VerifiedVoucher::get)
+    }
+
+    /// The best word of each lock that has one.
+    #[must_use]
+    pub fn best_words(&self) -> Vec<WordFrame> {
+        let lanes = (0_u32..).zip(&self.held.lanes);
+        lanes
+            .filter(|(_, it)| it.known > 0)
+            .map(|(lane, it)| WordFrame {
+                lane,
+                k: it.known,
+                word: it.word.clone(),
+            })
+            .collect()
     }
 
     /// Hashes the contract does for [`Self::claim_now`].

@@ -158,18 +158,22 @@ impl PayerChannel {
         }
     }
 
-    /// What a payee may have missed: both are durable already, and hearing them twice is harmless.
+    /// What a payee may have missed: all of it is durable already, and hearing it twice is harmless.
+    ///
+    /// The voucher stands for every lane before it; within the live one, words no further apart than
+    /// a payee takes at once bridge a gap of any width, whatever word was the last to arrive.
     pub(super) fn repeat(&self) -> Step {
         let voucher = self.draft().map(PayerEffect::SendVoucher);
-        let word = self
-            .lane
-            .filter(|it| it.released > 0)
-            .map(|it| PayerEffect::SendWord {
-                tranche: it.tranche,
-                units: it.units,
-                k: it.released,
-            });
-        Step::stay(self).then_all(voucher).then_all(word)
+        let words = self.lane.into_iter().flat_map(|lane| {
+            let strides = (1..=lane.released / WORD_STRIDE).map(|it| it * WORD_STRIDE);
+            let last = (lane.released % WORD_STRIDE > 0).then_some(lane.released);
+            strides.chain(last).map(move |k| PayerEffect::SendWord {
+                tranche: lane.tranche,
+                units: lane.units,
+                k,
+            })
+        });
+        Step::stay(self).then_all(voucher).then_all(words)
     }
 
     /// The state with all released words in `base` and no lane: not yet a voucher.

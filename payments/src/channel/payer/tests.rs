@@ -223,7 +223,6 @@ fn after_a_crash_the_payee_is_believed_within_the_reserve() {
     assert!(step.save);
     assert_eq!(step.next.value(), wei(14));
     assert_eq!(step.next.released(), 7, "the session goes on where it was");
-    assert_eq!(step.next.released(), 7, "the session goes on where it was");
     let lie = ask(&after, &ack(&after, 1, 34));
     assert!(matches!(
         refusal(&lie),
@@ -275,16 +274,41 @@ fn a_new_session_after_a_crash_sends_words_the_payee_cannot_know() {
     );
 }
 
+fn shown(worth: u64) -> PayerEvent {
+    use crate::channel::fixture::{lock, voucher};
+    PayerEvent::Shown {
+        voucher: Some(voucher(9, 100, vec![lock(9, 2, 10)])),
+        worth: wei(worth),
+    }
+}
+
 #[test]
 fn a_forgotten_voucher_of_our_own_is_taken_from_the_payee() {
-    use crate::channel::fixture::{lock, voucher};
     let channel = open_payer(1000);
-    let shown = voucher(9, 100, vec![lock(9, 2, 10)]);
-    let step = ask(&channel, &PayerEvent::OwnVoucherShown(shown));
+    let step = ask(&channel, &shown(106));
     assert!(step.save);
+    assert_eq!(step.next.value(), wei(106));
     let next = ask(&step.next, &PayerEvent::LockAsked { unit_price: wei(2) });
-    assert_eq!(vouchers(&next)[0].seq, 10);
-    assert_eq!(vouchers(&next)[0].base, wei(100));
+    let draft = vouchers(&next)[0];
+    assert_eq!(draft.base, wei(106));
+    assert!(
+        draft.seq > NOON.as_millis(),
+        "no number, so no word chain, is ever used twice"
+    );
+    assert_eq!(ask(&step.next, &shown(106)).next, step.next, "once is enough");
+}
+
+#[test]
+fn what_is_shown_again_changes_nothing() {
+    let mut channel = in_session(10_000);
+    for units in 1..=10 {
+        channel = release(&channel, units).next;
+    }
+    let event = PayerEvent::Shown {
+        voucher: None,
+        worth: wei(0),
+    };
+    assert_eq!(ask(&channel, &event).next, channel);
 }
 
 #[test]
@@ -331,4 +355,18 @@ fn a_consent_above_what_was_paid_is_not_used() {
     ));
     let fair = ask(&channel, &PayerEvent::CloseAsked(Some(consent(20))));
     assert_eq!(fair.effects.len(), 1);
+}
+
+#[test]
+fn what_a_payee_may_have_missed_is_said_in_steps_that_it_takes() {
+    let channel = release(&in_session(10_000), 200).next;
+    let step = ask(&channel, &PayerEvent::RepeatAsked);
+    assert!(!step.save);
+    assert_eq!(vouchers(&step), vec![channel.draft().unwrap()]);
+    assert_eq!(words(&step), vec![(1, 64), (1, 128), (1, 192), (1, 200)]);
+    let even = release(&in_session(10_000), 128).next;
+    let again = words(&ask(&even, &PayerEvent::RepeatAsked));
+    assert_eq!(again, vec![(1, 64), (1, 128)]);
+    let silent = words(&ask(&in_session(10_000), &PayerEvent::RepeatAsked));
+    assert_eq!(silent, vec![]);
 }

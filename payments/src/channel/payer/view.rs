@@ -46,6 +46,18 @@ impl PayerChannel {
         self.base.checked_add(lane).unwrap_or(Amount::MAX)
     }
 
+    /// Whether it was found on the chain, and its payee has not yet shown what it holds.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.seq == 0 && self.slack == Amount::MAX
+    }
+
+    /// Whether its own key may hold money after its end.
+    #[must_use]
+    pub fn needs_sweep(&self) -> bool {
+        self.phase == Phase::Closed && self.acting
+    }
+
     /// What can still be released or promised under the confirmed deposit.
     #[must_use]
     pub fn spendable(&self) -> Amount {

@@ -51,6 +51,7 @@ fn seen(tx: TxHash, block: u64) -> Seen {
         block_hash,
         outcome: Outcome::Done,
         gas_used: 1,
+        cost: Amount::ZERO,
     }
 }
 

@@ -4,10 +4,10 @@ use warren_proto::ChannelId;
 
 use super::{Client, ClientError, LineStream};
 use crate::api::types::{
-    ChannelList, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
-    PeerList, ShutdownReport, Status, TransactionReport, UpEvent, UpRequest, WalletView,
-    WithdrawRequest,
+    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
+    DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
+    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ShutdownReport,
+    Status, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -84,9 +84,28 @@ impl Client {
             .await
     }
 
+    /// Opens a channel.
+    pub async fn open(&self, request: &ChannelOpenRequest) -> Answered<TransactionReport> {
+        self.post("/v1/channels", request).await
+    }
+
+    /// Deposits more into a channel.
+    pub async fn top_up(
+        &self,
+        channel: ChannelId,
+        request: &ChannelTopUpRequest,
+    ) -> Answered<TransactionReport> {
+        self.post(&format!("/v1/channels/{channel}/topup"), request)
+            .await
+    }
+
     /// Closes a channel.
-    pub async fn close(&self, channel: ChannelId) -> Answered<TransactionReport> {
-        self.post(&format!("/v1/channels/{channel}/close"), &())
+    pub async fn close(
+        &self,
+        channel: ChannelId,
+        request: &ChannelCloseRequest,
+    ) -> Answered<TransactionReport> {
+        self.post(&format!("/v1/channels/{channel}/close"), request)
             .await
     }
 

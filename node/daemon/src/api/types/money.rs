@@ -30,10 +30,43 @@ pub struct WalletView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawRequest {
-    /// To whom.
-    pub to: PayoutAddress,
+    /// To whom. Left out: `wallet.beneficiary`, else the wallet itself.
+    #[serde(default)]
+    pub to: Option<PayoutAddress>,
     /// Decimal in token units, or `all`.
     pub amount: String,
+    /// Only says what it would cost.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Body of `POST /v1/channels`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelOpenRequest {
+    /// An exit's node id, or the beginning of one; or the account to be paid, 20 bytes in hex.
+    pub payee: String,
+    /// Decimal in token units. Left out: `consumer.deposit`.
+    pub deposit: Option<String>,
+    /// The close window, in seconds. Left out: what the exit's offer asks for, else a day.
+    pub close_window_secs: Option<u32>,
+}
+
+/// Body of `POST /v1/channels/{id}/topup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelTopUpRequest {
+    /// Decimal in token units.
+    pub amount: String,
+}
+
+/// Body of `POST /v1/channels/{id}/close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelCloseRequest {
+    /// Payer: without the payee's consent; the rest comes back after the close window.
+    #[serde(default)]
+    pub now: bool,
 }
 
 /// Which side of a channel this node is on.
@@ -107,6 +140,8 @@ pub struct TransactionReport {
     pub transaction: Option<TxHash>,
     /// What moved.
     pub amount: Money,
+    /// What it costs in the chain's coin. `None` unless it was only asked for.
+    pub fee: Option<Money>,
 }
 
 /// Answer to `GET /v1/earn`.

@@ -4,7 +4,7 @@
 
 use warren_proto::{
     Amount, ByteCount, GoodbyeReason, NodeId, PayErrorCode, Refusal, SessionFrame, SessionId,
-    SessionStart, SessionTerms, SignedOffer, TunnelPublicKey,
+    SessionStart, SessionTerms, SignedOffer, TunnelPublicKey, VoucherAck,
 };
 
 /// What the consumer wants and brings.
@@ -127,6 +127,8 @@ pub enum ConsumerEffect {
     },
     /// Send the newest voucher and words again: the stream is new.
     Resync,
+    /// Compare this with the own books, and send what is missing on the other side.
+    Reconcile(VoucherAck),
     /// Open a new stream to the provider.
     Reopen,
     /// Fold what is paid into a last voucher and send it.

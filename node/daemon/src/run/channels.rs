@@ -1,0 +1,291 @@
+//! What the owner does with channels: open, top up, claim, close, withdraw.
+
+use std::time::Duration;
+
+use warren_overlay::offers::OfferQuery;
+use warren_payments::channel::Phase;
+use warren_payments::{ChannelView as Held, PaymentsError, Role};
+use warren_proto::{Amount, ChannelId, NodeId, Offer, PayoutAddress, TxHash};
+
+use super::Node;
+use super::money::coin;
+use crate::api::types::{
+    ChannelCloseRequest, ChannelOpenRequest, ChannelTopUpRequest, ConsumerState, Money,
+    TransactionReport, WithdrawRequest,
+};
+use crate::error::{ErrorCode, Problem};
+use crate::perform::{self, problem};
+
+/// How long a caller waits for a deposit to be confirmed; opening goes on without it.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The close window of a channel to an account that has no offer.
+const WINDOW_SECS: u32 = 86_400;
+
+/// Whom a channel shall pay.
+struct Payee {
+    account: PayoutAddress,
+    window_secs: u32,
+}
+
+impl Node {
+    pub(super) async fn open_channel(
+        &self,
+        request: ChannelOpenRequest,
+    ) -> Result<TransactionReport, Problem> {
+        let purse = self.purse()?;
+        let deposit = match &request.deposit {
+            Some(text) => self.tokens(text)?,
+            None => self.config.consumer.deposit,
+        };
+        let payee = self.find_payee(request.payee.trim()).await?;
+        let window = request.close_window_secs.unwrap_or(0);
+        let period = Duration::from_secs(window.max(payee.window_secs).into());
+        let id = perform::open(purse, payee.account, deposit, period).await?;
+        let usable = purse.payments().wait_usable(id);
+        let amount = self.money(deposit);
+        let text = match tokio::time::timeout(PATIENCE, usable).await {
+            Ok(Ok(())) => format!("opened channel {} with {amount}", id.short()),
+            Ok(Err(error)) => return Err(problem(&error)),
+            Err(_) => format!(
+                "opening channel {} with {amount}; its deposit is not confirmed yet",
+                id.short()
+            ),
+        };
+        Ok(report(text, Some(id), None, amount))
+    }
+
+    fn tokens(&self, text: &str) -> Result<Amount, Problem> {
+        let parsed = self.config.token.parse(text);
+        parsed.map_err(|error| Problem::new(ErrorCode::BadRequest, error))
+    }
+
+    /// An exit by its node id, or an account by its address.
+    async fn find_payee(&self, text: &str) -> Result<Payee, Problem> {
+        if let Ok(account) = text.parse::<PayoutAddress>() {
+            let window_secs = WINDOW_SECS;
+            return Ok(Payee {
+                account,
+                window_secs,
+            });
+        }
+        let wanted = text.to_ascii_lowercase();
+        let mut offers = self.offers_on_our_chain().await?;
+        offers.retain(|it| !wanted.is_empty() && it.node.to_string().starts_with(&wanted));
+        match offers.as_slice() {
+            [one] => Ok(Payee {
+                account: one.payee,
+                window_secs: one.close_window_secs,
+            }),
+            [] => {
+                let seen = format!("no exit with an offer on this chain begins with `{text}`");
+                Err(Problem::new(ErrorCode::NoOffer, seen))
+            }
+            [_, _, ..] => {
+                let seen = format!("`{text}` begins the id of more than one exit");
+                Err(Problem::new(ErrorCode::BadRequest, seen).with_next("warren exits"))
+            }
+        }
+    }
+
+    async fn offers_on_our_chain(&self) -> Result<Vec<Offer>, Problem> {
+        let query = OfferQuery {
+            chain: self.config.chain.as_ref().map(|chain| chain.pinned),
+            full_too: true,
+            ..OfferQuery::default()
+        };
+        let offers = self.overlay.offers(query).await;
+        let offers = offers.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
+        Ok(offers.iter().map(|it| it.offer.offer().clone()).collect())
+    }
+
+    /// The node that is paid by `account`, by its offer.
+    async fn node_of(&self, account: PayoutAddress) -> Result<NodeId, Problem> {
+        let offers = self.offers_on_our_chain().await?;
+        let found = offers.iter().find(|it| it.payee == account);
+        found.map(|it| it.node).ok_or_else(|| {
+            let seen = format!("no node with an offer is paid by {account}");
+            Problem::new(ErrorCode::NodeUnreachable, seen)
+        })
+    }
+
+    async fn one(&self, channel: ChannelId) -> Result<Held, Problem> {
+        let found = self.held().await?.into_iter().find(|it| it.id == channel);
+        found.ok_or_else(|| Problem::new(ErrorCode::NotFound, format!("no channel {channel} here")))
+    }
+
+    pub(super) async fn top_up_channel(
+        &self,
+        id: ChannelId,
+        request: ChannelTopUpRequest,
+    ) -> Result<TransactionReport, Problem> {
+        let amount = self.tokens(&request.amount)?;
+        if self.one(id).await?.role != Role::Payer {
+            let seen = "this node is paid by that channel; only its payer deposits";
+            return Err(Problem::new(ErrorCode::BadRequest, seen));
+        }
+        let purse = self.purse()?;
+        perform::check_funds(purse, amount).await?;
+        let tx = purse.payments().top_up(id, amount).await;
+        let tx = tx.map_err(|it| problem(&it))?;
+        let amount = self.money(amount);
+        let text = format!("deposited {amount} more into channel {}", id.short());
+        Ok(report(text, Some(id), Some(tx), amount))
+    }
+
+    pub(super) async fn claim_channel(&self, id: ChannelId) -> Result<TransactionReport, Problem> {
+        let before = self.one(id).await?;
+        if before.role != Role::Payee {
+            let seen = "this node pays by that channel; only its payee claims";
+            return Err(Problem::new(ErrorCode::BadRequest, seen));
+        }
+        let tx = self.purse()?.payments().claim(id).await;
+        let Some(tx) = tx.map_err(|it| problem(&it))? else {
+            let seen = format!(
+                "channel {} owes nothing beyond what was claimed",
+                id.short()
+            );
+            return Err(Problem::new(ErrorCode::NothingToClaim, seen));
+        };
+        let owed = before.value.min(before.deposit);
+        let amount = self.money(owed.saturating_sub(before.claimed));
+        let text = format!("claimed {amount} of channel {}", id.short());
+        Ok(report(text, Some(id), Some(tx), amount))
+    }
+
+    pub(super) async fn close_channel(
+        &self,
+        id: ChannelId,
+        request: ChannelCloseRequest,
+    ) -> Result<TransactionReport, Problem> {
+        let held = self.one(id).await?;
+        if held.phase == Phase::Closed {
+            let seen = format!("channel {} is closed already", id.short());
+            return Err(Problem::new(ErrorCode::ChannelUnusable, seen));
+        }
+        match held.role {
+            Role::Payer if request.now => self.close_alone(&held).await,
+            Role::Payer => self.close_together(&held).await,
+            Role::Payee => self.give_back(&held).await,
+        }
+    }
+
+    /// Payer: without asking; the payee has its window.
+    async fn close_alone(&self, held: &Held) -> Result<TransactionReport, Problem> {
+        let tx = self.purse()?.payments().close(held.id, None).await;
+        let tx = tx.map_err(|it| problem(&it))?;
+        let (rest, hours) = (self.rest(held), held.params.period_secs / 3600);
+        let text = format!("closing; {rest} come back in {hours} h unless the payee claims more");
+        Ok(report(text, Some(held.id), Some(tx), rest))
+    }
+
+    /// Payer: the payee says what it holds and agrees; no window.
+    async fn close_together(&self, held: &Held) -> Result<TransactionReport, Problem> {
+        let used = self.consumer.view().await?.view(&self.config.token);
+        if used.is_some_and(|it| it.state != ConsumerState::Closed && it.channel == Some(held.id)) {
+            let seen = "the running session pays from that channel";
+            return Err(Problem::new(ErrorCode::AlreadyUp, seen));
+        }
+        let alone = |problem: Problem| {
+            problem.with_next(format!("warren channel close {} --now", held.id.short()))
+        };
+        let node = self.node_of(held.params.payee).await.map_err(alone)?;
+        let payments = self.purse()?.payments();
+        let answer = perform::ask_payee(&self.overlay, payments, node, held.id, true).await;
+        let answer = answer.map_err(alone)?;
+        let Some(consent) = answer.consent else {
+            let seen = "the payee said what it holds, but did not agree to close";
+            return Err(alone(Problem::new(ErrorCode::PaymentRefused, seen)));
+        };
+        let closed = async {
+            payments.payee_shows(answer).await?;
+            payments.close(held.id, Some(consent)).await
+        };
+        let closed: Result<TxHash, PaymentsError> = closed.await;
+        let tx = closed.map_err(|it| alone(problem(&it)))?;
+        let rest = self.money(held.deposit.saturating_sub(consent.final_amount));
+        let text = format!(
+            "closed; {rest} came back, {} went to the payee",
+            self.money(consent.final_amount)
+        );
+        Ok(report(text, Some(held.id), Some(tx), rest))
+    }
+
+    /// Payee: claims, then gives the rest back.
+    async fn give_back(&self, held: &Held) -> Result<TransactionReport, Problem> {
+        let payments = self.purse()?.payments();
+        payments.claim(held.id).await.map_err(|it| problem(&it))?;
+        let tx = payments.give_back(held.id).await;
+        let tx = tx.map_err(|it| problem(&it))?;
+        let rest = self.rest(held);
+        let text = format!("closed; {rest} went back to the payer");
+        Ok(report(text, Some(held.id), Some(tx), rest))
+    }
+
+    fn rest(&self, held: &Held) -> Money {
+        self.money(held.deposit.saturating_sub(held.value))
+    }
+
+    pub(super) async fn withdraw_tokens(
+        &self,
+        request: WithdrawRequest,
+    ) -> Result<TransactionReport, Problem> {
+        let payments = self.purse()?.payments();
+        let funds = payments.balances().await.map_err(|it| problem(&it))?;
+        let amount = if request.amount.trim() == "all" {
+            funds.pot
+        } else {
+            self.tokens(&request.amount)?
+        };
+        if amount == Amount::ZERO || amount > funds.pot {
+            let seen = format!(
+                "{} asked for; the contract holds {} for this wallet",
+                self.money(amount),
+                self.money(funds.pot)
+            );
+            return Err(Problem::new(ErrorCode::NoFunds, seen).with_next("warren wallet show"));
+        }
+        let beneficiary = self.config.wallet.beneficiary;
+        let to = request.to.or(beneficiary).unwrap_or(payments.account());
+        let fee = payments.withdraw_fee(to, amount).await;
+        let fee = fee.map_err(|it| problem(&it))?;
+        if fee > funds.coin {
+            let seen = format!(
+                "gas costs about {}; the wallet has {}",
+                Money::of(fee, &coin()),
+                Money::of(funds.coin, &coin())
+            );
+            return Err(Problem::new(ErrorCode::NoFunds, seen));
+        }
+        let shown = self.money(amount);
+        if request.dry_run {
+            let fee = Money::of(fee, &coin());
+            let text = format!("would withdraw {shown} to {to} for about {fee} of gas");
+            let mut report = report(text, None, None, shown);
+            report.fee = Some(fee);
+            return Ok(report);
+        }
+        let tx = payments.withdraw(to, amount).await;
+        let tx = tx.map_err(|it| problem(&it))?;
+        Ok(report(
+            format!("withdrew {shown} to {to}"),
+            None,
+            Some(tx),
+            shown,
+        ))
+    }
+}
+
+fn report(
+    text: String,
+    channel: Option<ChannelId>,
+    transaction: Option<TxHash>,
+    amount: Money,
+) -> TransactionReport {
+    TransactionReport {
+        text,
+        channel,
+        transaction,
+        amount,
+        fee: None,
+    }
+}

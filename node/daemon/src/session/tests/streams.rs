@@ -1,0 +1,72 @@
+//! Streams that break, and what is said again on the next one; what one side says of its books.
+
+use super::*;
+
+#[test]
+fn a_broken_stream_resumes_under_the_same_deal() {
+    let mut room = Room::new(None);
+    room.pass(2 * ByteCount::MIB);
+    room.hear_consumer(ConsumerEvent::StreamLost);
+    room.hear_provider(ProviderEvent::StreamLost);
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Stalled);
+    room.hear_provider(ProviderEvent::Resumed);
+    room.settle();
+    room.wait(Duration::from_secs(1));
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
+}
+
+#[test]
+fn a_start_that_was_lost_is_said_again() {
+    let mut room = Room::new_until_start();
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Starting);
+    room.to_provider.clear(); // The stream takes Start with it.
+    room.hear_consumer(ConsumerEvent::StreamLost);
+    room.hear_provider(ProviderEvent::StreamLost);
+    room.hear_provider(ProviderEvent::Resumed);
+    room.settle();
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
+    assert_eq!(room.ended, (None, None));
+}
+
+#[test]
+fn a_ready_that_was_lost_is_said_again() {
+    let mut room = Room::new_until_start();
+    let start = room.to_provider.pop_front().unwrap();
+    room.deliver(start);
+    room.to_consumer.clear(); // The stream takes Ready with it.
+    room.hear_consumer(ConsumerEvent::StreamLost);
+    room.hear_provider(ProviderEvent::StreamLost);
+    room.hear_provider(ProviderEvent::Resumed);
+    room.settle();
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
+}
+
+#[test]
+fn what_the_exit_acknowledges_is_compared_with_the_books() {
+    let mut room = Room::new(None);
+    let ack = VoucherAck {
+        channel: ChannelId::from_bytes([6; 32]),
+        seq: 3,
+        value_now: Amount::from_wei_u64(UNIT),
+        covered: Amount::from_wei_u64(9 * UNIT),
+    };
+    let frame = ConsumerEvent::Frame(SessionFrame::VoucherAck(ack));
+    let effects = room.consumer.handle(frame, room.now);
+    assert_eq!(effects, vec![ConsumerEffect::Reconcile(ack)]);
+}
+
+#[test]
+fn a_refused_payment_names_the_channel_it_is_about() {
+    let mut room = Room::new(None);
+    let refused = ProviderEvent::PaymentRefused(PayErrorCode::WordGap);
+    let now = room.now;
+    let provider = room.provider.as_mut().unwrap();
+    let terms = provider.terms().clone();
+    let channel = start(&terms).payment.unwrap().channel.id(&terms.chain);
+    let effects = provider.handle(refused, now);
+    let named = matches!(
+        effects.as_slice(),
+        [ProviderEffect::Send(SessionFrame::PayError { channel: it, .. })] if *it == channel
+    );
+    assert!(named, "{effects:?}");
+}

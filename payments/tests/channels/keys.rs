@@ -1,0 +1,198 @@
+//! A key for each channel, and what happens to them: swept at the end, found again by a wallet that
+//! was restored, noticed when another machine uses them.
+
+use std::collections::BTreeSet;
+
+use warren_payments::chain::Chain as _;
+use warren_payments::chain::dev::DevChain;
+use warren_payments::store::MemoryStore;
+use warren_payments::{PaymentEvent, PaymentsConfig, PaymentsError, Phase, Wallet};
+use warren_proto::{
+    Amount, ChannelAnswer, ChannelAsk, ChannelId, NodeId, PayErrorCode, PayoutAddress, UnixTime,
+};
+
+use crate::party::{Party, UNIT, assert_conserved, begin, config, open, pay, units, wei, world};
+
+const EXIT: NodeId = NodeId::from_bytes([7; 32]);
+
+fn fresh() -> PaymentsConfig {
+    PaymentsConfig {
+        fresh_keys: true,
+        scan_from: Some(0),
+        ..config()
+    }
+}
+
+fn home(chain: &DevChain, wallet: &Wallet) -> Party {
+    Party::start_as(chain, wallet.clone(), MemoryStore::new(), fresh())
+}
+
+async fn rich(chain: &DevChain) -> Party {
+    let party = Party::rich(chain).await;
+    let (_, wallet, _) = party.stop();
+    home(chain, &wallet)
+}
+
+async fn payer_of(party: &Party, channel: ChannelId) -> PayoutAddress {
+    let channels = party.payments.channels().await.unwrap();
+    let found = channels.iter().find(|it| it.id == channel);
+    found.unwrap().params.payer
+}
+
+/// The payer asks, the payee answers, as their nodes would on a stream.
+async fn ask(payer: &Party, payee: &Party, channel: ChannelId, close: bool) -> ChannelAnswer {
+    let ask = payer.payments.sign_ask(channel, EXIT, close).await.unwrap();
+    payee.payments.answer_ask(ask, EXIT).await.unwrap()
+}
+
+#[tokio::test]
+async fn each_channel_has_a_key_of_its_own_and_what_is_left_comes_home() {
+    let chain = world();
+    let (mut payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let one = open(&payer, &payee, units(100)).await;
+    let two = open(&payer, &payee, units(200)).await;
+    let keys = [payer_of(&payer, one).await, payer_of(&payer, two).await];
+    let different: BTreeSet<_> = keys.into_iter().chain([payer.account()]).collect();
+    assert_eq!(different.len(), 3);
+
+    begin(&payer, &payee, one).await;
+    pay(&payer, &payee, one, 0, 30).await;
+    let answer = ask(&payer, &payee, one, true).await;
+    let consent = answer.consent.unwrap();
+    payer.payments.close(one, Some(consent)).await.unwrap();
+    payer.hear(|it| *it == PaymentEvent::Closed(one)).await;
+
+    // The key's pot, its tokens and most of its coin go back to the account.
+    let home = async {
+        loop {
+            payer.payments.refresh().await.unwrap();
+            let empty = chain.balance(keys[0]).await.unwrap() == Amount::ZERO;
+            let waits = payer.store.snapshot();
+            if empty && chain.token_balance(payer.account()).await.unwrap() == units(999_770) {
+                return waits;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), home)
+        .await
+        .unwrap();
+    assert_eq!(chain.token_balance(keys[0]).await.unwrap(), Amount::ZERO);
+    let owners = [payer.account(), keys[0], keys[1], payee.account()];
+    assert_conserved(&chain, &owners, &[one, two]).await;
+    assert_eq!(payee.pot().await, units(30));
+}
+
+#[tokio::test]
+async fn a_restored_wallet_finds_its_channel_and_goes_on_where_the_payee_says() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(1000)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 300).await;
+    let phrase = payer.wallet.phrase().to_owned();
+    drop(payer); // The disk burns; the twelve words are on paper.
+
+    let wallet = Wallet::from_phrase(&phrase).unwrap();
+    let payer = home(&chain, &wallet);
+    payer.payments.refresh().await.unwrap();
+    let found = payer.payments.channels().await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].id, found[0].deposit), (channel, units(1000)));
+    let early = payer.payments.prepare_lock(channel, wei(UNIT)).await;
+    assert!(
+        matches!(early, Err(PaymentsError::Refused { .. })),
+        "what was promised is not known yet: {early:?}"
+    );
+
+    let answer = ask(&payer, &payee, channel, false).await;
+    payer.payments.payee_shows(answer).await.unwrap();
+    assert_eq!(
+        payer.payments.channels().await.unwrap()[0].value,
+        units(300)
+    );
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 40).await;
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    assert_eq!(payee.pot().await, units(340));
+}
+
+#[tokio::test]
+async fn a_restored_wallet_gets_its_money_back_though_the_payee_is_gone() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(50)).await;
+    let (_, wallet, _) = payer.stop();
+    drop(payee);
+
+    let mut payer = home(&chain, &wallet);
+    payer.payments.refresh().await.unwrap();
+    payer.payments.close(channel, None).await.unwrap();
+    chain.advance(2 * crate::party::HOUR);
+    payer.hear(|it| *it == PaymentEvent::Closed(channel)).await;
+    let state = payer.payments.channels().await.unwrap();
+    assert_eq!(state[0].phase, Phase::Closed);
+    let home = async {
+        while chain.token_balance(payer.account()).await.unwrap() < units(1_000_000) {
+            payer.payments.refresh().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), home)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_second_machine_with_the_same_wallet_is_noticed() {
+    let chain = world();
+    let (mut payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    payer.payments.refresh().await.unwrap();
+    let twin = home(&chain, &payer.wallet);
+    twin.payments.refresh().await.unwrap();
+    let theirs = open(&twin, &payee, units(10)).await;
+
+    let heard = payer
+        .hear(|it| matches!(it, PaymentEvent::WalletShared(_)))
+        .await;
+    assert_eq!(heard, PaymentEvent::WalletShared(theirs));
+    let refused = payer
+        .payments
+        .open_channel(payee.account(), units(10), crate::party::HOUR)
+        .await;
+    assert_eq!(
+        refused,
+        Err(PaymentsError::WalletShared { channel: theirs })
+    );
+}
+
+#[tokio::test]
+async fn only_the_payer_is_told_and_only_this_node_tells() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(10)).await;
+    let good = payer.payments.sign_ask(channel, EXIT, true).await.unwrap();
+    let refusal = async |ask: ChannelAsk, own| {
+        let answer = payee.payments.answer_ask(ask, own).await;
+        answer.map_err(|it| it.code()).err()
+    };
+    let bad = PayErrorCode::BadSignature;
+    assert_eq!(refusal(good, NodeId::from_bytes([8; 32])).await, Some(bad));
+    let quiet = ChannelAsk {
+        close: false,
+        ..good
+    };
+    assert_eq!(refusal(quiet, EXIT).await, Some(bad), "another question");
+    let forever = ChannelAsk {
+        not_after: UnixTime::from_secs(4_000_000_000),
+        ..good
+    };
+    assert_eq!(
+        refusal(forever, EXIT).await,
+        Some(PayErrorCode::ExpiryTooFar)
+    );
+    let late = ChannelAsk {
+        not_after: UnixTime::from_secs(1),
+        ..good
+    };
+    assert_eq!(refusal(late, EXIT).await, Some(PayErrorCode::ExpiryTooSoon));
+    assert_eq!(refusal(good, EXIT).await, None);
+}
