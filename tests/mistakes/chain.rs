@@ -47,6 +47,20 @@ fn funded<'a>(home: &'a Home, tokens: &str) -> Daemon<'a> {
     daemon
 }
 
+/// A node with money goes through `trouble` with its chain: all is well once the chain is honest
+/// again, and nothing is lost.
+fn comes_through(trouble: impl FnOnce(&Devchain, &Home)) {
+    let chain = Devchain::start();
+    let home = Home::bare().with_wallet(&chain.pins);
+    let daemon = funded(&home, "5");
+    let before = home.books();
+    trouble(&chain, &home);
+    chain.becomes(Manner::Honest);
+    is_well(&home);
+    assert_eq!(home.books(), before);
+    daemon.stop();
+}
+
 #[test]
 fn another_chain_id_or_contract_is_refused_before_anything_is_asked_of_it() {
     let chain = Devchain::start();
@@ -111,48 +125,30 @@ fn a_chain_that_nobody_serves_is_a_warning_until_somebody_does() {
 
 #[test]
 fn a_chain_that_dies_while_the_daemon_runs_is_told_and_taken_back() {
-    let chain = Devchain::start();
-    let home = Home::bare().with_wallet(&chain.pins);
-    let daemon = funded(&home, "5");
-    let before = home.books();
-    chain.becomes(Manner::Dead);
-    lives_without_its_chain(&home);
-    chain.becomes(Manner::Honest);
-    is_well(&home);
-    assert_eq!(home.books(), before);
-    daemon.stop();
+    comes_through(|chain, home| {
+        chain.becomes(Manner::Dead);
+        lives_without_its_chain(home);
+    });
 }
 
 #[test]
 fn a_chain_that_stalls_holds_up_nothing_but_questions_about_money() {
-    let chain = Devchain::start();
-    let home = Home::bare().with_wallet(&chain.pins);
-    let daemon = funded(&home, "5");
-    let before = home.books();
-    chain.becomes(Manner::Silent);
-    assert_eq!(home.warnings(), ["W5104"]);
-    home.ask(&["channel", "ls"]).data();
-    home.refused(&["wallet", "show"], 6, "W5104");
-    chain.becomes(Manner::Honest);
-    is_well(&home);
-    assert_eq!(home.books(), before);
-    daemon.stop();
+    comes_through(|chain, home| {
+        chain.becomes(Manner::Silent);
+        assert_eq!(home.warnings(), ["W5104"]);
+        home.ask(&["channel", "ls"]).data();
+        home.refused(&["wallet", "show"], 6, "W5104");
+    });
 }
 
 #[test]
 fn a_chain_that_lies_is_not_believed() {
-    let chain = Devchain::start();
-    let home = Home::bare().with_wallet(&chain.pins);
-    let daemon = funded(&home, "5");
-    let before = home.books();
-    for manner in [Manner::Babble, Manner::Nonsense] {
-        chain.becomes(manner);
-        lives_without_its_chain(&home);
-    }
-    chain.becomes(Manner::Honest);
-    is_well(&home);
-    assert_eq!(home.books(), before);
-    daemon.stop();
+    comes_through(|chain, home| {
+        for manner in [Manner::Babble, Manner::Nonsense] {
+            chain.becomes(manner);
+            lives_without_its_chain(home);
+        }
+    });
 }
 
 /// A node that did not answer at the start and then turns out to be on another chain.

@@ -6,6 +6,15 @@ use crate::devchain::Devchain;
 use crate::home::{Home, until};
 use crate::seller::Seller;
 
+/// A chain, an exit, and a node with an empty wallet that was told of both.
+fn market() -> (Devchain, Seller, Home) {
+    let chain = Devchain::start();
+    let seller = Seller::start(&chain.pins);
+    let home = Home::bare().with_wallet(&chain.pins);
+    home.told_of(&chain.pins, &seller.addresses());
+    (chain, seller, home)
+}
+
 fn knows_an_exit(home: &Home) {
     until("an offer", || {
         let told = home.ask(&["exits", "--refresh"]);
@@ -19,10 +28,7 @@ fn knows_an_exit(home: &Home) {
 
 #[test]
 fn an_empty_wallet_buys_nothing_and_says_what_is_missing() {
-    let chain = Devchain::start();
-    let seller = Seller::start(&chain.pins);
-    let home = Home::bare().with_wallet(&chain.pins);
-    home.told_of(&chain.pins, &seller.addresses());
+    let (_chain, _seller, home) = market();
     let daemon = home.start();
     knows_an_exit(&home);
     let before = home.books();
@@ -52,10 +58,7 @@ fn an_empty_wallet_buys_nothing_and_says_what_is_missing() {
 
 #[test]
 fn a_wallet_with_too_little_for_the_deposit_asked_for_is_told_both_sums() {
-    let chain = Devchain::start();
-    let seller = Seller::start(&chain.pins);
-    let home = Home::bare().with_wallet(&chain.pins);
-    home.told_of(&chain.pins, &seller.addresses());
+    let (_chain, _seller, home) = market();
     let daemon = home.start();
     knows_an_exit(&home);
     home.ask(&["fund", "--faucet", "2"]).data();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
-use warren_payments::{Accepted, ChannelView, Payments, PaymentsError, Phase, Role};
+use warren_payments::{Accepted, ChannelView, Funds, Payments, PaymentsError, Phase, Role};
 use warren_proto::{
     Amount, ChannelAnswer, ChannelAsk, ChannelId, NodeId, NodeKey, PayErrorCode, PayoutAddress,
     SessionFrame, SessionStart, SessionTerms, StartPayment, Voucher, VoucherAck, WordFrame,
@@ -219,10 +219,19 @@ pub(crate) async fn open(
 pub(crate) async fn check_funds(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
     let funds = purse.payments().balances().await;
     let funds = funds.map_err(|it| problem(&it))?;
+    let say = |have| format!("a channel needs {deposit} base units; the wallet has {have}");
+    covers(&funds, deposit, say)
+}
+
+/// Whether `funds` cover `deposit` and leave coin to move it; `say` tells a person what there is instead.
+pub(crate) fn covers(
+    funds: &Funds,
+    deposit: Amount,
+    say: impl FnOnce(Amount) -> String,
+) -> Result<(), Problem> {
     let have = funds.wallet.checked_add(funds.pot).unwrap_or(Amount::MAX);
     if have < deposit {
-        let seen = format!("a channel needs {deposit} base units; the wallet has {have}");
-        return Err(Problem::new(ErrorCode::NoFunds, seen));
+        return Err(Problem::new(ErrorCode::NoFunds, say(have)));
     }
     if funds.coin == Amount::ZERO {
         let seen = "the wallet has tokens, but no coin to pay for transactions";

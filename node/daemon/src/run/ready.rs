@@ -6,13 +6,13 @@ use std::time::Duration;
 use warren_overlay::offers::OfferQuery;
 use warren_payments::chain::{Chain, ChainError, Head};
 use warren_payments::{ChannelView, Phase, Role};
-use warren_proto::{Amount, Price};
+use warren_proto::Price;
 
 use super::Node;
 use crate::api::types::{ChainView, Timestamp};
 use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
-use crate::perform::problem;
+use crate::perform::{covers, problem};
 
 /// How long a person who asks for the status waits for the chain.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -34,17 +34,10 @@ impl Node {
             return Ok(()); // Maybe with this very exit: then there is nothing to deposit.
         }
         let funds = payments.balances().await.map_err(|it| problem(&it))?;
-        let have = funds.wallet.checked_add(funds.pot).unwrap_or(Amount::MAX);
-        if have < wanted.deposit {
+        covers(&funds, wanted.deposit, |have| {
             let (deposit, have) = (self.money(wanted.deposit), self.money(have));
-            let seen = format!("a channel is opened with {deposit}; the wallet has {have}");
-            return Err(Problem::new(ErrorCode::NoFunds, seen));
-        }
-        if funds.coin == Amount::ZERO {
-            let seen = "the wallet has tokens, but no coin to pay for transactions";
-            return Err(Problem::new(ErrorCode::NoFunds, seen));
-        }
-        Ok(())
+            format!("a channel is opened with {deposit}; the wallet has {have}")
+        })
     }
 
     async fn all_want_money(&self, query: OfferQuery) -> bool {

@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// The stream breaks for both, and a new one takes its place.
+fn comes_again(room: &mut Room) {
+    room.hear_consumer(ConsumerEvent::StreamLost);
+    room.hear_provider(ProviderEvent::StreamLost);
+    room.hear_provider(ProviderEvent::Resumed);
+    room.settle();
+}
+
 #[test]
 fn a_broken_stream_resumes_under_the_same_deal() {
     let mut room = Room::new(None);
@@ -20,10 +28,7 @@ fn a_start_that_was_lost_is_said_again() {
     let mut room = Room::new_until_start();
     assert_eq!(room.consumer.phase(), ConsumerPhase::Starting);
     room.to_provider.clear(); // The stream takes Start with it.
-    room.hear_consumer(ConsumerEvent::StreamLost);
-    room.hear_provider(ProviderEvent::StreamLost);
-    room.hear_provider(ProviderEvent::Resumed);
-    room.settle();
+    comes_again(&mut room);
     assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
     assert_eq!(room.ended, (None, None));
 }
@@ -34,10 +39,7 @@ fn a_ready_that_was_lost_is_said_again() {
     let start = room.to_provider.pop_front().unwrap();
     room.deliver(start);
     room.to_consumer.clear(); // The stream takes Ready with it.
-    room.hear_consumer(ConsumerEvent::StreamLost);
-    room.hear_provider(ProviderEvent::StreamLost);
-    room.hear_provider(ProviderEvent::Resumed);
-    room.settle();
+    comes_again(&mut room);
     assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
 }
 
