@@ -17,6 +17,8 @@ cd "$(dirname "$0")/.."
 
 export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
+# What would make a second build of our own crates faster makes the first one slower and far larger.
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 export NEXTEST_PROFILE=${NEXTEST_PROFILE:-ci}
 if [ ! -t 1 ]; then export CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never NEXTEST_HIDE_PROGRESS_BAR=1; fi
 
