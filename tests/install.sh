@@ -27,6 +27,10 @@ for part in "${@:-build}"; do
         want tcpdump tcpdump
         want dnsmasq dnsmasq-base
         want conntrack conntrack
+        want iptables iptables
+        # Foreign peers of the tunnel.
+        want wg wireguard-tools
+        want wireguard-go wireguard-go
         want curl curl
         ;;
     chain)

@@ -15,7 +15,7 @@ set -uo pipefail
 exec </dev/null
 cd "$(dirname "$0")/.."
 
-export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+export PATH="$PWD/deploy/cxx:$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
 # What would make a second build of our own crates faster makes the first one slower and far larger.
 export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
@@ -105,10 +105,9 @@ binaries() {
 }
 net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binaries 'stories|story')
 
-unit() {
+checks() {
     check fmt cargo fmt --all --check
     for script in tests/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || broken+=("$script"); done
-    tests unit "not ($net | $chain | $stories)"
     doc_tests
     check clippy cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS=-Dwarnings check rustdoc cargo doc --workspace --no-deps
@@ -121,11 +120,16 @@ unit() {
 
 # script NAME COMMAND…: a runner of its own that prints `ok`, `not ok` and `skipped:` lines.
 script() {
-    local name=$1 log=$logs/$1.log status
+    local name=$1 log=$logs/$1.log
     shift
     echo "== $name: $*"
     "$@" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
+    judge "$name" "${PIPESTATUS[0]}"
+}
+
+# judge NAME STATUS: counts what such a runner has written into its log.
+judge() {
+    local name=$1 log=$logs/$1.log status=$2
     count "$name" "$status" "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
     while read -r line; do skipped+=("$name: $line"); done < <(sed -n 's/^skipped: //p' "$log")
 }
@@ -146,18 +150,58 @@ root_for() {
     return 1
 }
 
+# timed NAME COMMAND…: how long it took is told at the end.
+timed() {
+    local name=$1 begun=$SECONDS
+    shift
+    "$@"
+    timings+=("$name $((SECONDS - begun))")
+}
+
+# One run of nextest serves all its suites: while a test of the network waits for packets, others compute.
+# So do containers, which run beside it.
+filters=() named=() others=() docker=
 for suite in "${suites[@]}"; do
-    begun=$SECONDS
     case $suite in
-    unit) ready unit build test && unit ;;
-    stories) ready stories build test && tests stories "$stories" ;;
-    chain) ready chain build test chain && tests chain "$chain" ;;
-    money) ready money money && script money payments/contracts/prove.sh ;;
-    net) root_for net && ready net build test net chain && tests net "$net" ;;
-    docker) root_for docker && ready docker build docker && script docker bash tests/docker.sh ;;
+    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && others+=(checks) ;;
+    stories) ready stories build test && filters+=("$stories") && named+=(stories) ;;
+    chain) ready chain build test chain && filters+=("$chain") && named+=(chain) ;;
+    money) ready money money && others+=("script money payments/contracts/prove.sh") ;;
+    net) root_for net && ready net build test net chain && filters+=("$net") && named+=(net) ;;
+    docker) root_for docker && ready docker build docker && docker=wanted ;;
     esac
-    timings+=("$suite $((SECONDS - begun))")
 done
+beside() {
+    echo "== docker: bash tests/docker.sh, beside what follows"
+    bash tests/docker.sh >"$logs/docker.log" 2>&1 &
+    docker=$!
+    trap 'kill "$docker" 2>/dev/null; wait "$docker"; exit 130' INT TERM
+}
+join() {
+    local status
+    wait "$docker"
+    status=$?
+    trap - INT TERM
+    echo "== docker: what it said"
+    cat "$logs/docker.log"
+    judge docker $status
+}
+# It needs the build, and has one of its own where no other suite made it.
+if [ -n "$docker" ] && [ ${#filters[@]} = 0 ]; then beside; fi
+if [ ${#filters[@]} -gt 0 ]; then
+    # The build has a line of its own, so that what it costs is seen.
+    timed build check build cargo nextest run --workspace --no-run
+    [ -z "$docker" ] || beside
+    filter=$(printf ' | (%s)' "${filters[@]}")
+    timed "$(IFS=+; echo "${named[*]}")" tests tests "${filter# | }"
+fi
+for other in "${others[@]}"; do
+    read -ra words <<<"$other"
+    name=${words[0]}
+    [ "$name" != script ] || name=${words[1]}
+    timed "$name" "${words[@]}"
+done
+[ -z "$docker" ] || timed "docker's rest" join
 
 echo
 echo "== total"
@@ -165,9 +209,9 @@ for line in "${skipped[@]}"; do echo "skipped: $line"; done
 for line in "${broken[@]}"; do echo "failed:  $line"; done
 figures=
 for line in "${timings[@]}"; do
-    read -r name seconds <<<"$line"
+    name=${line% *} seconds=${line##* }
     echo "time:    $name $seconds s"
-    figures+="\"${name}_s\":{\"value\":$seconds,\"unit\":\"s\",\"n\":1,\"how\":\"tests/run.sh $name\"},"
+    figures+="\"${name//[^a-z]/_}_s\":{\"value\":$seconds,\"unit\":\"s\",\"n\":1,\"how\":\"tests/run.sh $name\"},"
 done
 figures+="\"passed\":{\"value\":$passed,\"unit\":\"tests\",\"n\":1,\"how\":\"tests/run.sh ${suites[*]}\"}"
 echo "{\"schema\":\"warren.figures/v1\",\"figures\":{$figures}}" >target/figures/run.json

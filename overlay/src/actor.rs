@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use warren_proto::{NodeId, NodeKey, UnixTime};
 
+use crate::address::DialRules;
 use crate::behaviour::Behaviour;
 use crate::command::{Command, Reply};
 use crate::config::OverlayConfig;
@@ -96,6 +97,7 @@ pub(crate) struct Actor {
     it: Parts,
     node: NodeId,
     index: OfferIndex,
+    dial_rules: DialRules,
     herald: Herald,
     routing: Routing,
     strikes: Strikes,
@@ -148,6 +150,7 @@ impl Actor {
         Self {
             node: parts.key.id(),
             index,
+            dial_rules: DialRules::new(&parts.config),
             it: parts,
             herald: Herald::default(),
             routing: Routing::new(),
@@ -220,6 +223,7 @@ impl Actor {
             Command::Offers { query, reply } => answer(reply, Ok(self.rank(&query))),
             Command::Refresh { query, reply } => self.refresh(query, reply),
             Command::Reach { node, reply } => self.reach(node, reply),
+            Command::Renew { node, reply } => self.renew(node, reply),
             Command::Ping { node, reply } => self.ping(node, reply),
             Command::Dial { address, reply } => answer(reply, self.dial_address(&address)),
             Command::Why { node, reply } => answer(reply, Ok(self.why(node))),

@@ -4,9 +4,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
+use crate::config::OverlayConfig;
 use crate::error::OverlayError;
 
 /// Reads an address to listen at or to announce.
@@ -63,34 +65,54 @@ fn refuse(text: &str, why: &'static str) -> OverlayError {
     }
 }
 
-/// Which of the dial addresses a stranger told us we may try: at most `limit`, direct IP addresses
-/// only, and private ones only where the configuration says so.
-pub(crate) fn claims<'a>(
-    told: impl IntoIterator<Item = &'a Multiaddr>,
+/// Which addresses this node dials, whoever named them.
+///
+/// An address from inside a tunnel names another machine outside of it: an overlay socket, which
+/// never enters the tunnel, would carry it to a stranger on the LAN.
+#[derive(Debug, Clone)]
+pub(crate) struct DialRules {
     allow_private: bool,
-    limit: usize,
-) -> Vec<Multiaddr> {
-    told.into_iter()
-        .filter(|it| may_dial(it, allow_private))
-        .take(limit)
-        .cloned()
-        .collect()
+    inner: Vec<IpNet>,
 }
 
-/// Says whether a dial to this address may be tried at all.
-pub(crate) fn may_dial(address: &Multiaddr, allow_private: bool) -> bool {
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-        Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
-        _ => return false,
-    };
-    if address
-        .iter()
-        .any(|part| matches!(part, Protocol::P2pCircuit))
-    {
-        return false;
+impl DialRules {
+    pub(crate) fn new(config: &OverlayConfig) -> Self {
+        Self {
+            allow_private: config.allow_private,
+            inner: config.inner.clone(),
+        }
     }
-    !ip.is_unspecified() && !ip.is_multicast() && (allow_private || is_public(ip))
+
+    /// Which of the addresses a stranger told us we may try: at most `limit`.
+    pub(crate) fn claims<'a>(
+        &self,
+        told: impl IntoIterator<Item = &'a Multiaddr>,
+        limit: usize,
+    ) -> Vec<Multiaddr> {
+        told.into_iter()
+            .filter(|it| self.allow(it))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// Says whether a dial to this address may be tried at all: a direct IP address on the public
+    /// internet, or a private one where the configuration says so, and never one inside a tunnel.
+    pub(crate) fn allow(&self, address: &Multiaddr) -> bool {
+        let ip = match address.iter().next() {
+            Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+            Some(Protocol::Ip6(ip)) => IpAddr::V6(ip).to_canonical(),
+            _ => return false,
+        };
+        let relayed = address
+            .iter()
+            .any(|part| matches!(part, Protocol::P2pCircuit));
+        !relayed
+            && !ip.is_unspecified()
+            && !ip.is_multicast()
+            && !self.inner.iter().any(|net| net.contains(&ip))
+            && (self.allow_private || is_public(ip))
+    }
 }
 
 /// Says whether an IP address lies on the public internet (IANA special-purpose registries).
@@ -130,6 +152,14 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 mod tests {
     use super::*;
 
+    fn rules(allow_private: bool) -> DialRules {
+        let inner = vec!["10.77.0.0/16".parse().unwrap()];
+        DialRules {
+            allow_private,
+            inner,
+        }
+    }
+
     #[test]
     fn only_the_public_internet_is_dialled_by_default() {
         for (text, public) in [
@@ -146,10 +176,22 @@ mod tests {
             ("/ip6/::ffff:10.0.0.1/tcp/4077", false),
             ("/dns4/example.org/tcp/4077", false),
         ] {
-            assert_eq!(may_dial(&text.parse().unwrap(), false), public, "{text}");
+            assert_eq!(rules(false).allow(&text.parse().unwrap()), public, "{text}");
         }
-        assert!(may_dial(&"/ip4/192.0.2.1/tcp/4077".parse().unwrap(), true));
-        assert!(!may_dial(&"/ip4/0.0.0.0/tcp/4077".parse().unwrap(), true));
+        let lab = rules(true);
+        assert!(lab.allow(&"/ip4/192.0.2.1/tcp/4077".parse().unwrap()));
+        assert!(!lab.allow(&"/ip4/0.0.0.0/tcp/4077".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_address_inside_a_tunnel_is_dialled_by_nobody() {
+        for text in [
+            "/ip4/10.77.0.1/udp/4077/quic-v1",
+            "/ip6/::ffff:10.77.3.1/tcp/4077",
+        ] {
+            assert!(!rules(true).allow(&text.parse().unwrap()), "{text}");
+        }
+        assert!(rules(true).allow(&"/ip4/10.78.0.1/tcp/4077".parse().unwrap()));
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub(crate) enum Command {
         node: NodeId,
         reply: Reply<()>,
     },
+    Renew {
+        node: NodeId,
+        reply: Reply<()>,
+    },
     Ping {
         node: NodeId,
         reply: Reply<Duration>,

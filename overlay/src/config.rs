@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use warren_proto::CountryCode;
 
 use crate::offers::IndexLimits;
@@ -30,6 +31,8 @@ pub struct OverlayConfig {
     pub serve_dht: bool,
     /// Whether to dial private, loopback and documentation addresses: for a lab or a LAN.
     pub allow_private: bool,
+    /// Nets whose addresses exist inside tunnels only: never dialled, whoever names them.
+    pub inner: Vec<IpNet>,
     /// Countries whose offers to listen for; empty means all.
     pub countries: Vec<CountryCode>,
     /// How many peers to be connected to at most.
@@ -51,6 +54,7 @@ impl Default for OverlayConfig {
             bootstrap: Vec::new(),
             serve_dht: false,
             allow_private: false,
+            inner: Vec::new(),
             countries: Vec::new(),
             max_peers: DEFAULT_MAX_PEERS,
             max_sessions: DEFAULT_MAX_SESSIONS,

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use warren_proto::{NodeId, NodeKey, SignedOffer};
 
 use crate::actor::{Actor, Parts};
+use crate::address::DialRules;
 use crate::command::{Command, Reply};
 use crate::config::OverlayConfig;
 use crate::counters::Counters;
@@ -28,8 +29,11 @@ const INBOX: usize = 64;
 const OUTBOX: usize = 256;
 /// A connection that carries nothing is closed after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
-/// Opening a stream on a standing connection takes this long at most.
+/// Opening a stream on a fresh connection takes this long at most.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// A standing connection that does not open a stream in this time is taken for dead: the slowest
+/// path we know of answers in a third of it.
+const STALE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A running overlay. Clones share it; when the last one is dropped, it stops.
 #[derive(Clone)]
@@ -180,19 +184,34 @@ impl Overlay {
         self.ask(|reply| Command::Reach { node, reply }).await
     }
 
-    /// Opens a session stream to a node, connecting to it first.
+    /// Opens a session stream to a node, connecting to it first; a standing connection that does
+    /// not answer is replaced by a fresh one.
     ///
     /// # Errors
     /// [`OverlayError::Unreachable`], [`OverlayError::NoSessions`], [`OverlayError::TimedOut`].
     pub async fn open_session(&self, node: NodeId) -> Result<SessionStream, OverlayError> {
         self.connect(node).await?;
+        match self.open_stream(node, STALE_LIMIT).await {
+            Err(OverlayError::TimedOut { .. } | OverlayError::Unreachable { .. }) => {
+                self.ask(|reply| Command::Renew { node, reply }).await?;
+                self.open_stream(node, OPEN_LIMIT).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_stream(
+        &self,
+        node: NodeId,
+        patience: Duration,
+    ) -> Result<SessionStream, OverlayError> {
         let lost = |why: String| OverlayError::Unreachable { node, why };
         let peer = peer::peer_id(&node).ok_or_else(|| lost("its id is no valid key".into()))?;
         let mut control = self.control.clone();
         let open = control.open_stream(peer, self.sessions.clone());
-        let stream = timeout(OPEN_LIMIT, open)
+        let stream = timeout(patience, open)
             .await
-            .map_err(|_| OverlayError::TimedOut { after: OPEN_LIMIT })?
+            .map_err(|_| OverlayError::TimedOut { after: patience })?
             .map_err(|error| match error {
                 OpenStreamError::UnsupportedProtocol(_) => OverlayError::NoSessions { node },
                 OpenStreamError::Io(error) => lost(error.to_string()),
@@ -281,7 +300,7 @@ fn swarm(
     key: &NodeKey,
 ) -> Result<Swarm<behaviour::Behaviour>, OverlayError> {
     let keypair = peer::keypair(key)?;
-    let transport = transport::build(&keypair, config.allow_private)?;
+    let transport = transport::build(&keypair, DialRules::new(config))?;
     let behaviour = behaviour::build(&keypair, names, config)?;
     let options = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_LIMIT)

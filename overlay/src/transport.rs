@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use futures::future::Either;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, global_only};
+use libp2p::core::transport::Boxed;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, Transport as _, noise, quic, tcp, yamux};
 
+use crate::address::DialRules;
 use crate::error::OverlayError;
+
+use gate::Gate;
+
+mod gate;
 
 // Our choice.
 /// From the first packet to an authenticated connection.
@@ -20,11 +25,11 @@ const MAX_STREAMS: usize = 128;
 
 type Connection = (PeerId, StreamMuxerBox);
 
-/// Builds the transport. Without `allow_private` it refuses to dial whatever is not on the public
-/// internet, whoever asks it to: DHT answers and offers are written by strangers.
+/// Builds the transport. It dials what `rules` allow, whoever asks it to: DHT answers, offers, and
+/// what a peer says of itself are written by strangers, and libp2p dials some of them by itself.
 pub(crate) fn build(
     keypair: &Keypair,
-    allow_private: bool,
+    rules: DialRules,
 ) -> Result<Boxed<Connection>, OverlayError> {
     let noise = noise::Config::new(keypair).map_err(|error| OverlayError::Setup {
         part: "noise handshake",
@@ -49,9 +54,5 @@ pub(crate) fn build(
         Either::Left(connection) | Either::Right(connection) => connection,
     });
     let both = both.map_err(io::Error::other);
-    Ok(if allow_private {
-        both.boxed()
-    } else {
-        global_only::Transport::new(both).boxed()
-    })
+    Ok(Gate::new(both, rules).boxed())
 }

@@ -58,12 +58,15 @@ impl Actor {
             Ok(connection) => connection,
             Err(why) => return answer(reply, Err(OverlayError::Unreachable { node, why })),
         };
-        let waiting = Reaching {
+        self.wait(Reaching {
             node,
             peer,
             connection,
             reply,
-        };
+        });
+    }
+
+    fn wait(&mut self, waiting: Reaching) {
         let (id, now) = (self.wait_id(), Instant::now());
         if let Err(it) = self.reaching.add(id, waiting, now, REACH_LIFE) {
             answer(
@@ -75,6 +78,32 @@ impl Actor {
         }
     }
 
+    /// Lets go of connections that carry nothing any more, and reaches the node again.
+    ///
+    /// A connection whose path is gone (another network, a route withdrawn) looks alive until two
+    /// pings are lost, half a minute later.
+    pub(super) fn renew(&mut self, node: NodeId, reply: Reply<()>) {
+        let known = peer::peer_id(&node).filter(|it| self.it.swarm.is_connected(it));
+        let Some(peer) = known else {
+            return self.reach(node, reply);
+        };
+        self.count("peer", "renewed");
+        self.wait(Reaching {
+            node,
+            peer,
+            connection: None,
+            reply,
+        });
+        let _ = self.it.swarm.disconnect_peer_id(peer);
+    }
+
+    /// A node is gone that somebody waits to reach: dial it now.
+    pub(super) fn reach_again(&mut self, peer: PeerId) {
+        for waiting in self.reaching.take_if(|_, it| it.peer == peer) {
+            self.reach(waiting.node, waiting.reply);
+        }
+    }
+
     fn wait_id(&mut self) -> u64 {
         self.next_wait = self.next_wait.wrapping_add(1);
         self.next_wait
@@ -83,14 +112,13 @@ impl Actor {
     /// Dials a node at what its offer says and at what the DHT knows. `Ok(None)` if a dial is
     /// already under way.
     fn dial_node(&mut self, node: &NodeId, peer: PeerId) -> Result<Option<ConnectionId>, String> {
-        let allow = self.it.config.allow_private;
         let offered: Vec<Multiaddr> =
             self.index
                 .get(node, wall_clock())
                 .map_or_else(Vec::new, |it| {
                     let texts = it.offer().addresses.iter();
                     let all: Vec<Multiaddr> = texts.filter_map(|text| text.parse().ok()).collect();
-                    address::claims(&all, allow, MAX_ADDRESSES)
+                    self.dial_rules.claims(&all, MAX_ADDRESSES)
                 });
         let joined = self
             .it

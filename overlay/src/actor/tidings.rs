@@ -11,7 +11,6 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 
 use super::{Actor, Peer, Query, wall_clock};
-use crate::address;
 use crate::event::OverlayEvent;
 use crate::names::Scope;
 use crate::offers::{Blame, Hearing, HeraldEvent, Verdict, Way};
@@ -120,6 +119,7 @@ impl Actor {
             tracing::debug!(peer = %node.short(), "left");
             self.tell(OverlayEvent::PeerLeft(node));
         }
+        self.reach_again(*peer);
     }
 
     fn dial_failed(&mut self, peer: Option<PeerId>, connection: ConnectionId, why: &str) {
@@ -219,7 +219,7 @@ impl Actor {
 
     /// What a peer says of its addresses is a claim: it counts once we reached it there ourselves.
     fn dial_back(&mut self, peer: PeerId, claims: &[Multiaddr]) {
-        let claims = address::claims(claims, self.it.config.allow_private, MAX_CLAIMS);
+        let claims = self.dial_rules.claims(claims, MAX_CLAIMS);
         let kad = &mut self.it.swarm.behaviour_mut().kad;
         let in_table = kad.kbucket(peer).is_some_and(|bucket| {
             bucket
@@ -244,7 +244,7 @@ impl Actor {
     }
 
     fn routable(&mut self, peer: PeerId, address: Multiaddr) {
-        if !address::may_dial(&address, self.it.config.allow_private) {
+        if !self.dial_rules.allow(&address) {
             self.count("routing", "unusable_address");
         } else if self.routing.candidate(peer, address) {
             self.insert_routes(Instant::now());
@@ -305,10 +305,7 @@ impl Actor {
 
     fn provider_offered(&mut self, mut record: ProviderRecord) {
         use libp2p::kad::store::RecordStore as _;
-        let allow_private = self.it.config.allow_private;
-        record
-            .addresses
-            .retain(|it| address::may_dial(it, allow_private));
+        record.addresses.retain(|it| self.dial_rules.allow(it));
         if self
             .it
             .swarm

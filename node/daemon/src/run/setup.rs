@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use warren_overlay::{Overlay, OverlayConfig, OverlayError, OverlayEvent};
@@ -13,7 +14,7 @@ use warren_payments::{PaymentEvent, Payments, PaymentsConfig};
 use warren_proto::{NodeId, NodeKey};
 
 use super::ready::of_chain;
-use crate::config::{ChainConfig, Config, OverlaySection};
+use crate::config::{ChainConfig, Config, ExitConfig, OverlaySection};
 use crate::error::{ErrorCode, Problem, machine};
 use crate::lockfile::{HomeLock, WalletLock};
 use crate::perform::Purse;
@@ -144,6 +145,7 @@ pub(super) async fn overlay(
         bootstrap: section.bootstrap.clone(),
         serve_dht: section.serve_dht,
         allow_private: section.allow_private,
+        inner: inner_nets(&config.exit),
         ..OverlayConfig::default()
     };
     // Listening sockets are made by the thread that starts it: that must be a control thread.
@@ -153,6 +155,12 @@ pub(super) async fn overlay(
         .await;
     let started = started.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
     started.map_err(|error| of_overlay(&error, section))
+}
+
+/// The nets that exist inside tunnels only: every exit's, unless its owner chose others.
+fn inner_nets(exit: &ExitConfig) -> Vec<IpNet> {
+    let texts = [&exit.inner_v4, &exit.inner_v6];
+    texts.into_iter().filter_map(|it| it.parse().ok()).collect()
 }
 
 /// What is wrong with the overlay's settings, by the key that says it.
