@@ -18,27 +18,29 @@ mod news;
 mod obey;
 mod peer;
 mod perform;
+mod settling;
 mod submit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 pub(crate) use self::command::Command;
-use crate::chain::{Chain, ChainError, Head};
+use crate::chain::{Chain, Head};
 use crate::channel::PayerChannel;
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
 use crate::store::ChannelStore;
+use crate::wall_clock;
 
 use crate::tx::{Done, SubmitterConfig, TxError, TxRules};
 use crate::wallet::Wallet;
 use book::Book;
 use keys::{ACCOUNT, Keyring, Senders};
-use news::News;
+use news::{News, Unheard};
 use perform::WordCache;
 
 /// Reports of transactions and polls that may wait for the task.
@@ -46,7 +48,7 @@ const REPORTS: usize = 64;
 
 /// What the task's own helpers tell it.
 enum Report {
-    News(Box<Result<News, ChainError>>),
+    News(Box<Result<News, Unheard>>),
     Acted(Acted),
     Swept {
         channel: ChannelId,
@@ -81,6 +83,8 @@ struct ChainClock {
     heard_at: Instant,
     /// Until the first look, and after a failed one: whoever answers next may be another chain.
     unsure: bool,
+    /// How often in a row the endpoints did not agree, and on what.
+    disagreed: Option<(u32, PaymentsError)>,
     /// Until the first look, and whenever looks fail for too long.
     stale: bool,
 }
@@ -102,6 +106,10 @@ struct Task {
     /// Channels whose last transaction failed: not before then, and how often in a row.
     retries: BTreeMap<ChannelId, (Instant, u32)>,
     sweeping: BTreeSet<ChannelId>,
+    /// Closings that some endpoint tells of and not enough agree on, and the earliest end told.
+    feared: BTreeMap<ChannelId, u64>,
+    /// Closing channels whose claim, on its way, was told that time is short.
+    urged: BTreeSet<ChannelId>,
     /// A channel that another machine opened with this wallet.
     stranger: Option<ChannelId>,
     polling: bool,
@@ -126,6 +134,7 @@ pub(crate) fn start(
         confirmations: config.confirmations.max(1),
         bump_after_blocks: config.bump_after_blocks,
         fee_cap: config.fee_cap,
+        urgent: config.settle.closing_margin,
     };
     let used = book.payers.values().map(PayerChannel::key_index).max();
     let ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
@@ -151,12 +160,15 @@ pub(crate) fn start(
             head: None,
             heard_at: Instant::now(),
             unsure: true,
+            disagreed: None,
             stale: true,
         },
         gas_price: Amount::ZERO,
         young_closings: BTreeSet::new(),
         retries: BTreeMap::new(),
         sweeping: BTreeSet::new(),
+        feared: BTreeMap::new(),
+        urged: BTreeSet::new(),
         stranger: None,
         polling: false,
         after_this_news: Vec::new(),
@@ -209,11 +221,4 @@ impl Task {
             tracing::debug!(%error, "nobody takes payment news");
         }
     }
-}
-
-fn wall_clock() -> UnixTime {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO);
-    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

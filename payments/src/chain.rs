@@ -1,9 +1,10 @@
-//! What Warren asks of a blockchain, and nothing more: one trait, two implementations.
+//! What Warren asks of a blockchain, and nothing more: one trait, for one node or several.
 //!
 //! ```text
 //!              trait Chain ◀── EthClient (typed answers over raw JSON-RPC)
 //!                                ▲                       ▲
 //!        DevChain: revm in this process        RpcChain: any EVM node over HTTP
+//!                                               several of them: Quorum, a Chain too
 //! ```
 //!
 //! Both run the same client code above the `eth_` methods and the same contract bytes below
@@ -12,8 +13,10 @@
 //! Invariant: nothing here signs anything and nothing here remembers money.
 
 pub mod dev;
+mod endpoint;
 pub mod error;
 pub mod eth;
+pub mod quorum;
 pub mod rpc;
 pub mod serve;
 
@@ -28,6 +31,7 @@ use std::pin::Pin;
 
 use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash, UnixTime};
 
+pub use endpoint::{Endpoint, EndpointState, Endpoints, shown_url};
 pub use error::{ChainError, Revert};
 pub use event::{ChainEvent, EventKind};
 
@@ -62,6 +66,9 @@ pub trait Chain: Send + Sync + fmt::Debug {
 
     /// Returns where `owner`'s pot may go; `None` while that is free.
     fn beneficiary(&self, owner: PayoutAddress) -> ChainFuture<'_, Option<PayoutAddress>>;
+
+    /// Returns how many decimals the token says that it has; `None` if it does not say.
+    fn token_decimals(&self) -> ChainFuture<'_, Option<u8>>;
 
     /// Returns what `owner` holds of the token, outside the contract.
     fn token_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount>;
@@ -102,6 +109,34 @@ pub trait Chain: Send + Sync + fmt::Debug {
 
     /// Returns what gas costs at the moment.
     fn fees(&self) -> ChainFuture<'_, Fees>;
+
+    /// Returns every closing that any endpoint tells of in blocks from `from` on, agreed or not.
+    ///
+    /// For being careful only: some of them may be lies.
+    fn closings_heard(&self, from: u64) -> ChainFuture<'_, Vec<ChainEvent>> {
+        Box::pin(async move {
+            let to = self.head().await?.number;
+            let events = if from <= to {
+                self.events(from, to).await?
+            } else {
+                Vec::new()
+            };
+            let is_closing = |it: &ChainEvent| matches!(it.kind, EventKind::Closing { .. });
+            Ok(events.into_iter().filter(is_closing).collect())
+        })
+    }
+
+    /// Returns a nonce of `owner` that may be a lie, agreed or not.
+    ///
+    /// For calls only that do no harm if they are made twice or never.
+    fn nonce_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, u64> {
+        self.nonce(owner)
+    }
+
+    /// Returns what is known of the endpoints behind this; `None` where that is not counted.
+    fn endpoints(&self) -> Option<Endpoints> {
+        None
+    }
 }
 
 /// One block, as far as payments care.

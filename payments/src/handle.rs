@@ -18,7 +18,9 @@ use crate::chain::Chain;
 use crate::ledger::Entry;
 use crate::store::ChannelStore;
 use crate::wallet::Wallet;
-pub use types::{ChannelView, Funds, PayFrame, PaymentEvent, PaymentsConfig, PaymentsError, Role};
+pub use types::{
+    ChainTrouble, ChannelView, Funds, PayFrame, PaymentEvent, PaymentsConfig, PaymentsError, Role,
+};
 
 /// Commands that may wait for the task.
 const INBOX: usize = 256;
@@ -101,6 +103,14 @@ impl Payments {
     /// [`PaymentsError`] if the store cannot be read.
     pub async fn ledger(&self) -> Result<Vec<Entry>, PaymentsError> {
         self.ask(Command::Ledger).await
+    }
+
+    /// Whether the endpoints of the chain agree on its news, as of the last looks; asks nothing.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Chain`] with what they do not agree on, if they did not twice in a row.
+    pub async fn trusted(&self) -> Result<(), PaymentsError> {
+        self.ask(Command::Trusted).await
     }
 
     /// All money, asked of the chain now.

@@ -27,17 +27,30 @@ pub mod voucher;
 pub mod wallet;
 pub mod words;
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use warren_proto::UnixTime;
+
 pub use channel::{
     Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayerChannel, Phase, StopReason,
 };
 pub use codec::CodecError;
 pub use eip712::SessionAuth;
 pub use handle::{
-    ChannelView, Funds, PayFrame, PaymentEvent, Payments, PaymentsConfig, PaymentsError, Role,
+    ChainTrouble, ChannelView, Funds, PayFrame, PaymentEvent, Payments, PaymentsConfig,
+    PaymentsError, Role,
 };
-pub use settle::SettlePolicy;
+pub use settle::{Rate, SettlePolicy};
 pub use store::{ChannelStore, MemoryStore, StoreError};
 pub use tariff::Tariff;
 pub use voucher::{VerifiedVoucher, VoucherError};
 pub use wallet::{Wallet, WalletError, WalletKey};
 pub use words::{WordChain, WordMaster};
+
+/// This machine's clock, for shells.
+fn wall_clock() -> UnixTime {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use ethers_core::types::U256;
 use warren_proto::{Amount, UnixTime};
 
 use crate::channel::Phase;
@@ -13,11 +14,51 @@ use crate::channel::Phase;
 const CLAIM_GAS: u64 = 62_000;
 const GAS_PER_WORD: u64 = 55;
 
+/// One coin, in wei: EVM chains count their coin with 18 decimals.
+const COIN_WEI: u128 = 1_000_000_000_000_000_000;
+
+/// What one native coin is worth, in base units of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// Nobody said. Good for weighing whether to claim, not for refusing to.
+    Guessed(Amount),
+    /// The operator said.
+    Told(Amount),
+}
+
+impl Rate {
+    const fn per_coin(self) -> Amount {
+        match self {
+            Self::Guessed(it) | Self::Told(it) => it,
+        }
+    }
+
+    /// What so much coin is worth in tokens, rounded down.
+    #[must_use]
+    pub fn tokens(self, coin: Amount) -> Amount {
+        scaled(coin.wei(), self.per_coin().wei(), COIN_WEI)
+    }
+
+    /// What so many tokens are worth in coin; all there is if tokens are worth any coin.
+    #[must_use]
+    pub fn coin(self, tokens: Amount) -> Amount {
+        scaled(tokens.wei(), COIN_WEI, self.per_coin().wei())
+    }
+}
+
+/// `amount · up / down`, rounded down; what does not fit is the most there can be.
+fn scaled(amount: u128, up: u128, down: u128) -> Amount {
+    let product = U256::from(amount).saturating_mul(U256::from(up));
+    let wei = product.checked_div(U256::from(down));
+    let wei = wei.and_then(|it| u128::try_from(it).ok());
+    Amount::from_wei(wei.unwrap_or(u128::MAX)).unwrap_or(Amount::MAX)
+}
+
 /// How a payee weighs claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SettlePolicy {
-    /// Base units of the token that one million wei of native coin are worth.
-    pub token_per_million_wei: u64,
+    /// How the token compares with the coin that gas is paid in.
+    pub rate: Rate,
     /// Claim by itself once it brings so many times its gas; 0 = only when told or forced.
     pub worth_factor: u32,
     /// While the payer closes, claim if so much of the window is left at least; later, anyway.
@@ -27,7 +68,7 @@ pub struct SettlePolicy {
 impl Default for SettlePolicy {
     fn default() -> Self {
         Self {
-            token_per_million_wei: 1_000_000,
+            rate: Rate::Guessed(Amount::from_wei_u64(1_000_000_000_000_000_000)),
             worth_factor: 20,
             closing_margin: Duration::from_secs(20 * 60),
         }
@@ -64,11 +105,16 @@ impl SettlePolicy {
     pub fn cost(&self, view: &ClaimView) -> Amount {
         let gas = CLAIM_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)));
         let coin = view.gas_price.checked_mul(gas).unwrap_or(Amount::MAX);
-        let tokens = coin
-            .wei()
-            .saturating_mul(u128::from(self.token_per_million_wei))
-            / 1_000_000;
-        Amount::from_wei(tokens).unwrap_or(Amount::MAX)
+        self.rate.tokens(coin)
+    }
+
+    /// What tokens are worth in coin; `None` if nobody said how the two compare.
+    #[must_use]
+    pub fn in_coin(&self, tokens: Amount) -> Option<Amount> {
+        match self.rate {
+            Rate::Guessed(_) => None,
+            Rate::Told(_) => Some(self.rate.coin(tokens)),
+        }
     }
 
     /// Decides.
@@ -127,6 +173,36 @@ mod tests {
             policy.decide(&view(Phase::Open, 20 * CLAIM_GAS), now),
             Settle::Worth
         );
+    }
+
+    #[test]
+    fn a_token_of_six_decimals_is_weighed_to_the_unit() {
+        // 2500 tokens of six decimals for a coin.
+        let rate = Rate::Told(Amount::from_wei_u64(2_500_000_000));
+        let coin = Amount::from_wei_u64(1_000_000_000_000_000);
+        assert_eq!(rate.tokens(coin), Amount::from_wei_u64(2_500_000));
+        assert_eq!(rate.coin(Amount::from_wei_u64(2_500_000)), coin);
+        // A claim of 62 000 gas at 20 gwei costs 3.1 tokens.
+        let policy = SettlePolicy {
+            rate,
+            ..SettlePolicy::default()
+        };
+        let dear = ClaimView {
+            gas_price: Amount::from_wei_u64(20_000_000_000),
+            ..view(Phase::Open, 1)
+        };
+        assert_eq!(policy.cost(&dear), Amount::from_wei_u64(3_100_000));
+        assert_eq!(
+            rate.tokens(Amount::MAX),
+            Amount::from_wei(198_070_406_285_660_843_983).unwrap()
+        );
+        assert_eq!(Rate::Told(Amount::ZERO).coin(coin), Amount::MAX);
+    }
+
+    #[test]
+    fn a_rate_that_nobody_told_limits_no_gas() {
+        let tokens = Amount::from_wei_u64(9);
+        assert_eq!(SettlePolicy::default().in_coin(tokens), None);
     }
 
     #[test]

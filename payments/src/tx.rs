@@ -15,7 +15,7 @@ use ethers_core::types::{Address, Eip1559TransactionRequest, Signature, U256};
 use ethers_core::utils::keccak256;
 use warren_proto::{Amount, PayoutAddress, TxHash};
 
-pub use event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
+pub use event::{Job, JobId, Report, Seen, SendFailure, Stake, TxEffect, TxEvent};
 pub use fee::GasPrice;
 pub use manager::{TxManager, TxRules};
 pub use outcome::{Done, StartError, TxError};

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on stops"
 )]
 
+#[path = "chain/absent.rs"]
+mod absent;
 #[path = "chain/anvil.rs"]
 mod anvil;
 #[path = "chain/artefacts.rs"]
@@ -20,12 +22,16 @@ mod closing;
 mod contract;
 #[path = "chain/dev.rs"]
 mod dev;
+#[path = "chain/foreign.rs"]
+mod foreign;
 #[path = "chain/gas.rs"]
 mod gas;
 #[path = "chain/locks.rs"]
 mod locks;
 #[path = "chain/model.rs"]
 mod model;
+#[path = "chain/quorum.rs"]
+mod quorum;
 #[path = "chain/refusals.rs"]
 mod refusals;
 #[path = "chain/rogue.rs"]
@@ -36,6 +42,8 @@ mod served;
 mod signatures;
 #[path = "chain/submitter.rs"]
 mod submitter;
+#[path = "chain/twisted.rs"]
+mod twisted;
 #[path = "chain/world.rs"]
 mod world;
 #[path = "chain/worth.rs"]

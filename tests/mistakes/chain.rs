@@ -20,7 +20,7 @@ fn lives_without_its_chain(home: &Home) {
     home.ask(&["ledger"]).data();
 }
 
-fn is_well(home: &Home) {
+pub(crate) fn is_well(home: &Home) {
     until("the chain to be fresh", || {
         let status = home.status();
         let is_fresh =
@@ -33,7 +33,7 @@ fn is_well(home: &Home) {
     });
 }
 
-fn funded<'a>(home: &'a Home, tokens: &str) -> Daemon<'a> {
+pub(crate) fn funded<'a>(home: &'a Home, tokens: &str) -> Daemon<'a> {
     let daemon = home.start();
     home.ask(&["fund", "--faucet", tokens]).data();
     until("the money", || {
@@ -100,6 +100,19 @@ fn another_chain_id_or_contract_is_refused_before_anything_is_asked_of_it() {
         );
         assert_eq!(problem["next"], format!("warren config explain {key}"));
     }
+    home.told_of(&good, &[]);
+    let section = good.section();
+    let passphrase = home.path().join("passphrase");
+    home.configure(&format!(
+        "{section}token_decimals = 6\n[wallet]\npassphrase_file = {passphrase:?}\n"
+    ));
+    let problem = home.refused(&["daemon"], 10, "W5105");
+    let seen = problem["seen"].as_str().unwrap();
+    assert!(seen.contains("decimals is 18, expected 6"), "{seen}");
+    assert_eq!(
+        problem["next"],
+        "warren config explain chain.token_decimals"
+    );
     home.told_of(&good, &[]);
     let daemon = home.start();
     is_well(&home);

@@ -15,6 +15,7 @@ mod chain;
 mod daemon;
 mod devchain;
 mod disk;
+mod endpoints;
 mod full_disk;
 mod home;
 mod money;

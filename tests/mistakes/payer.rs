@@ -22,6 +22,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Opens a channel to the node of `home`, whose daemon runs, and waits until both the chain and the node have it.
 pub(crate) fn opens_a_channel(home: &Home, pins: &Pins) {
+    opens_on_chain(home, pins);
+    knows_its_channel(home);
+}
+
+/// Opens a channel to the node of `home`, whose daemon runs, and waits until the chain has it.
+pub(crate) fn opens_on_chain(home: &Home, pins: &Pins) {
     let wallet = home.ask(&["wallet", "show"]).data();
     let payee = wallet["address"].as_str().expect("an address");
     let payee: PayoutAddress = payee.parse().expect("an address");
@@ -47,6 +53,10 @@ pub(crate) fn opens_a_channel(home: &Home, pins: &Pins) {
         let usable = payments.wait_usable(channel.expect("a channel")).await;
         usable.expect("a deposit on chain");
     });
+}
+
+/// Waits until the node knows of the one channel that pays it, and of all of its deposit.
+pub(crate) fn knows_its_channel(home: &Home) {
     until("the node to know its channel", || {
         let told = home.ask(&["channel", "ls"]).data();
         let is_there = |it: &Value| it["state"] == "open" && it["deposit"]["value"] == "3";

@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use warren_daemon::error::{ErrorCode, Problem};
+use warren_payments::chain::shown_url;
 use warren_proto::PayoutAddress;
 
 /// The longest answer that is read.
@@ -28,7 +29,12 @@ pub async fn ask(url: &str, to: PayoutAddress, coins: u128, tokens: u128) -> Res
 
 /// One call; what the chain refuses becomes a problem with its own words.
 async fn call(url: &str, method: &str, params: &Value) -> Result<Value, Problem> {
-    let failed = |seen: String| Problem::new(ErrorCode::ChainUnreachable, format!("{url}: {seen}"));
+    let failed = |seen: String| {
+        Problem::new(
+            ErrorCode::ChainUnreachable,
+            format!("{}: {seen}", shown_url(url)),
+        )
+    };
     let uri: Uri = url.parse().map_err(|it| failed(format!("{it}")))?;
     let host = uri.host().unwrap_or("127.0.0.1").trim_matches(['[', ']']);
     let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await;

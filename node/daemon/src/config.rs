@@ -78,12 +78,16 @@ pub struct OverlaySection {
 /// `[chain]`
 #[derive(Debug, Clone)]
 pub struct ChainConfig {
-    /// JSON-RPC endpoint.
-    pub rpc_url: String,
+    /// JSON-RPC endpoints; never none, none twice.
+    pub rpc_urls: Vec<String>,
+    /// How many of them must agree before money counts.
+    pub quorum: usize,
     /// Chain, contract and token, pinned.
     pub pinned: ChainRef,
     /// Blocks on top before money is believed.
     pub confirmations: u32,
+    /// What one coin is worth, in base units of the token. `None`: nobody said.
+    pub coin_price: Option<Amount>,
     /// How often to ask for news.
     pub poll: Duration,
     /// Where the first look begins. `None`: the last 50 000 blocks.

@@ -83,6 +83,11 @@ metrics! {
     Claims Counter "warren_claims_total" "Claims that reached the chain.";
     TransactionsFailed Counter "warren_transactions_failed_total" "Transactions that the chain refused or reverted.";
     ChainHead Gauge "warren_chain_head_block" "Newest block seen.";
+    ChainEndpoints Gauge "warren_chain_endpoints" "Chain endpoints that are configured.";
+    ChainEndpointsUp Gauge "warren_chain_endpoints_up" "Of those, answering and on the pinned chain.";
+    ChainQuorum Gauge "warren_chain_quorum" "1 while enough endpoints are up to agree.";
+    ChainErrors Counter "warren_chain_endpoint_errors_total" "Questions to chain endpoints without an answer.";
+    ChainOverruled Counter "warren_chain_endpoint_overruled_total" "Answers of a chain endpoint that enough others contradicted.";
     ChainFresh Gauge "warren_chain_fresh" "1 while the chain's news are recent enough for money.";
     StoreBatches Counter "warren_store_batches_total" "Batches written and synced.";
     StoreFailures Counter "warren_store_failures_total" "Batches that could not be written.";

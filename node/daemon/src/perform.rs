@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
-use warren_payments::{Accepted, ChannelView, Funds, Payments, PaymentsError, Phase, Role};
+use warren_payments::{
+    Accepted, ChainTrouble, ChannelView, Funds, Payments, PaymentsError, Phase, Role,
+};
 use warren_proto::{
     Amount, ChannelAnswer, ChannelAsk, ChannelId, NodeId, NodeKey, PayErrorCode, PayoutAddress,
     SessionFrame, SessionStart, SessionTerms, StartPayment, Voucher, VoucherAck, WordFrame,
@@ -360,7 +362,11 @@ pub(crate) fn problem(error: &PaymentsError) -> Problem {
         PaymentsError::Unfunded { .. } => ErrorCode::NoFunds,
         PaymentsError::WalletShared { .. } => ErrorCode::WalletShared,
         PaymentsError::Wallet(_) => ErrorCode::Internal,
-        PaymentsError::Chain { .. } => ErrorCode::ChainUnreachable,
+        PaymentsError::Chain { trouble, .. } => match trouble {
+            ChainTrouble::Silent => ErrorCode::ChainUnreachable,
+            ChainTrouble::TooFew => ErrorCode::ChainNoQuorum,
+            ChainTrouble::Disputed => ErrorCode::ChainDisputed,
+        },
         PaymentsError::Store(error) => store::code_of(&error.reason),
         PaymentsError::Record { .. } => ErrorCode::StoreBroken,
         PaymentsError::Stopped => ErrorCode::ShuttingDown,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use warren_proto::{ChannelId, Step, UnixTime};
 
+use super::news::PotBook;
 use crate::chain::BlockHash;
 use crate::channel::{
     PayeeChannel, PayeeEffect, PayeeEvent, PayerChannel, PayerEffect, PayerEvent, Rules,
@@ -17,6 +18,7 @@ const CURSOR_KEY: &[u8] = b"cursor";
 const CURSOR_VERSION: u8 = 1;
 const ENTRIES_KEY: &[u8] = b"entries";
 const BORN_KEY: &[u8] = b"born";
+const POT_KEY: &[u8] = b"pot";
 
 /// Up to which block the chain's news are in the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) struct Book {
     /// The newest block when this store had first heard everything: what the wallet's keys open
     /// later, and this store did not ask for, another machine did.
     pub(super) born: Option<u64>,
+    /// Movements of the pot that are in the ledger, as far back as history may be rewritten.
+    pub(super) pot: PotBook,
     next_entry: u64,
 }
 
@@ -52,6 +56,7 @@ pub(super) struct Batch {
     postings: Vec<Posting>,
     cursor: Option<Cursor>,
     born: Option<u64>,
+    pot: Option<PotBook>,
     effects: Vec<Effect>,
 }
 
@@ -68,6 +73,9 @@ impl Book {
         }
         if let Some(bytes) = store.get(Table::Meta, CURSOR_KEY)? {
             book.cursor = Some(Cursor::decode(&bytes).map_err(record("pay.meta"))?);
+        }
+        if let Some(bytes) = store.get(Table::Meta, POT_KEY)? {
+            book.pot = PotBook::decode(&bytes).map_err(record("pay.meta"))?;
         }
         if let Some(bytes) = store.get(Table::Meta, BORN_KEY)? {
             let mut read = Reader::new(&bytes, CURSOR_VERSION).map_err(record("pay.meta"))?;
@@ -111,6 +119,8 @@ impl Book {
                 .cursor
                 .map(|it| Put::new(Table::Meta, CURSOR_KEY, it.encode())),
         );
+        let pot = batch.pot.as_ref().map(PotBook::encode);
+        puts.extend(pot.map(|it| Put::new(Table::Meta, POT_KEY, it)));
         if let Some(born) = batch.born {
             let mut block = Writer::new(CURSOR_VERSION);
             block.u64(born);
@@ -127,6 +137,9 @@ impl Book {
         self.next_entry = number;
         self.cursor = batch.cursor.or(self.cursor);
         self.born = self.born.or(batch.born);
+        if let Some(pot) = batch.pot {
+            self.pot = pot;
+        }
         self.payers.extend(batch.payers);
         self.payees.extend(batch.payees);
         Ok(batch.effects)
@@ -216,6 +229,10 @@ impl Batch {
 
     pub(super) fn move_cursor(&mut self, cursor: Cursor) {
         self.cursor = Some(cursor);
+    }
+
+    pub(super) fn move_pot(&mut self, pot: PotBook) {
+        self.pot = Some(pot);
     }
 
     pub(super) fn is_born(&mut self, block: u64) {

@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Balances(Answer<Funds>),
     Claimable(Answer<Amount>),
     Refresh(Answer<()>),
+    Trusted(Answer<()>),
     Withdraw {
         to: PayoutAddress,
         amount: Amount,

@@ -4,7 +4,11 @@
 //! for being careful costs nothing. The cursor moves with what its blocks changed, so a restart
 //! hears again exactly what is not on disk.
 
+mod fear;
+mod look;
+mod pot;
 mod told;
+mod undone;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,36 +18,18 @@ use warren_proto::{Amount, ChannelId, PayoutAddress, Step};
 use super::book::{Batch, Cursor};
 use super::obey::reply;
 use super::{AfterNews, Report, Task, Waiter};
-use crate::chain::{Chain, ChainError, ChainEvent, Head};
 use crate::channel::{
     ChainFact, ChannelTerms, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent, Phase,
 };
 use crate::handle::{PaymentEvent, PaymentsError, Role};
-use crate::settle::{ClaimView, Settle};
+use look::Outlook;
+pub(super) use look::{News, Unheard};
+pub(super) use pot::PotBook;
 pub(super) use told::Told;
 
-// Our choices.
-/// Blocks asked for at once: public nodes refuse more.
-const MAX_BLOCKS: u64 = 2000;
-/// How far the first look goes back, unless it is told: a week of 12-second blocks.
-const FIRST_LOOK: u64 = 50_000;
-/// How far to go back when even confirmed history was rewritten.
-const REWIND: u64 = 256;
+// Our choice.
 /// Channels that pay this node; each cost its opener gas and a deposit.
 const MAX_PAYEE_CHANNELS: usize = 65_536;
-
-/// One look at the chain.
-pub(super) struct News {
-    head: Head,
-    /// The newest block that counts; `None` while the chain is too short.
-    safe: Option<Head>,
-    events: Vec<ChainEvent>,
-    gas_price: Amount,
-    /// There are more blocks than were asked for.
-    behind: bool,
-    /// Blocks that were on record are heard again.
-    rewound: bool,
-}
 
 impl Task {
     /// Starts a look at the chain unless one is under way.
@@ -54,23 +40,20 @@ impl Task {
         self.polling = true;
         self.after_this_news.append(&mut self.after_next_news);
         let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
-        let (cursor, confirmations) = (self.book.cursor, self.config.confirmations.max(1));
-        let (first, unsure) = (self.config.scan_from, self.clock.unsure);
+        let outlook = Outlook {
+            cursor: self.book.cursor,
+            confirmations: self.config.confirmations.max(1),
+            first: self.config.scan_from,
+            is_unsure: self.clock.unsure,
+            held: self.alive(),
+        };
         tokio::spawn(async move {
-            let known = if unsure {
-                chain.verify_contract().await
-            } else {
-                Ok(())
-            };
-            let news = match known {
-                Ok(()) => look(chain.as_ref(), cursor, confirmations, first).await,
-                Err(error) => Err(error),
-            };
+            let news = look::look(chain.as_ref(), outlook).await;
             let _task_ended = reports.send(Report::News(Box::new(news))).await;
         });
     }
 
-    pub(super) fn hear(&mut self, news: Result<News, ChainError>) {
+    pub(super) fn hear(&mut self, news: Result<News, Unheard>) {
         self.polling = false;
         self.clock.unsure = news.is_err();
         let mut failed = None;
@@ -83,11 +66,15 @@ impl Task {
                     false
                 }
             },
-            Err(error) => {
-                tracing::debug!(%error, "chain does not answer");
-                failed = Some(PaymentsError::Chain {
-                    reason: error.to_string(),
-                });
+            Err(Unheard { error, closings }) => {
+                tracing::debug!(%error, "no news of the chain");
+                let told = PaymentsError::from(&error);
+                if error.is_unagreed() {
+                    let times = self.clock.disagreed.take().map_or(0, |(it, _)| it);
+                    self.clock.disagreed = Some((times.saturating_add(1), told.clone()));
+                    self.fear(&closings);
+                }
+                failed = Some(told);
                 false
             }
         };
@@ -125,6 +112,7 @@ impl Task {
 
     fn apply(&mut self, news: &News) -> Result<(), PaymentsError> {
         self.clock.head = Some(news.head);
+        self.clock.disagreed = None;
         self.clock.heard_at = Instant::now();
         self.gas_price = news.gas_price;
         let now = self.now();
@@ -132,19 +120,29 @@ impl Task {
         let ours = |it: &PayoutAddress| ring.place_of(it).is_some();
         let told = Told::hear(&news.events, news.safe.map(|it| it.number), &ours);
         let mut batch = Batch::default();
+        self.fear_no_more(&mut batch);
         self.find(&told, &mut batch)?;
         for (id, fact) in told.facts() {
             self.learn(&mut batch, id, fact);
         }
+        for (id, state) in &news.reread {
+            for fact in self.undone(&batch, *id, state.as_ref()) {
+                self.learn(&mut batch, *id, fact);
+            }
+        }
         for id in self.young_closings.iter().filter(|it| !told.is_closing(it)) {
             self.learn(&mut batch, *id, ChainFact::NotClosing);
         }
-        if !news.rewound {
-            for posting in told.pot() {
-                batch.post(*posting);
-            }
-        }
         if let Some(safe) = news.safe {
+            let floor = safe.number.saturating_sub(look::REWIND);
+            let blocks = (news.from, safe.number);
+            let (pot, postings) = self.book.pot.hear(told.pot(), blocks, floor);
+            for posting in postings {
+                batch.post(posting);
+            }
+            if pot != self.book.pot {
+                batch.move_pot(pot);
+            }
             batch.move_cursor(Cursor {
                 number: safe.number,
                 hash: safe.hash,
@@ -163,7 +161,7 @@ impl Task {
             }
             self.tell(change);
         }
-        self.settle(now);
+        self.settle(now, news.head.timestamp);
         Ok(())
     }
 
@@ -254,43 +252,6 @@ impl Task {
         changes
     }
 
-    /// Claims what is worth it or in danger; takes back what the close window left.
-    fn settle(&mut self, now: warren_proto::UnixTime) {
-        let chain_time = self.clock.head.map_or(now, |it| it.timestamp);
-        let mut batch = Batch::default();
-        for channel in self.book.payees.values() {
-            if channel.is_claiming() || self.is_resting(&channel.terms().id) {
-                continue;
-            }
-            let view = ClaimView {
-                phase: channel.phase(),
-                claimable: channel.claimable(now),
-                words: channel.claim_words(),
-                gas_price: self.gas_price,
-            };
-            match self.config.settle.decide(&view, chain_time) {
-                Settle::Wait => {}
-                Settle::Worth | Settle::Forced => {
-                    let id = channel.terms().id;
-                    let _known = batch.earn(&self.book, id, &PayeeEvent::ClaimAsked, now);
-                }
-            }
-        }
-        let ending =
-            |it: &&PayerChannel| matches!(it.phase(), Phase::Closing { .. }) || it.needs_sweep();
-        for channel in self.book.payers.values().filter(ending) {
-            let id = channel.terms().id;
-            if self.is_resting(&id) || self.sweeping.contains(&id) {
-                continue;
-            }
-            let _known = batch.pay(&self.book, id, &PayerEvent::Tick, chain_time);
-        }
-        match self.take(batch) {
-            Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
-            Err(error) => tracing::error!(%error, "cannot settle"),
-        }
-    }
-
     /// No voucher is taken on an old view of the chain: its deposit may be gone.
     fn judge_freshness(&mut self, behind: bool) {
         let silent = self.clock.heard_at.elapsed() > self.config.max_silence;
@@ -312,59 +273,5 @@ impl Task {
         if let Err(error) = self.take(batch) {
             tracing::error!(%error, "cannot mark channels");
         }
-    }
-}
-
-async fn look(
-    chain: &dyn Chain,
-    cursor: Option<Cursor>,
-    confirmations: u64,
-    first: Option<u64>,
-) -> Result<News, ChainError> {
-    let head = chain.head().await?;
-    let mut from = first.unwrap_or(head.number.saturating_sub(FIRST_LOOK));
-    let mut rewound = false;
-    if let Some(cursor) = cursor {
-        from = cursor.number.saturating_add(1);
-        if chain
-            .block(cursor.number)
-            .await?
-            .is_none_or(|it| it.hash != cursor.hash)
-        {
-            from = from.saturating_sub(REWIND);
-            rewound = true;
-        }
-    }
-    let to = head.number.min(from.saturating_add(MAX_BLOCKS - 1));
-    let events = if from <= to {
-        chain.events(from, to).await?
-    } else {
-        Vec::new()
-    };
-    let deep = head.number.saturating_add(1).checked_sub(confirmations);
-    let safe = match deep.map(|it| it.min(to)) {
-        Some(number) if number >= from || rewound => chain.block(number).await?,
-        Some(_) | None => None,
-    };
-    let fees = chain.fees().await?;
-    let gas_price = fees.base_fee.checked_add(fees.tip).unwrap_or(Amount::MAX);
-    // If the newest block changed meanwhile, the events may be of another history.
-    let same = chain
-        .block(head.number)
-        .await?
-        .is_some_and(|it| it.hash == head.hash);
-    let behind = to < head.number;
-    if same {
-        Ok(News {
-            head,
-            safe,
-            events,
-            gas_price,
-            behind,
-            rewound,
-        })
-    } else {
-        let message = "the newest block changed under the question".to_owned();
-        Err(ChainError::Busy { code: 0, message })
     }
 }

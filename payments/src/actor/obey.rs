@@ -28,6 +28,7 @@ impl Task {
                 self.after_next_news.push(AfterNews::Refresh(answer));
                 self.look();
             }
+            Command::Trusted(answer) => reply(answer, self.trusted()),
             Command::Withdraw { to, amount, answer } => {
                 self.submit(
                     None,

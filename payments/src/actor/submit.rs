@@ -65,11 +65,15 @@ impl Task {
             .and_then(|it| self.book.payers.get(&it))
             .map_or(ACCOUNT, PayerChannel::key_index);
         let hands = self.hands(index);
+        let is_claim = matches!(call, Call::Claim(_));
+        let stake = channel.filter(|_| is_claim).and_then(|it| self.stake(it));
         let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
         tokio::spawn(async move {
-            let result = match hands {
-                Ok(hands) => fund::submit(chain.as_ref(), &hands, call).await,
-                Err(_) => Err(TxError::Stopped { call: call.name() }),
+            let result = match (hands, stake) {
+                // A claim takes no tokens, and the account that is paid has its gas.
+                (Ok(hands), Some(stake)) => hands.account.submit_at_stake(call, stake).await,
+                (Ok(hands), None) => fund::submit(chain.as_ref(), &hands, call).await,
+                (Err(_), _) => Err(TxError::Stopped { call: call.name() }),
             };
             let acted = Acted {
                 channel,
@@ -206,8 +210,13 @@ pub(super) fn failure(call: &'static str, source: ChainError) -> PaymentsError {
             | Revert::TokenBalance { .. }
             | Revert::TokenAllowance { .. },
         ) => PaymentsError::Unfunded { reason },
-        ChainError::Unreachable { .. } | ChainError::TimedOut { .. } | ChainError::Busy { .. } => {
-            PaymentsError::Chain { reason }
+        ChainError::Unreachable { .. }
+        | ChainError::TimedOut { .. }
+        | ChainError::Busy { .. }
+        | ChainError::NoQuorum { .. }
+        | ChainError::Disputed { .. } => {
+            let trouble = (&source).into();
+            PaymentsError::Chain { reason, trouble }
         }
         ChainError::Nonsense { .. }
         | ChainError::Mismatch { .. }

@@ -43,6 +43,32 @@ pub enum ChainError {
         /// What the node says.
         found: String,
     },
+    /// Too few endpoints answered. No money counts, none is lost.
+    #[error(
+        "{answered} of {of} chain endpoints answered for {what}, {wanted} must agree; {detail}"
+    )]
+    NoQuorum {
+        /// What was asked.
+        what: &'static str,
+        /// How many answered.
+        answered: usize,
+        /// How many there are.
+        of: usize,
+        /// How many must agree.
+        wanted: usize,
+        /// What the others said instead.
+        detail: String,
+    },
+    /// Enough endpoints answered, and contradict each other. No money counts, none is lost.
+    #[error("{answered} chain endpoints contradict each other about {what}, {wanted} must agree")]
+    Disputed {
+        /// What was asked.
+        what: &'static str,
+        /// How many answered.
+        answered: usize,
+        /// How many must agree.
+        wanted: usize,
+    },
     /// The contract refused the call.
     #[error("call refused: {0}")]
     Reverted(Revert),
@@ -68,7 +94,7 @@ pub enum ChainError {
     /// The address of the node cannot be used.
     #[error("chain address {url} cannot be used: {detail}")]
     BadUrl {
-        /// As configured.
+        /// As configured, without what may be a secret.
         url: String,
         /// What is wrong with it.
         detail: String,
@@ -87,11 +113,22 @@ pub enum Remedy {
 }
 
 impl ChainError {
+    /// Whether the endpoints are there, some of them, but do not agree: what does no harm if it is
+    /// a lie may go on.
+    #[must_use]
+    pub const fn is_unagreed(&self) -> bool {
+        matches!(self, Self::NoQuorum { .. } | Self::Disputed { .. })
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub const fn remedy(&self) -> Remedy {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Busy { .. } => Remedy::Retry,
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Busy { .. }
+            | Self::NoQuorum { .. }
+            | Self::Disputed { .. } => Remedy::Retry,
             Self::Nonsense { .. } | Self::Mismatch { .. } => Remedy::Distrust,
             Self::Reverted(_)
             | Self::NonceTooLow

@@ -92,6 +92,19 @@ impl<T: EthNode> Chain for T {
         })
     }
 
+    fn token_decimals(&self) -> ChainFuture<'_, Option<u8>> {
+        Box::pin(async move {
+            let data = calldata("decimals()", &[]);
+            let answer = match view(self, self.pins().token, data).await {
+                // ERC-20 lets a token keep it to itself.
+                Err(ChainError::Reverted(_)) => return Ok(None),
+                answer => answer?,
+            };
+            let decimals = Reader::new(&[Uint(8)], &answer).and_then(|mut it| it.u64());
+            Ok(decimals.and_then(|it| u8::try_from(it).ok()))
+        })
+    }
+
     fn token_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount> {
         let data = calldata("balanceOf(address)", &[address(owner)]);
         Box::pin(capped(self, self.pins().token, data))

@@ -11,7 +11,7 @@ use serde_json::Value;
 use warren_proto::ChainRef;
 
 use super::eth::{EthNode, refusal};
-use super::{Chain as _, ChainError, ChainFuture};
+use super::{Chain as _, ChainError, ChainFuture, shown_url};
 
 /// How patient and how generous to be with the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl RpcChain {
     /// [`ChainError::BadUrl`] if it is no `http://` URL.
     pub fn new(url: &str, pins: ChainRef, limits: RpcLimits) -> Result<Self, ChainError> {
         let bad = |detail: String| ChainError::BadUrl {
-            url: url.into(),
-            detail,
+            url: shown_url(url),
+            detail: hide(&detail, url),
         };
         let client = HttpClient::builder()
             .request_timeout(limits.timeout)
@@ -89,10 +89,10 @@ impl RpcChain {
         Ok(chain)
     }
 
-    /// The node's URL.
+    /// The node's address, without what may be a secret.
     #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn name(&self) -> String {
+        shown_url(&self.url)
     }
 
     async fn request(&self, method: &'static str, params: Value) -> Result<Value, ChainError> {
@@ -119,7 +119,7 @@ impl RpcChain {
         };
         match answer {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(sort(method, error)),
+            Ok(Err(error)) => Err(sort(method, error, &self.url)),
             Err(_) => Err(ChainError::TimedOut {
                 method: method.into(),
             }),
@@ -139,11 +139,18 @@ impl EthNode for RpcChain {
 
 impl fmt::Debug for RpcChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RpcChain({})", self.url)
+        write!(f, "RpcChain({})", self.name())
     }
 }
 
-fn sort(method: &str, error: Error) -> ChainError {
+/// What a transport says, without the address's secrets.
+fn hide(detail: &str, url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, it)| it);
+    let shown = shown_url(url);
+    detail.replace(url, &shown).replace(rest, &shown)
+}
+
+fn sort(method: &str, error: Error, url: &str) -> ChainError {
     match error {
         Error::Call(object) => {
             let data = object
@@ -156,11 +163,11 @@ fn sort(method: &str, error: Error) -> ChainError {
                 nonsense(method, it)
             }
             Some(_) | None => ChainError::Unreachable {
-                detail: chain_of(error.as_ref()),
+                detail: hide(&chain_of(error.as_ref()), url),
             },
         },
         Error::RestartNeeded(error) => ChainError::Unreachable {
-            detail: error.to_string(),
+            detail: hide(&error.to_string(), url),
         },
         Error::ServiceDisconnect => ChainError::Unreachable {
             detail: "disconnected".into(),

@@ -132,6 +132,9 @@ impl PayeeChannel {
                     held,
                     ..self.clone()
                 };
+                if next.value(now) > self.deposit {
+                    return self.refuse(PayErrorCode::OverCommitted); // Part of it was undone.
+                }
                 let credit = PayeeEffect::Credit(next.accepted(now));
                 next.durable(now).then(credit)
             }
@@ -145,8 +148,11 @@ impl PayeeChannel {
         match *fact {
             ChainFact::Deposit(deposit) => {
                 next.deposit = deposit;
-                if next.phase == Phase::Opening && deposit > Amount::ZERO {
-                    next.phase = Phase::Open;
+                match (next.phase, deposit) {
+                    // A rewritten history took it back: nothing is served for it any more.
+                    (Phase::Open, Amount::ZERO) => next.phase = Phase::Opening,
+                    (Phase::Opening, more) if more > Amount::ZERO => next.phase = Phase::Open,
+                    _ => {}
                 }
             }
             ChainFact::Claimed(total) => {
@@ -168,8 +174,13 @@ impl PayeeChannel {
         }
         let claimed = next.claimed.saturating_sub(self.claimed);
         let book = PayeeEffect::Book(Posting::claimed(self.terms.id, claimed));
-        let stop = PayeeEffect::Stop(StopReason::Closing);
-        let stops = next.is_ending() && !self.is_ending();
+        let is_undone = next.phase == Phase::Opening && self.phase == Phase::Open;
+        let stop = PayeeEffect::Stop(if is_undone {
+            StopReason::ChainStale
+        } else {
+            StopReason::Closing
+        });
+        let stops = is_undone || (next.is_ending() && !self.is_ending());
         next.durable(now)
             .then_all((claimed > Amount::ZERO).then_some(book))
             .then_all(stops.then_some(stop))

@@ -6,6 +6,7 @@ use warren_proto::{
     Amount, ChannelId, ChannelParams, PayErrorCode, SessionFrame, Voucher, WordFrame,
 };
 
+use crate::chain::ChainError;
 use crate::channel::{PayerRefusal, Phase, Rules, StopReason};
 use crate::codec::CodecError;
 use crate::settle::SettlePolicy;
@@ -104,11 +105,13 @@ pub enum PaymentsError {
     /// A key could not be derived.
     #[error(transparent)]
     Wallet(#[from] WalletError),
-    /// The chain does not answer.
+    /// The chain does not answer, or not with one voice.
     #[error("chain: {reason}")]
     Chain {
         /// What it said, or what the connection said.
         reason: String,
+        /// Of which kind that is.
+        trouble: ChainTrouble,
     },
     /// Nothing was done, for it could not have been saved.
     #[error(transparent)]
@@ -124,6 +127,38 @@ pub enum PaymentsError {
     /// The task has ended.
     #[error("payments have stopped")]
     Stopped,
+}
+
+/// What is wrong with the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainTrouble {
+    /// Nobody answers.
+    Silent,
+    /// Too few of its endpoints answer.
+    TooFew,
+    /// Its endpoints contradict each other.
+    Disputed,
+}
+
+impl From<&ChainError> for ChainTrouble {
+    fn from(error: &ChainError) -> Self {
+        if matches!(error, ChainError::NoQuorum { .. }) {
+            return Self::TooFew;
+        }
+        if matches!(error, ChainError::Disputed { .. }) {
+            return Self::Disputed;
+        }
+        Self::Silent
+    }
+}
+
+impl From<&ChainError> for PaymentsError {
+    fn from(error: &ChainError) -> Self {
+        Self::Chain {
+            reason: error.to_string(),
+            trouble: error.into(),
+        }
+    }
 }
 
 impl PaymentsError {

@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Amount, PayoutAddress, TxHash};
+use warren_proto::{Amount, PayoutAddress, TxHash, UnixTime};
 
 use super::{SignedTx, UnsignedTx};
 use crate::chain::{BlockHash, Fees, Outcome, Receipt};
@@ -22,6 +22,20 @@ pub struct Job {
     pub value: Amount,
     /// The calldata.
     pub data: Vec<u8>,
+    /// What is lost without it; `None` if nothing is.
+    ///
+    /// Only for a call that does no harm if it is made twice or never, as a claim: it may be sent
+    /// on the word of endpoints that do not agree.
+    pub stake: Option<Stake>,
+}
+
+/// What a call brings, and until when: how much its gas may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stake {
+    /// Worth of what it brings, in native coin: its gas never costs more. `None` if nobody knows.
+    pub worth: Option<Amount>,
+    /// When it brings nothing any more, in the chain's time; `None` if it can wait.
+    pub deadline: Option<UnixTime>,
 }
 
 /// A version of a transaction in a block.
@@ -70,6 +84,8 @@ pub enum TxEvent {
         fees: Fees,
         /// The account's count of transactions in blocks.
         nonce: u64,
+        /// The chain's time; `None` if it did not matter.
+        time: Option<UnixTime>,
     },
     /// A call cannot be made.
     Refused {
@@ -94,12 +110,21 @@ pub enum TxEvent {
     HeadSeen {
         /// Its height.
         number: u64,
+        /// Its time.
+        time: UnixTime,
         /// The account's count of transactions in blocks.
         nonce: u64,
         /// What gas costs.
         fees: Fees,
         /// Which of our versions are in blocks.
         seen: Vec<Seen>,
+    },
+    /// The chain's endpoints do not agree on what is in blocks, but take transactions.
+    Blind {
+        /// About now, by the local clock.
+        time: UnixTime,
+        /// What gas costs, as far as they say.
+        fees: Fees,
     },
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Sans-IO.
 
-use warren_proto::Amount;
+use std::time::Duration;
 
+use warren_proto::{Amount, UnixTime};
+
+use super::event::Stake;
 use crate::chain::Fees;
 
 /// A replacement pays 12.5 % more of both: nodes want 10 %, and some round against us.
@@ -53,6 +56,29 @@ impl GasPrice {
     }
 }
 
+/// The most that a call may pay per gas.
+///
+/// Never more in all than what the call brings; and never more than `usual` either, unless so
+/// little time is left as `urgent` says: then all of what it brings may go into gas, for later it
+/// brings nothing.
+#[must_use]
+pub fn cap(
+    stake: Option<&Stake>,
+    gas_limit: u64,
+    now: UnixTime,
+    (usual, urgent): (Amount, Duration),
+) -> Amount {
+    let Some((stake, worth)) = stake.and_then(|it| Some((it, it.worth?))) else {
+        return usual;
+    };
+    let all = amount(worth.wei() / u128::from(gas_limit.max(1)));
+    if stake.deadline.is_some_and(|it| now.plus(urgent) >= it) {
+        all
+    } else {
+        all.min(usual)
+    }
+}
+
 fn amount(wei: u128) -> Amount {
     Amount::from_wei(wei).unwrap_or(Amount::MAX)
 }
@@ -85,6 +111,35 @@ mod tests {
                 tip: wei(5)
             }
         );
+    }
+
+    #[test]
+    fn a_claim_never_pays_more_than_it_brings_and_all_of_that_only_when_time_is_short() {
+        let (usual, urgent) = (wei(100), Duration::from_secs(1200));
+        let now = UnixTime::from_secs(10_000);
+        let cap = |worth, deadline: Option<u64>| {
+            let deadline = deadline.map(UnixTime::from_secs);
+            let worth = Some(wei(worth));
+            super::cap(Some(&Stake { worth, deadline }), 1000, now, (usual, urgent))
+        };
+        assert_eq!(super::cap(None, 1000, now, (usual, urgent)), usual);
+        let unknown = Stake {
+            worth: None,
+            deadline: Some(now),
+        };
+        assert_eq!(
+            super::cap(Some(&unknown), 1000, now, (usual, urgent)),
+            usual
+        );
+        assert_eq!(cap(70_999, None), wei(70), "70 999 wei for 1000 gas");
+        assert_eq!(cap(900_000, None), usual);
+        assert_eq!(
+            cap(900_000, Some(11_201)),
+            usual,
+            "20 minutes and a second are left"
+        );
+        assert_eq!(cap(900_000, Some(11_200)), wei(900));
+        assert_eq!(cap(999, Some(11_200)), wei(0), "not worth a gas");
     }
 
     #[test]

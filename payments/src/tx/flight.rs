@@ -2,8 +2,10 @@
 //!
 //! Sans-IO.
 
+use warren_proto::{Amount, UnixTime};
+
 use super::event::{Job, Seen, TxEffect};
-use super::fee::GasPrice;
+use super::fee::{self, GasPrice};
 use super::manager::TxRules;
 use super::{SignedTx, UnsignedTx};
 use crate::chain::Fees;
@@ -55,11 +57,22 @@ impl Flight {
         nonce: u64,
         market: Option<&Fees>,
         rules: &TxRules,
+        time: UnixTime,
     ) -> Option<TxEffect> {
-        let repeat = || self.versions.last().cloned().map(TxEffect::Broadcast);
-        self.bump(nonce, market, rules)
+        self.bump(nonce, market, rules, time)
             .map(TxEffect::Sign)
-            .or_else(repeat)
+            .or_else(|| self.repeat())
+    }
+
+    /// Says it again as it is.
+    pub(super) fn repeat(&self) -> Option<TxEffect> {
+        self.versions.last().cloned().map(TxEffect::Broadcast)
+    }
+
+    /// What it may pay per gas at this time.
+    pub(super) fn cap(&self, rules: &TxRules, time: UnixTime) -> Amount {
+        let usual = (rules.fee_cap, rules.urgent);
+        fee::cap(self.job.stake.as_ref(), self.gas_limit, time, usual)
     }
 
     pub(super) fn bump(
@@ -67,11 +80,12 @@ impl Flight {
         nonce: u64,
         market: Option<&Fees>,
         rules: &TxRules,
+        time: UnixTime,
     ) -> Option<UnsignedTx> {
         if self.versions.len() >= MAX_VERSIONS {
             return None;
         }
-        let price = self.price.bumped(market, rules.fee_cap)?;
+        let price = self.price.bumped(market, self.cap(rules, time))?;
         Some(
             Self {
                 price,

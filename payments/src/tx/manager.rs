@@ -14,8 +14,9 @@
 //! At most one call waits for a block; the next starts when it is in one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use warren_proto::{Amount, Step, TxHash};
+use warren_proto::{Amount, Step, TxHash, UnixTime};
 
 use super::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
 use super::fee::GasPrice;
@@ -36,8 +37,10 @@ pub struct TxRules {
     pub confirmations: u64,
     /// Blocks without it after which it pays more.
     pub bump_after_blocks: u64,
-    /// Per gas, never more than this.
+    /// Per gas, never more than this, unless something is at stake and little time left.
     pub fee_cap: Amount,
+    /// Before the deadline of what is at stake, so much is little time.
+    pub urgent: Duration,
 }
 
 /// The calls of one account.
@@ -51,6 +54,10 @@ pub struct TxManager {
     pub(super) head: u64,
     /// What gas cost when last asked; `None` before the first time.
     pub(super) market: Option<Fees>,
+    /// The chain's time when last asked.
+    pub(super) clock: UnixTime,
+    /// Looks in a row at endpoints that did not agree.
+    pub(super) blind: u64,
 }
 
 type TxStep = Step<TxManager, TxEffect>;
@@ -66,6 +73,8 @@ impl TxManager {
             flights: BTreeMap::new(),
             head: 0,
             market: None,
+            clock: UnixTime::from_secs(0),
+            blind: 0,
         }
     }
 
@@ -99,30 +108,53 @@ impl TxManager {
                 gas_limit,
                 fees,
                 nonce,
-            } => self.prepared(*id, *gas_limit, fees, *nonce),
+                time,
+            } => {
+                let mut told = self.clone();
+                told.clock = time.unwrap_or(self.clock);
+                told.prepared(*id, *gas_limit, fees, *nonce)
+            }
             TxEvent::Refused { id } => self.refused(*id),
             TxEvent::Signed { unsigned, signed } => self.signed(unsigned, signed),
             TxEvent::SendFailed { tx, why } => self.send_failed(*tx, *why),
             TxEvent::HeadSeen {
                 number,
+                time,
                 nonce,
                 fees,
                 seen,
-            } => self.head_seen(*number, *nonce, fees, seen),
+            } => {
+                let mut told = self.clone();
+                told.clock = *time;
+                told.head_seen(*number, *nonce, fees, seen)
+            }
+            TxEvent::Blind { time, fees } => self.look_blindly(*time, fees),
         }
     }
 
     fn take(&self, job: &Job) -> TxStep {
-        let waiting = self.queue.iter().chain(&self.preparing);
-        let mut known = waiting.chain(self.flights.values().map(|it| &it.job));
-        if known.any(|it| it.id == job.id) {
-            return Step::stay(self);
+        let mut next = self.clone();
+        let waiting = next.queue.iter_mut().chain(&mut next.preparing);
+        let mut known = waiting.chain(next.flights.values_mut().map(|it| &mut it.job));
+        if let Some(known) = known.find(|it| it.id == job.id) {
+            if job.stake.is_none() || known.stake == job.stake {
+                return Step::stay(self);
+            }
+            // More is at stake than when it was asked for first, or sooner.
+            known.stake = job.stake;
+            return Step::to(next).saved();
         }
-        if self.queue.len() >= MAX_QUEUE {
+        if next.queue.len() >= MAX_QUEUE {
             return Step::stay(self).then(TxEffect::Report(job.id, Report::QueueFull));
         }
-        let mut next = self.clone();
-        next.queue.push_back(job.clone());
+        // What has a deadline goes before what has none.
+        let has_deadline = |it: &Job| it.stake.is_some_and(|it| it.deadline.is_some());
+        let place = if has_deadline(job) {
+            next.queue.iter().take_while(|it| has_deadline(it)).count()
+        } else {
+            next.queue.len()
+        };
+        next.queue.insert(place, job.clone());
         next.start(Vec::new(), false)
     }
 
@@ -154,15 +186,20 @@ impl TxManager {
             .keys()
             .next_back()
             .map_or(0, |it| it.saturating_add(1));
-        let flight = Flight {
+        let none = GasPrice {
+            max_fee: Amount::ZERO,
+            tip: Amount::ZERO,
+        };
+        let mut flight = Flight {
             job: job.clone(),
             gas_limit,
-            price: GasPrice::first(fees, self.rules.fee_cap),
+            price: none,
             versions: Vec::new(),
             sent_at: self.head,
             seen: None,
             lost_at: None,
         };
+        flight.price = GasPrice::first(fees, flight.cap(&self.rules, self.clock));
         let unsigned = flight.unsigned(nonce.max(after_ours), self.rules.chain_id);
         let mut next = self.clone();
         next.preparing = None;
@@ -207,7 +244,7 @@ impl TxManager {
         match why {
             SendFailure::Retry | SendFailure::NonceTooLow => Step::stay(self),
             SendFailure::Underpriced => {
-                match flight.bump(*nonce, self.market.as_ref(), &self.rules) {
+                match flight.bump(*nonce, self.market.as_ref(), &self.rules, self.clock) {
                     Some(unsigned) => Step::stay(self).then(TxEffect::Sign(unsigned)),
                     None => Step::stay(self),
                 }
@@ -228,8 +265,18 @@ impl TxManager {
         let mut next = self.clone();
         next.head = number;
         next.market = Some(*fees);
+        next.blind = 0;
         let (mut effects, mut save) = (Vec::new(), false);
+        let lowest = self.flights.keys().next().copied();
         for (at, old) in &self.flights {
+            // A nonce that some endpoint made up is never reached. Only what does no harm twice was
+            // ever sent with such a nonce.
+            if old.job.stake.is_some() && lowest == Some(*at) && nonce < *at {
+                next.queue.push_front(old.job.clone());
+                next.flights.remove(at);
+                save = true;
+                continue;
+            }
             let ours = seen
                 .iter()
                 .find(|it| old.versions.iter().any(|v| v.hash == it.tx));
@@ -257,7 +304,7 @@ impl TxManager {
                     save = true;
                 }
                 Verdict::Late => {
-                    effects.extend(flight.again(*at, Some(fees), &self.rules));
+                    effects.extend(flight.again(*at, Some(fees), &self.rules, self.clock));
                     flight.sent_at = number;
                     next.flights.insert(*at, flight);
                 }
@@ -267,6 +314,29 @@ impl TxManager {
             }
         }
         next.start(effects, save)
+    }
+
+    /// Nobody knows what is in a block: all is said again now and then, and what is at stake may
+    /// pay more. The nonces stay, so nothing can happen twice.
+    fn look_blindly(&self, time: UnixTime, fees: &Fees) -> TxStep {
+        let mut next = self.clone();
+        next.clock = time;
+        next.market = Some(*fees);
+        next.blind = self.blind.saturating_add(1);
+        let patience = self.rules.bump_after_blocks.max(1);
+        if !next.blind.is_multiple_of(patience) {
+            return Step::to(next);
+        }
+        let unseen = |it: &&(&u64, &Flight)| it.1.seen.is_none() && it.1.lost_at.is_none();
+        let said = self.flights.iter().collect::<Vec<_>>();
+        let effects = said.iter().filter(unseen).filter_map(|(at, it)| {
+            if it.job.stake.is_some() {
+                it.again(**at, Some(fees), &self.rules, time)
+            } else {
+                it.repeat()
+            }
+        });
+        Step::to(next).then_all(effects)
     }
 }
 

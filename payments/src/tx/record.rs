@@ -2,15 +2,17 @@
 //!
 //! Sans-IO. One record per flight, under the account and the nonce.
 
-use warren_proto::{PayoutAddress, TxHash};
+use warren_proto::{PayoutAddress, TxHash, UnixTime};
 
 use super::SignedTx;
-use super::event::{Job, JobId};
+use super::event::{Job, JobId, Stake};
 use super::fee::GasPrice;
 use super::flight::Flight;
 use crate::codec::{CodecError, Reader, Writer};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Did not say what is at stake.
+const OLD_VERSION: u8 = 1;
 /// Nothing we send is longer.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -41,12 +43,22 @@ pub(crate) fn encode(flight: &Flight) -> Vec<u8> {
         writer.bytes(it.hash.as_bytes());
         long(writer, &it.raw);
     });
+    writer.option(flight.job.stake.as_ref(), |writer, it| {
+        let deadline = it.deadline.map(|it| it.as_secs());
+        writer.option(it.worth.as_ref(), |writer, it| {
+            writer.amount(*it);
+        });
+        writer.option(deadline.as_ref(), |writer, it| {
+            writer.u64(*it);
+        });
+    });
     writer.finish()
 }
 
 /// Reads a flight back; where it stands is learnt from the chain.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
-    let mut reader = Reader::new(bytes, VERSION)?;
+    let is_old = bytes.first() == Some(&OLD_VERSION);
+    let mut reader = Reader::new(bytes, if is_old { OLD_VERSION } else { VERSION })?;
     let id = JobId(reader.array()?);
     let to = reader.address()?;
     let value = reader.amount()?;
@@ -64,12 +76,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
             raw: read_long(&mut reader)?,
         });
     }
+    let stake = if is_old {
+        None
+    } else {
+        read_stake(&mut reader)?
+    };
     reader.finish()?;
     let job = Job {
         id,
         to,
         value,
         data,
+        stake,
     };
     Ok(Flight {
         job,
@@ -80,6 +98,31 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
         seen: None,
         lost_at: None,
     })
+}
+
+fn read_stake(reader: &mut Reader<'_>) -> Result<Option<Stake>, CodecError> {
+    if !read_flag(reader)? {
+        return Ok(None);
+    }
+    let worth = if read_flag(reader)? {
+        Some(reader.amount()?)
+    } else {
+        None
+    };
+    let deadline = if read_flag(reader)? {
+        Some(UnixTime::from_secs(reader.u64()?))
+    } else {
+        None
+    };
+    Ok(Some(Stake { worth, deadline }))
+}
+
+fn read_flag(reader: &mut Reader<'_>) -> Result<bool, CodecError> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(CodecError::Range { field: "flag" }),
+    }
 }
 
 fn long(writer: &mut Writer, bytes: &[u8]) {
@@ -102,14 +145,14 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_flight_survives_the_disk() {
-        let flight = Flight {
+    fn flight(stake: Option<Stake>) -> Flight {
+        Flight {
             job: Job {
                 id: JobId([1; 32]),
                 to: PayoutAddress::from_bytes([2; 20]),
                 value: Amount::from_wei_u64(8),
                 data: vec![3; 700],
+                stake,
             },
             gas_limit: 90_000,
             price: GasPrice {
@@ -129,12 +172,29 @@ mod tests {
             sent_at: 0,
             seen: None,
             lost_at: None,
-        };
-        let bytes = encode(&flight);
-        assert_eq!(decode(&bytes), Ok(flight));
-        for end in 0..bytes.len() {
-            assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn a_flight_survives_the_disk() {
+        let worth = Some(Amount::from_wei_u64(77));
+        let deadline = Some(UnixTime::from_secs(99));
+        let stakes = [None, Some((worth, deadline)), Some((None, None))];
+        for stake in stakes.map(|it| it.map(|(worth, deadline)| Stake { worth, deadline })) {
+            let bytes = encode(&flight(stake));
+            assert_eq!(decode(&bytes), Ok(flight(stake)));
+            for end in 0..bytes.len() {
+                assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flight_of_the_version_before_is_read() {
+        let mut bytes = encode(&flight(None));
+        bytes[0] = OLD_VERSION;
+        bytes.pop(); // The flag that says that nothing is at stake.
+        assert_eq!(decode(&bytes), Ok(flight(None)));
     }
 
     #[test]

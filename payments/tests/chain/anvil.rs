@@ -20,12 +20,12 @@ use crate::world::{Hands, World, key};
 pub(crate) struct Anvil {
     child: Child,
     client: HttpClient,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Anvil {
     /// Starts one on a free port; `None` where it is not installed.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let mut child = Command::new(binary()?)
             .args(["--port", "0", "--hardfork", "prague"])
             .stdout(Stdio::piped())
@@ -43,7 +43,7 @@ impl Anvil {
         Some(Self { child, client, url })
     }
 
-    async fn ask(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
         let mut list = ArrayParams::new();
         params
             .as_array()
@@ -94,7 +94,7 @@ impl Anvil {
             .unwrap()
     }
 
-    async fn world(self) -> World {
+    pub(crate) async fn world(self) -> World {
         let token = self.deploy("DevToken", "").await;
         let argument = format!("{:0>64}", &token.to_string()[2..]);
         let contract = self.deploy("ChainLock", &argument).await;

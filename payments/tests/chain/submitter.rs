@@ -45,6 +45,7 @@ impl Rig {
             confirmations,
             bump_after_blocks: 2,
             fee_cap: wei(1000 * GWEI),
+            urgent: Duration::from_secs(1200),
         };
         let config = SubmitterConfig { rules, poll: POLL };
         Submitter::start(chain, Arc::new(self.store.clone()), key(0), config).unwrap()

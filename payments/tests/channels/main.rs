@@ -12,3 +12,8 @@ mod laws;
 mod party;
 mod pay;
 mod rate;
+mod rewritten;
+mod spike;
+mod truth;
+#[path = "../chain/twisted.rs"]
+mod twisted;

@@ -8,7 +8,7 @@ use warren_payments::chain::Chain;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
 use warren_payments::store::MemoryStore;
 use warren_payments::{
-    Accepted, PayFrame, PaymentEvent, Payments, PaymentsConfig, SettlePolicy, Wallet,
+    Accepted, PayFrame, PaymentEvent, Payments, PaymentsConfig, Rate, SettlePolicy, Wallet,
 };
 use warren_proto::{Amount, ChannelId, PayErrorCode, PayoutAddress};
 
@@ -16,7 +16,7 @@ pub(crate) const UNIT: u64 = 1_000_000_000;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) fn wei(amount: u64) -> Amount {
+pub(crate) const fn wei(amount: u64) -> Amount {
     Amount::from_wei_u64(amount)
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn config() -> PaymentsConfig {
         // Tests claim when they say so, or when they must.
         settle: SettlePolicy {
             worth_factor: 0,
-            token_per_million_wei: 1,
+            rate: Rate::Guessed(wei(1_000_000_000_000)),
             ..Default::default()
         },
         ..PaymentsConfig::default()
@@ -71,9 +71,20 @@ impl Party {
         store: MemoryStore,
         config: PaymentsConfig,
     ) -> Self {
-        let dyn_chain: Arc<dyn Chain> = Arc::new(chain.clone());
+        let way: Arc<dyn Chain> = Arc::new(chain.clone());
+        Self::start_by(way, chain, wallet, store, config)
+    }
+
+    /// The same for one that is told of `chain` by others.
+    pub(crate) fn start_by(
+        way: Arc<dyn Chain>,
+        chain: &DevChain,
+        wallet: Wallet,
+        store: MemoryStore,
+        config: PaymentsConfig,
+    ) -> Self {
         let disk = Arc::new(store.clone());
-        let (payments, events) = Payments::start(dyn_chain, disk, wallet.clone(), config).unwrap();
+        let (payments, events) = Payments::start(way, disk, wallet.clone(), config).unwrap();
         Self {
             wallet,
             store,

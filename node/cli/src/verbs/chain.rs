@@ -74,7 +74,8 @@ pub(super) async fn fund(desk: &mut Desk<'_>, args: &FundArgs) -> Told {
             .chain
             .as_ref()
             .ok_or_else(|| Problem::new(ErrorCode::ConfigMissing, "chain.rpc_url is not set"))?;
-        faucet::ask(&chain.rpc_url, wallet.address, GAS_WEI, amount.wei()).await?;
+        let url = chain.rpc_urls.first().map_or("", String::as_str);
+        faucet::ask(url, wallet.address, GAS_WEI, amount.wei()).await?;
         let sentence = format!(
             "The faucet gave {tokens} tokens, and coins for gas, to {}.",
             wallet.address

@@ -23,11 +23,7 @@ pub(super) fn run(desk: &Desk<'_>, verb: &ConfigVerb) -> Told {
 fn show_page(settings: &[Setting]) -> Page {
     let mut table = Table::new(&["KEY", "VALUE", "SAID BY"]);
     for it in settings {
-        table.row([
-            it.key.name.to_owned(),
-            it.value.clone(),
-            it.place.to_string(),
-        ]);
+        table.row([it.key.name.to_owned(), it.shown(), it.place.to_string()]);
     }
     let json = json!({
         "schema": "warren.config/v1",
@@ -43,7 +39,7 @@ fn show_page(settings: &[Setting]) -> Page {
 fn explain_page(it: &Explained) -> Page {
     let setting = &it.setting;
     let mut table = Table::new(&[]);
-    table.row(["is", shown(&setting.value)]);
+    table.row(["is", shown(&setting.shown())]);
     table.row(["said by", &setting.place.to_string()]);
     table.row(["default", shown(setting.key.default)]);
     table.row(["variable", &it.variable]);
@@ -85,5 +81,5 @@ fn setting_json(it: &Setting) -> Value {
         Place::Nowhere => Value::Null,
         Place::File { .. } | Place::Env { .. } | Place::Flag { .. } => json!(it.place.to_string()),
     };
-    json!({ "key": it.key.name, "value": it.value, "said_by": place })
+    json!({ "key": it.key.name, "value": it.shown(), "said_by": place })
 }

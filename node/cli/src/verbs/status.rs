@@ -1,7 +1,9 @@
 //! `warren status`.
 
 use warren_daemon::api::ClientError;
-use warren_daemon::api::types::{ConsumerState, ConsumerView, ExitStatus, Status};
+use warren_daemon::api::types::{
+    ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, ExitStatus, Status,
+};
 
 use super::{Desk, Told};
 use crate::page::Page;
@@ -42,6 +44,7 @@ fn page(status: &Status) -> Page {
             "chain".to_owned(),
             format!("{}, {head}{fresh}", chain.chain_id),
         ]);
+        endpoint_rows(&mut table, chain);
     }
     if let Some(it) = &status.consumer {
         consumer_rows(&mut table, it);
@@ -73,6 +76,45 @@ fn page(status: &Status) -> Page {
         Some(_) => page.next("warren down"),
         None => page.next("warren up").next("warren exits"),
     }
+}
+
+/// One row for each endpoint of the chain.
+fn endpoint_rows(table: &mut Table, chain: &ChainView) {
+    for (at, it) in chain.endpoints.iter().enumerate() {
+        let name = if at == 0 {
+            format!("asked of {}", chain.endpoints.len())
+        } else {
+            String::new()
+        };
+        table.row([name, endpoint(it)]);
+    }
+    if chain.endpoints.len() > 1 {
+        let must = format!("{} of them must say the same", chain.must_agree);
+        table.row([String::new(), must]);
+    }
+}
+
+fn endpoint(it: &EndpointView) -> String {
+    let state = match it.state {
+        EndpointStanding::Unasked => "not asked yet",
+        EndpointStanding::Up => "up",
+        EndpointStanding::Down => "DOWN",
+        EndpointStanding::Wrong => "ANOTHER CHAIN",
+    };
+    let mut parts = vec![format!("{} {state}", it.url)];
+    parts.extend(it.latency_millis.map(|it| format!("{it} ms")));
+    parts.extend(
+        it.lag_blocks
+            .filter(|it| *it > 0)
+            .map(|it| format!("{it} blocks behind")),
+    );
+    for (count, what) in [(it.errors, "without answer"), (it.overruled, "overruled")] {
+        if count > 0 {
+            parts.push(format!("{count} of {} {what}", it.asked));
+        }
+    }
+    parts.extend(it.trouble.clone());
+    parts.join(", ")
 }
 
 fn consumer_sentence(it: &ConsumerView) -> String {

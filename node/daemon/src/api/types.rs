@@ -29,8 +29,8 @@ pub use money::{
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
 pub use status::{
-    ChainView, ConsumerState, ConsumerView, OverlayView, ShutdownReport, Status, StoreView,
-    TunnelView,
+    ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, OverlayView,
+    ShutdownReport, Status, StoreView, TunnelView,
 };
 
 /// A type that the API sends, by the name of its schema.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use warren_payments::chain::quorum::{MAX_ENDPOINTS, Quorum};
 use warren_proto::{Amount, ChainRef, CountryCode, PayoutAddress, Price, Region};
 
 use super::keys::Kind;
@@ -36,7 +37,7 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
         .unwrap_or_else(|| default_socket(&home));
     let exit = exit(&said, &token)?;
     let consumer = consumer(&said, &token)?;
-    let chain = chain(&said)?;
+    let chain = chain(&said, &token)?;
     Ok(Config {
         node: NodeConfig {
             home,
@@ -68,18 +69,13 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     })
 }
 
-fn chain(said: &Said<'_>) -> Result<Option<ChainConfig>, ConfigError> {
+fn chain(said: &Said<'_>, units: &Token) -> Result<Option<ChainConfig>, ConfigError> {
     const BECAUSE: &str = "chain.rpc_url is: a chain is used only with its contract pinned";
-    let rpc_url = said.text("chain.rpc_url");
-    if rpc_url.is_empty() {
+    let rpc_urls = said.texts("chain.rpc_url");
+    if rpc_urls.is_empty() {
         return Ok(None);
     }
-    if !(rpc_url.starts_with("http://") || rpc_url.starts_with("https://")) {
-        return Err(said.bad(
-            "chain.rpc_url",
-            "an address that begins with http:// or https:// is needed",
-        ));
-    }
+    let quorum = said.quorum(&rpc_urls)?;
     let missing = |key| ConfigError::Missing {
         key,
         because: BECAUSE,
@@ -95,13 +91,15 @@ fn chain(said: &Said<'_>) -> Result<Option<ChainConfig>, ConfigError> {
         .address("chain.token")?
         .ok_or_else(|| missing("chain.token"))?;
     Ok(Some(ChainConfig {
-        rpc_url: rpc_url.to_owned(),
+        rpc_urls,
+        quorum,
         pinned: ChainRef {
             chain_id,
             contract,
             token,
         },
         confirmations: said.count_u32("chain.confirmations"),
+        coin_price: Some(said.money("chain.coin_price", units)?).filter(|it| *it > Amount::ZERO),
         poll: Duration::from_millis(said.count("chain.poll_millis")),
         first_block: Some(said.count("chain.first_block")).filter(|it| *it > 0),
     }))
@@ -279,7 +277,8 @@ impl Said<'_> {
         let place = self
             .setting(key)
             .map_or(super::Place::Nowhere, |it| it.place.clone());
-        let value = self.text(key).chars().take(80).collect();
+        let shown = self.setting(key).map(Setting::shown).unwrap_or_default();
+        let value = shown.chars().take(80).collect();
         ConfigError::BadValue {
             place,
             key,
@@ -315,6 +314,32 @@ impl Said<'_> {
             return Err(self.bad(key, "at most 4 IP addresses are needed"));
         }
         Ok(())
+    }
+
+    /// How many of these chain endpoints must agree.
+    fn quorum(&self, urls: &[String]) -> Result<usize, ConfigError> {
+        let key = "chain.rpc_url";
+        let is_http = |it: &String| it.starts_with("http://") || it.starts_with("https://");
+        if !urls.iter().all(is_http) {
+            let wanted = "an address that begins with http:// or https:// is needed";
+            return Err(self.bad(key, wanted));
+        }
+        let twice = |(at, it): (usize, &String)| urls.iter().take(at).any(|other| other == it);
+        if urls.iter().enumerate().any(twice) {
+            return Err(self.bad(key, "each endpoint is needed once: one has one voice"));
+        }
+        if urls.len() > MAX_ENDPOINTS {
+            let wanted = format!("at most {MAX_ENDPOINTS} endpoints are needed");
+            return Err(self.bad(key, &wanted));
+        }
+        match usize::try_from(self.count("chain.quorum")).unwrap_or(usize::MAX) {
+            0 => Ok(Quorum::usual(urls.len())),
+            more if more > urls.len() => {
+                let wanted = format!("at most the {} endpoints of chain.rpc_url", urls.len());
+                Err(self.bad("chain.quorum", &wanted))
+            }
+            fits => Ok(fits),
+        }
     }
 
     fn endpoints(&self, key: &'static str) -> Result<Vec<String>, ConfigError> {

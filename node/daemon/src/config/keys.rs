@@ -104,9 +104,15 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "chain.rpc_url",
-        Kind::Text,
+        Kind::Texts,
         "",
-        "JSON-RPC endpoint of the chain; empty: the node neither pays nor is paid.",
+        "JSON-RPC endpoints of the chain, of different operators where there are several; empty: the node neither pays nor is paid.",
+    ),
+    key(
+        "chain.quorum",
+        count(0, 16),
+        "0",
+        "Endpoints that must say the same before money counts; 0: two, where there are two.",
     ),
     key(
         "chain.chain_id",
@@ -143,6 +149,12 @@ pub const KEYS: &[Key] = &[
         count(0, 1000),
         "2",
         "Blocks on top before money is believed.",
+    ),
+    key(
+        "chain.coin_price",
+        Kind::Money,
+        "0",
+        "What one coin for gas is worth in tokens, so that a claim never costs more gas than it brings; 0: unknown, only the usual cap holds.",
     ),
     key(
         "chain.poll_millis",

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
+use warren_payments::chain::shown_url;
 
 use super::error::{ConfigError, Place};
 use super::keys::{KEYS, Key, Kind, find, nearest};
@@ -47,6 +48,19 @@ pub struct Setting {
     pub origin: Origin,
     /// Where exactly.
     pub place: Place,
+}
+
+impl Setting {
+    /// The value as it may be shown: addresses of chain endpoints often hold a key.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        if self.key.name != "chain.rpc_url" {
+            return self.value.trim().to_owned();
+        }
+        let urls = self.value.split(',').map(str::trim);
+        let urls = urls.filter(|it| !it.is_empty()).map(shown_url);
+        urls.collect::<Vec<_>>().join(",")
+    }
 }
 
 /// The answer to `config explain`.
@@ -213,7 +227,12 @@ fn as_text(key: &'static Key, value: &DeValue<'_>, place: &Place) -> Result<Stri
     let wrong = |wanted: &str| ConfigError::BadValue {
         place: place.clone(),
         key: key.name,
-        value: shown(value),
+        // Addresses of chain endpoints often hold a key.
+        value: if key.name == "chain.rpc_url" {
+            "…".to_owned()
+        } else {
+            shown(value)
+        },
         wanted: wanted.to_owned(),
     };
     match (key.kind, value) {

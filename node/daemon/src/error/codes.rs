@@ -251,6 +251,12 @@ codes! {
     5110 NotWorthIt Refused: "claiming now costs more gas than it brings",
         "The claimable sum is below the fee; it stays claimable.",
         "warren earn; wait until more is claimable";
+    5111 ChainNoQuorum Timeout: "too few of the chain's endpoints answer",
+        "Money counts only if chain.quorum endpoints say the same; until then nothing new is promised or taken, and claims go on.",
+        "warren status; or name more endpoints in chain.rpc_url";
+    5112 ChainDisputed Failed: "the chain's endpoints contradict each other",
+        "At least one of them lies, lags or is on a fork; none is believed, nothing new is promised or taken, and claims go on.",
+        "warren status; take the one that is wrong out of chain.rpc_url";
     6101 BadScenario Usage: "the scenario cannot be understood",
         "A key or value of the scenario file does not fit; file and line are in the message.",
         "warren help swarm run; deploy/scenarios has examples";

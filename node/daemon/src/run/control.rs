@@ -1,6 +1,7 @@
 //! The node as the API sees it: each question answered by the part that knows.
 
 use tokio::sync::mpsc;
+use warren_payments::chain::Endpoint;
 use warren_proto::{ByteCount, ChannelId};
 use warren_tunnel::host::{check_consumer, check_exit};
 
@@ -232,6 +233,21 @@ impl NodeControl for Node {
             Metric::DiskFree,
             self.store.headroom().free_bytes().unwrap_or(0),
         );
+        if let Some(known) = self.chain.as_ref().and_then(|it| it.endpoints()) {
+            let sum = |of: fn(&Endpoint) -> u64| known.each.iter().map(of).sum();
+            let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+            let agree = known.up() >= known.must_agree;
+            for (metric, value) in [
+                (Metric::ChainHead, known.agreed.unwrap_or(0)),
+                (Metric::ChainEndpoints, count(known.each.len())),
+                (Metric::ChainEndpointsUp, count(known.up())),
+                (Metric::ChainQuorum, u64::from(agree)),
+                (Metric::ChainErrors, sum(|it| it.errors)),
+                (Metric::ChainOverruled, sum(|it| it.overruled)),
+            ] {
+                self.metrics.set(metric, value);
+            }
+        }
         self.metrics.render()
     }
 }

@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use warren_overlay::offers::OfferQuery;
-use warren_payments::chain::{Chain, ChainError, Head};
+use warren_payments::chain::{Chain, ChainError, Endpoint, EndpointState, Endpoints, Head};
 use warren_payments::{ChannelView, Phase, Role};
 use warren_proto::Price;
 
 use super::Node;
-use crate::api::types::{ChainView, Timestamp};
+use crate::api::types::{ChainView, EndpointStanding, EndpointView, Timestamp};
 use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{covers, problem};
@@ -53,9 +53,17 @@ impl Node {
         };
         let looked = tokio::time::timeout(PATIENCE, self.look_at(chain.as_ref())).await;
         let secs = PATIENCE.as_secs();
+        let known = chain.endpoints();
         let looked = looked.unwrap_or_else(|_| {
-            let seen = format!("no answer within {secs} s");
-            Err(Problem::new(ErrorCode::ChainUnreachable, seen))
+            // Slow ones hold up a person no longer than this: what is known of them says enough.
+            let up = known.as_ref().map_or(0, Endpoints::up);
+            let code = match &known {
+                Some(it) if up > 0 && up < it.must_agree => ErrorCode::ChainNoQuorum,
+                Some(_) | None => ErrorCode::ChainUnreachable,
+            };
+            let of = known.as_ref().map_or(1, |it| it.each.len());
+            let seen = format!("no answer within {secs} s; {up} of {of} chain endpoints are up");
+            Err(Problem::new(code, seen))
         });
         if looked.is_err() {
             self.chain_known.store(false, Ordering::Relaxed);
@@ -68,6 +76,8 @@ impl Node {
             head_block: head.map(|it| it.number),
             head_time: head.map(|it| Timestamp(it.timestamp)),
             fresh: head.is_some(),
+            must_agree: known.as_ref().map_or(1, |it| count(it.must_agree)),
+            endpoints: known.iter().flat_map(|it| &it.each).map(shown).collect(),
         };
         (Some(view), looked.err())
     }
@@ -75,10 +85,52 @@ impl Node {
     /// A chain that was away may come back as another one: it is looked at anew.
     async fn look_at(&self, chain: &dyn Chain) -> Result<Head, Problem> {
         if !self.chain_known.load(Ordering::Relaxed) {
-            chain.verify_contract().await.map_err(|it| of_chain(&it))?;
+            let decimals = self.config.token.decimals;
+            fits(chain, decimals).await.map_err(|it| of_chain(&it))?;
             self.chain_known.store(true, Ordering::Relaxed);
         }
         chain.head().await.map_err(|it| of_chain(&it))
+    }
+}
+
+/// Whether this is the chain, contract and token that the configuration speaks of.
+///
+/// A wrong number of decimals would turn each price and each sum on the screen into another.
+pub(super) async fn fits(chain: &dyn Chain, decimals: u8) -> Result<(), ChainError> {
+    chain.verify_contract().await?;
+    match chain.token_decimals().await? {
+        Some(found) if found != decimals => Err(ChainError::Mismatch {
+            what: "number of the token's decimals",
+            expected: decimals.to_string(),
+            found: found.to_string(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn shown(it: &Endpoint) -> EndpointView {
+    EndpointView {
+        url: it.name.clone(),
+        state: match it.state {
+            EndpointState::Unasked => EndpointStanding::Unasked,
+            EndpointState::Up => EndpointStanding::Up,
+            EndpointState::Down => EndpointStanding::Down,
+            EndpointState::Wrong => EndpointStanding::Wrong,
+        },
+        latency_millis: it
+            .latency
+            .map(|it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX)),
+        head_block: it.head,
+        lag_blocks: it.lag,
+        asked: it.asked,
+        errors: it.errors,
+        overruled: it.overruled,
+        resting: it.resting,
+        trouble: it.trouble.clone(),
     }
 }
 
@@ -89,6 +141,7 @@ pub(super) fn of_chain(error: &ChainError) -> Problem {
             let key = match *what {
                 "chain id" => "chain.chain_id",
                 "token" => "chain.token",
+                "number of the token's decimals" => "chain.token_decimals",
                 _ => "chain.contract",
             };
             Problem::new(ErrorCode::WrongChain, error)
@@ -96,6 +149,8 @@ pub(super) fn of_chain(error: &ChainError) -> Problem {
         }
         ChainError::BadUrl { .. } => Problem::new(ErrorCode::ConfigBadValue, error)
             .with_next("warren config explain chain.rpc_url"),
+        ChainError::NoQuorum { .. } => Problem::new(ErrorCode::ChainNoQuorum, error),
+        ChainError::Disputed { .. } => Problem::new(ErrorCode::ChainDisputed, error),
         ChainError::Unreachable { .. }
         | ChainError::TimedOut { .. }
         | ChainError::Busy { .. }

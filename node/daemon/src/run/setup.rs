@@ -7,13 +7,15 @@ use ipnet::IpNet;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use warren_overlay::{Overlay, OverlayConfig, OverlayError, OverlayEvent};
+use warren_payments::chain::eth::EthNode;
+use warren_payments::chain::quorum::Quorum;
 use warren_payments::chain::rpc::{RpcChain, RpcLimits};
 use warren_payments::chain::{Chain, ChainError};
 use warren_payments::wallet::file;
-use warren_payments::{PaymentEvent, Payments, PaymentsConfig};
+use warren_payments::{PaymentEvent, Payments, PaymentsConfig, Rate, SettlePolicy};
 use warren_proto::{NodeId, NodeKey};
 
-use super::ready::of_chain;
+use super::ready::{fits, of_chain};
 use crate::config::{ChainConfig, Config, ExitConfig, OverlaySection};
 use crate::error::{ErrorCode, Problem, machine};
 use crate::lockfile::{HomeLock, WalletLock};
@@ -81,7 +83,7 @@ pub(super) async fn money(
     let passphrase = passphrase(config)?;
     let wallet = file::open(&config.wallet.file, &passphrase);
     let wallet = wallet.map_err(|error| machine::wallet(&error))?;
-    let rpc = connect(chain, control).await?;
+    let rpc = connect(chain, config.token.decimals, control).await?;
     let settings = payments_config(chain, config.wallet.fresh_keys);
     let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
     let started = Payments::start(Arc::clone(&rpc), kept, wallet, settings);
@@ -108,12 +110,25 @@ fn passphrase(config: &Config) -> Result<String, Problem> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-async fn connect(chain: &ChainConfig, control: &Handle) -> Result<Arc<dyn Chain>, Problem> {
-    let rpc = RpcChain::new(&chain.rpc_url, chain.pinned, RpcLimits::default());
-    let rpc = rpc.map_err(|error| of_chain(&error))?;
-    // The client's sockets must be made by control threads, or the kill switch stops them.
-    let rpc: Arc<dyn Chain> = Arc::new(rpc.on(control.clone()));
-    match rpc.verify_contract().await {
+async fn connect(
+    chain: &ChainConfig,
+    decimals: u8,
+    control: &Handle,
+) -> Result<Arc<dyn Chain>, Problem> {
+    let mut endpoints = Vec::with_capacity(chain.rpc_urls.len());
+    for url in &chain.rpc_urls {
+        let rpc = RpcChain::new(url, chain.pinned, RpcLimits::default());
+        // The client's sockets must be made by control threads, or the kill switch stops them.
+        let rpc = rpc.map_err(|error| of_chain(&error))?.on(control.clone());
+        endpoints.push((rpc.name(), Arc::new(rpc) as Arc<dyn EthNode>));
+    }
+    let quorum = Quorum::new(endpoints, chain.quorum);
+    let quorum = quorum.map_err(|error| {
+        Problem::new(ErrorCode::ConfigBadValue, error)
+            .with_next("warren config explain chain.quorum")
+    })?;
+    let rpc: Arc<dyn Chain> = Arc::new(quorum);
+    match fits(rpc.as_ref(), decimals).await {
         Ok(()) => {}
         Err(error) if matches!(error, ChainError::Mismatch { .. }) => return Err(of_chain(&error)),
         // It is asked again for every status, and before any money moves.
@@ -123,7 +138,12 @@ async fn connect(chain: &ChainConfig, control: &Handle) -> Result<Arc<dyn Chain>
 }
 
 fn payments_config(chain: &ChainConfig, fresh_keys: bool) -> PaymentsConfig {
+    let usual = SettlePolicy::default();
     PaymentsConfig {
+        settle: SettlePolicy {
+            rate: chain.coin_price.map_or(usual.rate, Rate::Told),
+            ..usual
+        },
         fresh_keys,
         scan_from: chain.first_block,
         confirmations: chain.confirmations.into(),

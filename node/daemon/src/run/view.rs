@@ -9,6 +9,7 @@ use crate::api::types::{
     OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
+use crate::perform::problem;
 use crate::provider::{ExitFacts, GuestFacts};
 use crate::session::ProviderPhase;
 
@@ -27,8 +28,15 @@ impl Node {
         if let Some(problem) = facts.problem.clone().filter(|_| silent) {
             warnings.push(problem);
         }
-        let (chain, trouble) = self.chain_view().await;
-        warnings.extend(trouble);
+        let (mut chain, trouble) = self.chain_view().await;
+        let untold = match (&trouble, &self.purse) {
+            (None, Some(purse)) => purse.payments().trusted().await.err(),
+            _ => None,
+        };
+        if let (Some(chain), Some(_)) = (&mut chain, &untold) {
+            chain.fresh = false; // It answers, but its news do not count.
+        }
+        warnings.extend(trouble.or_else(|| untold.as_ref().map(problem)));
         if let Err(problem) = self.store.headroom().demand() {
             warnings.push(problem);
         }

@@ -68,7 +68,7 @@ async fn what_a_killed_provider_acknowledged_it_claims() {
             );
             provider.claim().await;
             assert_eq!(customer.claimed().await, held, "{at}: claimed what it held");
-            provider.kill();
+            provider.kill().await;
         }
     }
     println!("{midway} kills fell between two acknowledged words");

@@ -262,7 +262,8 @@ impl Provider {
         self.order("claim").await;
     }
 
-    pub(crate) fn kill(mut self) {
-        self.child.start_kill().unwrap();
+    /// Waits for its end too: the next one takes its locks.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 }

@@ -8,7 +8,8 @@ use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress};
 
 use crate::chain::{ChainEvent, EventKind};
 use crate::channel::ChainFact;
-use crate::ledger::Posting;
+
+use super::pot::{PotEvent, Way};
 
 /// The last word on one channel.
 #[derive(Debug, Default)]
@@ -26,7 +27,7 @@ pub(in crate::actor) struct Told {
     opened: Vec<(ChannelParams, u64)>,
     closing: BTreeSet<ChannelId>,
     young: BTreeSet<ChannelId>,
-    pot: Vec<Posting>,
+    pot: Vec<PotEvent>,
 }
 
 impl Told {
@@ -85,10 +86,10 @@ impl Told {
                 last.closed = true;
             }
             EventKind::Deposited { owner, amount } if ours(owner) => {
-                self.pot.push(Posting::stored(*amount).by(event.tx));
+                self.pot.push(moved(event, Way::In, *amount));
             }
             EventKind::Withdrawn { owner, amount, .. } if ours(owner) => {
-                self.pot.push(Posting::withdrawn(*amount).by(event.tx));
+                self.pot.push(moved(event, Way::Out, *amount));
             }
             EventKind::Deposited { .. }
             | EventKind::Withdrawn { .. }
@@ -128,7 +129,16 @@ impl Told {
     }
 
     /// What went into and out of this node's pot.
-    pub(in crate::actor) fn pot(&self) -> &[Posting] {
+    pub(in crate::actor) fn pot(&self) -> &[PotEvent] {
         &self.pot
+    }
+}
+
+fn moved(event: &ChainEvent, way: Way, amount: Amount) -> PotEvent {
+    PotEvent {
+        name: (event.block, event.block_hash, event.log_index),
+        way,
+        amount,
+        tx: event.tx,
     }
 }

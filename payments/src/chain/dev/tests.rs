@@ -133,6 +133,39 @@ fn a_token_that_delivers_less_is_refused() {
     assert_eq!(Rig::new(Kind::Liar).deposit(), Err(Revert::TokenFailed));
 }
 
+/// Money that comes in by whichever door is counted by what arrived.
+#[test]
+fn no_misbehaving_token_fills_a_channel() {
+    let params = ChannelParams {
+        payer: ALICE,
+        payee: BOB,
+        period_secs: 3600,
+        salt: 1,
+    };
+    for kind in [Kind::Fee, Kind::Liar, Kind::Idle, Kind::Reentrant] {
+        let mut rig = Rig::new(kind);
+        let amount = wei(100);
+        for call in [
+            Call::Open { params, amount },
+            Call::Deposit { amount },
+            Call::TopUp { params, amount },
+        ] {
+            assert!(rig.run(ALICE, &call).is_err(), "{kind:?}: {}", call.name());
+        }
+        // Nor is anything left behind that could be spent.
+        for call in [
+            Call::OpenFromBalance { params, amount },
+            Call::Withdraw { to: ALICE, amount },
+        ] {
+            assert!(rig.run(ALICE, &call).is_err(), "{kind:?}: {}", call.name());
+        }
+    }
+    let mut mute = Rig::new(Kind::Mute);
+    let amount = wei(100);
+    mute.run(ALICE, &Call::Open { params, amount }).unwrap();
+    mute.run(ALICE, &Call::TopUp { params, amount }).unwrap();
+}
+
 #[test]
 fn a_token_cannot_reach_back_in() {
     assert_eq!(Rig::new(Kind::Reentrant).deposit(), Err(Revert::Reentered));

@@ -197,3 +197,31 @@ fn everything_needed_for_a_claim_survives_the_record() {
             .is_some()
     );
 }
+
+fn deposit(channel: &PayeeChannel, amount: u64) -> Step {
+    let fact = ChainFact::Deposit(wei(amount));
+    channel.handle(&PayeeEvent::Chain(fact), NOON)
+}
+
+#[test]
+fn a_deposit_that_a_rewritten_history_took_back_serves_nothing_more() {
+    let channel = paid(&in_session(), 10).next;
+    let step = deposit(&channel, 0);
+    assert!(step.save);
+    let stop = PayeeEffect::Stop(StopReason::ChainStale);
+    assert!(step.effects.contains(&stop), "{:?}", step.effects);
+    let refusal = refused(&paid(&step.next, 11));
+    assert_eq!(refusal, Some(PayErrorCode::NotConfirmed));
+    let back = deposit(&step.next, 1000).next;
+    assert_eq!(back.phase(), Phase::Open);
+    assert_eq!(accepted(&paid(&back, 11)).unwrap().ack.value_now, wei(22));
+}
+
+#[test]
+fn words_beyond_what_is_left_of_a_deposit_do_not_count() {
+    let channel = deposit(&in_session(), 10).next;
+    let step = paid(&channel, 5);
+    assert_eq!(accepted(&step).unwrap().ack.value_now, wei(10));
+    let refusal = refused(&paid(&step.next, 6));
+    assert_eq!(refusal, Some(PayErrorCode::OverCommitted));
+}

@@ -2,6 +2,7 @@
 
 use warren_proto::PayoutAddress;
 
+use super::super::event::Stake;
 use super::*;
 use crate::chain::{BlockHash, Outcome};
 
@@ -10,6 +11,7 @@ const RULES: TxRules = TxRules {
     confirmations: 3,
     bump_after_blocks: 2,
     fee_cap: Amount::from_wei_u64(1000),
+    urgent: Duration::from_secs(1200),
 };
 
 const FEES: Fees = Fees {
@@ -23,6 +25,7 @@ fn job(name: u8) -> Job {
         to: PayoutAddress::ZERO,
         value: Amount::ZERO,
         data: vec![name],
+        stake: None,
     }
 }
 
@@ -32,6 +35,7 @@ fn prepared(name: u8, nonce: u64) -> TxEvent {
         gas_limit: 50_000,
         fees: FEES,
         nonce,
+        time: None,
     }
 }
 
@@ -58,6 +62,7 @@ fn seen(tx: TxHash, block: u64) -> Seen {
 fn head(number: u64, nonce: u64, seen: &[Seen]) -> TxEvent {
     TxEvent::HeadSeen {
         number,
+        time: UnixTime::from_secs(12 * number),
         nonce,
         fees: FEES,
         seen: seen.to_vec(),
@@ -238,4 +243,137 @@ fn after_a_restart_the_newest_version_is_sent_again() {
     let (manager, _) = flying(1, 0);
     let (manager, second) = sign(&manager, &head(12, 0, &[]));
     assert_eq!(manager.resume().effects, [TxEffect::Broadcast(second)]);
+}
+
+/// A claim that brings `worth` wei of coin for its 50 000 gas.
+fn claim(name: u8, worth: u64, deadline: Option<u64>) -> Job {
+    let stake = Stake {
+        worth: Some(Amount::from_wei_u64(worth)),
+        deadline: deadline.map(UnixTime::from_secs),
+    };
+    Job {
+        stake: Some(stake),
+        ..job(name)
+    }
+}
+
+fn market(number: u64, base_fee: u64) -> TxEvent {
+    TxEvent::HeadSeen {
+        number,
+        time: UnixTime::from_secs(12 * number),
+        nonce: 0,
+        fees: Fees {
+            base_fee: Amount::from_wei_u64(base_fee),
+            ..FEES
+        },
+        seen: Vec::new(),
+    }
+}
+
+/// The most per gas that the claim in flight ever offers while gas costs `base_fee` for many blocks.
+fn dearest(job: Job, base_fee: u64, blocks: u64) -> u64 {
+    let mut manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
+    let mut most = 0;
+    let mut todo = vec![TxEvent::Asked(job.clone()), prepared(1, 0)];
+    todo.extend((11..11 + blocks).map(|it| market(it, base_fee)));
+    for event in todo {
+        let mut step = manager.handle(&event);
+        while let Some(TxEffect::Sign(unsigned)) = step.effects.first().cloned() {
+            most = most.max(u64::try_from(unsigned.max_fee.wei()).unwrap());
+            let signed = signed(&unsigned);
+            step = step.next.handle(&TxEvent::Signed { unsigned, signed });
+        }
+        manager = step.next;
+    }
+    most
+}
+
+#[test]
+fn a_claim_never_offers_more_for_gas_than_it_brings() {
+    let poor = claim(1, 50_000 * 300, None);
+    let offered = dearest(poor, 5000, 60);
+    assert!((260..=300).contains(&offered), "{offered}");
+    let poor = claim(1, 50_000 * 300, Some(0));
+    let offered = dearest(poor, 5000, 60);
+    assert!(
+        (260..=300).contains(&offered),
+        "not at its deadline either: {offered}"
+    );
+}
+
+#[test]
+fn a_claim_passes_the_usual_cap_only_when_time_is_short() {
+    let rich = |deadline| claim(1, 50_000 * 9000, deadline);
+    let usual = RULES.fee_cap.wei();
+    assert!(u128::from(dearest(rich(None), 4000, 60)) <= usual);
+    let late = dearest(rich(Some(12 * 40 + 1200)), 4000, 60);
+    assert!((4000..=9000).contains(&late), "{late}");
+    let early = dearest(rich(Some(12 * 40 + 1200)), 4000, 20);
+    assert!(u128::from(early) <= usual, "there was time: {early}");
+}
+
+#[test]
+fn a_claim_asked_for_again_takes_the_new_deadline_to_disk() {
+    let mut manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
+    manager = manager.handle(&TxEvent::Asked(claim(1, 9000, None))).next;
+    let (manager, _) = sign(&manager, &prepared(1, 0));
+    let again = manager.handle(&TxEvent::Asked(claim(1, 9000, Some(77))));
+    assert!(again.save && again.effects.is_empty());
+    assert_eq!(again.next.flights[&0].job, claim(1, 9000, Some(77)));
+    let same = again.next.handle(&TxEvent::Asked(claim(1, 9000, Some(77))));
+    assert!(!same.save);
+}
+
+#[test]
+fn what_has_a_deadline_goes_before_what_has_none() {
+    let (manager, first) = flying(1, 0);
+    let manager = manager.handle(&TxEvent::Asked(job(2))).next;
+    let manager = manager.handle(&TxEvent::Asked(claim(3, 9, Some(77)))).next;
+    let step = manager.handle(&head(11, 1, &[seen(first.hash, 11)]));
+    assert_eq!(step.effects, [TxEffect::Prepare(claim(3, 9, Some(77)))]);
+}
+
+fn blind(times: u64) -> Vec<TxEvent> {
+    let blind = TxEvent::Blind {
+        time: UnixTime::from_secs(5000),
+        fees: FEES,
+    };
+    vec![blind; usize::try_from(times).unwrap()]
+}
+
+#[test]
+fn while_the_endpoints_disagree_a_claim_pays_more_and_the_rest_is_only_said_again() {
+    let mut manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
+    manager = manager
+        .handle(&TxEvent::Asked(claim(1, 50_000_000, Some(9000))))
+        .next;
+    let (manager, _) = sign(&manager, &prepared(1, 0));
+    let [first, second] = blind(2).try_into().unwrap();
+    let step = manager.handle(&first);
+    assert_eq!(step.effects, [], "once is no delay");
+    let step = step.next.handle(&second);
+    assert!(matches!(step.effects.as_slice(), [TxEffect::Sign(it)] if it.nonce == 0));
+    let (manager, sent) = flying(2, 0);
+    let step = manager.handle(&first).next.handle(&second);
+    assert_eq!(step.effects, [TxEffect::Broadcast(sent)]);
+}
+
+#[test]
+fn a_claim_with_a_made_up_nonce_is_made_again_with_the_true_one() {
+    let mut manager = TxManager::new(RULES).handle(&head(10, 4, &[])).next;
+    manager = manager.handle(&TxEvent::Asked(claim(1, 9000, None))).next;
+    let (manager, _) = sign(&manager, &prepared(1, 1_000_000));
+    let step = manager.handle(&head(11, 4, &[]));
+    assert!(step.save);
+    assert_eq!(step.effects, [TxEffect::Prepare(claim(1, 9000, None))]);
+    let (manager, _) = sign(&step.next, &prepared(1, 4));
+    assert_eq!(manager.flights.keys().copied().collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn a_transfer_is_never_signed_twice_because_a_nonce_seems_too_high() {
+    let (manager, _) = flying(1, 9);
+    let step = manager.handle(&head(11, 4, &[]));
+    assert_eq!(step.next.flights.len(), 1);
+    assert_eq!(step.effects, []);
 }

@@ -55,6 +55,49 @@ pub struct ChainView {
     pub head_time: Option<Timestamp>,
     /// Whether that is recent enough for decisions about money.
     pub fresh: bool,
+    /// How many of the endpoints must say the same before money counts.
+    pub must_agree: u32,
+    /// Through what the chain is asked, in the order of `chain.rpc_url`.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// One JSON-RPC endpoint of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointView {
+    /// Scheme, host and port; what else the address says may be a secret.
+    pub url: String,
+    /// Whether it can be asked.
+    pub state: EndpointStanding,
+    /// The usual time of an answer, milliseconds. `None` before the first.
+    pub latency_millis: Option<u64>,
+    /// The newest block it told of. `None` before the first.
+    pub head_block: Option<u64>,
+    /// Blocks behind the highest that any endpoint told of. `None` before the first.
+    pub lag_blocks: Option<u64>,
+    /// Questions put to it since the daemon started.
+    pub asked: u64,
+    /// Of those, without an answer.
+    pub errors: u64,
+    /// Its answers that enough others contradicted.
+    pub overruled: u64,
+    /// Whether it is left alone for a while, having failed.
+    pub resting: bool,
+    /// Its last error. `None` once it answers again.
+    pub trouble: Option<String>,
+}
+
+/// Whether an endpoint of the chain can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStanding {
+    /// Nobody asked it yet.
+    Unasked,
+    /// It answers.
+    Up,
+    /// It gave no answer to the last question.
+    Down,
+    /// It is on another chain, or has another contract or token there.
+    Wrong,
 }
 
 /// The store and its disk.

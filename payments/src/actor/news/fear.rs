@@ -1,0 +1,58 @@
+//! Closings that some endpoint tells of and not enough agree on: not believed, but acted on.
+//!
+//! A hidden closing costs a payee everything it earned, an invented one the gas of a claim that
+//! comes early. So whoever is paid claims at once and takes nothing new on that channel until the
+//! endpoints agree again; the channel's record is not touched.
+
+use std::collections::BTreeMap;
+
+use warren_proto::ChannelId;
+
+use super::super::Task;
+use super::super::Waiter;
+use super::super::book::Batch;
+use crate::chain::{ChainEvent, EventKind};
+use crate::channel::{PayeeEvent, Phase};
+
+impl Task {
+    /// Acts on closings that may be lies.
+    pub(super) fn fear(&mut self, closings: &[ChainEvent]) {
+        let mut told = BTreeMap::<ChannelId, u64>::new();
+        for event in closings {
+            let EventKind::Closing {
+                channel, closes_at, ..
+            } = &event.kind
+            else {
+                continue;
+            };
+            let payee = self.book.payees.get(channel);
+            if payee.is_some_and(|it| it.phase() == Phase::Open) {
+                let secs = closes_at.as_secs();
+                let earliest = told.entry(*channel).or_insert(secs);
+                *earliest = secs.min(*earliest);
+            }
+        }
+        let (now, mut batch) = (self.now(), Batch::default());
+        for (id, closes_at) in told {
+            if self.feared.insert(id, closes_at).is_none() {
+                tracing::warn!(channel = %id, "an endpoint tells of a closing, and others do not");
+                let _known = batch.earn(&self.book, id, &PayeeEvent::Stale(true), now);
+            }
+        }
+        match self.take(batch) {
+            Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
+            Err(error) => tracing::error!(%error, "cannot mark channels"),
+        }
+        // What was known to close before has a deadline too, whether or not anybody agrees now.
+        self.settle(now, now);
+    }
+
+    /// The endpoints agree: what they say counts, and nothing else.
+    pub(super) fn fear_no_more(&mut self, batch: &mut Batch) {
+        let now = self.now();
+        for id in std::mem::take(&mut self.feared).into_keys() {
+            let stale = PayeeEvent::Stale(self.clock.stale);
+            let _known = batch.earn(&self.book, id, &stale, now);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! One look at the chain: what is new since the cursor, as far as its endpoints agree.
+
+use warren_proto::{Amount, ChannelId};
+
+use crate::actor::book::Cursor;
+use crate::chain::{Chain, ChainError, ChainEvent, ChannelState, Head};
+
+// Our choices.
+/// Blocks asked for at once: public nodes refuse more.
+const MAX_BLOCKS: u64 = 2000;
+/// How far the first look goes back, unless it is told: a week of 12-second blocks.
+const FIRST_LOOK: u64 = 50_000;
+/// How far to go back when even confirmed history was rewritten.
+pub(super) const REWIND: u64 = 256;
+/// One look at the chain.
+pub(in crate::actor) struct News {
+    pub(super) head: Head,
+    /// The newest block that counts; `None` while the chain is too short.
+    pub(super) safe: Option<Head>,
+    pub(super) events: Vec<ChainEvent>,
+    pub(super) gas_price: Amount,
+    /// There are more blocks than were asked for.
+    pub(super) behind: bool,
+    /// The first block that was heard; on record already, if history was rewritten.
+    pub(super) from: u64,
+    /// If it was: each channel as the contract has it now; `None` if it never was opened.
+    pub(super) reread: Vec<(ChannelId, Option<ChannelState>)>,
+}
+
+/// A look that gave no news.
+pub(in crate::actor) struct Unheard {
+    pub(super) error: ChainError,
+    /// Closings that some endpoint tells of, where they did not agree: maybe lies.
+    pub(super) closings: Vec<ChainEvent>,
+}
+
+/// From where a look begins, and what it believes.
+pub(super) struct Outlook {
+    pub(super) cursor: Option<Cursor>,
+    pub(super) confirmations: u64,
+    /// Where the very first look begins; `None`: some way back.
+    pub(super) first: Option<u64>,
+    /// Whether chain, contract and token are looked at first.
+    pub(super) is_unsure: bool,
+    /// Channels to read anew if history was rewritten.
+    pub(super) held: Vec<ChannelId>,
+}
+
+/// Looks; where the endpoints do not agree, at least hears what any of them says of closings.
+pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Unheard> {
+    let from = outlook.cursor.map(|it| it.number.saturating_add(1));
+    let known = if outlook.is_unsure {
+        chain.verify_contract().await
+    } else {
+        Ok(())
+    };
+    let news = match known {
+        Ok(()) => agreed(chain, outlook).await,
+        Err(error) => Err(error),
+    };
+    match news {
+        Ok(news) => Ok(news),
+        Err(error) if error.is_unagreed() => {
+            let closings = match from {
+                Some(from) => chain.closings_heard(from).await.unwrap_or_default(),
+                None => Vec::new(), // Nobody has paid this node yet.
+            };
+            Err(Unheard { error, closings })
+        }
+        Err(error) => Err(Unheard {
+            error,
+            closings: Vec::new(),
+        }),
+    }
+}
+
+async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError> {
+    let head = chain.head().await?;
+    let mut from = outlook
+        .first
+        .unwrap_or(head.number.saturating_sub(FIRST_LOOK));
+    let mut rewound = false;
+    if let Some(cursor) = outlook.cursor {
+        from = cursor.number.saturating_add(1);
+        if chain
+            .block(cursor.number)
+            .await?
+            .is_none_or(|it| it.hash != cursor.hash)
+        {
+            from = from.saturating_sub(REWIND);
+            rewound = true;
+        }
+    }
+    let mut reread = Vec::new();
+    for id in outlook.held.into_iter().filter(|_| rewound) {
+        reread.push((id, chain.channel(id).await?));
+    }
+    let to = head.number.min(from.saturating_add(MAX_BLOCKS - 1));
+    let events = if from <= to {
+        chain.events(from, to).await?
+    } else {
+        Vec::new()
+    };
+    let deep = head
+        .number
+        .saturating_add(1)
+        .checked_sub(outlook.confirmations);
+    let safe = match deep.map(|it| it.min(to)) {
+        Some(number) if number >= from || rewound => chain.block(number).await?,
+        Some(_) | None => None,
+    };
+    let fees = chain.fees().await?;
+    let gas_price = fees.base_fee.checked_add(fees.tip).unwrap_or(Amount::MAX);
+    // If the newest block changed meanwhile, the events may be of another history.
+    let same = chain
+        .block(head.number)
+        .await?
+        .is_some_and(|it| it.hash == head.hash);
+    let behind = to < head.number;
+    if same {
+        Ok(News {
+            head,
+            safe,
+            events,
+            gas_price,
+            behind,
+            from,
+            reread,
+        })
+    } else {
+        let message = "the newest block changed under the question".to_owned();
+        Err(ChainError::Busy { code: 0, message })
+    }
+}

@@ -1,0 +1,286 @@
+//! The task of one account: it picks an event, saves the step, then signs and sends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ethers_core::utils::keccak256;
+use tokio::sync::mpsc;
+use warren_proto::Step;
+
+use super::{Order, SubmitterConfig, Waiter};
+use crate::chain::error::Remedy;
+use crate::chain::{CallRequest, Chain, ChainError, Outcome};
+use crate::store::{ChannelStore, Put, StoreError, Table};
+use crate::tx::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
+use crate::tx::flight::Flight;
+use crate::tx::manager::TxManager;
+use crate::tx::{Done, SignedTx, TxError, UnsignedTx, record};
+use crate::wall_clock;
+use crate::wallet::WalletKey;
+
+/// Gas allowed beyond the estimate, in percent: state may change before the call's turn.
+const GAS_MARGIN_PERCENT: u64 = 25;
+/// Polls without an answer after which a call that was not sent yet is given up.
+const MAX_TRIES: u32 = 30;
+
+pub(super) struct Task {
+    pub(super) chain: Arc<dyn Chain>,
+    pub(super) store: Arc<dyn ChannelStore>,
+    pub(super) key: WalletKey,
+    pub(super) config: SubmitterConfig,
+    pub(super) manager: TxManager,
+    pub(super) waiters: BTreeMap<JobId, Vec<Waiter>>,
+    pub(super) told: Option<mpsc::Sender<Done>>,
+    /// How often the call in preparation could not be simulated.
+    pub(super) tries: u32,
+}
+
+impl Task {
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut poll = tokio::time::interval(self.config.poll);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let resumed = self.manager.resume();
+        if !self.take_step(resumed).await {
+            return;
+        }
+        loop {
+            let event = tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => Some(self.asked(order)),
+                    None => break,
+                },
+                _ = poll.tick() => self.look().await,
+            };
+            if let Some(event) = event {
+                let step = self.manager.handle(&event);
+                if !self.take_step(step).await {
+                    break; // The store failed: nothing may be sent any more.
+                }
+            }
+        }
+    }
+
+    fn asked(&mut self, order: Order) -> TxEvent {
+        let chain = self.chain.chain_ref();
+        let (to, data) = (order.call.to(&chain), order.call.data(&chain));
+        let mut name = to.as_bytes().to_vec();
+        name.extend(&data);
+        if !order.once {
+            // Unlike any asked for before, in this run or an earlier one.
+            name.extend(rand::random::<[u8; 16]>());
+        }
+        let id = JobId(keccak256(name));
+        self.waiters
+            .entry(id)
+            .or_default()
+            .push((order.call.name(), order.answer));
+        TxEvent::Asked(Job {
+            id,
+            to,
+            value: order.call.value(),
+            data,
+            stake: order.stake,
+        })
+    }
+
+    /// Asks the chain about everything on its way; `None` if there is nothing or no answer.
+    async fn look(&mut self) -> Option<TxEvent> {
+        if self.tries > 0
+            && let Some(job) = self.manager.preparing.clone()
+        {
+            return self.prepare(job).await;
+        }
+        if self.manager.is_idle() {
+            return None;
+        }
+        match self.try_look().await {
+            Ok(event) => Some(event),
+            Err(error) => {
+                tracing::debug!(account = %self.key.address(), %error, "cannot look at the chain");
+                let time = wall_clock();
+                let fees = self.chain.fees().await.ok();
+                let fees = fees.filter(|_| error.is_unagreed())?;
+                Some(TxEvent::Blind { time, fees })
+            }
+        }
+    }
+
+    async fn try_look(&self) -> Result<TxEvent, ChainError> {
+        let head = self.chain.head().await?;
+        let (number, time) = (head.number, head.timestamp);
+        let nonce = self.chain.nonce(self.key.address()).await?;
+        let mut seen = Vec::new();
+        for tx in self.manager.watched() {
+            seen.extend(self.chain.receipt(tx).await?.as_ref().map(Seen::from));
+        }
+        let fees = self.chain.fees().await?;
+        Ok(TxEvent::HeadSeen {
+            number,
+            time,
+            nonce,
+            fees,
+            seen,
+        })
+    }
+
+    /// What is not saved has not happened. `false` if it could not be saved.
+    async fn take_step(&mut self, step: Step<TxManager, TxEffect>) -> bool {
+        if step.save
+            && let Err(error) = self.save(&step.next)
+        {
+            tracing::error!(account = %self.key.address(), %error, "cannot save");
+            return false;
+        }
+        self.manager = step.next;
+        for effect in step.effects {
+            let Some(event) = self.perform(effect).await else {
+                continue;
+            };
+            let step = self.manager.handle(&event);
+            if !Box::pin(self.take_step(step)).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn save(&self, next: &TxManager) -> Result<(), StoreError> {
+        let account = self.key.address();
+        let gone = self
+            .manager
+            .flights
+            .keys()
+            .filter(|it| !next.flights.contains_key(it));
+        let gone = gone.map(|nonce| Put {
+            table: Table::Tx,
+            key: record::key(account, *nonce),
+            value: None,
+        });
+        let signed = next
+            .flights
+            .iter()
+            .filter(|(_, it): &(_, &Flight)| !it.versions.is_empty());
+        let kept = signed.map(|(nonce, flight)| {
+            Put::new(
+                Table::Tx,
+                record::key(account, *nonce),
+                record::encode(flight),
+            )
+        });
+        self.store.put(gone.chain(kept).collect())
+    }
+
+    async fn perform(&mut self, effect: TxEffect) -> Option<TxEvent> {
+        match effect {
+            TxEffect::Prepare(job) => self.prepare(job).await,
+            TxEffect::Sign(unsigned) => Some(self.sign(unsigned)),
+            TxEffect::Broadcast(signed) => self.broadcast(signed).await,
+            TxEffect::Report(id, report) => {
+                self.report(id, report);
+                None
+            }
+        }
+    }
+
+    /// `None` while the chain cannot be asked: the next poll tries again, so many times.
+    async fn prepare(&mut self, job: Job) -> Option<TxEvent> {
+        let id = job.id;
+        match self.try_prepare(job).await {
+            Ok(prepared) => {
+                self.tries = 0;
+                Some(prepared)
+            }
+            Err(error) if error.remedy() == Remedy::Retry && self.tries < MAX_TRIES => {
+                self.tries = self.tries.saturating_add(1);
+                None
+            }
+            Err(source) => {
+                self.tries = 0;
+                self.answer(id, |call| {
+                    Err(TxError::Refused {
+                        call,
+                        source: source.clone(),
+                    })
+                });
+                Some(TxEvent::Refused { id })
+            }
+        }
+    }
+
+    async fn try_prepare(&self, job: Job) -> Result<TxEvent, ChainError> {
+        let (from, id, at_stake) = (self.key.address(), job.id, job.stake.is_some());
+        let request = CallRequest {
+            from,
+            to: job.to,
+            value: job.value,
+            data: job.data,
+        };
+        let gas = self.chain.estimate(request).await?;
+        let fees = self.chain.fees().await?;
+        let nonce = match self.chain.nonce(from).await {
+            // A claim does not wait until the endpoints agree: it could be too late then.
+            Err(error) if at_stake && error.is_unagreed() => self.chain.nonce_heard(from).await?,
+            nonce => nonce?,
+        };
+        let time = if at_stake {
+            let head = self.chain.head().await;
+            Some(head.map_or_else(|_| wall_clock(), |it| it.timestamp))
+        } else {
+            None
+        };
+        Ok(TxEvent::Prepared {
+            id,
+            gas_limit: gas.saturating_add(gas / 100 * GAS_MARGIN_PERCENT),
+            fees,
+            nonce,
+            time,
+        })
+    }
+
+    fn sign(&self, unsigned: UnsignedTx) -> TxEvent {
+        let signed = unsigned.seal(&self.key.sign_tx_hash(&unsigned.signing_hash()));
+        TxEvent::Signed { unsigned, signed }
+    }
+
+    async fn broadcast(&self, signed: SignedTx) -> Option<TxEvent> {
+        let error = self.chain.submit_raw(signed.raw).await.err()?;
+        tracing::debug!(tx = %signed.hash, %error, "not taken");
+        let why = match (&error, error.remedy()) {
+            (ChainError::NonceTooLow, _) => SendFailure::NonceTooLow,
+            (ChainError::Underpriced, _) => SendFailure::Underpriced,
+            (_, Remedy::Retry | Remedy::Distrust) => SendFailure::Retry,
+            (_, Remedy::Final) => SendFailure::Final,
+        };
+        Some(TxEvent::SendFailed {
+            tx: signed.hash,
+            why,
+        })
+    }
+
+    fn report(&mut self, id: JobId, report: Report) {
+        if let (Report::Confirmed(seen), Some(told)) = (report, &self.told) {
+            // Whoever keeps the books of gas; a full queue costs an entry, never money.
+            let _full = told.try_send(Done::from(&seen));
+        }
+        self.answer(id, |call| match report {
+            Report::Confirmed(seen) => match seen.outcome {
+                Outcome::Done => Ok(Done::from(&seen)),
+                Outcome::Reverted => Err(TxError::Undone {
+                    call,
+                    block: seen.block,
+                }),
+            },
+            Report::Rejected => Err(TxError::Refused {
+                call,
+                source: ChainError::NoGasMoney,
+            }),
+            Report::QueueFull => Err(TxError::QueueFull { call }),
+        });
+    }
+
+    fn answer(&mut self, id: JobId, result: impl Fn(&'static str) -> Result<Done, TxError>) {
+        for (call, waiter) in self.waiters.remove(&id).unwrap_or_default() {
+            let _nobody_waits = waiter.send(result(call));
+        }
+    }
+}

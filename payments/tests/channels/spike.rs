@@ -1,0 +1,122 @@
+//! Gas gets dear while a payer closes: what a claim may cost, and when.
+
+use std::time::Duration;
+
+use warren_payments::chain::Chain as _;
+use warren_payments::chain::dev::DevChain;
+use warren_payments::store::MemoryStore;
+use warren_payments::{PaymentsConfig, Rate, SettlePolicy, Wallet};
+use warren_proto::{Amount, ChannelId};
+
+use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
+
+const GWEI: u64 = 1_000_000_000;
+const SPIKE: Amount = wei(50 * GWEI);
+
+/// A payee that never pays more than 5 gwei per gas, unless it must; a coin is worth so many units.
+fn thrifty(units_per_coin: u64) -> PaymentsConfig {
+    PaymentsConfig {
+        fee_cap: wei(5 * GWEI),
+        settle: SettlePolicy {
+            worth_factor: 0,
+            rate: Rate::Told(units(units_per_coin)),
+            ..SettlePolicy::default()
+        },
+        ..config()
+    }
+}
+
+struct Scene {
+    chain: DevChain,
+    channel: ChannelId,
+    payee: Party,
+    coin: Amount,
+}
+
+/// 320 units are earned, the payer closes, and gas costs ten times what the payee would pay.
+async fn spike(units_per_coin: u64) -> Scene {
+    let chain = world();
+    let payer = Party::rich(&chain).await;
+    let wallet = Wallet::generate().unwrap();
+    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
+    chain.fund(wallet.account(), coin, units(1)).unwrap();
+    let settings = thrifty(units_per_coin);
+    let store = MemoryStore::new();
+    let payee = Party::start_as(&chain, wallet, store, settings.clone());
+    let channel = open(&payer, &payee, units(1000)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 320).await;
+    let (_, wallet, store) = payee.stop();
+    payer.payments.close(channel, None).await.unwrap();
+    chain.set_base_fee(SPIKE);
+    chain.mine();
+    let payee = Party::start_as(&chain, wallet, store, settings);
+    Scene {
+        chain,
+        channel,
+        payee,
+        coin,
+    }
+}
+
+impl Scene {
+    async fn claimed(&self) -> Amount {
+        self.chain
+            .channel(self.channel)
+            .await
+            .unwrap()
+            .unwrap()
+            .claimed
+    }
+
+    async fn spent(&self) -> Amount {
+        let left = self
+            .chain
+            .native_balance(self.payee.account())
+            .await
+            .unwrap();
+        self.coin.checked_sub(left).unwrap()
+    }
+
+    /// So many blocks while gas stays dear, each seen by the payee; ends early with a claim.
+    async fn blocks(&self, count: u32) {
+        for _ in 0..count {
+            self.chain.set_base_fee(SPIKE);
+            self.chain.mine();
+            let _may_fail = self.payee.payments.refresh().await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            if self.claimed().await > Amount::ZERO {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_claim_waits_out_a_spike_while_there_is_time_and_pays_up_to_its_worth_when_there_is_none()
+{
+    // 320 units are worth 0.02 coin: some 250 gwei for each gas of the claim.
+    let scene = spike(16_000).await;
+    scene.blocks(12).await;
+    assert_eq!(scene.claimed().await, Amount::ZERO, "gas may get cheaper");
+    scene.chain.advance(HOUR.mul_f32(0.75));
+    scene.blocks(60).await;
+    assert_eq!(scene.claimed().await, units(320), "later it brings nothing");
+    assert!(
+        scene.spent().await <= wei(20_000_000 * GWEI),
+        "no more than it brings"
+    );
+}
+
+#[tokio::test]
+async fn a_claim_that_brings_less_than_its_gas_costs_nothing_even_at_the_end() {
+    // 320 units are worth 0.001 coin: some 12 gwei for each gas of the claim.
+    let scene = spike(320_000).await;
+    scene.blocks(5).await;
+    scene.chain.advance(HOUR.mul_f32(0.75));
+    scene.blocks(40).await;
+    assert_eq!(
+        (scene.claimed().await, scene.spent().await),
+        (Amount::ZERO, Amount::ZERO)
+    );
+}
