@@ -23,10 +23,9 @@ mod submit;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 pub(crate) use self::command::Command;

@@ -121,9 +121,10 @@ impl Senders {
         Ok(senders)
     }
 
-    /// The task of the key at `index`, started if it was not.
+    /// The task of the key at `index`, started if it was not, or if a failing disk has ended it.
     pub(super) fn of(&mut self, index: u32, ring: &Keyring) -> Result<Submitter, StartError> {
-        if let Some(known) = self.by_index.get(&index) {
+        let known = self.by_index.get(&index);
+        if let Some(known) = known.filter(|it| !it.has_ended()) {
             return Ok(known.clone());
         }
         let (chain, store) = (Arc::clone(&self.chain), Arc::clone(&self.store));

@@ -11,8 +11,8 @@ mod told;
 mod undone;
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use tokio::time::Instant;
 use warren_proto::{Amount, ChannelId, PayoutAddress, Step};
 
 use super::book::{Batch, Cursor};

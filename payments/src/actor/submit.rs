@@ -1,8 +1,9 @@
 //! Transactions: sent in tasks of their own, for a slow chain must not stop words.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use warren_proto::{Amount, ChannelId, ChannelParams};
 
 use super::book::Batch;

@@ -13,6 +13,8 @@
 
 mod view;
 
+use std::time::Duration;
+
 use warren_proto::{Amount, PayErrorCode, UnixTime, WordFrame};
 
 use super::accept::{Facts, Holdings, Rules, Standing, accept};
@@ -20,6 +22,12 @@ use super::event::{ChainAction, ChainFact, PayeeEffect, PayeeEvent, StopReason};
 use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
+
+/// How far `now` may be ahead of the block that a consent is used in: two minutes of a wrong clock, and
+/// blocks that a reorganisation may yet replace. Our choice.
+const DOUBT: Duration = Duration::from_secs(300);
+/// A payee that leaves does not come back.
+const FOR_EVER: UnixTime = UnixTime::from_millis(u64::MAX);
 
 type Step = warren_proto::Step<PayeeChannel, PayeeEffect>;
 
@@ -41,7 +49,7 @@ pub struct PayeeChannel {
     pub(super) run: Run,
     /// Total of the claim on its way.
     pub(super) claiming: Option<Amount>,
-    /// Until when a consent to close binds this payee.
+    /// Until when a consent to close, or its own wish to leave, binds this payee.
     pub(super) consent: Option<UnixTime>,
     /// Earned and written in the ledger.
     pub(super) booked: Amount,
@@ -86,7 +94,7 @@ impl PayeeChannel {
                 ..self.clone()
             }),
             PayeeEvent::ConsentAsked { not_after } => self.consent(*not_after, now),
-            PayeeEvent::CloseAsked => self.close(),
+            PayeeEvent::CloseAsked => self.close(now),
         }
     }
 
@@ -120,7 +128,7 @@ impl PayeeChannel {
         match self.standing(now) {
             Standing::Usable => {}
             Standing::Unconfirmed => return self.refuse(PayErrorCode::NotConfirmed),
-            Standing::Closing if self.consent.is_some() => {
+            Standing::Closing if self.consent.is_some() || self.phase == Phase::Closed => {
                 return self.refuse(PayErrorCode::Closing);
             }
             // A word already paid for service stays money while the window lasts.
@@ -237,10 +245,19 @@ impl PayeeChannel {
         })
     }
 
-    fn close(&self) -> Step {
+    /// From here on nothing may be earned: what is not claimed when this is in a block is lost.
+    fn close(&self, now: UnixTime) -> Step {
         match self.phase {
             Phase::Open | Phase::Closing { .. } => {
-                Step::stay(self).then(PayeeEffect::Submit(ChainAction::CloseByPayee))
+                let next = Self {
+                    consent: Some(FOR_EVER),
+                    ..self.clone()
+                };
+                let stops = !self.is_ending() && self.consent.is_none();
+                let stop = PayeeEffect::Stop(StopReason::Closing);
+                next.durable(now)
+                    .then_all(stops.then_some(stop))
+                    .then(PayeeEffect::Submit(ChainAction::CloseByPayee))
             }
             Phase::Opening => self.refuse(PayErrorCode::NotConfirmed),
             Phase::Closed => self.refuse(PayErrorCode::Closing),
@@ -266,7 +283,9 @@ impl PayeeChannel {
         match self.phase {
             Phase::Opening => Standing::Unconfirmed,
             Phase::Closing { .. } | Phase::Closed => Standing::Closing,
-            Phase::Open if self.consent.is_some_and(|it| now <= it) => Standing::Closing,
+            Phase::Open if self.consent.is_some_and(|it| now <= it.plus(DOUBT)) => {
+                Standing::Closing
+            }
             Phase::Open if self.stale => Standing::Stale,
             Phase::Open => Standing::Usable,
         }

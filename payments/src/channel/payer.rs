@@ -123,6 +123,13 @@ impl PayerChannel {
     pub fn handle(&self, event: &PayerEvent, now: UnixTime) -> Step {
         match event {
             PayerEvent::Chain(fact) => self.learn(fact),
+            // The books are closed too: nothing is promised any more, and nothing found out.
+            PayerEvent::FinalAsked if self.phase == Phase::Closed => {
+                self.refuse(PayerRefusal::Closing)
+            }
+            PayerEvent::PayeeSaw(_) | PayerEvent::Shown { .. } if self.phase == Phase::Closed => {
+                Step::stay(self)
+            }
             PayerEvent::LockAsked { unit_price } => self.prepare(*unit_price),
             PayerEvent::ReleaseAsked { units } => self.release(*units),
             PayerEvent::FinalAsked => self.finish(),
@@ -327,11 +334,11 @@ impl PayerChannel {
         }
     }
 
-    /// Opening again is harmless: a channel opens once. The rest is asked for again by a tick or
-    /// by the user.
+    /// Opening again is harmless: a channel opens once. But one that was said to have failed stays
+    /// so: no restart moves money. The rest is asked for again by a tick or by the user.
     fn restart(&self) -> Step {
         match self.phase {
-            Phase::Opening if self.asked > Amount::ZERO => {
+            Phase::Opening if self.acting && self.asked > Amount::ZERO => {
                 self.submit(ChainAction::Open { amount: self.asked })
             }
             Phase::Closed => Step::stay(self),

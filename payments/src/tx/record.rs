@@ -8,7 +8,9 @@ use super::SignedTx;
 use super::event::{Job, JobId, Stake};
 use super::fee::GasPrice;
 use super::flight::Flight;
+use super::manager::{TxManager, TxRules};
 use crate::codec::{CodecError, Reader, Writer};
+use crate::store::{Put, Records, Table};
 
 const VERSION: u8 = 2;
 /// Did not say what is at stake.
@@ -16,8 +18,45 @@ const OLD_VERSION: u8 = 1;
 /// Nothing we send is longer.
 const MAX_BYTES: usize = 256 * 1024;
 
+impl TxManager {
+    /// Goes on with what `account` had on its way, as `records` of [`Table::Tx`] tell.
+    ///
+    /// # Errors
+    /// [`CodecError`] for a record of this account that [`Self::puts`] does not write.
+    pub fn restored(
+        rules: TxRules,
+        account: PayoutAddress,
+        records: &Records,
+    ) -> Result<Self, CodecError> {
+        let mut manager = Self::new(rules);
+        for (key, value) in records {
+            if let Some(nonce) = nonce_of(account, key) {
+                manager.flights.insert(nonce, decode(value)?);
+            }
+        }
+        Ok(manager)
+    }
+
+    /// What must be on disk before a step to `next` is performed: all that is on its way then, and
+    /// nothing that is not.
+    #[must_use]
+    pub fn puts(&self, next: &Self, account: PayoutAddress) -> Vec<Put> {
+        let gone = self.flights.keys();
+        let gone = gone.filter(|it| !next.flights.contains_key(it));
+        let gone = gone.map(|nonce| Put {
+            table: Table::Tx,
+            key: key(account, *nonce),
+            value: None,
+        });
+        let signed = next.flights.iter();
+        let signed = signed.filter(|(_, it)| !it.versions.is_empty());
+        let kept = signed.map(|(nonce, it)| Put::new(Table::Tx, key(account, *nonce), encode(it)));
+        gone.chain(kept).collect()
+    }
+}
+
 /// Where a flight is kept.
-pub(crate) fn key(account: PayoutAddress, nonce: u64) -> Vec<u8> {
+fn key(account: PayoutAddress, nonce: u64) -> Vec<u8> {
     let mut key = account.as_bytes().to_vec();
     key.extend(nonce.to_be_bytes());
     key
@@ -29,7 +68,7 @@ pub(crate) fn nonce_of(account: PayoutAddress, key: &[u8]) -> Option<u64> {
     nonce.try_into().ok().map(u64::from_be_bytes)
 }
 
-pub(crate) fn encode(flight: &Flight) -> Vec<u8> {
+fn encode(flight: &Flight) -> Vec<u8> {
     let mut writer = Writer::new(VERSION);
     writer
         .bytes(&flight.job.id.0)
@@ -56,7 +95,7 @@ pub(crate) fn encode(flight: &Flight) -> Vec<u8> {
 }
 
 /// Reads a flight back; where it stands is learnt from the chain.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
+fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
     let is_old = bytes.first() == Some(&OLD_VERSION);
     let mut reader = Reader::new(bytes, if is_old { OLD_VERSION } else { VERSION })?;
     let id = JobId(reader.array()?);

@@ -15,7 +15,6 @@ use warren_proto::PayoutAddress;
 use super::event::Stake;
 use super::manager::{TxManager, TxRules};
 use super::outcome::StartError;
-use super::record;
 use crate::calls::Call;
 use crate::chain::Chain;
 use crate::store::{ChannelStore, Table};
@@ -81,12 +80,7 @@ impl Submitter {
         told: Option<mpsc::Sender<Done>>,
     ) -> Result<Self, StartError> {
         let account = key.address();
-        let mut manager = TxManager::new(config.rules);
-        for (key, value) in store.scan(Table::Tx)? {
-            if let Some(nonce) = record::nonce_of(account, &key) {
-                manager.flights.insert(nonce, record::decode(&value)?);
-            }
-        }
+        let manager = TxManager::restored(config.rules, account, &store.scan(Table::Tx)?)?;
         let (inbox, orders) = mpsc::channel(INBOX);
         let waiters = BTreeMap::new();
         let task = Task {
@@ -107,6 +101,13 @@ impl Submitter {
     #[must_use]
     pub const fn account(&self) -> PayoutAddress {
         self.account
+    }
+
+    /// Whether the task has ended, as it does when the store fails: nothing may be sent then. A new
+    /// one goes on with what is on disk.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.inbox.is_closed()
     }
 
     /// Makes a call and waits until it is confirmed.

@@ -133,3 +133,19 @@ async fn a_full_disk_refuses_money_and_a_mended_one_takes_it_again() {
     let taken = payee.take(channel, frames).await.unwrap().unwrap();
     assert_eq!(taken.units, 260);
 }
+
+/// The disk fails between the decision to claim and the transaction that was signed for it.
+#[tokio::test]
+async fn a_claim_that_could_not_be_saved_is_made_once_the_disk_is_well() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(1000)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 25).await;
+    payee.store.inject(Some(Fault::LoseFrom(1)));
+    assert!(payee.payments.claim(channel).await.is_err());
+    assert_eq!(payee.pot().await, units(0));
+    payee.store.inject(None);
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    assert_eq!(payee.pot().await, units(25));
+}

@@ -6,8 +6,10 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod bad_disk;
 mod crash;
 mod damage;
+mod eio;
 mod fixture;
 mod model;
 mod space;

@@ -81,6 +81,11 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
         .unwrap_or(head.number.saturating_sub(FIRST_LOOK));
     let mut rewound = false;
     if let Some(cursor) = outlook.cursor {
+        if head.number < cursor.number {
+            // One of several nodes behind one door lags: it takes nothing back, it knows less.
+            let message = "it is behind what it showed before".to_owned();
+            return Err(ChainError::Busy { code: 0, message });
+        }
         from = cursor.number.saturating_add(1);
         if chain
             .block(cursor.number)

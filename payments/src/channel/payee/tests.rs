@@ -159,10 +159,13 @@ fn after_a_consent_to_close_nothing_more_is_earned() {
     };
     assert!(step.effects.contains(&consent));
     assert_eq!(refused(&paid(&step.next, 31)), Some(PayErrorCode::Closing));
-    let after = step.next.handle(
-        &PayeeEvent::Word(word(1, 100, 31)),
-        not_after.plus(Duration::from_millis(1)),
-    );
+    let later = |late: Duration| {
+        let at = not_after.plus(late);
+        step.next.handle(&PayeeEvent::Word(word(1, 100, 31)), at)
+    };
+    let early = later(Duration::from_secs(120));
+    assert_eq!(refused(&early), Some(PayErrorCode::Closing), "a clock may be wrong");
+    let after = later(DOUBT + Duration::from_millis(1));
     assert!(accepted(&after).is_some(), "an unused consent ends");
 }
 
@@ -224,4 +227,28 @@ fn words_beyond_what_is_left_of_a_deposit_do_not_count() {
     assert_eq!(accepted(&step).unwrap().ack.value_now, wei(10));
     let refusal = refused(&paid(&step.next, 6));
     assert_eq!(refusal, Some(PayErrorCode::OverCommitted));
+}
+
+#[test]
+fn a_word_in_a_closed_channel_is_no_money() {
+    let channel = paid(&in_session(), 3).next;
+    let closed = channel
+        .handle(&PayeeEvent::Chain(ChainFact::Closed), NOON)
+        .next;
+    assert_eq!(refused(&paid(&closed, 4)), Some(PayErrorCode::Closing));
+}
+
+#[test]
+fn a_payee_that_gives_the_channel_back_earns_nothing_more() {
+    let channel = paid(&in_session(), 3).next;
+    let step = channel.handle(&PayeeEvent::CloseAsked, NOON);
+    assert!(step.save);
+    let stop = PayeeEffect::Stop(StopReason::Closing);
+    let close = PayeeEffect::Submit(ChainAction::CloseByPayee);
+    assert_eq!(step.effects, vec![stop, close]);
+    let later = PayeeChannel::decode(&step.next.encode(), Rules::default()).unwrap();
+    assert_eq!(refused(&paid(&later, 4)), Some(PayErrorCode::Closing));
+    let voucher = PayeeEvent::Voucher(voucher(2, 900, vec![]));
+    let refusal = later.handle(&voucher, NOON.plus(Duration::from_secs(1 << 20)));
+    assert_eq!(refused(&refusal), Some(PayErrorCode::Closing));
 }

@@ -370,3 +370,23 @@ fn what_a_payee_may_have_missed_is_said_in_steps_that_it_takes() {
     let silent = words(&ask(&in_session(10_000), &PayerEvent::RepeatAsked));
     assert_eq!(silent, vec![]);
 }
+
+#[test]
+fn the_books_of_a_closed_channel_stay_closed() {
+    let channel = release(&in_session(1000), 5).next;
+    let closed = ask(&channel, &PayerEvent::Chain(ChainFact::Closed)).next;
+    let late = ask(&closed, &PayerEvent::FinalAsked);
+    assert_eq!(late.effects, vec![PayerEffect::Refuse(PayerRefusal::Closing)]);
+    assert_eq!(ask(&closed, &ack(&closed, 1, 9)), Step::stay(&closed));
+}
+
+#[test]
+fn an_opening_that_failed_is_not_tried_again_by_a_restart() {
+    let opening = PayerChannel::open(terms(), 0, wei(10), 256).next;
+    let again = ask(&restarted(&opening), &PayerEvent::Restarted);
+    let open = PayerEffect::Submit(ChainAction::Open { amount: wei(10) });
+    assert_eq!(again.effects, vec![open], "nobody knows what became of it");
+    let failed = ask(&opening, &PayerEvent::ActionFailed).next;
+    let quiet = ask(&restarted(&failed), &PayerEvent::Restarted);
+    assert_eq!(quiet.effects, vec![]);
+}

@@ -10,11 +10,10 @@ use warren_proto::Step;
 use super::{Order, SubmitterConfig, Waiter};
 use crate::chain::error::Remedy;
 use crate::chain::{CallRequest, Chain, ChainError, Outcome};
-use crate::store::{ChannelStore, Put, StoreError, Table};
+use crate::store::{ChannelStore, StoreError};
 use crate::tx::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
-use crate::tx::flight::Flight;
 use crate::tx::manager::TxManager;
-use crate::tx::{Done, SignedTx, TxError, UnsignedTx, record};
+use crate::tx::{Done, SignedTx, TxError, UnsignedTx};
 use crate::wall_clock;
 use crate::wallet::WalletKey;
 
@@ -145,29 +144,7 @@ impl Task {
     }
 
     fn save(&self, next: &TxManager) -> Result<(), StoreError> {
-        let account = self.key.address();
-        let gone = self
-            .manager
-            .flights
-            .keys()
-            .filter(|it| !next.flights.contains_key(it));
-        let gone = gone.map(|nonce| Put {
-            table: Table::Tx,
-            key: record::key(account, *nonce),
-            value: None,
-        });
-        let signed = next
-            .flights
-            .iter()
-            .filter(|(_, it): &(_, &Flight)| !it.versions.is_empty());
-        let kept = signed.map(|(nonce, flight)| {
-            Put::new(
-                Table::Tx,
-                record::key(account, *nonce),
-                record::encode(flight),
-            )
-        });
-        self.store.put(gone.chain(kept).collect())
+        self.store.put(self.manager.puts(next, self.key.address()))
     }
 
     async fn perform(&mut self, effect: TxEffect) -> Option<TxEvent> {
