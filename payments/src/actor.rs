@@ -18,6 +18,7 @@ mod news;
 mod obey;
 mod peer;
 mod perform;
+mod route;
 mod settling;
 mod submit;
 
@@ -28,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
-pub(crate) use self::command::Command;
+pub(crate) use self::command::{Command, RouteCommand};
 use crate::chain::{Chain, Head};
 use crate::channel::PayerChannel;
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
@@ -100,6 +101,8 @@ struct Task {
     words: WordCache,
     clock: ChainClock,
     gas_price: Amount,
+    /// Everything in blocks up to this time is in the records.
+    heard_until: UnixTime,
     /// Closings seen in blocks that do not count yet.
     young_closings: BTreeSet<ChannelId>,
     /// Channels whose last transaction failed: not before then, and how often in a row.
@@ -163,6 +166,7 @@ pub(crate) fn start(
             stale: true,
         },
         gas_price: Amount::ZERO,
+        heard_until: UnixTime::default(),
         young_closings: BTreeSet::new(),
         retries: BTreeMap::new(),
         sweeping: BTreeSet::new(),

@@ -7,6 +7,8 @@
 //! payer   Opening ──deposit confirmed──▶ Open ──▶ Closing(until) ──▶ Closed
 //! payee  Watching ──deposit confirmed──▶ Open ──▶ Closing(until) ──▶ Closed
 //! ```
+//!
+//! [`router`] joins two channels: what one of them pays in, the other pays out, by the same words.
 
 pub mod accept;
 pub mod event;
@@ -15,6 +17,8 @@ mod fixture;
 pub mod payee;
 pub mod payer;
 mod record;
+pub mod routed;
+pub mod router;
 
 use warren_proto::{ChainRef, ChannelId, ChannelParams};
 
@@ -25,6 +29,9 @@ pub use event::{
 };
 pub use payee::PayeeChannel;
 pub use payer::PayerChannel;
+pub use payer::RoutedView;
+pub use routed::{Proof, RoutedAccepted, RoutedLock, RoutedNews, RoutedOrder, Via};
+pub use router::{RouterPolicy, RouterRules};
 
 /// Which channel this is: parties, contract and the id that commits to both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

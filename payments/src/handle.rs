@@ -5,6 +5,7 @@
 
 mod payee;
 mod payer;
+mod route;
 mod types;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::chain::Chain;
 use crate::ledger::Entry;
 use crate::store::ChannelStore;
 use crate::wallet::Wallet;
+pub use route::{RouteAsk, RouteOut, RouteView, TakenLock};
 pub use types::{
     ChainTrouble, ChannelView, Funds, PayFrame, PaymentEvent, PaymentsConfig, PaymentsError, Role,
 };

@@ -5,7 +5,7 @@
 //! without IO; [`Payments`] saves what they decide and only then does it.
 //!
 //! ```text
-//! Payments ─▶ actor ─▶ PayerChannel │ PayeeChannel ─▶ Step ─▶ ChannelStore, then Chain and frames
+//! Payments ─▶ actor ─▶ PayerChannel │ PayeeChannel │ RoutedPayment ─▶ Step ─▶ ChannelStore, then Chain and frames
 //! ```
 //!
 //! Knows nothing of overlay or tunnel. Start reading at [`channel`], then [`channel::accept()`].
@@ -32,13 +32,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use warren_proto::UnixTime;
 
 pub use channel::{
-    Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayerChannel, Phase, StopReason,
+    Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayerChannel, Phase, RoutedAccepted,
+    RouterPolicy, StopReason,
 };
 pub use codec::CodecError;
 pub use eip712::SessionAuth;
 pub use handle::{
     ChainTrouble, ChannelView, Funds, PayFrame, PaymentEvent, Payments, PaymentsConfig,
-    PaymentsError, Role,
+    PaymentsError, Role, RouteAsk, RouteOut, RouteView, TakenLock,
 };
 pub use settle::{Rate, SettlePolicy};
 pub use store::{ChannelStore, MemoryStore, StoreError};

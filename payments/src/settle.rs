@@ -8,6 +8,7 @@ use ethers_core::types::U256;
 use warren_proto::{Amount, UnixTime};
 
 use crate::channel::Phase;
+use crate::channel::router::rules::r4_must_claim;
 
 // Measured on the contract (payments/tests/chain/gas.rs): a claim with one lock costs
 // 47 900 + 52 · k gas, 17 100 more the first time a payee is credited.
@@ -86,6 +87,8 @@ pub struct ClaimView {
     pub words: u32,
     /// Price of gas now, in native wei.
     pub gas_price: Amount,
+    /// When the first of the words becomes worthless, chain seconds; `None` if none does.
+    pub expiry: Option<u64>,
 }
 
 /// Whether to claim.
@@ -123,6 +126,11 @@ impl SettlePolicy {
         if view.claimable == Amount::ZERO {
             return Settle::Wait;
         }
+        // R4: words of a lock that is about to expire would be worth nothing.
+        let expires = view.expiry.is_some_and(|it| r4_must_claim(it, now));
+        if expires && !matches!(view.phase, Phase::Opening | Phase::Closed) {
+            return Settle::Forced;
+        }
         let cost = self.cost(view);
         match view.phase {
             Phase::Opening | Phase::Closed => Settle::Wait,
@@ -158,6 +166,7 @@ mod tests {
             claimable: Amount::from_wei_u64(claimable),
             words: 0,
             gas_price: Amount::from_wei_u64(1),
+            expiry: None,
         }
     }
 
@@ -217,5 +226,20 @@ mod tests {
         assert_eq!(policy.decide(&view(closing, 5), start), Settle::Wait);
         assert_eq!(policy.decide(&view(closing, 5), late), Settle::Forced);
         assert_eq!(policy.decide(&view(closing, 0), late), Settle::Wait);
+    }
+
+    #[test]
+    fn r4_words_of_an_expiring_lock_are_claimed_in_time_whatever_they_cost() {
+        let policy = SettlePolicy::default();
+        let (early, late) = (UnixTime::from_secs(8799), UnixTime::from_secs(8800));
+        let expiring = |phase| ClaimView {
+            expiry: Some(10_000),
+            ..view(phase, 5)
+        };
+        assert_eq!(policy.decide(&expiring(Phase::Open), early), Settle::Wait);
+        assert_eq!(policy.decide(&expiring(Phase::Open), late), Settle::Forced);
+        let closing = Phase::Closing { closes_at: 99_999 };
+        assert_eq!(policy.decide(&expiring(closing), late), Settle::Forced);
+        assert_eq!(policy.decide(&expiring(Phase::Closed), late), Settle::Wait);
     }
 }

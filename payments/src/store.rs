@@ -10,6 +10,8 @@ pub enum Table {
     Payer,
     /// Channels that pay this node, by channel id.
     Payee,
+    /// Payments that this node routes, by payment id.
+    Route,
     /// Ledger entries, by number (big endian).
     Entry,
     /// Transactions: nonces and what is on its way.
@@ -20,7 +22,14 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 5] = [Self::Payer, Self::Payee, Self::Entry, Self::Tx, Self::Meta];
+    pub const ALL: [Self; 6] = [
+        Self::Payer,
+        Self::Payee,
+        Self::Route,
+        Self::Entry,
+        Self::Tx,
+        Self::Meta,
+    ];
 
     /// Its name on disk; never changes.
     #[must_use]
@@ -28,6 +37,7 @@ impl Table {
         match self {
             Self::Payer => "pay.payer",
             Self::Payee => "pay.payee",
+            Self::Route => "pay.route",
             Self::Entry => "pay.entry",
             Self::Tx => "pay.tx",
             Self::Meta => "pay.meta",

@@ -107,6 +107,10 @@ id!(
     SessionId, 16, "", "a session id"
 );
 id!(
+    /// One routed payment: random, chosen by the consumer, the same on all hops.
+    PaymentId, 16, "", "a payment id"
+);
+id!(
     /// SHA-256 of the session's terms, signed by both sides.
     TermsHash, 32, "", "a terms hash"
 );

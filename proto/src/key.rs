@@ -18,6 +18,8 @@ pub enum Domain {
     KeyBinding,
     /// A portable receipt.
     Receipt,
+    /// An encoded router hint.
+    RouterHint,
 }
 
 impl Domain {
@@ -27,6 +29,7 @@ impl Domain {
             Self::Terms => b"warren/terms/1\0",
             Self::KeyBinding => b"warren/keybind/1\0",
             Self::Receipt => b"warren/receipt/1\0",
+            Self::RouterHint => b"warren/router/1\0",
         }
     }
 

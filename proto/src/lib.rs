@@ -10,13 +10,16 @@ pub mod key;
 pub mod lock;
 pub mod offer;
 pub mod payment;
+pub mod route;
 pub mod session;
 pub mod step;
 pub mod terms;
 pub mod unit;
 mod wire;
 
-pub use id::{ChannelId, NodeId, OfferHash, PayoutAddress, SessionId, TermsHash, TxHash};
+pub use id::{
+    ChannelId, NodeId, OfferHash, PaymentId, PayoutAddress, SessionId, TermsHash, TxHash,
+};
 pub use key::{Domain, NodeKey, Signature, TunnelPublicKey};
 pub use lock::{HashLock, Preimage};
 pub use offer::{
@@ -26,6 +29,10 @@ pub use offer::{
 pub use payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, CloseConsent, Lock, MAX_LOCKS, MAX_UNITS,
     PayErrorCode, Voucher, VoucherAck, WordFrame,
+};
+pub use route::{
+    Fulfill, Hop, LockOffer, LockReady, LockReject, MAX_HINT_BYTES, MAX_HINT_LIFE, MAX_HOPS,
+    RouteFrame, RouterHint, SignedRouterHint,
 };
 pub use session::{
     Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,

@@ -8,6 +8,7 @@ use crate::payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, PayErrorCode, Voucher, VoucherAck,
     WordFrame, codes,
 };
+use crate::route::LockReady;
 use crate::terms::SessionTerms;
 use crate::unit::Price;
 use crate::wire::{WireError, decode_frame, encode_frame};
@@ -185,6 +186,8 @@ pub enum SessionFrame {
     ChannelAsk(Box<ChannelAsk>),
     /// Payee → payer; the stream's last frame.
     ChannelAnswer(Box<ChannelAnswer>),
+    /// Provider → consumer, in a routed session: from now on words of this lock count.
+    LockReady(LockReady),
 }
 
 impl SessionFrame {
@@ -220,6 +223,7 @@ impl SessionFrame {
             Self::Goodbye(_) => "Goodbye",
             Self::ChannelAsk(_) => "ChannelAsk",
             Self::ChannelAnswer(_) => "ChannelAnswer",
+            Self::LockReady(_) => "LockReady",
         }
     }
 }

@@ -5,10 +5,14 @@
 mod frame;
 mod offer;
 mod parts;
+mod route;
 mod terms;
 
 pub(crate) use frame::{decode_frame, encode_frame};
 pub(crate) use offer::{offer_bytes, read_signed_offer, signed_offer_bytes};
+pub(crate) use route::{
+    decode_route_frame, encode_route_frame, hint_bytes, read_signed_hint, signed_hint_bytes,
+};
 pub(crate) use terms::{terms_bytes, terms_from_bytes};
 
 #[allow(

@@ -212,7 +212,99 @@ fn frames() -> Vec<SessionFrame> {
                 signature: [0x88; 64],
             }),
         })),
+        SessionFrame::LockReady(lock_ready()),
     ]
+}
+
+fn lock_ready() -> LockReady {
+    LockReady {
+        payment: PaymentId::from_bytes([0x7a; 16]),
+        anchor: HashLock::from_bytes([2; 32]),
+        channel: ChannelId::from_bytes([0xcc; 32]),
+        seq: 2,
+        lane: 1,
+    }
+}
+
+fn route_frames() -> Vec<RouteFrame> {
+    let payment = PaymentId::from_bytes([0x7a; 16]);
+    let hop = |seed| Hop {
+        node: NodeKey::from_seed(&[seed; 32]).id(),
+        unit_price: wei(3),
+        expiry: 1_800_005_400,
+    };
+    vec![
+        RouteFrame::Offer(Box::new(LockOffer {
+            payment,
+            lock: voucher().locks[1],
+            voucher: voucher(),
+            onward: vec![hop(1), hop(2)],
+            hold_fee: wei(5),
+        })),
+        RouteFrame::Ready(lock_ready()),
+        RouteFrame::Reject(LockReject {
+            payment,
+            code: PayErrorCode::NoCapacity,
+            held: true,
+            max_amount: wei(500),
+            min_expiry: 1_800_009_000,
+        }),
+        RouteFrame::Fulfill(Fulfill {
+            payment,
+            anchor: HashLock::from_bytes([2; 32]),
+            k: 300,
+            word: Preimage::from_bytes([0x99; 32]),
+            last: true,
+        }),
+        RouteFrame::Voucher(voucher()),
+        RouteFrame::VoucherAck(VoucherAck {
+            channel: ChannelId::from_bytes([0xcc; 32]),
+            seq: 2,
+            value_now: wei(771),
+            covered: wei(5000),
+        }),
+        RouteFrame::PayError {
+            channel: ChannelId::from_bytes([0xcc; 32]),
+            code: PayErrorCode::NotDominating,
+            detail: "a word more is known".into(),
+        },
+    ]
+}
+
+fn hint() -> RouterHint {
+    let noon = UnixTime::from_secs(1_800_000_000);
+    RouterHint {
+        node: NodeKey::from_seed(&[3; 32]).id(),
+        seq: 4,
+        issued: noon,
+        valid_until: noon.plus(Duration::from_secs(3600)),
+        chain: chain(),
+        payee: PayoutAddress::from_bytes([0xee; 20]),
+        capacity_log2: 60,
+        fee_ppm: 10_000,
+        hold_fee: wei(5),
+        hop_gap_secs: 3600,
+        close_window_secs: 86_400,
+    }
+}
+
+#[test]
+fn every_route_frame_has_its_golden_bytes_and_comes_back_whole() {
+    for frame in route_frames() {
+        let bytes = frame.encode();
+        let file = format!("golden/route_{}.hex", frame.name().to_lowercase());
+        expect_file![file].assert_eq(&hex_lines(&bytes));
+        assert_eq!(RouteFrame::decode(&bytes).as_ref(), Ok(&frame));
+    }
+}
+
+#[test]
+fn a_signed_router_hint_has_its_golden_bytes_and_comes_back_whole() {
+    let signed = hint().sign(&NodeKey::from_seed(&[3; 32])).unwrap();
+    expect_file!["golden/signed_router_hint.hex"].assert_eq(&hex_lines(signed.as_bytes()));
+    let again = SignedRouterHint::decode(signed.as_bytes(), hint().issued).unwrap();
+    assert_eq!(again, signed);
+    assert!(signed.as_bytes().len() < 350, "gossiped: keep it small");
 }
 
 #[test]

@@ -101,6 +101,96 @@ fn an_oversized_offer_is_refused_by_its_size_alone() {
     assert!(matches!(error, WireError::TooLong { .. }));
 }
 
+fn lock_offer(onward: usize, anchor: u8) -> LockOffer {
+    let lock = Lock {
+        anchor: HashLock::from_bytes([anchor; 32]),
+        unit_price: Amount::from_wei_u64(3),
+        units: 8,
+        expiry: 1_800_009_000,
+    };
+    let hop = Hop {
+        node: key().id(),
+        unit_price: Amount::from_wei_u64(3),
+        expiry: 1_800_005_400,
+    };
+    LockOffer {
+        payment: PaymentId::from_bytes([1; 16]),
+        voucher: Voucher {
+            channel: ChannelId::from_bytes([2; 32]),
+            seq: 1,
+            base: Amount::ZERO,
+            locks: vec![Lock {
+                anchor: HashLock::from_bytes([7; 32]),
+                ..lock
+            }],
+            signature: [0; 64],
+        },
+        lock,
+        onward: vec![hop; onward],
+        hold_fee: Amount::ZERO,
+    }
+}
+
+#[test]
+fn a_lock_offer_names_a_lock_of_its_voucher_and_two_hops_at_most() {
+    let decode = |it: LockOffer| RouteFrame::decode(&RouteFrame::Offer(Box::new(it)).encode());
+    assert!(decode(lock_offer(2, 7)).is_ok());
+    assert_eq!(
+        decode(lock_offer(1, 8)),
+        Err(WireError::Missing { field: "anchor" })
+    );
+    let long = decode(lock_offer(3, 7));
+    assert!(matches!(
+        long,
+        Err(WireError::Range {
+            field: "onward",
+            ..
+        })
+    ));
+    let mut free = lock_offer(1, 7);
+    free.onward[0].expiry = 0;
+    assert!(matches!(
+        decode(free),
+        Err(WireError::Range {
+            field: "expiry",
+            ..
+        })
+    ));
+    let error = RouteFrame::decode(&vec![0; MAX_FRAME_BYTES + 1]).unwrap_err();
+    assert!(matches!(error, WireError::TooLong { .. }));
+}
+
+#[test]
+fn a_router_hint_is_forged_if_any_bit_of_it_changes() {
+    let hint = RouterHint {
+        node: key().id(),
+        seq: 1,
+        issued: NOON,
+        valid_until: NOON.plus(Duration::from_secs(3600)),
+        chain: offer().chain,
+        payee: PayoutAddress::ZERO,
+        capacity_log2: 40,
+        fee_ppm: 1,
+        hold_fee: Amount::ZERO,
+        hop_gap_secs: 3600,
+        close_window_secs: 86_400,
+    };
+    let good = hint.sign(&key()).unwrap();
+    assert!(SignedRouterHint::decode(good.as_bytes(), NOON).is_ok());
+    for at in 0..good.as_bytes().len() {
+        let mut bad = good.as_bytes().to_vec();
+        bad[at] ^= 1;
+        assert!(SignedRouterHint::decode(&bad, NOON).is_err(), "byte {at}");
+    }
+    let late = SignedRouterHint::decode(good.as_bytes(), NOON.plus(Duration::from_secs(3600)));
+    assert!(late.is_err());
+    let long = RouterHint {
+        valid_until: NOON.plus(Duration::from_secs(3601)),
+        ..hint
+    };
+    assert!(long.sign(&key()).is_err());
+}
+
 #[test]
 fn texts_of_strangers_carry_no_control_characters() {
     for city in ["a\nb", "\u{1b}[2J", "\u{202e}evil", &"x".repeat(49)] {
@@ -122,6 +212,15 @@ proptest! {
         let _ = SessionFrame::decode(&bytes);
         let _ = SignedOffer::decode(&bytes, NOON);
         let _ = SessionTerms::decode(&bytes);
+        let _ = RouteFrame::decode(&bytes);
+        let _ = SignedRouterHint::decode(&bytes, NOON);
+    }
+
+    #[test]
+    fn a_route_frame_that_decodes_encodes_to_itself(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        if let Ok(frame) = RouteFrame::decode(&bytes) {
+            prop_assert_eq!(RouteFrame::decode(&frame.encode()), Ok(frame));
+        }
     }
 
     #[test]

@@ -263,6 +263,8 @@ async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>)
             PaymentEvent::WalletShared(channel) => {
                 tracing::error!(channel = %channel.short(), "another machine pays with this wallet");
             }
+            // No route is offered or taken yet: there is no neighbour to tell.
+            PaymentEvent::Route(_) => continue,
             PaymentEvent::ChannelUsable(_)
             | PaymentEvent::TopUpNeeded { .. }
             | PaymentEvent::RunningLow(_)

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_proto::{ChannelId, Step, UnixTime};
+use warren_proto::{ChannelId, PaymentId, Step, UnixTime};
 
 use super::news::PotBook;
 use crate::chain::BlockHash;
+use crate::channel::router::{RouteEffect, RouteEvent, RoutedPayment};
 use crate::channel::{
     PayeeChannel, PayeeEffect, PayeeEvent, PayerChannel, PayerEffect, PayerEvent, Rules,
 };
@@ -32,6 +33,7 @@ pub(super) struct Cursor {
 pub(super) struct Book {
     pub(super) payers: BTreeMap<ChannelId, PayerChannel>,
     pub(super) payees: BTreeMap<ChannelId, PayeeChannel>,
+    pub(super) routes: BTreeMap<PaymentId, RoutedPayment>,
     pub(super) cursor: Option<Cursor>,
     /// The newest block when this store had first heard everything: what the wallet's keys open
     /// later, and this store did not ask for, another machine did.
@@ -45,6 +47,7 @@ pub(super) struct Book {
 pub(super) enum Effect {
     Payer(ChannelId, PayerEffect),
     Payee(ChannelId, PayeeEffect),
+    Route(PaymentId, RouteEffect),
 }
 
 /// Steps taken together: all of them happen or none.
@@ -52,6 +55,8 @@ pub(super) enum Effect {
 pub(super) struct Batch {
     payers: BTreeMap<ChannelId, PayerChannel>,
     payees: BTreeMap<ChannelId, PayeeChannel>,
+    /// `None` forgets the payment.
+    routes: BTreeMap<PaymentId, Option<RoutedPayment>>,
     to_save: BTreeSet<(bool, ChannelId)>,
     postings: Vec<Posting>,
     cursor: Option<Cursor>,
@@ -70,6 +75,10 @@ impl Book {
         for (_, value) in store.scan(Table::Payee)? {
             let channel = PayeeChannel::decode(&value, rules).map_err(record("pay.payee"))?;
             book.payees.insert(channel.terms().id, channel);
+        }
+        for (_, value) in store.scan(Table::Route)? {
+            let route = RoutedPayment::decode(&value).map_err(record("pay.route"))?;
+            book.routes.insert(route.payment(), route);
         }
         if let Some(bytes) = store.get(Table::Meta, CURSOR_KEY)? {
             book.cursor = Some(Cursor::decode(&bytes).map_err(record("pay.meta"))?);
@@ -104,6 +113,11 @@ impl Book {
             };
             puts.extend(value.map(|it| Put::new(table, id.as_bytes().as_slice(), it)));
         }
+        puts.extend(batch.routes.iter().map(|(id, route)| Put {
+            table: Table::Route,
+            key: id.as_bytes().to_vec(),
+            value: route.as_ref().map(RoutedPayment::encode),
+        }));
         let mut number = self.next_entry;
         for posting in &batch.postings {
             let entry = Entry {
@@ -142,6 +156,12 @@ impl Book {
         }
         self.payers.extend(batch.payers);
         self.payees.extend(batch.payees);
+        for (id, route) in batch.routes {
+            match route {
+                Some(route) => drop(self.routes.insert(id, route)),
+                None => drop(self.routes.remove(&id)),
+            }
+        }
         Ok(batch.effects)
     }
 }
@@ -185,6 +205,32 @@ impl Batch {
         Ok(())
     }
 
+    /// Handles an event of a payment that this node routes; one it does not know is no concern.
+    pub(super) fn route(&mut self, book: &Book, id: PaymentId, event: &RouteEvent, now: UnixTime) {
+        let known = self
+            .routes
+            .get(&id)
+            .map_or_else(|| book.routes.get(&id), Option::as_ref);
+        if let Some(step) = known.map(|it| it.handle(event, now)) {
+            self.take_route(step);
+        }
+    }
+
+    /// What a step changes is always saved: a routed payment has no state beside its record.
+    pub(super) fn take_route(&mut self, step: Step<RoutedPayment, RouteEffect>) {
+        let id = step.next.payment();
+        let effects = step.effects.into_iter();
+        self.effects.extend(effects.map(|it| Effect::Route(id, it)));
+        if step.save {
+            self.routes.insert(id, Some(step.next));
+        }
+    }
+
+    /// Forgets a payment that is over.
+    pub(super) fn forget_route(&mut self, id: PaymentId) {
+        self.routes.insert(id, None);
+    }
+
     pub(super) fn take_payer(&mut self, step: Step<PayerChannel, PayerEffect>) {
         let id = step.next.terms().id;
         if step.save {
@@ -195,6 +241,7 @@ impl Batch {
                 PayerEffect::Book(posting) => self.postings.push(posting),
                 effect @ (PayerEffect::SendVoucher(_)
                 | PayerEffect::SendWord { .. }
+                | PayerEffect::SendRoutedWord { .. }
                 | PayerEffect::TopUpNeeded { .. }
                 | PayerEffect::RunningLow
                 | PayerEffect::Refuse(_)
@@ -214,6 +261,7 @@ impl Batch {
             match effect {
                 PayeeEffect::Book(posting) => self.postings.push(posting),
                 effect @ (PayeeEffect::Credit(_)
+                | PayeeEffect::RoutedCredit(_)
                 | PayeeEffect::Refuse(_)
                 | PayeeEffect::Stop(_)
                 | PayeeEffect::Submit(_)

@@ -12,6 +12,8 @@ use crate::eip712::SessionAuth;
 use crate::handle::{Answer, ChannelView, Funds, PayFrame};
 use crate::ledger::Entry;
 
+pub(crate) use super::route::RouteCommand;
+
 /// One question or order, with the place for its answer.
 pub(crate) enum Command {
     Channels(Answer<Vec<ChannelView>>),
@@ -124,6 +126,7 @@ pub(crate) enum Command {
         not_after: UnixTime,
         answer: Answer<CloseConsent>,
     },
+    Route(RouteCommand),
     GiveBack {
         channel: ChannelId,
         answer: Answer<TxHash>,

@@ -18,6 +18,7 @@ use warren_proto::{Amount, ChannelId, PayoutAddress, Step};
 use super::book::{Batch, Cursor};
 use super::obey::reply;
 use super::{AfterNews, Report, Task, Waiter};
+use crate::channel::router::RouteEvent;
 use crate::channel::{
     ChainFact, ChannelTerms, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent, Phase,
 };
@@ -104,8 +105,11 @@ impl Task {
             let _known = batch.earn(&self.book, *id, &PayeeEvent::Restarted, now);
             let _known = batch.earn(&self.book, *id, &PayeeEvent::Stale(true), now);
         }
+        for id in self.book.routes.keys() {
+            batch.route(&self.book, *id, &RouteEvent::Restarted, now);
+        }
         match self.take(batch) {
-            Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
+            Ok(outcome) => self.finish_round(outcome),
             Err(error) => tracing::error!(%error, "cannot resume what was under way"),
         }
     }
@@ -133,6 +137,7 @@ impl Task {
         for id in self.young_closings.iter().filter(|it| !told.is_closing(it)) {
             self.learn(&mut batch, *id, ChainFact::NotClosing);
         }
+        self.learn_words(&told, &mut batch);
         if let Some(safe) = news.safe {
             let floor = safe.number.saturating_sub(look::REWIND);
             let blocks = (news.from, safe.number);
@@ -153,8 +158,9 @@ impl Task {
         }
         let changes = self.changes(&batch);
         let outcome = self.take(batch)?;
+        self.heard_until = news.safe.map_or(self.heard_until, |it| it.timestamp);
         self.young_closings = told.young_closings();
-        self.run_submissions(outcome, Waiter::Nobody);
+        self.finish_round(outcome);
         for change in changes {
             if let PaymentEvent::ChannelUsable(id) = change {
                 self.answer_usable(id, &|| Ok(()));

@@ -139,6 +139,7 @@ impl Task {
                 let outcome = self.earn(channel, &PayeeEvent::ConsentAsked { not_after });
                 reply(answer, outcome.and_then(|it| it.consent(channel)));
             }
+            Command::Route(command) => self.obey_route(command),
             Command::GiveBack { channel, answer } => {
                 match self.earn(channel, &PayeeEvent::CloseAsked) {
                     Ok(outcome) => self.run_submissions(outcome, Waiter::Tx(answer)),
@@ -246,7 +247,7 @@ impl Task {
         })
     }
 
-    fn take_voucher(&mut self, voucher: Voucher) -> Result<Accepted, PaymentsError> {
+    pub(super) fn take_voucher(&mut self, voucher: Voucher) -> Result<Accepted, PaymentsError> {
         let channel = voucher.channel;
         let terms = self.book.payees.get(&channel).map(|it| *it.terms());
         let terms = terms.ok_or(PaymentsError::UnknownChannel { channel })?;

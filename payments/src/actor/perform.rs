@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 
-use warren_proto::{ChannelId, HashLock, Lock, PayErrorCode, Voucher, WordFrame};
+use warren_proto::{ChannelId, HashLock, PayErrorCode, Voucher, WordFrame};
 
 use super::Task;
 use super::book::{Batch, Effect};
 use super::obey::reply;
+use super::route::stands_alone;
 use crate::channel::{
-    Accepted, ChainAction, CloseConsent, PayeeEffect, PayerEffect, PayerRefusal, VoucherDraft,
+    Accepted, ChainAction, CloseConsent, PayeeEffect, PayerEffect, PayerRefusal, RoutedAccepted,
+    VoucherDraft,
 };
-use crate::handle::{PayFrame, PaymentEvent, PaymentsError, Role};
+use crate::handle::{PayFrame, PaymentEvent, PaymentsError, Role, RouteOut};
 use crate::words::{WordChain, WordMaster};
 
 /// Chains of words kept at hand; one more costs 0.2 ms.
@@ -23,7 +25,12 @@ const DIRECT_LANE: u32 = 0;
 pub(super) struct Outcome {
     pub(super) frames: Vec<PayFrame>,
     pub(super) submissions: Vec<(ChannelId, Role, ChainAction)>,
+    /// What neighbours on routes are to be told.
+    pub(super) routed: Vec<RouteOut>,
+    /// What kept a routed payment from going on.
+    pub(super) stuck: Option<PaymentsError>,
     accepted: Option<Accepted>,
+    routed_accepted: Option<RoutedAccepted>,
     consent: Option<CloseConsent>,
     refusal: Option<PaymentsError>,
 }
@@ -51,6 +58,17 @@ impl Outcome {
             code: PayErrorCode::Internal,
         };
         self.accepted.ok_or(internal)
+    }
+
+    pub(super) fn routed_accepted(
+        self,
+        channel: ChannelId,
+    ) -> Result<RoutedAccepted, PaymentsError> {
+        let internal = PaymentsError::NotTaken {
+            channel,
+            code: PayErrorCode::Internal,
+        };
+        self.routed_accepted.ok_or(internal)
     }
 
     pub(super) fn consent(self, channel: ChannelId) -> Result<CloseConsent, PaymentsError> {
@@ -95,8 +113,19 @@ impl Task {
         let now = self.now();
         let effects = self.book.commit(batch, self.store.as_ref(), now)?;
         let mut outcome = Outcome::default();
+        let mut stuck = Vec::new();
         for effect in effects {
             match effect {
+                Effect::Route(payment, effect) => {
+                    if stuck.contains(&payment) && !stands_alone(&effect) {
+                        continue; // What comes after relies on what did not happen.
+                    }
+                    if let Err(error) = self.perform_route(payment, effect, &mut outcome) {
+                        tracing::warn!(%payment, %error, "a routed payment does not go on");
+                        stuck.push(payment);
+                        outcome.stuck = Some(error);
+                    }
+                }
                 Effect::Payer(channel, effect) => self.perform_payer(channel, effect, &mut outcome),
                 Effect::Payee(channel, effect) => self.perform_payee(channel, effect, &mut outcome),
             }
@@ -107,7 +136,7 @@ impl Task {
     fn perform_payer(&mut self, channel: ChannelId, effect: PayerEffect, outcome: &mut Outcome) {
         match effect {
             PayerEffect::SendVoucher(draft) => {
-                let voucher = self.sign(channel, &draft);
+                let voucher = self.sign(channel, draft);
                 outcome.frames.extend(voucher.map(PayFrame::Voucher));
             }
             PayerEffect::SendWord { tranche, units, k } => {
@@ -117,6 +146,20 @@ impl Task {
                 let word = chain.word(k).cloned();
                 let frame = word.map(|word| WordFrame {
                     lane: DIRECT_LANE,
+                    k,
+                    word,
+                });
+                outcome.frames.extend(frame.map(PayFrame::Word));
+            }
+            PayerEffect::SendRoutedWord {
+                tranche, units, k, ..
+            } => {
+                let chain =
+                    self.words
+                        .chain(self.ring.wallet().word_master(), channel, (tranche, units));
+                let word = chain.word(k).cloned();
+                let frame = word.map(|word| WordFrame {
+                    lane: DIRECT_LANE, // The exit's number for it is put in by who asked.
                     k,
                     word,
                 });
@@ -141,6 +184,7 @@ impl Task {
     fn perform_payee(&mut self, channel: ChannelId, effect: PayeeEffect, outcome: &mut Outcome) {
         match effect {
             PayeeEffect::Credit(accepted) => outcome.accepted = Some(accepted),
+            PayeeEffect::RoutedCredit(it) => outcome.routed_accepted = Some(it),
             PayeeEffect::Refuse(code) => {
                 outcome.refusal = Some(PaymentsError::NotTaken { channel, code });
             }
@@ -163,32 +207,25 @@ impl Task {
         }
     }
 
-    fn sign(&mut self, channel: ChannelId, draft: &VoucherDraft) -> Option<Voucher> {
+    fn sign(&mut self, channel: ChannelId, draft: VoucherDraft) -> Option<Voucher> {
         let payer = self.book.payers.get(&channel)?;
         let (chain, index) = (payer.terms().chain, payer.key_index());
-        let locks = draft.lock.map(|it| {
-            let words = self.words.chain(
-                self.ring.wallet().word_master(),
-                channel,
-                (it.tranche, it.units),
-            );
-            let anchor: HashLock = words.anchor();
-            Lock {
-                anchor,
-                unit_price: it.unit_price,
-                units: it.units,
-                expiry: 0,
-            }
-        });
-        let locks = locks.into_iter().collect();
+        let (seq, base) = (draft.seq, draft.base);
+        let locks = draft.locks(|it| self.anchor(channel, (it.tranche, it.units)));
         let voucher = Voucher {
             channel,
-            seq: draft.seq,
-            base: draft.base,
+            seq,
+            base,
             locks,
             signature: [0; 64],
         };
         Some(self.ring.key(index).sign_voucher(voucher, &chain))
+    }
+
+    /// The public end of a chain of words.
+    pub(super) fn anchor(&mut self, channel: ChannelId, chain: (u64, u32)) -> HashLock {
+        let master = self.ring.wallet().word_master();
+        self.words.chain(master, channel, chain).anchor()
     }
 
     /// Answers everybody who waits for `channel` to become usable.

@@ -20,15 +20,17 @@ impl Task {
             }
             let view = ClaimView {
                 phase: self.feared_phase(channel),
-                claimable: channel.claimable(now),
+                claimable: channel.claimable(chain_time),
                 words: channel.claim_words(),
                 gas_price: self.gas_price,
+                expiry: channel.first_expiry(chain_time),
             };
             match self.config.settle.decide(&view, chain_time) {
                 Settle::Wait => {}
                 Settle::Worth | Settle::Forced => {
                     let id = channel.terms().id;
-                    let _known = batch.earn(&self.book, id, &PayeeEvent::ClaimAsked, now);
+                    // A lock lives by the chain's time: a clock that is ahead must not give it up.
+                    let _known = batch.earn(&self.book, id, &PayeeEvent::ClaimAsked, chain_time);
                 }
             }
         }
@@ -41,8 +43,9 @@ impl Task {
             }
             let _known = batch.pay(&self.book, id, &PayerEvent::Tick, chain_time);
         }
+        self.look_at_routes(&mut batch);
         match self.take(batch) {
-            Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
+            Ok(outcome) => self.finish_round(outcome),
             Err(error) => tracing::error!(%error, "cannot settle"),
         }
         self.urge(now, chain_time);

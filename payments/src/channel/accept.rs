@@ -10,7 +10,8 @@
 use std::sync::Arc;
 
 use warren_proto::{
-    Amount, ChannelId, HashLock, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Preimage, WordFrame,
+    Amount, ChannelId, HashLock, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, PaymentId, Preimage,
+    WordFrame,
 };
 
 use crate::voucher::{VerifiedVoucher, locks_max};
@@ -24,6 +25,10 @@ pub struct Lane {
     pub known: u32,
     /// The best word; the anchor itself while `known` is 0.
     pub word: Preimage,
+    /// Which routed payment it belongs to; `None` for a lock that pays this payee alone.
+    pub payment: Option<PaymentId>,
+    /// Units of that payment that are in the base already.
+    pub folded: u32,
 }
 
 impl Lane {
@@ -32,6 +37,8 @@ impl Lane {
             lock,
             known: 0,
             word: Preimage::from_bytes(*lock.anchor.as_bytes()),
+            payment: None,
+            folded: 0,
         }
     }
 
@@ -40,13 +47,26 @@ impl Lane {
         self.lock.expiry == 0 || chain_time < self.lock.expiry
     }
 
-    /// Says whether `lock` is the rest of this lane: anchored at the best word, all else alike.
-    fn is_rest(&self, lock: &Lock) -> bool {
-        self.known > 0
-            && lock.anchor.as_bytes() == self.word.expose()
-            && Some(lock.units) == self.lock.units.checked_sub(self.known)
-            && lock.unit_price == self.lock.unit_price
-            && lock.expiry == self.lock.expiry
+    /// The lane of `lock`, if that is what is left of this one: anchored at a known word, all else
+    /// alike. Words beyond that one stay known. Costs at most as many hashes as words are known.
+    pub(super) fn rest(&self, lock: &Lock) -> Option<Self> {
+        let gone = self.lock.units.checked_sub(lock.units)?;
+        let alike = lock.unit_price == self.lock.unit_price && lock.expiry == self.lock.expiry;
+        let known = self.known.checked_sub(gone).filter(|_| alike && gone > 0)?;
+        let rest = Self {
+            lock: *lock,
+            known,
+            word: self.word.clone(),
+            payment: self.payment,
+            folded: self.folded.saturating_add(gone),
+        };
+        lock.anchor.opens_with(&self.word, known).then_some(rest)
+    }
+
+    /// What the words known are worth.
+    pub(super) fn worth(&self) -> Amount {
+        let worth = self.lock.unit_price.checked_mul(u64::from(self.known));
+        worth.unwrap_or(Amount::MAX)
     }
 }
 
@@ -68,6 +88,8 @@ pub struct Holdings {
 pub struct Facts {
     /// Confirmed deposit.
     pub deposit: Amount,
+    /// Claimed on chain, confirmed.
+    pub claimed: Amount,
     /// Timestamp of the newest block, seconds.
     pub chain_time: u64,
     /// Whether the channel may be used at all.
@@ -107,7 +129,7 @@ impl Default for Rules {
         Self {
             min_unit_price: Amount::from_wei_u64(1),
             min_life_secs: 3600,
-            max_life_secs: 7200,
+            max_life_secs: 14_400,
             max_word_gap: 64,
             max_anchors: 4096,
         }
@@ -139,9 +161,7 @@ impl Holdings {
             .iter()
             .filter(|it| it.is_live(chain_time))
             .fold(base, |sum, lane| {
-                let paid = lane.lock.unit_price.checked_mul(u64::from(lane.known));
-                paid.and_then(|it| sum.checked_add(it))
-                    .unwrap_or(Amount::MAX)
+                sum.checked_add(lane.worth()).unwrap_or(Amount::MAX)
             })
     }
 
@@ -161,6 +181,15 @@ impl Holdings {
         frame: &WordFrame,
         rules: &Rules,
     ) -> Result<Option<Self>, PayErrorCode> {
+        self.take_word_within(frame, rules.max_word_gap)
+    }
+
+    /// The same, spending at most `gap` hashes.
+    pub(super) fn take_word_within(
+        &self,
+        frame: &WordFrame,
+        gap: u32,
+    ) -> Result<Option<Self>, PayErrorCode> {
         let index = frame.lane as usize;
         let lane = self.lanes.get(index).ok_or(PayErrorCode::BadWord)?;
         if frame.k > lane.lock.units {
@@ -169,7 +198,7 @@ impl Holdings {
         let Some(steps) = frame.k.checked_sub(lane.known).filter(|it| *it > 0) else {
             return Ok(None); // An old word says nothing new, whatever it is.
         };
-        if steps > rules.max_word_gap {
+        if steps > gap {
             return Err(PayErrorCode::WordGap);
         }
         if frame.word.advance(steps) != lane.word {
@@ -187,8 +216,8 @@ impl Holdings {
 /// Says what the payee holds if it takes `voucher`, or why it must not.
 ///
 /// (a) signed by the payer ([`VerifiedVoucher`]), same channel, newer; (b) covered by the confirmed
-/// deposit; (c) worth no less; (d) every live lock kept, re-anchored at the known word, or safe to
-/// drop; (e) few locks, fresh anchors, sane expiry; (f) channel open, chain view fresh.
+/// deposit; (c) worth no less, and no less than was claimed; (d) every live lock kept, re-anchored at
+/// a known word, or safe to drop; (e) few locks, fresh anchors, sane expiry; (f) channel open, chain view fresh.
 ///
 /// `released` names locks whose removal this payee asked for.
 ///
@@ -226,12 +255,9 @@ pub fn accept(
         return Err(PayErrorCode::OverCommitted);
     }
     let next = carry_over(held, voucher, facts, rules)?;
+    let is_in = |old: &Lane, lock: &Lock| *lock == old.lock || old.rest(lock).is_some();
     let dropped = held.lanes.iter().filter(|old| {
-        old.is_live(facts.chain_time)
-            && !new
-                .locks
-                .iter()
-                .any(|lock| *lock == old.lock || old.is_rest(lock))
+        old.is_live(facts.chain_time) && !new.locks.iter().any(|lock| is_in(old, lock))
     });
     for lane in dropped {
         // Words of a lock without expiry come from the payer to this payee only, so what is not
@@ -242,7 +268,10 @@ pub fn accept(
             return Err(PayErrorCode::NotDominating);
         }
     }
-    if next.value(facts.chain_time) < held.value(facts.chain_time) {
+    // Claimed with words of a lock that has expired since: the payer must have it in the base, or what
+    // it pays next would pay for that first.
+    let least = held.value(facts.chain_time).max(facts.claimed);
+    if next.value(facts.chain_time) < least {
         return Err(PayErrorCode::NotDominating);
     }
     Ok(next)
@@ -281,11 +310,15 @@ fn carry_over(
         if seen.len() >= rules.max_anchors {
             return Err(PayErrorCode::TooManyLocks);
         }
-        if !held.lanes.iter().any(|it| it.is_rest(lock)) {
-            check_new(lock, facts, rules)?;
-        }
+        let lane = match held.lanes.iter().find_map(|it| it.rest(lock)) {
+            Some(rest) => rest,
+            None => {
+                check_new(lock, facts, rules)?;
+                Lane::new(*lock)
+            }
+        };
         Arc::make_mut(&mut seen).push(tag);
-        lanes.push(Lane::new(*lock));
+        lanes.push(lane);
     }
     Ok(Holdings {
         channel: held.channel,

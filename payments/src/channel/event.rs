@@ -3,8 +3,11 @@
 //! Sans-IO.
 
 pub use warren_proto::CloseConsent;
-use warren_proto::{Amount, PayErrorCode, UnixTime, VoucherAck, WordFrame};
+use warren_proto::{
+    Amount, HashLock, Lock, PayErrorCode, PaymentId, UnixTime, VoucherAck, WordFrame,
+};
 
+use super::routed::{RoutedAccepted, RoutedNews, RoutedOrder};
 use crate::calls::Claim;
 use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
@@ -81,6 +84,8 @@ pub enum PayeeEvent {
     Voucher(VerifiedVoucher),
     /// The payer released a word.
     Word(WordFrame),
+    /// News of a lock that is part of a route.
+    Routed(RoutedNews),
     /// Claim now if it brings anything.
     ClaimAsked,
     /// The claim on its way will not succeed.
@@ -101,6 +106,8 @@ pub enum PayeeEvent {
 pub enum PayeeEffect {
     /// It is money now: tell the payer, and serve on.
     Credit(Accepted),
+    /// So many units of a routed payment are money now.
+    RoutedCredit(RoutedAccepted),
     /// Tell the payer why not; nothing changed.
     Refuse(PayErrorCode),
     /// The session must stop serving.
@@ -142,6 +149,8 @@ pub enum PayerEvent {
         /// Cumulative over the run.
         units: u64,
     },
+    /// Something about a lock that is part of a route.
+    Routed(RoutedOrder),
     /// The session ends: fold what was released into a plain total.
     FinalAsked,
     /// The stream is a new one: say the voucher and the last word again.
@@ -179,6 +188,17 @@ pub enum PayerEffect {
     SendVoucher(VoucherDraft),
     /// Send this word.
     SendWord {
+        /// Which chain of words.
+        tranche: u64,
+        /// How long the chain is.
+        units: u32,
+        /// Which word.
+        k: u32,
+    },
+    /// Send this word of a routed payment to the exit.
+    SendRoutedWord {
+        /// Which payment.
+        payment: PaymentId,
         /// Which chain of words.
         tranche: u64,
         /// How long the chain is.
@@ -224,6 +244,39 @@ pub enum PayerRefusal {
     /// A price of zero needs no channel.
     #[error("a unit must be worth something")]
     FreeUnit,
+    /// No lock of this channel belongs to that payment.
+    #[error("no lock of payment {payment} here")]
+    UnknownPayment {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// A payment or an anchor has a lock already, or words that are not the next ones.
+    #[error("payment {payment} has a lock already")]
+    LockTwice {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// The voucher has no place for another lock.
+    #[error("the channel holds as many locks as a voucher can")]
+    TooManyLocks,
+    /// The exit has not said that it holds the lock, or too late.
+    #[error("the lock of payment {payment} is not ready")]
+    NotReady {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// A lock is neither folded nor are its words said once it has expired (R3).
+    #[error("the lock of payment {payment} has expired")]
+    LockExpired {
+        /// The payment.
+        payment: PaymentId,
+    },
+    /// What was shown does not open the lock.
+    #[error("the word does not open the lock of payment {payment}")]
+    BadWord {
+        /// The payment.
+        payment: PaymentId,
+    },
     /// The payee claims more than was ever released; it is not believed.
     #[error("the payee claims {claimed}, at most {possible} was released")]
     PayeeOverclaims {
@@ -235,7 +288,7 @@ pub enum PayerRefusal {
 }
 
 /// A voucher yet to be signed; the shell derives the anchor from the tranche.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoucherDraft {
     /// Number of the voucher.
     pub seq: u64,
@@ -243,6 +296,21 @@ pub struct VoucherDraft {
     pub base: Amount,
     /// The live lock; `None` in a final voucher.
     pub lock: Option<LockDraft>,
+    /// Locks that are part of routes, after it.
+    pub routed: Vec<Lock>,
+}
+
+impl VoucherDraft {
+    /// All locks in the voucher's order; `anchor` derives the one of the live lock.
+    pub fn locks(self, anchor: impl FnOnce(&LockDraft) -> HashLock) -> Vec<Lock> {
+        let own = self.lock.map(|it| Lock {
+            anchor: anchor(&it),
+            unit_price: it.unit_price,
+            units: it.units,
+            expiry: 0,
+        });
+        own.into_iter().chain(self.routed).collect()
+    }
 }
 
 /// A lock yet to get its anchor.

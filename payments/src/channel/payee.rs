@@ -11,6 +11,7 @@
 //! write takes some 0.2 ms and a word is worth a MiB or so, so a killed exit claims every word it
 //! served for.
 
+mod routed;
 mod view;
 
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub struct PayeeChannel {
     pub(super) consent: Option<UnixTime>,
     /// Earned and written in the ledger.
     pub(super) booked: Amount,
+    /// Money of routes in the base: no session on this channel counts it.
+    pub(super) aside: Amount,
     // Not in the record: the shell knows both.
     pub(super) stale: bool,
     pub(super) rules: Rules,
@@ -72,6 +75,7 @@ impl PayeeChannel {
             claiming: None,
             consent: None,
             booked: Amount::ZERO,
+            aside: Amount::ZERO,
             stale: false,
             rules,
         }
@@ -88,6 +92,7 @@ impl PayeeChannel {
             PayeeEvent::RunBegins { unit_price } => self.begin_run(*unit_price, now),
             PayeeEvent::Voucher(voucher) => self.take_voucher(voucher, now),
             PayeeEvent::Word(frame) => self.take_word(frame, now),
+            PayeeEvent::Routed(news) => self.route(news, now),
             PayeeEvent::ClaimAsked => self.claim(now),
             PayeeEvent::ClaimFailed | PayeeEvent::Restarted => Step::to(Self {
                 claiming: None,
@@ -105,15 +110,11 @@ impl PayeeChannel {
         }
         let mut rules = self.rules;
         rules.min_unit_price = rules.min_unit_price.max(self.run.unit_price);
-        let standing = self.standing(now);
-        let facts = Facts {
-            deposit: self.deposit,
-            chain_time: now.as_secs(),
-            standing,
-        };
-        match accept(&self.held, voucher, &facts, &rules, &[]) {
+        match accept(&self.held, voucher, &self.facts(now), &rules, &[]) {
             Ok(held) => {
+                let aside = self.aside.checked_add(self.moved(&held));
                 let next = Self {
+                    aside: aside.unwrap_or(Amount::MAX),
                     held,
                     ..self.clone()
                 };
@@ -128,7 +129,7 @@ impl PayeeChannel {
         match self.standing(now) {
             Standing::Usable => {}
             Standing::Unconfirmed => return self.refuse(PayErrorCode::NotConfirmed),
-            Standing::Closing if self.consent.is_some() || self.phase == Phase::Closed => {
+            Standing::Closing if self.has_consented(now) || self.phase == Phase::Closed => {
                 return self.refuse(PayErrorCode::Closing);
             }
             // A word already paid for service stays money while the window lasts.
@@ -205,7 +206,7 @@ impl PayeeChannel {
 
     fn begin_run(&self, unit_price: Amount, now: UnixTime) -> Step {
         let run = Run {
-            from: self.value(now),
+            from: self.direct_value(now),
             unit_price,
         };
         Self {
@@ -233,6 +234,10 @@ impl PayeeChannel {
         if self.phase != Phase::Open {
             return self.refuse(PayErrorCode::Closing);
         }
+        if self.routes(now) {
+            // What is paid onward could not be claimed any more.
+            return self.refuse(PayErrorCode::Busy);
+        }
         let final_amount = self.value(now).max(self.claimed);
         // From here on nothing may be earned: the consent could be used against it.
         let next = Self {
@@ -248,6 +253,9 @@ impl PayeeChannel {
     /// From here on nothing may be earned: what is not claimed when this is in a block is lost.
     fn close(&self, now: UnixTime) -> Step {
         match self.phase {
+            Phase::Open | Phase::Closing { .. } if self.routes(now) => {
+                self.refuse(PayErrorCode::Busy)
+            }
             Phase::Open | Phase::Closing { .. } => {
                 let next = Self {
                     consent: Some(FOR_EVER),
@@ -279,16 +287,28 @@ impl PayeeChannel {
         Step::stay(self).then(PayeeEffect::Refuse(code))
     }
 
+    fn facts(&self, now: UnixTime) -> Facts {
+        Facts {
+            deposit: self.deposit,
+            claimed: self.claimed,
+            chain_time: now.as_secs(),
+            standing: self.standing(now),
+        }
+    }
+
     fn standing(&self, now: UnixTime) -> Standing {
         match self.phase {
             Phase::Opening => Standing::Unconfirmed,
             Phase::Closing { .. } | Phase::Closed => Standing::Closing,
-            Phase::Open if self.consent.is_some_and(|it| now <= it.plus(DOUBT)) => {
-                Standing::Closing
-            }
+            Phase::Open if self.has_consented(now) => Standing::Closing,
             Phase::Open if self.stale => Standing::Stale,
             Phase::Open => Standing::Usable,
         }
+    }
+
+    /// Whether a consent to close could still be used against what is earned now.
+    fn has_consented(&self, now: UnixTime) -> bool {
+        self.consent.is_some_and(|it| now <= it.plus(DOUBT))
     }
 
     fn is_ending(&self) -> bool {

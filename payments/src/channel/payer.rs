@@ -6,13 +6,14 @@
 //! Opening ──deposit confirmed──▶ Open ──close──▶ Closing ──window over──▶ Closed
 //! ```
 //!
-//! Invariant: `base + unit_price·units of the live lane <= confirmed deposit`, and nobody can claim
-//! more than `base + unit_price·released`. A tranche is the `seq` of the voucher that brought it,
+//! Invariant: `base + Σ unit_price·units of all locks <= confirmed deposit`, and nobody can claim
+//! more than `base + Σ unit_price·released`. A tranche is the `seq` of the voucher that brought it,
 //! so no anchor is ever used twice. Forgetting released words is harmless: the payee ignores
 //! words it knows. After a restart, [`PayerEvent::PayeeSaw`] brings the count up to date, but
 //! never beyond what the record says may have been released.
 
 mod lane;
+mod routed;
 mod view;
 
 use warren_proto::{Amount, UnixTime, Voucher, VoucherAck};
@@ -22,6 +23,8 @@ use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
 pub(super) use lane::PaidLane;
+pub(super) use routed::{OwnWords, RoutedLane, WordsStanding};
+pub use view::RoutedView;
 
 // Our choices.
 /// Words in a full tranche.
@@ -71,6 +74,8 @@ pub struct PayerChannel {
     pub(super) seq: u64,
     pub(super) base: Amount,
     pub(super) lane: Option<PaidLane>,
+    /// Locks that are part of routes, in the voucher's order.
+    pub(super) routed: Vec<RoutedLane>,
     pub(super) run: Run,
     /// What may have been released before a crash beyond `base`, in lanes folded since.
     pub(super) slack: Amount,
@@ -95,6 +100,7 @@ impl PayerChannel {
             seq: 0,
             base: Amount::ZERO,
             lane: None,
+            routed: Vec::new(),
             run: Run::default(),
             slack: Amount::ZERO,
             acting: true,
@@ -132,6 +138,7 @@ impl PayerChannel {
             }
             PayerEvent::LockAsked { unit_price } => self.prepare(*unit_price),
             PayerEvent::ReleaseAsked { units } => self.release(*units),
+            PayerEvent::Routed(order) => self.route(order, now),
             PayerEvent::FinalAsked => self.finish(),
             PayerEvent::RepeatAsked => self.repeat(),
             PayerEvent::PayeeSaw(ack) => self.compare(ack),
@@ -223,6 +230,11 @@ impl PayerChannel {
                 Step::to(next).saved()
             };
         }
+        if !self.routed.is_empty()
+            && excess <= hidden.checked_add(self.routed_most()).unwrap_or(hidden)
+        {
+            return Step::stay(self); // Words of a route: shown, not said.
+        }
         if excess > hidden {
             let possible = value.checked_add(hidden).unwrap_or(Amount::MAX);
             let refusal = PayerRefusal::PayeeOverclaims {
@@ -263,7 +275,8 @@ impl PayerChannel {
             .checked_add(self.hidden())
             .unwrap_or(Amount::MAX);
         let lost = seq > self.seq || worth > known || (self.seq == 0 && self.slack > Amount::ZERO);
-        if !lost {
+        if !lost || !self.routed.is_empty() {
+            // Words of a route are learned where they are paid for upstream, never here (P6).
             return self.compare(&VoucherAck {
                 channel: self.terms.id,
                 seq,

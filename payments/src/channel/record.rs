@@ -5,17 +5,28 @@
 
 use std::sync::Arc;
 
-use warren_proto::{Amount, ChainRef, ChannelParams, Lock, MAX_LOCKS, UnixTime, Voucher};
+use warren_proto::{
+    Amount, ChainRef, ChannelParams, Lock, MAX_LOCKS, PaymentId, UnixTime, Voucher,
+};
 
 use super::accept::{Holdings, Lane, Rules};
 use super::payee::{PayeeChannel, Run as PayeeRun};
-use super::payer::{PaidLane, PayerChannel, Run as PayerRun};
+use super::payer::{OwnWords, PaidLane, PayerChannel, RoutedLane, Run as PayerRun, WordsStanding};
 use super::{ChannelTerms, Phase};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::voucher::VerifiedVoucher;
 
-const PAYER: u8 = 1;
-const PAYEE: u8 = 1;
+const PAYER: u8 = 2;
+const PAYEE: u8 = 2;
+const BEFORE_ROUTES: u8 = 1;
+
+/// What the fields of a record tell of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Version 1 knew no routes.
+    Direct,
+    Routes,
+}
 
 impl PayerChannel {
     /// The record.
@@ -37,6 +48,7 @@ impl PayerChannel {
         });
         out.amount(self.run.unit_price).u64(self.run.released);
         out.amount(self.slack).u8(u8::from(self.acting));
+        out.list(&self.routed, put_routed_lane);
         out.finish()
     }
 
@@ -45,7 +57,7 @@ impl PayerChannel {
     /// # Errors
     /// [`CodecError`] for bytes that [`Self::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut read = Reader::new(bytes, PAYER)?;
+        let (mut read, scope) = reader(bytes, PAYER)?;
         let terms = take_terms(&mut read)?;
         let (key_index, tranche_units, asked) = (read.u32()?, read.u32()?, read.amount()?);
         let phase = take_phase(&mut read)?;
@@ -59,6 +71,11 @@ impl PayerChannel {
             resumed: true,
         };
         let (slack, acting) = (read.amount()?, read.flag("acting")?);
+        let routed = if scope == Scope::Routes {
+            read.list(MAX_LOCKS, "routed", take_routed_lane)?
+        } else {
+            Vec::new()
+        };
         read.finish()?;
         let doubt = lane.is_some_and(|it| it.reserved > it.released);
         Ok(Self {
@@ -72,6 +89,7 @@ impl PayerChannel {
             seq,
             base,
             lane,
+            routed,
             run,
             slack,
             acting,
@@ -94,6 +112,8 @@ impl PayeeChannel {
         out.list(&self.held.lanes, |out, it| {
             put_lock(out, &it.lock);
             out.u32(it.known).bytes(it.word.expose());
+            put_payment(out, it.payment);
+            out.u32(it.folded);
         });
         out.list(&self.held.seen, |out, it| {
             out.u64(*it);
@@ -103,7 +123,7 @@ impl PayeeChannel {
         out.option(self.consent.as_ref(), |out, it| {
             out.u64(it.as_millis());
         });
-        out.amount(self.booked);
+        out.amount(self.booked).amount(self.aside);
         out.finish()
     }
 
@@ -112,12 +132,12 @@ impl PayeeChannel {
     /// # Errors
     /// [`CodecError`] for bytes that [`Self::encode`] does not write.
     pub fn decode(bytes: &[u8], rules: Rules) -> Result<Self, CodecError> {
-        let mut read = Reader::new(bytes, PAYEE)?;
+        let (mut read, scope) = reader(bytes, PAYEE)?;
         let terms = take_terms(&mut read)?;
         let phase = take_phase(&mut read)?;
         let (deposit, claimed) = (read.amount()?, read.amount()?);
         let voucher = read.option("voucher", |read| take_voucher(read, &terms))?;
-        let lanes = read.list(MAX_LOCKS, "lanes", take_lane)?;
+        let lanes = read.list(MAX_LOCKS, "lanes", |read| take_lane(read, scope))?;
         let seen = read.list(
             rules.max_anchors.saturating_add(MAX_LOCKS),
             "seen",
@@ -130,6 +150,11 @@ impl PayeeChannel {
         let claiming = read.option("claiming", Reader::amount)?;
         let consent = read.option("consent", |read| Ok(UnixTime::from_millis(read.u64()?)))?;
         let booked = read.amount()?;
+        let aside = if scope == Scope::Routes {
+            read.amount()?
+        } else {
+            Amount::ZERO
+        };
         read.finish()?;
         let voucher = voucher.map(VerifiedVoucher::from_record);
         let held = Holdings {
@@ -147,6 +172,7 @@ impl PayeeChannel {
             claiming,
             consent,
             booked,
+            aside,
             ..Self::watch(terms, rules)
         })
     }
@@ -200,14 +226,14 @@ fn take_phase(read: &mut Reader<'_>) -> Result<Phase, CodecError> {
     }
 }
 
-fn put_lock(out: &mut Writer, lock: &Lock) {
+pub(super) fn put_lock(out: &mut Writer, lock: &Lock) {
     out.bytes(lock.anchor.as_bytes())
         .amount(lock.unit_price)
         .u32(lock.units)
         .u64(lock.expiry);
 }
 
-fn take_lock(read: &mut Reader<'_>) -> Result<Lock, CodecError> {
+pub(super) fn take_lock(read: &mut Reader<'_>) -> Result<Lock, CodecError> {
     let anchor = read.lock()?;
     Ok(Lock {
         anchor,
@@ -236,11 +262,85 @@ fn take_voucher(read: &mut Reader<'_>, terms: &ChannelTerms) -> Result<Voucher, 
     })
 }
 
-fn take_lane(read: &mut Reader<'_>) -> Result<Lane, CodecError> {
+fn take_lane(read: &mut Reader<'_>, scope: Scope) -> Result<Lane, CodecError> {
+    let (lock, known, word) = (take_lock(read)?, read.u32()?, read.word()?);
+    let (payment, folded) = if scope == Scope::Routes {
+        (read.option("payment", take_payment)?, read.u32()?)
+    } else {
+        (None, 0)
+    };
     Ok(Lane {
-        lock: take_lock(read)?,
-        known: read.u32()?,
-        word: read.word()?,
+        lock,
+        known,
+        word,
+        payment,
+        folded,
+    })
+}
+
+/// The fields behind a version this program reads, and what they tell of.
+fn reader(bytes: &[u8], version: u8) -> Result<(Reader<'_>, Scope), CodecError> {
+    if bytes.first() == Some(&BEFORE_ROUTES) {
+        return Ok((Reader::new(bytes, BEFORE_ROUTES)?, Scope::Direct));
+    }
+    Ok((Reader::new(bytes, version)?, Scope::Routes))
+}
+
+fn put_payment(out: &mut Writer, payment: Option<PaymentId>) {
+    out.option(payment.as_ref(), |out, it| {
+        out.bytes(it.as_bytes());
+    });
+}
+
+fn take_payment(read: &mut Reader<'_>) -> Result<PaymentId, CodecError> {
+    Ok(PaymentId::from_bytes(read.array()?))
+}
+
+fn put_routed_lane(out: &mut Writer, it: &RoutedLane) {
+    out.bytes(it.payment.as_bytes());
+    put_lock(out, &it.lock);
+    out.u32(it.folded);
+    out.option(it.own.as_ref(), |out, it| {
+        out.u64(it.tranche).u32(it.released).u32(it.reserved);
+        out.u64(it.offered_at.as_millis()).amount(it.hold_fee);
+        out.u8(match it.standing {
+            WordsStanding::Offered => 0,
+            WordsStanding::Ready => 1,
+            WordsStanding::Dead => 2,
+        });
+    });
+}
+
+fn take_routed_lane(read: &mut Reader<'_>) -> Result<RoutedLane, CodecError> {
+    let (payment, lock) = (take_payment(read)?, take_lock(read)?);
+    let folded = read.u32()?;
+    let own = read.option("own", take_own_words)?;
+    Ok(RoutedLane {
+        payment,
+        lock,
+        folded,
+        own,
+    })
+}
+
+fn take_own_words(read: &mut Reader<'_>) -> Result<OwnWords, CodecError> {
+    let tranche = read.u64()?;
+    let (released, reserved) = (read.u32()?, read.u32()?);
+    if released > reserved {
+        return Err(CodecError::Range { field: "own" });
+    }
+    Ok(OwnWords {
+        tranche,
+        released,
+        reserved,
+        offered_at: UnixTime::from_millis(read.u64()?),
+        hold_fee: read.amount()?,
+        standing: match read.u8()? {
+            0 => WordsStanding::Offered,
+            1 => WordsStanding::Ready,
+            2 => WordsStanding::Dead,
+            _ => return Err(CodecError::Range { field: "standing" }),
+        },
     })
 }
 

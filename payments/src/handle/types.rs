@@ -6,8 +6,9 @@ use warren_proto::{
     Amount, ChannelId, ChannelParams, PayErrorCode, SessionFrame, Voucher, WordFrame,
 };
 
+use super::RouteOut;
 use crate::chain::ChainError;
-use crate::channel::{PayerRefusal, Phase, Rules, StopReason};
+use crate::channel::{PayerRefusal, Phase, RouterPolicy, Rules, StopReason};
 use crate::codec::CodecError;
 use crate::settle::SettlePolicy;
 use crate::store::StoreError;
@@ -39,6 +40,8 @@ pub struct PaymentsConfig {
     pub bump_after_blocks: u64,
     /// Whether each channel is paid from a key of its own (docs/adr/0015).
     pub fresh_keys: bool,
+    /// What this node asks for routing; `None` if it does not route.
+    pub router: Option<RouterPolicy>,
 }
 
 impl Default for PaymentsConfig {
@@ -55,6 +58,7 @@ impl Default for PaymentsConfig {
             fee_cap: Amount::from_wei_u64(500_000_000_000),
             bump_after_blocks: 3,
             fresh_keys: true,
+            router: None,
         }
     }
 }
@@ -250,6 +254,8 @@ pub enum PaymentEvent {
     },
     /// Another machine pays with this wallet; no channel is opened until this one starts anew.
     WalletShared(ChannelId),
+    /// A neighbour on a route is to be told. Lost ones are asked for again, or expire harmlessly.
+    Route(Box<RouteOut>),
     /// The chain view became too old, or is fresh again.
     ChainStale(bool),
 }

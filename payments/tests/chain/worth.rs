@@ -77,6 +77,8 @@ fn worth(
         lock: words.lock,
         known: *k,
         word: words.word(*k),
+        payment: None,
+        folded: 0,
     });
     let holdings = Holdings {
         voucher: Some(voucher.unwrap()),

@@ -7,7 +7,7 @@ use warren_payments::channel::event::{
 use warren_payments::channel::{PayeeChannel, PayerChannel, Rules};
 use warren_payments::{ChannelTerms, VerifiedVoucher, WalletKey, WordChain, WordMaster};
 use warren_proto::{
-    Amount, ChainRef, ChannelParams, Lock, PayoutAddress, Preimage, UnixTime, Voucher, WordFrame,
+    Amount, ChainRef, ChannelParams, PayoutAddress, Preimage, UnixTime, Voucher, WordFrame,
 };
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -114,7 +114,7 @@ impl World {
         let mut frames = Vec::new();
         for effect in step.effects {
             match effect {
-                PayerEffect::SendVoucher(draft) => frames.push(Frame::Voucher(self.sign(&draft))),
+                PayerEffect::SendVoucher(draft) => frames.push(Frame::Voucher(self.sign(draft))),
                 PayerEffect::SendWord { tranche, units, k } => {
                     let word = self.words(tranche, units).word(k).unwrap().clone();
                     frames.push(Frame::Word(WordFrame { lane: 0, k, word }));
@@ -124,6 +124,7 @@ impl World {
                 | PayerEffect::RunningLow
                 | PayerEffect::Refuse(_)
                 | PayerEffect::Stranger
+                | PayerEffect::SendRoutedWord { .. }
                 | PayerEffect::Submit(_)
                 | PayerEffect::Book(_) => {}
             }
@@ -178,18 +179,12 @@ impl World {
         )
     }
 
-    fn sign(&self, draft: &VoucherDraft) -> Voucher {
-        let locks = draft.lock.map(|it| Lock {
-            anchor: self.words(it.tranche, it.units).anchor(),
-            unit_price: it.unit_price,
-            units: it.units,
-            expiry: 0,
-        });
+    fn sign(&self, draft: VoucherDraft) -> Voucher {
         let unsigned = Voucher {
             channel: self.terms.id,
             seq: draft.seq,
             base: draft.base,
-            locks: locks.into_iter().collect(),
+            locks: draft.locks(|it| self.words(it.tranche, it.units).anchor()),
             signature: [0; 64],
         };
         self.key.sign_voucher(unsigned, &self.terms.chain)

@@ -13,7 +13,10 @@ mod party;
 mod pay;
 mod rate;
 mod rewritten;
+mod routed;
+mod routed_crash;
 mod spike;
+mod street;
 mod truth;
 #[path = "../chain/twisted.rs"]
 mod twisted;

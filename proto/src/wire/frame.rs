@@ -4,25 +4,22 @@ use pb::frame::Kind;
 use prost::Message as _;
 
 use super::parts::{
-    Result, amount, chain, chain_pb, cut, decode, fixed, need, params, params_pb, price, text,
-    voucher, voucher_pb,
+    MAX_DETAIL, Result, ack, ack_pb, amount, chain, chain_pb, channel, cut, decode, fixed, lane,
+    need, params, params_pb, pay_error, pay_error_pb, price, range, text, units, voucher,
+    voucher_pb,
 };
+use super::route::{ready, ready_pb};
 use super::terms::{read_terms, terms_pb};
 use super::{WireError, pb};
-use crate::id::{ChannelId, OfferHash, SessionId};
+use crate::id::{OfferHash, SessionId};
 use crate::key::{Signature, TunnelPublicKey};
 use crate::lock::Preimage;
-use crate::payment::{
-    ChannelAnswer, ChannelAsk, CloseConsent, MAX_LOCKS, MAX_UNITS, PayErrorCode, VoucherAck,
-    WordFrame,
-};
+use crate::payment::{ChannelAnswer, ChannelAsk, CloseConsent, MAX_LOCKS, WordFrame};
 use crate::session::{
     Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,
     SessionRequest, SessionStart, StartPayment,
 };
 use crate::unit::UnixTime;
-
-const MAX_DETAIL: usize = 200;
 
 pub(crate) fn encode_frame(frame: &SessionFrame) -> Vec<u8> {
     pb::Frame {
@@ -66,12 +63,7 @@ fn kind(frame: &SessionFrame) -> Kind {
             session: id.as_bytes().to_vec(),
         }),
         SessionFrame::Voucher(it) => Kind::Voucher(voucher_pb(it)),
-        SessionFrame::VoucherAck(it) => Kind::VoucherAck(pb::VoucherAck {
-            channel: it.channel.as_bytes().to_vec(),
-            seq: it.seq,
-            value_now: it.value_now.to_be_bytes().to_vec(),
-            covered: it.covered.to_be_bytes().to_vec(),
-        }),
+        SessionFrame::VoucherAck(it) => Kind::VoucherAck(ack_pb(it)),
         SessionFrame::Word(it) => Kind::Word(word_pb(it)),
         SessionFrame::ChannelAsk(it) => Kind::ChannelAsk(pb::ChannelAsk {
             channel: Some(params_pb(&it.channel)),
@@ -80,6 +72,7 @@ fn kind(frame: &SessionFrame) -> Kind {
             signature: it.signature.to_vec(),
         }),
         SessionFrame::ChannelAnswer(it) => Kind::ChannelAnswer(answer_pb(it)),
+        SessionFrame::LockReady(it) => Kind::LockReady(ready_pb(it)),
         SessionFrame::WordAck { lane, k } => Kind::WordAck(pb::WordAck { lane: *lane, k: *k }),
         SessionFrame::Meter(it) => Kind::Meter(pb::Meter {
             up: it.up,
@@ -91,11 +84,7 @@ fn kind(frame: &SessionFrame) -> Kind {
             channel,
             code,
             detail,
-        } => Kind::PayError(pb::PayError {
-            channel: channel.as_bytes().to_vec(),
-            code: code.code(),
-            detail: cut(detail, MAX_DETAIL),
-        }),
+        } => Kind::PayError(pay_error_pb(channel, *code, detail)),
         SessionFrame::Goodbye(it) => Kind::Goodbye(pb::Goodbye {
             session: it.session.as_bytes().to_vec(),
             reason: it.reason.code(),
@@ -126,12 +115,7 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
         Kind::Start(it) => SessionFrame::Start(Box::new(start(it)?)),
         Kind::Ready(it) => SessionFrame::Ready(session(&it.session)?),
         Kind::Voucher(it) => SessionFrame::Voucher(voucher(&it)?),
-        Kind::VoucherAck(it) => SessionFrame::VoucherAck(VoucherAck {
-            channel: channel(&it.channel)?,
-            seq: it.seq,
-            value_now: amount(&it.value_now, "value_now")?,
-            covered: amount(&it.covered, "covered")?,
-        }),
+        Kind::VoucherAck(it) => SessionFrame::VoucherAck(ack(&it)?),
         Kind::Word(it) => SessionFrame::Word(word(&it)?),
         Kind::ChannelAsk(it) => SessionFrame::ChannelAsk(Box::new(ChannelAsk {
             channel: params(&need(it.channel, "channel")?)?,
@@ -140,6 +124,7 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
             signature: fixed(&it.signature, "signature")?,
         })),
         Kind::ChannelAnswer(it) => SessionFrame::ChannelAnswer(Box::new(answer(&it)?)),
+        Kind::LockReady(it) => SessionFrame::LockReady(ready(&it)?),
         Kind::WordAck(it) => SessionFrame::WordAck {
             lane: lane(it.lane)?,
             k: units(it.k)?,
@@ -150,11 +135,14 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
             millis: it.millis,
             due_units: it.due_units,
         }),
-        Kind::PayError(it) => SessionFrame::PayError {
-            channel: channel(&it.channel)?,
-            code: PayErrorCode::from_code(it.code).ok_or(range("code", it.code))?,
-            detail: text(it.detail, MAX_DETAIL, "detail")?,
-        },
+        Kind::PayError(it) => {
+            let (channel, code, detail) = pay_error(it)?;
+            SessionFrame::PayError {
+                channel,
+                code,
+                detail,
+            }
+        }
         Kind::Goodbye(it) => SessionFrame::Goodbye(Goodbye {
             session: session(&it.session)?,
             reason: GoodbyeReason::from_code(it.reason).ok_or(range("reason", it.reason))?,
@@ -234,31 +222,4 @@ fn answer_pb(it: &ChannelAnswer) -> pb::ChannelAnswer {
 
 fn session(bytes: &[u8]) -> Result<SessionId> {
     Ok(SessionId::from_bytes(fixed(bytes, "session")?))
-}
-
-fn channel(bytes: &[u8]) -> Result<ChannelId> {
-    Ok(ChannelId::from_bytes(fixed(bytes, "channel")?))
-}
-
-fn range(field: &'static str, value: u32) -> WireError {
-    WireError::Range {
-        field,
-        value: value.into(),
-    }
-}
-
-fn lane(value: u32) -> Result<u32> {
-    if (value as usize) < MAX_LOCKS {
-        Ok(value)
-    } else {
-        Err(range("lane", value))
-    }
-}
-
-fn units(value: u32) -> Result<u32> {
-    if (1..=MAX_UNITS).contains(&value) {
-        Ok(value)
-    } else {
-        Err(range("k", value))
-    }
 }

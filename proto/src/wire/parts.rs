@@ -3,10 +3,15 @@
 use prost::Message;
 
 use super::{WireError, pb};
-use crate::id::PayoutAddress;
+use crate::id::{ChannelId, PayoutAddress};
 use crate::lock::HashLock;
-use crate::payment::{ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, Voucher};
+use crate::payment::{
+    ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Voucher, VoucherAck,
+};
 use crate::unit::{Amount, Price};
+
+/// Longest text for people in a frame.
+pub(super) const MAX_DETAIL: usize = 200;
 
 pub(super) type Result<T> = std::result::Result<T, WireError>;
 
@@ -116,7 +121,7 @@ pub(super) fn voucher(value: &pb::Voucher) -> Result<Voucher> {
         });
     }
     Ok(Voucher {
-        channel: crate::ChannelId::from_bytes(fixed(&value.channel, "channel")?),
+        channel: ChannelId::from_bytes(fixed(&value.channel, "channel")?),
         seq: value.seq,
         base: amount(&value.base, "base")?,
         locks: value.locks.iter().map(lock).collect::<Result<_>>()?,
@@ -159,5 +164,70 @@ pub(super) fn voucher_pb(voucher: &Voucher) -> pb::Voucher {
         base: voucher.base.to_be_bytes().to_vec(),
         locks: voucher.locks.iter().map(lock).collect(),
         signature: voucher.signature.to_vec(),
+    }
+}
+
+pub(super) fn ack(it: &pb::VoucherAck) -> Result<VoucherAck> {
+    Ok(VoucherAck {
+        channel: channel(&it.channel)?,
+        seq: it.seq,
+        value_now: amount(&it.value_now, "value_now")?,
+        covered: amount(&it.covered, "covered")?,
+    })
+}
+
+pub(super) fn ack_pb(it: &VoucherAck) -> pb::VoucherAck {
+    pb::VoucherAck {
+        channel: it.channel.as_bytes().to_vec(),
+        seq: it.seq,
+        value_now: it.value_now.to_be_bytes().to_vec(),
+        covered: it.covered.to_be_bytes().to_vec(),
+    }
+}
+
+pub(super) fn pay_error(it: pb::PayError) -> Result<(ChannelId, PayErrorCode, String)> {
+    Ok((
+        channel(&it.channel)?,
+        code(it.code)?,
+        text(it.detail, MAX_DETAIL, "detail")?,
+    ))
+}
+
+pub(super) fn pay_error_pb(channel: &ChannelId, code: PayErrorCode, detail: &str) -> pb::PayError {
+    pb::PayError {
+        channel: channel.as_bytes().to_vec(),
+        code: code.code(),
+        detail: cut(detail, MAX_DETAIL),
+    }
+}
+
+pub(super) fn code(value: u32) -> Result<PayErrorCode> {
+    PayErrorCode::from_code(value).ok_or(range("code", value))
+}
+
+pub(super) fn channel(bytes: &[u8]) -> Result<ChannelId> {
+    Ok(ChannelId::from_bytes(fixed(bytes, "channel")?))
+}
+
+pub(super) fn range(field: &'static str, value: u32) -> WireError {
+    WireError::Range {
+        field,
+        value: value.into(),
+    }
+}
+
+pub(super) fn lane(value: u32) -> Result<u32> {
+    if (value as usize) < MAX_LOCKS {
+        Ok(value)
+    } else {
+        Err(range("lane", value))
+    }
+}
+
+pub(super) fn units(value: u32) -> Result<u32> {
+    if (1..=MAX_UNITS).contains(&value) {
+        Ok(value)
+    } else {
+        Err(range("k", value))
     }
 }

@@ -177,11 +177,12 @@ impl ConsumerSession {
                 Vec::new()
             }
             SessionFrame::VoucherAck(ack) => vec![Do::Reconcile(ack)],
-            // Only a consumer sends these, or they have a stream of their own.
+            // Only a consumer sends these, or they have a stream or a routed session of their own.
             SessionFrame::Request(_)
             | SessionFrame::Start(_)
             | SessionFrame::ChannelAsk(_)
             | SessionFrame::ChannelAnswer(_)
+            | SessionFrame::LockReady(_)
             | SessionFrame::Voucher(_)
             | SessionFrame::Word(_) => {
                 let reason = GoodbyeReason::Protocol;

@@ -156,6 +156,7 @@ impl ProviderSession {
             | SessionFrame::WordAck { .. }
             | SessionFrame::ChannelAsk(_)
             | SessionFrame::ChannelAnswer(_)
+            | SessionFrame::LockReady(_)
             | SessionFrame::PayError { .. } => {
                 self.end(ProviderEnd::Protocol, Some(GoodbyeReason::Protocol))
             }

@@ -8,7 +8,7 @@ use warren_payments::channel::{
 use warren_payments::eip712::SessionAuth;
 use warren_payments::words::WordChain;
 use warren_proto::{
-    Amount, ChannelId, ChannelParams, Lock, SessionFrame, SessionStart, SessionTerms, StartPayment,
+    Amount, ChannelId, ChannelParams, SessionFrame, SessionStart, SessionTerms, StartPayment,
     Voucher, WordFrame,
 };
 
@@ -100,6 +100,7 @@ impl World {
                 | PayerEffect::RunningLow
                 | PayerEffect::Refuse(_)
                 | PayerEffect::Stranger
+                | PayerEffect::SendRoutedWord { .. }
                 | PayerEffect::Book(_) => {}
             }
         }
@@ -117,17 +118,14 @@ impl World {
         let Some(consumer) = node.consumer() else {
             return Ok(());
         };
-        let lock = draft.lock.map(|lock| Lock {
-            anchor: WordChain::derive(&consumer.master, &id, lock.tranche, lock.units).anchor(),
-            unit_price: lock.unit_price,
-            units: lock.units,
-            expiry: 0,
+        let (seq, base) = (draft.seq, draft.base);
+        let locks = draft.locks(|lock| {
+            WordChain::derive(&consumer.master, &id, lock.tranche, lock.units).anchor()
         });
-        let locks = lock.into_iter().collect();
         let unsigned = Voucher {
             channel: id,
-            seq: draft.seq,
-            base: draft.base,
+            seq,
+            base,
             locks,
             signature: [0; 64],
         };

@@ -189,6 +189,7 @@ impl World {
                 PayeeEffect::Submit(_)
                 | PayeeEffect::Stop(_)
                 | PayeeEffect::Consent { .. }
+                | PayeeEffect::RoutedCredit(_)
                 | PayeeEffect::Book(_) => {}
             }
         }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress};
+use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress, Preimage};
 
 use crate::chain::{ChainEvent, EventKind};
 use crate::channel::ChainFact;
@@ -28,6 +28,7 @@ pub(in crate::actor) struct Told {
     closing: BTreeSet<ChannelId>,
     young: BTreeSet<ChannelId>,
     pot: Vec<PotEvent>,
+    words: Vec<(ChannelId, Preimage)>,
 }
 
 impl Told {
@@ -55,6 +56,10 @@ impl Told {
             if !is_safe {
                 self.young.insert(*channel);
             }
+        }
+        // A word is its own proof, however young its block.
+        if let EventKind::Revealed { channel, word, .. } = &event.kind {
+            self.words.push((*channel, word.clone()));
         }
         if !is_safe {
             return;
@@ -126,6 +131,11 @@ impl Told {
     /// Closings that a reorganisation could still undo.
     pub(in crate::actor) fn young_closings(&self) -> BTreeSet<ChannelId> {
         self.young.clone()
+    }
+
+    /// Words that became public, and on which channel.
+    pub(in crate::actor) fn words(&self) -> &[(ChannelId, Preimage)] {
+        &self.words
     }
 
     /// What went into and out of this node's pot.

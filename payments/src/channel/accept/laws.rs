@@ -72,6 +72,7 @@ impl Payee {
         let standing = Standing::Usable;
         let facts = Facts {
             deposit: wei(DEPOSIT),
+            claimed: Amount::ZERO,
             chain_time: self.chain_time,
             standing,
         };

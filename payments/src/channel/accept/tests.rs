@@ -4,6 +4,7 @@ use crate::channel::fixture::{NOON, lock, terms, voucher, wei, word};
 fn facts(deposit: u64) -> Facts {
     Facts {
         deposit: wei(deposit),
+        claimed: Amount::ZERO,
         chain_time: NOON.as_secs(),
         standing: Standing::Usable,
     }

@@ -47,6 +47,11 @@ impl PayeeChannel {
         self.held.value(now.as_secs())
     }
 
+    /// What of it this payee was paid for itself, routes aside.
+    pub(super) fn direct_value(&self, now: UnixTime) -> Amount {
+        self.value(now).saturating_sub(self.routed_value(now))
+    }
+
     /// What a claim would bring now, beyond what is claimed.
     #[must_use]
     pub fn claimable(&self, now: UnixTime) -> Amount {
@@ -58,8 +63,7 @@ impl PayeeChannel {
     /// What the payer has paid, as the session counts it.
     #[must_use]
     pub fn accepted(&self, now: UnixTime) -> Accepted {
-        let value = self.value(now);
-        let paid = value.saturating_sub(self.run.from);
+        let paid = self.direct_value(now).saturating_sub(self.run.from);
         let units = paid
             .wei()
             .checked_div(self.run.unit_price.wei())

@@ -182,8 +182,9 @@ impl PayerChannel {
     /// are paid for nothing, and the payee has no reason to refuse the voucher.
     pub(super) fn folded(&self) -> Self {
         let sure = self.without_doubt();
+        let lane = sure.lane.map_or(Amount::ZERO, |it| it.value());
         Self {
-            base: sure.value(),
+            base: sure.base.checked_add(lane).unwrap_or(Amount::MAX),
             lane: None,
             ..sure
         }
@@ -211,11 +212,7 @@ impl PayerChannel {
 
     /// The next voucher, with a lane as long as the deposit covers; `None` if that is not one unit.
     pub(super) fn with_lane(&self, unit_price: Amount) -> Option<Self> {
-        let free = self
-            .deposit
-            .saturating_sub(self.base)
-            .saturating_sub(self.slack);
-        let units = free.wei().checked_div(unit_price.wei())?;
+        let units = self.free().wei().checked_div(unit_price.wei())?;
         let units = u32::try_from(units)
             .unwrap_or(u32::MAX)
             .min(self.tranche_units);
@@ -234,6 +231,16 @@ impl PayerChannel {
         Some(next)
     }
 
+    /// What no voucher promises yet.
+    pub(super) fn free(&self) -> Amount {
+        let lane = self.lane.map_or(Amount::ZERO, |it| it.worth(it.units));
+        self.deposit
+            .saturating_sub(self.base)
+            .saturating_sub(self.slack)
+            .saturating_sub(lane)
+            .saturating_sub(self.routed_most())
+    }
+
     /// `self → next`, where `next` has a voucher that `self` has not: save, then send.
     pub(super) fn issue(&self, next: Self) -> Step {
         let effects: Vec<_> = self.issued(&next).collect();
@@ -248,7 +255,7 @@ impl PayerChannel {
             .chain(next.draft().map(PayerEffect::SendVoucher))
     }
 
-    fn usable(&self) -> Result<(), PayerRefusal> {
+    pub(super) fn usable(&self) -> Result<(), PayerRefusal> {
         match self.phase {
             Phase::Open => Ok(()),
             Phase::Opening => Err(PayerRefusal::NotConfirmed),
@@ -259,8 +266,7 @@ impl PayerChannel {
     /// Whether less than a quarter of a tranche could be promised beyond the live lane.
     fn is_low(&self) -> bool {
         let Some(lane) = self.lane else { return false };
-        let most = lane.worth(lane.units).checked_add(self.base);
-        let free = most.map_or(Amount::ZERO, |it| self.deposit.saturating_sub(it));
+        let free = self.free();
         let quarter = lane
             .unit_price
             .checked_mul(u64::from(self.tranche_units / 4));

@@ -24,7 +24,7 @@ fn release(channel: &PayerChannel, units: u64) -> Step {
 
 fn vouchers(step: &Step) -> Vec<VoucherDraft> {
     let drafts = step.effects.iter().filter_map(|it| match it {
-        PayerEffect::SendVoucher(it) => Some(*it),
+        PayerEffect::SendVoucher(it) => Some(it.clone()),
         _ => None,
     });
     drafts.collect()
@@ -89,7 +89,8 @@ fn a_session_begins_with_a_voucher_that_is_on_disk() {
         vec![VoucherDraft {
             seq: 1,
             base: wei(0),
-            lock
+            lock,
+            routed: vec![],
         }]
     );
 }
@@ -133,7 +134,8 @@ fn the_next_tranche_comes_before_its_first_word() {
         vec![VoucherDraft {
             seq: 2,
             base: wei(512),
-            lock
+            lock,
+            routed: vec![],
         }]
     );
     let voucher_at = step
@@ -194,7 +196,8 @@ fn the_final_voucher_folds_all_words() {
         vec![VoucherDraft {
             seq: 2,
             base: wei(20),
-            lock: None
+            lock: None,
+            routed: vec![],
         }]
     );
     let again = ask(&step.next, &PayerEvent::FinalAsked);

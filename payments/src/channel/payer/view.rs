@@ -2,11 +2,26 @@
 //!
 //! Sans-IO.
 
-use warren_proto::Amount;
+use warren_proto::{Amount, Lock, MAX_LOCKS, PaymentId};
 
 use super::{PayerChannel, Phase};
 use crate::channel::ChannelTerms;
 use crate::channel::event::{LockDraft, VoucherDraft};
+
+/// One lock that is part of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoutedView {
+    /// Which payment.
+    pub payment: PaymentId,
+    /// What is left of the lock.
+    pub lock: Lock,
+    /// Units of the whole lock.
+    pub units: u32,
+    /// Units in the base already.
+    pub folded: u32,
+    /// Units said; `None` if the words are not this node's own.
+    pub released: Option<u32>,
+}
 
 impl PayerChannel {
     /// Which channel this is.
@@ -43,7 +58,10 @@ impl PayerChannel {
     #[must_use]
     pub fn value(&self) -> Amount {
         let lane = self.lane.map_or(Amount::ZERO, |it| it.value());
-        self.base.checked_add(lane).unwrap_or(Amount::MAX)
+        let direct = self.base.checked_add(lane).unwrap_or(Amount::MAX);
+        direct
+            .checked_add(self.routed_open())
+            .unwrap_or(Amount::MAX)
     }
 
     /// Whether it was found on the chain, and its payee has not yet shown what it holds.
@@ -64,6 +82,44 @@ impl PayerChannel {
         self.deposit
             .saturating_sub(self.value())
             .saturating_sub(self.hidden())
+            .saturating_sub(self.routed_most().saturating_sub(self.routed_open()))
+    }
+
+    /// What can be locked onward now, and in how many locks.
+    #[must_use]
+    pub fn lockable(&self) -> (Amount, usize) {
+        let locks = self.routed.len().saturating_add(1);
+        let places = MAX_LOCKS.saturating_sub(locks);
+        match self.phase {
+            Phase::Open => (self.free(), places),
+            Phase::Opening | Phase::Closing { .. } | Phase::Closed => (Amount::ZERO, 0),
+        }
+    }
+
+    /// The number of the word chain that the next voucher can bring.
+    #[must_use]
+    pub fn next_tranche(&self) -> u64 {
+        self.seq.saturating_add(1)
+    }
+
+    /// The lock of a routed payment; `None` if there is none, or none any more.
+    #[must_use]
+    pub fn routed_lock(&self, payment: &PaymentId) -> Option<RoutedView> {
+        let lane = self.routed.iter().find(|it| it.payment == *payment)?;
+        Some(RoutedView {
+            payment: lane.payment,
+            lock: lane.lock,
+            units: lane.units(),
+            folded: lane.folded,
+            released: lane.own.map(|it| it.released),
+        })
+    }
+
+    /// Every lock that is part of a route.
+    #[must_use]
+    pub fn routed_locks(&self) -> Vec<RoutedView> {
+        let payments = self.routed.iter().map(|it| it.payment);
+        payments.filter_map(|it| self.routed_lock(&it)).collect()
     }
 
     /// Units released in the run in progress.
@@ -90,6 +146,7 @@ impl PayerChannel {
             seq: self.seq,
             base: self.base,
             lock,
+            routed: self.routed.iter().map(|it| it.lock).collect(),
         })
     }
 

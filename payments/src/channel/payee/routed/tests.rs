@@ -1,0 +1,233 @@
+//! The payee of routes' locks: what counts, what is kept, and what is counted apart.
+
+use warren_proto::{HashLock, Lock, Preimage};
+
+use super::*;
+use crate::channel::Rules;
+use crate::channel::event::{ChainFact, PayeeEvent};
+use crate::channel::fixture::{NOON, lock, open_payee, voucher, wei, words};
+
+const PAYMENT: PaymentId = PaymentId::from_bytes([7; 16]);
+/// The word chain of the routed lock: somebody's tranche 40, of ten words.
+const CHAIN: (u64, u32) = (40, 10);
+const LIFE: u64 = 7000;
+
+fn at(k: u32) -> Preimage {
+    words(CHAIN.0, CHAIN.1).word(k).unwrap().clone()
+}
+
+fn routed_lock() -> Lock {
+    Lock {
+        expiry: NOON.as_secs() + LIFE,
+        ..lock(CHAIN.0, 5, CHAIN.1)
+    }
+}
+
+/// What is left of the lock beyond word `k`.
+fn rest(k: u32) -> Lock {
+    Lock {
+        anchor: HashLock::from_bytes(*at(k).expose()),
+        units: CHAIN.1 - k,
+        ..routed_lock()
+    }
+}
+
+fn late(secs: u64) -> UnixTime {
+    UnixTime::from_secs(NOON.as_secs() + secs)
+}
+
+fn take(channel: &PayeeChannel, news: RoutedNews, now: UnixTime) -> Step {
+    channel.handle(&PayeeEvent::Routed(news), now)
+}
+
+fn new_lock(seq: u64, base: u64, locks: Vec<Lock>) -> RoutedNews {
+    RoutedNews::Lock {
+        voucher: voucher(seq, base, locks),
+        payment: PAYMENT,
+        anchor: routed_lock().anchor,
+        unit_price: wei(5),
+    }
+}
+
+fn news(k: u32) -> RoutedNews {
+    RoutedNews::Word {
+        payment: PAYMENT,
+        k,
+        word: at(k),
+        via: Via::Consumer,
+    }
+}
+
+fn holding(k: u32) -> PayeeChannel {
+    let held = take(&open_payee(1000), new_lock(1, 3, vec![routed_lock()]), NOON).next;
+    take(&held, news(k), NOON).next
+}
+
+fn code(effects: &[PayeeEffect]) -> Option<PayErrorCode> {
+    effects.iter().find_map(|it| match it {
+        PayeeEffect::Refuse(it) => Some(*it),
+        _ => None,
+    })
+}
+
+fn update(channel: &PayeeChannel, voucher: VerifiedVoucher, now: UnixTime) -> Step {
+    channel.handle(&PayeeEvent::Voucher(voucher), now)
+}
+
+#[test]
+fn p3_p4_lock_and_words_are_saved_before_they_count() {
+    let step = take(&open_payee(1000), new_lock(1, 3, vec![routed_lock()]), NOON);
+    assert!(step.save);
+    let step = take(&step.next, news(4), NOON);
+    assert!(step.save);
+    let accepted = step.next.routed(&PAYMENT).unwrap();
+    assert_eq!((accepted.units, accepted.paid), (4, wei(20)));
+    assert_eq!(accepted.serve_until, late(LIFE - 1800), "R5");
+    let read = PayeeChannel::decode(&step.next.encode(), Rules::default()).unwrap();
+    assert_eq!(read, step.next);
+}
+
+#[test]
+fn a_lock_for_a_route_must_expire_be_new_and_pay_what_is_asked() {
+    let endless = Lock {
+        expiry: 0,
+        ..routed_lock()
+    };
+    let step = take(&open_payee(1000), new_lock(1, 0, vec![endless]), NOON);
+    assert_eq!(code(&step.effects), Some(PayErrorCode::ExpiryTooFar));
+    let cheap = Lock {
+        unit_price: wei(4),
+        ..routed_lock()
+    };
+    let step = take(&open_payee(1000), new_lock(1, 0, vec![cheap]), NOON);
+    assert_eq!(code(&step.effects), Some(PayErrorCode::UnitTooSmall));
+    let step = take(&holding(2), new_lock(2, 3, vec![routed_lock()]), NOON);
+    assert_eq!(code(&step.effects), Some(PayErrorCode::AnchorReused));
+    let again = take(&holding(2), new_lock(1, 3, vec![routed_lock()]), NOON);
+    assert_eq!(code(&again.effects), None, "sent again, acknowledged again");
+}
+
+#[test]
+fn a_live_lock_of_a_route_cannot_be_dropped() {
+    let dropped = update(&holding(4), voucher(2, 23, vec![]), NOON);
+    assert_eq!(code(&dropped.effects), Some(PayErrorCode::NotDominating));
+    let expired = update(&holding(4), voucher(2, 23, vec![]), late(LIFE));
+    assert_eq!(code(&expired.effects), None);
+}
+
+#[test]
+fn a_fold_at_any_known_word_keeps_those_beyond_it() {
+    let step = update(&holding(7), voucher(2, 3 + 20, vec![rest(4)]), NOON);
+    assert_eq!(code(&step.effects), None);
+    let channel = step.next;
+    assert_eq!(channel.value(NOON), wei(3 + 35));
+    assert_eq!(channel.routed_folded(&PAYMENT), Some(4));
+    assert_eq!(channel.routed_word(&PAYMENT), Some((7, at(7))));
+    let on = take(&channel, news(9), NOON).next;
+    assert_eq!(on.routed(&PAYMENT).unwrap().units, 9);
+    let ahead = update(&holding(3), voucher(2, 3 + 20, vec![rest(4)]), NOON);
+    assert_eq!(
+        code(&ahead.effects),
+        Some(PayErrorCode::NotDominating),
+        "not a word it knows"
+    );
+}
+
+#[test]
+fn a_session_on_the_same_channel_does_not_count_what_routes_pay() {
+    let begun = holding(2)
+        .handle(&PayeeEvent::RunBegins { unit_price: wei(2) }, NOON)
+        .next;
+    let with_own = voucher(2, 3, vec![lock(1, 2, 100), routed_lock()]);
+    let begun = update(&begun, with_own, NOON).next;
+    let own = PayeeEvent::Word(crate::channel::fixture::word(1, 100, 6));
+    let paid = begun.handle(&own, NOON).next;
+    let routed = take(&paid, news(9), NOON).next;
+    let folded = update(
+        &routed,
+        voucher(3, 3 + 45, vec![lock(1, 2, 100), rest(9)]),
+        NOON,
+    )
+    .next;
+    for channel in [paid, routed, folded] {
+        let accepted = channel.accepted(NOON);
+        assert_eq!((accepted.units, accepted.paid), (6, wei(12)));
+    }
+}
+
+#[test]
+fn i5_no_consent_and_no_gift_while_words_may_come() {
+    let not_after = late(600);
+    let asked = PayeeEvent::ConsentAsked { not_after };
+    let step = holding(2).handle(&asked, NOON);
+    assert_eq!(code(&step.effects), Some(PayErrorCode::Busy));
+    let step = holding(2).handle(&PayeeEvent::CloseAsked, NOON);
+    assert_eq!(code(&step.effects), Some(PayErrorCode::Busy));
+    let step = holding(2).handle(&asked, late(LIFE));
+    assert_eq!(code(&step.effects), None);
+}
+
+#[test]
+fn a_consumers_word_of_an_expired_lock_is_no_money_but_one_from_the_route_is_kept() {
+    let step = take(&holding(2), news(4), late(LIFE));
+    assert_eq!(code(&step.effects), Some(PayErrorCode::ExpiryTooSoon));
+    let learned = RoutedNews::Word {
+        payment: PAYMENT,
+        k: 4,
+        word: at(4),
+        via: Via::Route,
+    };
+    let step = take(&holding(2), learned, late(LIFE));
+    assert!(step.save);
+    assert_eq!(step.next.routed_word(&PAYMENT), Some((4, at(4))));
+}
+
+#[test]
+fn words_count_while_the_payer_closes_whatever_was_consented_to_long_ago() {
+    let not_after = late(600);
+    let consented = open_payee(1000)
+        .handle(&PayeeEvent::ConsentAsked { not_after }, NOON)
+        .next;
+    let bound = take(&consented, new_lock(1, 3, vec![routed_lock()]), late(600));
+    assert_eq!(code(&bound.effects), Some(PayErrorCode::Closing));
+    let held = take(&consented, new_lock(1, 3, vec![routed_lock()]), late(601)).next;
+    let closes_at = NOON.as_secs() + LIFE;
+    let closing = held
+        .handle(
+            &PayeeEvent::Chain(ChainFact::Closing { closes_at }),
+            late(700),
+        )
+        .next;
+    let step = take(&closing, news(4), late(800));
+    assert_eq!(code(&step.effects), None);
+    assert_eq!(step.next.value(late(800)), wei(23));
+}
+
+#[test]
+fn the_gain_of_a_voucher_is_what_it_is_worth_more() {
+    let held = holding(4);
+    let gain = |base, locks| held.gain(voucher(2, base, locks).get(), NOON);
+    assert_eq!(gain(3, vec![routed_lock()]), wei(0));
+    assert_eq!(gain(8, vec![routed_lock()]), wei(5));
+    assert_eq!(gain(23, vec![rest(4)]), wei(0), "folded, not paid");
+    assert_eq!(gain(28, vec![rest(4)]), wei(5));
+}
+
+#[test]
+fn r4_the_first_expiry_of_words_held_is_known() {
+    assert_eq!(holding(2).first_expiry(NOON), Some(NOON.as_secs() + LIFE));
+    let held = take(&open_payee(1000), new_lock(1, 3, vec![routed_lock()]), NOON).next;
+    assert_eq!(held.first_expiry(NOON), None, "no word, no risk");
+    assert_eq!(holding(2).first_expiry(late(LIFE)), None, "too late");
+}
+
+#[test]
+fn what_was_claimed_with_an_expired_lock_must_be_in_the_base_of_what_follows() {
+    let claimed = holding(4)
+        .handle(&PayeeEvent::Chain(ChainFact::Claimed(wei(23))), NOON)
+        .next;
+    let blind = update(&claimed, voucher(2, 3, vec![lock(2, 2, 5)]), late(LIFE));
+    assert_eq!(code(&blind.effects), Some(PayErrorCode::NotDominating));
+    let seeing = update(&claimed, voucher(2, 23, vec![lock(2, 2, 5)]), late(LIFE));
+    assert_eq!(code(&seeing.effects), None);
+}

@@ -1,0 +1,106 @@
+//! Whether a router takes a lock: everything is checked before anything is held.
+//!
+//! Sans-IO.
+
+use warren_proto::{Amount, Hop, Lock, LockOffer, LockReject, UnixTime};
+
+use super::{RouteEffect, RoutedPayment, RouterRules, Stage, Step};
+use crate::channel::router::rules::RouteRefusal;
+use crate::channel::{PayeeChannel, PayerChannel};
+
+/// What a router knows when it is asked to lock onward.
+#[derive(Debug, Clone, Copy)]
+pub struct Admission<'a> {
+    /// What it is asked; the voucher's signature is verified.
+    pub offer: &'a LockOffer,
+    /// The channel the offer came on.
+    pub up: &'a PayeeChannel,
+    /// The channel to the next hop.
+    pub down: &'a PayerChannel,
+    /// Locks of the same neighbour that are not settled, and what they come to.
+    pub in_flight: (usize, Amount),
+    /// What a claim of this lock costs in tokens.
+    pub claim_cost: Amount,
+}
+
+/// A payment that may be routed, or why not. Nothing is held yet: the upstream voucher and this record
+/// go to the disk together, and only then is anything signed downstream (P5).
+///
+/// # Errors
+/// [`RouteRefusal`], by the first rule that it breaks.
+pub fn admit(it: &Admission<'_>, rules: &RouterRules, now: UnixTime) -> Result<Step, RouteRefusal> {
+    let offer = it.offer;
+    let (hop, onward) = offer.onward.split_first().ok_or(RouteRefusal::NoHop)?;
+    let lock = onward_lock(&offer.lock, hop);
+    rules.r1_hop_gap(offer.lock.expiry, lock.expiry)?;
+    rules.r2_close_window(lock.expiry, now, it.up.terms().params.period_secs)?;
+    rules.fee_is_paid(offer.lock.unit_price, lock.unit_price)?;
+    rules.hold_fee_is_paid(it.up.gain(&offer.voucher, now))?;
+    let (room, places) = it.down.lockable();
+    let (taken, in_flight) = it.in_flight;
+    rules.slot_is_free(taken)?;
+    if places == 0 {
+        return Err(RouteRefusal::Slots);
+    }
+    let up_worth = worth(&offer.lock)?;
+    rules.value_fits(in_flight, up_worth, Amount::MAX)?;
+    let worth = worth(&lock)?;
+    rules.value_fits(Amount::ZERO, worth, room)?;
+    rules.tranche_is_worth_it(worth, it.claim_cost)?;
+    let payment = RoutedPayment {
+        payment: offer.payment,
+        up: it.up.terms().id,
+        down: it.down.terms().id,
+        up_lock: offer.lock,
+        down_lock: lock,
+        offered_at: now,
+        stage: Stage::InDurable,
+        best: None,
+    };
+    let effect = RouteEffect::LockOnward {
+        lock,
+        onward: onward.to_vec(),
+    };
+    Ok(Step::to(payment).saved().then(effect))
+}
+
+/// The answer to an offer that was not taken.
+#[must_use]
+pub fn rejection(offer: &LockOffer, refusal: &RouteRefusal) -> LockReject {
+    let (max_amount, min_expiry) = match refusal {
+        RouteRefusal::Value { most } => (*most, 0),
+        RouteRefusal::HopGap { min_expiry } => (Amount::ZERO, *min_expiry),
+        RouteRefusal::NoHop
+        | RouteRefusal::Known
+        | RouteRefusal::Endless
+        | RouteRefusal::CloseWindow
+        | RouteRefusal::Fee { .. }
+        | RouteRefusal::HoldFee { .. }
+        | RouteRefusal::Slots
+        | RouteRefusal::Tranche { .. } => (Amount::ZERO, 0),
+    };
+    LockReject {
+        payment: offer.payment,
+        code: refusal.code(),
+        held: false,
+        max_amount,
+        min_expiry,
+    }
+}
+
+const fn onward_lock(lock: &Lock, hop: &Hop) -> Lock {
+    Lock {
+        anchor: lock.anchor,
+        unit_price: hop.unit_price,
+        units: lock.units,
+        expiry: hop.expiry,
+    }
+}
+
+/// What a lock can come to.
+fn worth(lock: &Lock) -> Result<Amount, RouteRefusal> {
+    let most = Amount::MAX;
+    lock.unit_price
+        .checked_mul(u64::from(lock.units))
+        .map_err(|_| RouteRefusal::Value { most })
+}

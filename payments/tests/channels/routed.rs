@@ -1,0 +1,292 @@
+//! Four nodes, three channels: a consumer with one channel, to a router, pays two exits.
+
+use std::time::Duration;
+
+use warren_payments::chain::Chain as _;
+use warren_payments::chain::dev::{DevChain, DevGenesis};
+use warren_payments::channel::PayerRefusal;
+use warren_payments::channel::router::Stage;
+use warren_payments::{PaymentsError, RouteOut};
+use warren_proto::{Amount, ChannelId, LockReject, PayErrorCode, RouteFrame, UnixTime};
+
+use crate::party::{Party, UNIT, assert_conserved, units, wei};
+use crate::street::{DAY, End, HOLD_FEE, Street, UP_PRICE, routing};
+
+const UNITS: u32 = 200;
+
+/// A chain whose time is ahead of every clock, so that it alone says what time it is.
+pub(crate) fn tomorrow() -> DevChain {
+    DevChain::new(&DevGenesis {
+        timestamp: UnixTime::from_secs(4_000_000_000),
+        ..DevGenesis::default()
+    })
+}
+
+pub(crate) fn now(chain: &DevChain) -> UnixTime {
+    chain.tip().timestamp
+}
+
+pub(crate) async fn router_on(chain: &DevChain) -> Party {
+    let (_, wallet, disk) = Party::rich(chain).await.stop();
+    Party::start_as(chain, wallet, disk, routing())
+}
+
+/// Like [`crate::party::open`], with a close window that outlasts a route's locks.
+pub(crate) async fn open_for_a_day(payer: &Party, payee: &Party, deposit: Amount) -> ChannelId {
+    let opened = payer.payments.open_channel(payee.account(), deposit, DAY);
+    let opened = opened.await.unwrap();
+    payer.payments.wait_usable(opened).await.unwrap();
+    payee.payments.refresh().await.unwrap();
+    opened
+}
+
+pub(crate) fn street(parties: [&Party; 3], up: ChannelId, down: ChannelId) -> Street {
+    let [consumer, router, exit] = parties.map(End::of);
+    Street {
+        consumer,
+        router,
+        exit,
+        up,
+        down,
+    }
+}
+
+pub(crate) async fn claimed(chain: &DevChain, channel: ChannelId) -> Amount {
+    chain.channel(channel).await.unwrap().unwrap().claimed
+}
+
+async fn stages(router: &Party) -> Vec<Stage> {
+    let routes = router.payments.routes().await.unwrap();
+    routes.iter().map(|it| it.stage).collect()
+}
+
+/// Waits until the chain says that so much was claimed: what a node does by itself takes its time.
+async fn until_claimed(chain: &DevChain, channel: ChannelId, least: Amount) {
+    let wait = async {
+        while claimed(chain, channel).await < least {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    waited.expect("claimed by itself");
+}
+
+#[tokio::test]
+async fn one_channel_pays_two_exits_and_the_books_balance_to_the_wei() {
+    let chain = tomorrow();
+    let consumer = Party::rich(&chain).await;
+    let mut router = router_on(&chain).await;
+    let (exit, gone) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let up = open_for_a_day(&consumer, &router, units(2000)).await;
+    let to_exit = open_for_a_day(&router, &exit, units(1000)).await;
+    let to_gone = open_for_a_day(&router, &gone, units(1000)).await;
+
+    // The first exit is paid, and folds: twice, and then it has nothing more to fold.
+    let first = street([&consumer, &router, &exit], up, to_exit);
+    let ready = first.lock(UNITS, now(&chain)).await.unwrap();
+    assert_eq!(stages(&router).await, [Stage::Live]);
+    assert_eq!(first.pay(ready, 1).await.unwrap(), units(1));
+    assert_eq!(first.pay(ready, 90).await.unwrap(), units(90));
+    first.fold(ready).await.unwrap();
+    assert_eq!(first.pay(ready, 130).await.unwrap(), units(130));
+    first.fold(ready).await.unwrap();
+    assert_eq!(exit.payments.fulfill(ready, true).await.unwrap(), None);
+
+    // The second exit is paid and vanishes, with words that nobody else knows.
+    let second = street([&consumer, &router, &gone], up, to_gone);
+    let ready = second.lock(UNITS, now(&chain)).await.unwrap();
+    assert_eq!(second.pay(ready, 77).await.unwrap(), units(77));
+    let (_, wallet, disk) = gone.stop();
+    assert_eq!(
+        claimed(&chain, up).await,
+        wei(0),
+        "not a wei has moved on the chain"
+    );
+
+    // It comes back a quarter of an hour before its lock expires, and claims without being told.
+    chain.advance(Duration::from_secs(5400 - 900));
+    let gone = Party::start(&chain, wallet, disk);
+    until_claimed(&chain, to_gone, units(77)).await;
+
+    // The router reads the words on the chain, and the consumer folds what they say.
+    router.payments.refresh().await.unwrap();
+    second.carry_news(&mut router).await.unwrap();
+    chain.advance(Duration::from_secs(2500));
+    router.payments.refresh().await.unwrap();
+    assert_eq!(stages(&router).await, [Stage::InFolded, Stage::InFolded]);
+
+    // Everybody takes what is theirs.
+    exit.payments.claim(to_exit).await.unwrap().unwrap();
+    router.payments.claim(up).await.unwrap().unwrap();
+    let fees = wei(2 * HOLD_FEE);
+    let words = wei(UP_PRICE * (130 + 77));
+    assert_eq!(claimed(&chain, up).await, words.checked_add(fees).unwrap());
+    assert_eq!(claimed(&chain, to_exit).await, wei(UNIT * 130));
+    assert_eq!(claimed(&chain, to_gone).await, wei(UNIT * 77));
+    assert_eq!(exit.pot().await, units(130));
+    assert_eq!(gone.pot().await, units(77));
+    let parties = [&consumer, &router, &exit, &gone];
+    let accounts = parties.map(Party::account);
+    assert_conserved(&chain, &accounts, &[up, to_exit, to_gone]).await;
+}
+
+#[tokio::test]
+async fn a_router_claims_upstream_by_itself_when_the_consumer_does_not_fold() {
+    let chain = tomorrow();
+    let consumer = Party::rich(&chain).await;
+    let router = router_on(&chain).await;
+    let exit = Party::rich(&chain).await;
+    let up = open_for_a_day(&consumer, &router, units(1000)).await;
+    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let street = street([&consumer, &router, &exit], up, down);
+    let ready = street.lock(UNITS, now(&chain)).await.unwrap();
+    street.pay(ready, 150).await.unwrap();
+
+    // The consumer is gone with what it knows; the exit and the router go on.
+    let asked = exit.payments.fulfill(ready, true).await.unwrap().unwrap();
+    let outs = router
+        .payments
+        .route_frame(down, asked.frame)
+        .await
+        .unwrap();
+    let folded = outs.into_iter().find(|it| it.channel == down).unwrap();
+    exit.payments.route_frame(down, folded.frame).await.unwrap();
+    exit.payments.claim(down).await.unwrap().unwrap();
+    assert_eq!(claimed(&chain, down).await, units(150));
+
+    chain.advance(Duration::from_secs(9300 - 600));
+    let owed = wei(UP_PRICE * 150 + HOLD_FEE);
+    until_claimed(&chain, up, owed).await;
+    assert_eq!(claimed(&chain, up).await, owed);
+    chain.advance(Duration::from_secs(7200));
+    router.payments.refresh().await.unwrap();
+    router.payments.refresh().await.unwrap();
+    assert_eq!(
+        router.payments.routes().await.unwrap(),
+        [],
+        "settled and forgotten"
+    );
+}
+
+#[tokio::test]
+async fn a_consumer_that_closes_in_the_middle_takes_nothing_from_the_router() {
+    let chain = tomorrow();
+    let consumer = Party::rich(&chain).await;
+    let router = router_on(&chain).await;
+    let exit = Party::rich(&chain).await;
+    let up = open_for_a_day(&consumer, &router, units(1000)).await;
+    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let street = street([&consumer, &router, &exit], up, down);
+    let ready = street.lock(UNITS, now(&chain)).await.unwrap();
+    street.pay(ready, 60).await.unwrap();
+
+    consumer.payments.close(up, None).await.unwrap();
+    router.payments.refresh().await.unwrap();
+    // Neither a consent nor a gift while words may still come.
+    let until = UnixTime::from_secs(4_100_000_000);
+    let consent = router.payments.consent_to_close(up, until).await;
+    assert!(consent.is_err());
+    assert!(router.payments.give_back(up).await.is_err());
+
+    exit.payments.claim(down).await.unwrap().unwrap();
+    router.payments.refresh().await.unwrap();
+    until_claimed(&chain, up, wei(UP_PRICE * 60 + HOLD_FEE)).await;
+    assert_eq!(claimed(&chain, down).await, units(60));
+}
+
+#[tokio::test]
+async fn who_does_not_route_rejects_and_the_fee_comes_back() {
+    let chain = tomorrow();
+    let (consumer, other) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let exit = Party::rich(&chain).await;
+    let up = open_for_a_day(&consumer, &other, units(1000)).await;
+    let down = open_for_a_day(&other, &exit, units(1000)).await;
+    let before = consumer.payments.channels().await.unwrap()[0].value;
+    let street = street([&consumer, &other, &exit], up, down);
+    let locked = street.lock(UNITS, now(&chain)).await;
+    assert_eq!(locked, Err(PaymentsError::Stopped), "nobody became ready");
+    let after = consumer.payments.channels().await.unwrap()[0].value;
+    assert_eq!(after, before);
+    assert_eq!(other.payments.held(up).await.unwrap().ack.value_now, before);
+}
+
+#[tokio::test]
+async fn no_word_is_said_of_a_lock_that_was_rejected_further_on() {
+    let chain = tomorrow();
+    let consumer = Party::rich(&chain).await;
+    let router = router_on(&chain).await;
+    let exit = Party::rich(&chain).await;
+    let up = open_for_a_day(&consumer, &router, units(1000)).await;
+    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let street = street([&consumer, &router, &exit], up, down);
+    let ready = street.lock(UNITS, now(&chain)).await.unwrap();
+
+    // A second lock, which the exit holds but does not answer for in time.
+    let hint = crate::street::hint(chain.chain_ref(), router.account());
+    let to = (warren_proto::NodeId::from_bytes([2; 32]), wei(UNIT));
+    let ask = warren_payments::RouteAsk::through(&hint, up, to, 10, now(&chain)).unwrap();
+    let offer = consumer.payments.offer_lock(ask).await.unwrap();
+    let payment = offer.payment;
+    let outs = router.payments.lock_onward(offer, down).await.unwrap();
+    let [RouteOut { frame, .. }] = outs.as_slice() else {
+        panic!("one offer onward")
+    };
+    let RouteFrame::Offer(onward) = frame.clone() else {
+        panic!("an offer")
+    };
+    let late = exit
+        .payments
+        .take_lock(*onward, wei(UNIT), 1)
+        .await
+        .unwrap();
+    let rejected = LockReject {
+        payment,
+        code: PayErrorCode::Busy,
+        held: false,
+        max_amount: wei(0),
+        min_expiry: 0,
+    };
+    let told = router
+        .payments
+        .route_frame(down, RouteFrame::Reject(rejected));
+    let told = told.await.unwrap();
+    street.carry(&street.router.clone(), told).await.unwrap();
+
+    let refused = consumer.payments.lock_ready(up, late.ready).await;
+    let refusal = PayerRefusal::NotReady { payment };
+    let expected = PaymentsError::Refused {
+        channel: up,
+        refusal,
+    };
+    assert_eq!(refused, Err(expected.clone()));
+    let said = consumer.payments.release_routed(up, late.ready, 1).await;
+    assert_eq!(said, Err(expected));
+    // The other lock is as good as before.
+    assert_eq!(street.pay(ready, 3).await.unwrap(), units(3));
+}
+
+#[tokio::test]
+async fn a_consumer_and_an_exit_restart_in_the_middle() {
+    let chain = tomorrow();
+    let mut consumer = Party::rich(&chain).await;
+    let mut router = router_on(&chain).await;
+    let mut exit = Party::rich(&chain).await;
+    let up = open_for_a_day(&consumer, &router, units(1000)).await;
+    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let before = street([&consumer, &router, &exit], up, down);
+    let ready = before.lock(UNITS, now(&chain)).await.unwrap();
+    before.pay(ready, 40).await.unwrap();
+
+    (consumer, exit) = (consumer.restarted().await, exit.restarted().await);
+    let (_, wallet, disk) = router.stop();
+    router = Party::start_as(&chain, wallet, disk, routing());
+    router.payments.refresh().await.unwrap();
+    let after = street([&consumer, &router, &exit], up, down);
+    // The exit says what it knows; what the consumer forgot, it believes.
+    let payments = &consumer.payments;
+    payments.routed_heard(up, ready.payment, 40).await.unwrap();
+    assert_eq!(after.pay(ready, 45).await.unwrap(), units(45));
+    after.fold(ready).await.unwrap();
+    let held = router.payments.held(up).await.unwrap();
+    assert_eq!(held.ack.value_now, wei(UP_PRICE * 45 + HOLD_FEE));
+}
