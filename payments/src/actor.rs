@@ -12,6 +12,7 @@
 mod ask;
 mod book;
 mod command;
+mod evidence;
 mod fund;
 mod keys;
 mod news;

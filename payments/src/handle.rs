@@ -12,11 +12,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use warren_proto::{Amount, ChainRef, PayoutAddress, TxHash};
+use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash};
 
 use crate::actor::{self, Command};
 use crate::chain::Chain;
-use crate::ledger::Entry;
+use crate::evidence::Evidence;
+use crate::ledger::{Books, Entry};
 use crate::store::ChannelStore;
 use crate::wallet::Wallet;
 pub use route::{RouteAsk, RouteOut, RouteView, TakenLock};
@@ -113,6 +114,23 @@ impl Payments {
     /// [`PaymentsError::Chain`] with what they do not agree on, if they did not twice in a row.
     pub async fn trusted(&self) -> Result<(), PaymentsError> {
         self.ask(Command::Trusted).await
+    }
+
+    /// What the ledger says in sum, and of each channel.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`].
+    pub async fn books(&self) -> Result<Books, PaymentsError> {
+        self.ask(Command::Books).await
+    }
+
+    /// What a channel is worth and what proves it, from either end; `None` before its first voucher.
+    ///
+    /// # Errors
+    /// [`PaymentsError::UnknownChannel`].
+    pub async fn evidence(&self, channel: ChannelId) -> Result<Option<Evidence>, PaymentsError> {
+        self.ask(|answer| Command::Evidence { channel, answer })
+            .await
     }
 
     /// All money, asked of the chain now.

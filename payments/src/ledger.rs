@@ -3,11 +3,14 @@
 //! Sans-IO. A balance is never stored: it is what the postings say. The channels' records are the
 //! truth for the protocol; the ledger is the truth for people, and the two are written in one batch.
 
+mod books;
+
 use std::collections::BTreeMap;
 
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 use crate::codec::{CodecError, Reader, Writer};
+pub use books::{Books, ChannelBooks};
 
 const VERSION: u8 = 1;
 
@@ -134,6 +137,17 @@ impl Posting {
         Self::new(
             Account::Customers,
             Account::Claimable,
+            amount,
+            Some(channel),
+        )
+    }
+
+    /// The payee's channel ended before this was claimed: nobody owes it any more.
+    #[must_use]
+    pub const fn lost(channel: ChannelId, amount: Amount) -> Self {
+        Self::new(
+            Account::Claimable,
+            Account::Customers,
             amount,
             Some(channel),
         )

@@ -17,11 +17,13 @@ pub mod chain;
 pub mod channel;
 mod codec;
 pub mod eip712;
+pub mod evidence;
 pub mod handle;
 pub mod ledger;
 pub mod settle;
 pub mod store;
 pub mod tariff;
+pub mod tower;
 pub mod tx;
 pub mod voucher;
 pub mod wallet;
@@ -37,6 +39,7 @@ pub use channel::{
 };
 pub use codec::CodecError;
 pub use eip712::SessionAuth;
+pub use evidence::Evidence;
 pub use handle::{
     ChainTrouble, ChannelView, Funds, PayFrame, PaymentEvent, Payments, PaymentsConfig,
     PaymentsError, Role, RouteAsk, RouteOut, RouteView, TakenLock,

@@ -18,17 +18,20 @@ pub enum Table {
     Tx,
     /// Single values: the chain cursor.
     Meta,
+    /// What this node keeps as a tower, for others.
+    Tower,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Payer,
         Self::Payee,
         Self::Route,
         Self::Entry,
         Self::Tx,
         Self::Meta,
+        Self::Tower,
     ];
 
     /// Its name on disk; never changes.
@@ -41,6 +44,7 @@ impl Table {
             Self::Entry => "pay.entry",
             Self::Tx => "pay.tx",
             Self::Meta => "pay.meta",
+            Self::Tower => "pay.tower",
         }
     }
 }

@@ -10,10 +10,12 @@ pub mod key;
 pub mod lock;
 pub mod offer;
 pub mod payment;
+pub mod receipt;
 pub mod route;
 pub mod session;
 pub mod step;
 pub mod terms;
+pub mod tower;
 pub mod unit;
 mod wire;
 
@@ -30,6 +32,7 @@ pub use payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, CloseConsent, Lock, MAX_LOCKS, MAX_UNITS,
     PayErrorCode, Voucher, VoucherAck, WordFrame,
 };
+pub use receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptBody, Side};
 pub use route::{
     Fulfill, Hop, LockOffer, LockReady, LockReject, MAX_HINT_BYTES, MAX_HINT_LIFE, MAX_HOPS,
     RouteFrame, RouterHint, SignedRouterHint,
@@ -40,5 +43,8 @@ pub use session::{
 };
 pub use step::Step;
 pub use terms::{Candidate, CandidateKind, SessionTerms};
+pub use tower::{
+    Locator, MAX_SEALED_BYTES, TowerAnswer, TowerClaim, TowerDeadline, TowerPut, TowerVerdict,
+};
 pub use unit::{Amount, AmountOverflow, ByteCount, Price, UnixTime};
 pub use wire::WireError;

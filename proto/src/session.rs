@@ -8,8 +8,10 @@ use crate::payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, PayErrorCode, Voucher, VoucherAck,
     WordFrame, codes,
 };
+use crate::receipt::Receipt;
 use crate::route::LockReady;
 use crate::terms::SessionTerms;
+use crate::tower::{TowerAnswer, TowerPut};
 use crate::unit::Price;
 use crate::wire::{WireError, decode_frame, encode_frame};
 
@@ -182,12 +184,18 @@ pub enum SessionFrame {
     },
     /// Either side.
     Goodbye(Goodbye),
+    /// What the session came to: signed by the consumer on its way there, by both on its way back.
+    Receipt(Box<Receipt>),
     /// Payer → payee's node, first on a stream of its own.
     ChannelAsk(Box<ChannelAsk>),
     /// Payee → payer; the stream's last frame.
     ChannelAnswer(Box<ChannelAnswer>),
     /// Provider → consumer, in a routed session: from now on words of this lock count.
     LockReady(LockReady),
+    /// Payee → tower, first on a stream of its own.
+    TowerPut(Box<TowerPut>),
+    /// Tower → payee.
+    TowerAnswer(TowerAnswer),
 }
 
 impl SessionFrame {
@@ -221,9 +229,12 @@ impl SessionFrame {
             Self::Meter(_) => "Meter",
             Self::PayError { .. } => "PayError",
             Self::Goodbye(_) => "Goodbye",
+            Self::Receipt(_) => "Receipt",
             Self::ChannelAsk(_) => "ChannelAsk",
             Self::ChannelAnswer(_) => "ChannelAnswer",
             Self::LockReady(_) => "LockReady",
+            Self::TowerPut(_) => "TowerPut",
+            Self::TowerAnswer(_) => "TowerAnswer",
         }
     }
 }

@@ -5,15 +5,19 @@
 mod frame;
 mod offer;
 mod parts;
+mod receipt;
 mod route;
 mod terms;
+mod tower;
 
 pub(crate) use frame::{decode_frame, encode_frame};
 pub(crate) use offer::{offer_bytes, read_signed_offer, signed_offer_bytes};
+pub(crate) use receipt::{receipt_body_bytes, receipt_bytes, receipt_from_bytes};
 pub(crate) use route::{
     decode_route_frame, encode_route_frame, hint_bytes, read_signed_hint, signed_hint_bytes,
 };
 pub(crate) use terms::{terms_bytes, terms_from_bytes};
+pub(crate) use tower::{tower_claim_bytes, tower_claim_from_bytes};
 
 #[allow(
     missing_docs,

@@ -127,6 +127,50 @@ fn terms() -> SessionTerms {
     }
 }
 
+fn receipt() -> Receipt {
+    let (consumer, provider) = (NodeKey::from_seed(&[2; 32]), NodeKey::from_seed(&[1; 32]));
+    let meter = |down, due_units| Meter {
+        up: 5,
+        down,
+        millis: 60_000,
+        due_units,
+    };
+    let terms = terms();
+    let body = ReceiptBody {
+        session: terms.session,
+        offer: terms.offer,
+        terms: terms.hash(),
+        consumer: consumer.id(),
+        provider: provider.id(),
+        price: terms.price,
+        unit_price: terms.unit_price,
+        prepay_units: terms.prepay_units,
+        credit_units: terms.credit_units,
+        chain: chain(),
+        channel: ChannelParams {
+            payer: PayoutAddress::from_bytes([0xaa; 20]),
+            payee: terms.payee,
+            period_secs: 86_400,
+            salt: 9,
+        },
+        value_before: wei(768),
+        value_after: wei(1668),
+        voucher: voucher(),
+        best: vec![WordFrame {
+            lane: 1,
+            k: 300,
+            word: Preimage::from_bytes([0x99; 32]),
+        }],
+        consumer_meter: Some(meter(1 << 20, 2)),
+        provider_meter: Some(meter((1 << 20) - 7, 2)),
+        started: UnixTime::from_secs(1_800_000_000),
+        ended: UnixTime::from_secs(1_800_000_060),
+    };
+    Receipt::new(body)
+        .sign(Side::Consumer, &consumer)
+        .sign(Side::Provider, &provider)
+}
+
 fn frames() -> Vec<SessionFrame> {
     let session = SessionId::from_bytes([0x5e; 16]);
     let channel = ChannelParams {
@@ -192,12 +236,28 @@ fn frames() -> Vec<SessionFrame> {
             session,
             reason: GoodbyeReason::Asked,
         }),
+        SessionFrame::Receipt(Box::new(receipt())),
         SessionFrame::ChannelAsk(Box::new(ChannelAsk {
             channel,
             close: true,
             not_after: UnixTime::from_secs(1_800_000_060),
             signature: [0x44; 64],
         })),
+        SessionFrame::TowerPut(Box::new(TowerPut {
+            locator: Locator::of(&ChannelId::from_bytes([0xcc; 32])),
+            number: 1_800_000_000_000,
+            until: 1_802_592_000,
+            sealed: vec![0x5a; 600],
+            deadline: Some(TowerDeadline {
+                channel: ChannelId::from_bytes([0xcc; 32]),
+                act_at: 1_800_003_600,
+            }),
+        })),
+        SessionFrame::TowerAnswer(TowerAnswer {
+            locator: Locator::of(&ChannelId::from_bytes([0xcc; 32])),
+            verdict: TowerVerdict::Kept,
+            number: 1_800_000_000_000,
+        }),
         SessionFrame::ChannelAnswer(Box::new(ChannelAnswer {
             channel: ChannelId::from_bytes([0xcc; 32]),
             voucher: Some(voucher()),
@@ -337,4 +397,50 @@ fn the_ids_of_a_channel_and_of_terms_are_golden() {
     let channel = start.payment.as_ref().unwrap().channel.id(&chain());
     let text = format!("channel {channel}\nterms {}\n", terms().hash());
     expect_file!["golden/ids.txt"].assert_eq(&text);
+}
+
+#[test]
+fn a_receipt_is_signed_as_received_and_a_full_one_fits() {
+    let receipt = receipt();
+    let again = Receipt::decode(&receipt.encode()).unwrap();
+    assert_eq!(again, receipt);
+    assert!(again.is_signed_by(Side::Consumer) && again.is_signed_by(Side::Provider));
+    assert!(receipt.body().is_of(&terms()));
+
+    let lock = voucher().locks[0];
+    let word = receipt.body().best[0].clone();
+    let full = ReceiptBody {
+        voucher: Voucher {
+            seq: u64::MAX,
+            base: Amount::MAX,
+            locks: vec![
+                Lock {
+                    unit_price: Amount::MAX,
+                    units: MAX_UNITS,
+                    expiry: (1 << 48) - 1,
+                    ..lock
+                };
+                MAX_LOCKS
+            ],
+            ..voucher()
+        },
+        best: vec![word; MAX_LOCKS],
+        consumer_meter: Some(Meter {
+            up: u64::MAX,
+            down: u64::MAX,
+            millis: u64::MAX,
+            due_units: u64::MAX,
+        }),
+        ..receipt.body().clone()
+    };
+    let key = NodeKey::from_seed(&[2; 32]);
+    let full = Receipt::new(full)
+        .sign(Side::Consumer, &key)
+        .sign(Side::Provider, &key);
+    assert!(full.encode().len() <= MAX_RECEIPT_BYTES);
+    assert_eq!(Receipt::decode(&full.encode()).as_ref(), Ok(&full));
+    assert!(
+        !full.is_signed_by(Side::Provider),
+        "a signature counts for its side's key only"
+    );
 }

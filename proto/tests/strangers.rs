@@ -212,6 +212,7 @@ proptest! {
         let _ = SessionFrame::decode(&bytes);
         let _ = SignedOffer::decode(&bytes, NOON);
         let _ = SessionTerms::decode(&bytes);
+        let _ = Receipt::decode(&bytes);
         let _ = RouteFrame::decode(&bytes);
         let _ = SignedRouterHint::decode(&bytes, NOON);
     }

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
@@ -99,6 +100,7 @@ fn transaction() -> Vec<u8> {
         confirmations: 6,
         bump_after_blocks: 3,
         fee_cap: Amount::MAX,
+        urgent: Duration::ZERO,
     });
     let id = JobId([7; 32]);
     let job = Job {
@@ -106,6 +108,7 @@ fn transaction() -> Vec<u8> {
         to: account,
         value: Amount::ZERO,
         data: vec![8; 68],
+        stake: None,
     };
     let fee = Amount::from_wei_u64(9);
     let fees = warren_payments::chain::Fees {
@@ -118,6 +121,7 @@ fn transaction() -> Vec<u8> {
         gas_limit: 90_000,
         fees,
         nonce: 0,
+        time: None,
     });
     let Some(TxEffect::Sign(unsigned)) = step.effects.first().cloned() else {
         panic!("a prepared call is signed");

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on stops at once and says where"
 )]
 
+mod books_agree;
 mod consumer_dies;
 mod consumer_stops_paying;
 mod endpoint_blocked;
@@ -20,5 +21,6 @@ mod kill_switch_off;
 mod names;
 mod payer_closes;
 mod stage;
+mod tower_claims;
 mod two_roles;
 mod world;

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use warren_daemon::api::types::{ExitSort, Fallback};
 
 pub use groups::{
-    ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, SwarmVerb,
-    WalletVerb, WithdrawArgs,
+    ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, ReceiptVerb,
+    SwarmVerb, TowerVerb, WalletVerb, WithdrawArgs,
 };
 
 /// A VPN without a centre: reach the internet through someone's line and pay by the word, or lend yours and earn.
@@ -80,6 +80,12 @@ pub enum Verb {
     Earn,
     /// Lists every movement of money.
     Ledger(LedgerArgs),
+    /// Receipts: what paid sessions came to, signed by both sides.
+    #[command(subcommand)]
+    Receipt(ReceiptVerb),
+    /// Towers: who claims for this node while it is away, and for whom it does.
+    #[command(subcommand)]
+    Tower(TowerVerb),
     /// The neighbourhood.
     #[command(subcommand)]
     Net(NetVerb),
@@ -183,6 +189,9 @@ pub struct LedgerArgs {
     /// At most so many entries; the newest are kept.
     #[arg(long)]
     pub limit: Option<u32>,
+    /// As CSV (RFC 4180), one line an entry, amounts in base units.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
 }
 
 /// `warren devchain`.

@@ -19,6 +19,7 @@ pub struct Page {
     body: String,
     next: Vec<String>,
     exit: u8,
+    verbatim: bool,
 }
 
 impl Page {
@@ -40,6 +41,7 @@ impl Page {
             body: String::new(),
             next: Vec::new(),
             exit: 0,
+            verbatim: false,
         }
     }
 
@@ -65,6 +67,13 @@ impl Page {
         if !self.next.contains(&step) {
             self.next.push(step);
         }
+        self
+    }
+
+    /// The sentence is a whole text of its own, such as a file's: nothing is added to it.
+    #[must_use]
+    pub fn verbatim(mut self) -> Self {
+        self.verbatim = true;
         self
     }
 
@@ -98,6 +107,9 @@ impl Page {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.sentence.clone();
+        if self.verbatim {
+            return text;
+        }
         text.push('\n');
         if !self.body.is_empty() {
             text.push_str(&self.body);

@@ -9,9 +9,11 @@ mod help;
 mod market;
 mod money;
 mod net;
+mod receipt;
 mod recover;
 mod status;
 mod swarm;
+mod tower;
 mod wallet;
 
 use warren_daemon::api::Client;
@@ -75,6 +77,8 @@ pub async fn run(cli: &Cli, screen: &mut Screen) -> Told {
         Verb::Channel(verb) => money::channel(&mut desk, verb).await,
         Verb::Earn => money::earn(&desk).await,
         Verb::Ledger(args) => money::ledger(&desk, args).await,
+        Verb::Receipt(verb) => receipt::run(&desk, verb).await,
+        Verb::Tower(verb) => tower::run(&desk, verb).await,
         Verb::Net(verb) => net::run(&mut desk, verb).await,
         Verb::Config(verb) => config::run(&desk, verb),
         Verb::Devchain(args) => chain::devchain(&mut desk, args).await,

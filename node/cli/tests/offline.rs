@@ -253,3 +253,26 @@ fn recover_on_an_untouched_machine_has_nothing_to_do() {
         (Some(true), Some(0))
     );
 }
+
+#[test]
+fn a_receipt_is_verified_without_a_daemon_and_what_is_none_is_said_so() {
+    let home = tempfile::tempdir().expect("a folder");
+    let missing = warren(home.path(), &["--json", "receipt", "verify", "/nowhere"]);
+    assert_eq!(
+        (code(&missing), err(&missing)["code"].as_str()),
+        (1, Some("W1508"))
+    );
+    let file = home.path().join("file");
+    fs::write(&file, "warren-receipt/1\nzz\n").expect("a file");
+    let path = file.to_str().expect("text");
+    let none = warren(home.path(), &["--json", "receipt", "verify", path]);
+    assert_eq!(
+        (code(&none), err(&none)["code"].as_str()),
+        (2, Some("W5201"))
+    );
+    assert!(
+        err(&none)["next"]
+            .as_str()
+            .is_some_and(|it| it.contains("receipt export"))
+    );
+}

@@ -11,7 +11,7 @@ pub mod types;
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
-use warren_proto::ChannelId;
+use warren_proto::{ChannelId, SessionId};
 
 pub use client::{Client, ClientError, LineStream};
 pub use server::{ApiServer, ServeError};
@@ -20,8 +20,9 @@ use crate::error::Problem;
 use types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
     DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
-    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ShutdownReport,
-    Status, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
+    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
+    ReceiptView, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest,
+    WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -80,6 +81,12 @@ pub trait NodeControl: Send + Sync + 'static {
     fn earn(&self) -> Answer<'_, Earnings>;
     /// Every movement of money.
     fn ledger(&self, query: LedgerQuery) -> Answer<'_, Ledger>;
+    /// Every receipt that is kept.
+    fn receipts(&self) -> Answer<'_, ReceiptList>;
+    /// The receipt of one session.
+    fn receipt(&self, session: SessionId) -> Answer<'_, ReceiptView>;
+    /// Whom this node watches over, and who watches over it.
+    fn towers(&self) -> Answer<'_, TowerStatus>;
     /// Who is connected.
     fn peers(&self) -> Answer<'_, PeerList>;
     /// Looks whether this node reaches others and is reached.

@@ -42,6 +42,8 @@ pub struct Config {
     pub wallet: WalletConfig,
     /// What it lends.
     pub exit: ExitConfig,
+    /// What it watches over for others.
+    pub tower: TowerSection,
     /// What it buys.
     pub consumer: ConsumerConfig,
     /// Its local door.
@@ -144,6 +146,19 @@ pub struct ExitConfig {
     pub dns: Vec<String>,
     /// Whether guests may reach documentation ranges (RFC 5737, RFC 3849): for labs only.
     pub allow_documentation: bool,
+    /// Peers that are asked to claim for this exit; 0: none.
+    pub towers: usize,
+    /// They are told anew when a channel is worth so much more.
+    pub tower_step: Amount,
+}
+
+/// `[tower]`
+#[derive(Debug, Clone)]
+pub struct TowerSection {
+    /// Whether to claim for peers that are away.
+    pub enabled: bool,
+    /// A claim that brings its payee less is not made.
+    pub min_gain: Amount,
 }
 
 /// `[consumer]`

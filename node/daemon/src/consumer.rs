@@ -9,6 +9,7 @@
 mod handle;
 mod host;
 mod live;
+mod receipt;
 mod view;
 
 use std::collections::VecDeque;
@@ -26,12 +27,14 @@ use warren_proto::{Amount, NodeKey, SignedOffer};
 pub(crate) use self::handle::Consumer;
 use self::host::Line;
 use self::live::{Heard, Live};
+use self::receipt::Leaving;
 pub(crate) use self::view::ConsumerFacts;
 use crate::api::types::{DownRequest, UpEvent, UpStage};
 use crate::clock::Clock;
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::Purse;
+use crate::receipt::Scribe;
 use crate::session::{ConsumerEnd, ConsumerEvent, ConsumerPhase, SessionLimits};
 
 /// Between two looks at the meter: a word is a MiB or so, so a 1 Gbit/s line needs no more.
@@ -48,6 +51,8 @@ pub(crate) struct ConsumerParts {
     pub overlay: Overlay,
     pub control: tokio::runtime::Handle,
     pub purse: Option<Purse>,
+    /// `None` without a purse: nothing is paid, so nothing is attested.
+    pub scribe: Option<Scribe>,
     pub key: NodeKey,
     pub clock: Arc<Clock>,
     pub limits: SessionLimits,
@@ -102,6 +107,7 @@ struct Shell {
     parts: ConsumerParts,
     line: Line,
     live: Option<Live>,
+    leaving: VecDeque<Leaving>,
     plan: Option<Plan>,
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
@@ -247,12 +253,15 @@ impl Shell {
             Heard::Session { session, news } => {
                 if self.live.as_ref().is_some_and(|live| live.id() == session) {
                     self.session_news(news).await;
+                } else {
+                    self.leaving_news(session, news);
                 }
             }
         }
     }
 
     async fn tick(&mut self) {
+        self.tick_leaving(self.parts.clock.now());
         let usage = self.line.usage();
         let state = self.line.state();
         let Some(live) = &self.live else { return };
@@ -288,7 +297,9 @@ impl Shell {
     async fn ended(&mut self, end: ConsumerEnd) {
         self.facts = self.facts();
         let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
-        self.live = None;
+        if let Some(live) = self.live.take() {
+            self.leave(live);
+        }
         let Some(plan) = &mut self.plan else { return };
         if matches!(end, ConsumerEnd::Asked) {
             return;

@@ -15,8 +15,10 @@ pub mod lockfile;
 pub mod metrics;
 mod perform;
 mod provider;
+pub mod receipt;
 mod run;
 pub mod session;
 pub mod store;
+mod tower;
 
 pub use run::run;

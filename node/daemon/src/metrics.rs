@@ -82,6 +82,11 @@ metrics! {
     ChannelsOpen Gauge "warren_channels_open" "Channels open on either side.";
     Claims Counter "warren_claims_total" "Claims that reached the chain.";
     TransactionsFailed Counter "warren_transactions_failed_total" "Transactions that the chain refused or reverted.";
+    Receipts Gauge "warren_receipts" "Receipts of paid sessions kept.";
+    TowerPuts Gauge "warren_tower_puts" "Claims kept for peers, should they be away.";
+    TowerClaims Counter "warren_tower_claims_total" "Of those, made.";
+    TowerRefused Counter "warren_tower_refused_total" "Puts of peers that were refused.";
+    TowersHolding Gauge "warren_towers_holding" "Claims that peers hold for this node.";
     ChainHead Gauge "warren_chain_head_block" "Newest block seen.";
     ChainEndpoints Gauge "warren_chain_endpoints" "Chain endpoints that are configured.";
     ChainEndpointsUp Gauge "warren_chain_endpoints_up" "Of those, answering and on the pinned chain.";

@@ -7,6 +7,7 @@
 //! Order of a start: device, deny table and NAT, then the offer. Order of an end: the offer is
 //! withdrawn, sessions say goodbye, the host is restored, the device goes.
 
+mod closing;
 mod door;
 mod guest;
 mod view;
@@ -25,13 +26,16 @@ use warren_proto::{
 use warren_tunnel::host::{Carries, ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel};
 
+use self::closing::Leaving;
 use self::guest::{Guest, Heard, News};
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
 use crate::perform::Purse;
+use crate::receipt::Scribe;
 use crate::session::{Admission, ExitTerms, ProviderEvent, SessionLimits};
 use crate::store::Headroom;
+use crate::tower::Towers;
 
 /// Between two looks at the meters. The tunnel itself stops a guest at its allowance, so this only
 /// has to be quick enough to raise it.
@@ -46,6 +50,9 @@ pub(crate) struct ProviderParts {
     pub overlay: Overlay,
     pub control: tokio::runtime::Handle,
     pub purse: Option<Purse>,
+    /// `None` without a purse: nothing is paid, so nothing is attested.
+    pub scribe: Option<Scribe>,
+    pub towers: Towers,
     pub key: NodeKey,
     pub clock: Arc<Clock>,
     pub limits: SessionLimits,
@@ -97,6 +104,7 @@ impl Provider {
         let shell = Shell {
             parts,
             exit: None,
+            leaving: BTreeMap::new(),
             heard_by,
             heard,
             served: 0,
@@ -157,6 +165,7 @@ struct Exit {
 struct Shell {
     parts: ProviderParts,
     exit: Option<Exit>,
+    leaving: BTreeMap<SessionId, Leaving>,
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     served: u64,
@@ -310,6 +319,7 @@ impl Shell {
     }
 
     async fn tick(&mut self) {
+        self.tick_leaving(self.parts.clock.now()).await;
         let Some(exit) = &self.exit else { return };
         let readings: Vec<_> = exit
             .guests
@@ -356,6 +366,10 @@ impl Shell {
     }
 
     async fn session_news(&mut self, session: SessionId, stream: u64, news: News) {
+        if self.is_leaving(session) {
+            self.leaving_news(session, stream, news).await;
+            return;
+        }
         let current = self.guests().and_then(|guests| guests.get(&session));
         match news {
             News::Frame(frame) => self.event(session, ProviderEvent::Frame(frame)).await,
@@ -365,6 +379,7 @@ impl Shell {
             }
             News::Broken => {}
             News::Money(heard) => self.money(session, heard).await,
+            News::Receipt(signed) => self.receipt_signed(session, signed).await,
         }
     }
 }

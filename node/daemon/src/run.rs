@@ -9,13 +9,16 @@ mod control;
 mod enable;
 mod money;
 mod ready;
+mod receipts;
 mod resolvers;
 mod setup;
+mod towers;
 mod view;
 mod wish;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -33,10 +36,14 @@ use crate::lockfile::HomeLock;
 use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::provider::{Order, Provider, ProviderParts};
+use crate::receipt::{Receipts, Scribe};
 use crate::session::SessionLimits;
+use crate::tower::Towers;
 
 /// Threads of the control runtime: sockets and handshakes of a home node need no more.
 const CONTROL_THREADS: usize = 2;
+/// For receipts under way when the node ends; what has not come then stays half.
+const RECEIPTS: Duration = Duration::from_secs(1);
 /// Events kept for a reader that is slow; then it is dropped.
 const EVENTS: usize = 256;
 
@@ -50,6 +57,8 @@ pub(crate) struct Node {
     pub(crate) purse: Option<Purse>,
     pub(crate) chain: Option<Arc<dyn warren_payments::chain::Chain>>,
     pub(crate) store: Arc<crate::store::Store>,
+    pub(crate) receipts: Receipts,
+    pub(crate) towers: Towers,
     pub(crate) consumer: Consumer,
     pub(crate) provider: Provider,
     pub(crate) metrics: Arc<Metrics>,
@@ -99,10 +108,19 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let (overlay, overlay_events) = setup::overlay(&config, &key, &control).await?;
     let (purse, chain, payment_events, wallet_lock) = money.into_parts();
     let limits = SessionLimits::default();
+    let towers = setup::towers(&config, &overlay, (purse.as_ref(), chain.as_ref()), &store)?;
+    control.spawn(towers.clone().seek(Arc::clone(&clock)));
+    let receipts = Receipts::open(Arc::clone(&store)).map_err(|error| error.problem())?;
+    let scribe = purse.as_ref().map(|it| {
+        let payments = it.payments().clone();
+        Scribe::new(payments, key.clone(), receipts.clone())
+    });
     let provider = Provider::start(ProviderParts {
         overlay: overlay.clone(),
         control: control.clone(),
         purse: purse.clone(),
+        scribe: scribe.clone(),
+        towers: towers.clone(),
         key: key.clone(),
         clock: Arc::clone(&clock),
         limits,
@@ -113,6 +131,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         overlay: overlay.clone(),
         control: control.clone(),
         purse: purse.clone(),
+        scribe: scribe.clone(),
         key: key.clone(),
         clock: Arc::clone(&clock),
         limits,
@@ -136,6 +155,8 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         purse,
         chain,
         store,
+        receipts,
+        towers,
         consumer,
         provider,
         metrics,
@@ -210,6 +231,8 @@ impl Node {
         let _ = self.provider.disable().await;
         let keep = crate::api::types::DownRequest { keep_blocked: true };
         let _ = self.consumer.down(keep).await;
+        // The streams of receipts end with the overlay.
+        self.receipts.settled(RECEIPTS).await;
         let _ = self.overlay.shutdown().await;
         tracing::info!("daemon down");
     }

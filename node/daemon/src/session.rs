@@ -9,10 +9,14 @@
 //! provider  Granted ─▶ AwaitingFunds ─▶ AwaitingWord ─▶ Serving ⇄ Paused ─▶ Closed
 //! ```
 //!
+//! A closed session of which something was paid stays in [`ConsumerClosing`] or [`ProviderClosing`] for
+//! a moment, beside whatever comes next, until its receipt has both signatures.
+//!
 //! Invariants: the consumer never releases more than `due + prepay_units` by its own meter; the
 //! provider never opens the gate beyond `paid + credit_units` by its own.
 
 mod admission;
+mod closing;
 mod consumer;
 mod limits;
 mod provider;
@@ -20,6 +24,7 @@ mod provider;
 mod tests;
 
 pub use admission::{Admission, ExitTerms, Fresh};
+pub use closing::{ConsumerClosing, ConsumerClosingEffect, ProviderClosing, ProviderClosingEffect};
 pub use consumer::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
 };

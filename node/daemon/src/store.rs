@@ -43,11 +43,13 @@ pub mod tables {
     pub const CONSENT: &str = "node.consent";
     /// Sessions that outlive a restart.
     pub const SESSION: &str = "node.session";
+    /// Receipts of paid sessions, by session.
+    pub const RECEIPT: &str = "node.receipt";
     /// Offers and addresses heard, to begin with after a restart.
     pub const MARKET: &str = "node.market";
 
     /// All of the above.
-    pub const ALL: [&str; 4] = [NODE, CONSENT, SESSION, MARKET];
+    pub const ALL: [&str; 5] = [NODE, CONSENT, SESSION, RECEIPT, MARKET];
 }
 
 /// One change to one record.

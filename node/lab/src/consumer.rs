@@ -202,7 +202,9 @@ impl World {
                 ConsumerEffect::Report(ConsumerPhase::Active) => self.now_active(me),
                 ConsumerEffect::Ended(end) => self.consumer_ended(me, session, &end),
                 // The lab's streams do not break by themselves; a crashed exit is silent.
-                ConsumerEffect::Resync
+                // Nobody in the lab asks for receipts.
+                ConsumerEffect::Attest(_)
+                | ConsumerEffect::Resync
                 | ConsumerEffect::Reopen
                 | ConsumerEffect::Disconnect
                 | ConsumerEffect::Report(_) => {}

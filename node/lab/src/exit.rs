@@ -141,7 +141,12 @@ impl World {
                     self.note(me, "session_over", &format!("{end:?}").replace(',', ";"), 0);
                 }
                 // The lab's tunnel is a rate between two meters.
-                ProviderEffect::AddGuest(_) | ProviderEffect::RemoveGuest => {}
+                // Nobody in it asks for receipts.
+                ProviderEffect::AddGuest(_)
+                | ProviderEffect::RemoveGuest
+                | ProviderEffect::Countersign { .. }
+                | ProviderEffect::AwaitReceipt(_)
+                | ProviderEffect::Attest(_) => {}
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::channel::{
 };
 use crate::codec::{CodecError, Reader, Writer};
 use crate::handle::{PaymentsError, Role};
-use crate::ledger::{Entry, Posting};
+use crate::ledger::{Books, Entry, Posting};
 use crate::store::{ChannelStore, Put, StoreError, Table};
 
 const CURSOR_KEY: &[u8] = b"cursor";
@@ -40,6 +40,8 @@ pub(super) struct Book {
     pub(super) born: Option<u64>,
     /// Movements of the pot that are in the ledger, as far back as history may be rewritten.
     pub(super) pot: PotBook,
+    /// What all entries come to.
+    pub(super) books: Books,
     next_entry: u64,
 }
 
@@ -79,6 +81,10 @@ impl Book {
         for (_, value) in store.scan(Table::Route)? {
             let route = RoutedPayment::decode(&value).map_err(record("pay.route"))?;
             book.routes.insert(route.payment(), route);
+        }
+        for (_, value) in store.scan(Table::Entry)? {
+            let entry = Entry::decode(&value).map_err(record("pay.entry"))?;
+            book.books.add(&entry.posting);
         }
         if let Some(bytes) = store.get(Table::Meta, CURSOR_KEY)? {
             book.cursor = Some(Cursor::decode(&bytes).map_err(record("pay.meta"))?);
@@ -149,6 +155,7 @@ impl Book {
             store.put(puts)?;
         }
         self.next_entry = number;
+        batch.postings.iter().for_each(|it| self.books.add(it));
         self.cursor = batch.cursor.or(self.cursor);
         self.born = self.born.or(batch.born);
         if let Some(pot) = batch.pot {

@@ -7,10 +7,12 @@ use warren_proto::{
     UnixTime, Voucher, VoucherAck, WordFrame,
 };
 
+use crate::calls::Claim;
 use crate::channel::{Accepted, CloseConsent};
 use crate::eip712::SessionAuth;
+use crate::evidence::Evidence;
 use crate::handle::{Answer, ChannelView, Funds, PayFrame};
-use crate::ledger::Entry;
+use crate::ledger::{Books, Entry};
 
 pub(crate) use super::route::RouteCommand;
 
@@ -18,6 +20,11 @@ pub(crate) use super::route::RouteCommand;
 pub(crate) enum Command {
     Channels(Answer<Vec<ChannelView>>),
     Ledger(Answer<Vec<Entry>>),
+    Books(Answer<Books>),
+    Evidence {
+        channel: ChannelId,
+        answer: Answer<Option<Evidence>>,
+    },
     Balances(Answer<Funds>),
     Claimable(Answer<Amount>),
     Refresh(Answer<()>),
@@ -120,6 +127,10 @@ pub(crate) enum Command {
     Claim {
         channel: ChannelId,
         answer: Answer<Option<TxHash>>,
+    },
+    ClaimFor {
+        claim: Box<Claim>,
+        answer: Answer<TxHash>,
     },
     Consent {
         channel: ChannelId,

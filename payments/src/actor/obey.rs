@@ -22,6 +22,8 @@ impl Task {
         match command {
             Command::Channels(answer) => reply(answer, Ok(self.channels())),
             Command::Ledger(answer) => reply(answer, self.entries()),
+            Command::Books(answer) => reply(answer, Ok(self.books())),
+            Command::Evidence { channel, answer } => reply(answer, self.evidence(channel)),
             Command::Balances(answer) => self.ask_balances(answer),
             Command::Claimable(answer) => reply(answer, Ok(self.claimable())),
             Command::Refresh(answer) => {
@@ -131,6 +133,10 @@ impl Task {
             }
             Command::Held { channel, answer } => reply(answer, self.held(channel)),
             Command::Claim { channel, answer } => self.claim(channel, answer),
+            Command::ClaimFor { claim, answer } => {
+                let call = Call::Claim(*claim);
+                self.submit(None, Role::Payee, call, Waiter::Tx(answer));
+            }
             Command::Consent {
                 channel,
                 not_after,

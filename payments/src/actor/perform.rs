@@ -18,7 +18,7 @@ use crate::words::{WordChain, WordMaster};
 /// Chains of words kept at hand; one more costs 0.2 ms.
 const CACHED_CHAINS: usize = 16;
 /// The direct case: one lock per voucher.
-const DIRECT_LANE: u32 = 0;
+pub(super) const DIRECT_LANE: u32 = 0;
 
 /// What came of a batch, for whoever asked.
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Outcome {
 pub(super) struct WordCache(VecDeque<((ChannelId, u64), WordChain)>);
 
 impl WordCache {
-    fn chain(
+    pub(super) fn chain(
         &mut self,
         master: &WordMaster,
         channel: ChannelId,
@@ -207,7 +207,7 @@ impl Task {
         }
     }
 
-    fn sign(&mut self, channel: ChannelId, draft: VoucherDraft) -> Option<Voucher> {
+    pub(super) fn sign(&mut self, channel: ChannelId, draft: VoucherDraft) -> Option<Voucher> {
         let payer = self.book.payers.get(&channel)?;
         let (chain, index) = (payer.terms().chain, payer.key_index());
         let (seq, base) = (draft.seq, draft.base);

@@ -190,8 +190,12 @@ impl PayeeChannel {
             StopReason::Closing
         });
         let stops = is_undone || (next.is_ending() && !self.is_ending());
-        next.durable(now)
-            .then_all((claimed > Amount::ZERO).then_some(book))
+        let ends = next.phase == Phase::Closed && self.phase != Phase::Closed;
+        let step = next.durable(now);
+        let lost = step.next.booked.saturating_sub(step.next.claimed);
+        let lost = (ends && lost > Amount::ZERO).then(|| Posting::lost(self.terms.id, lost));
+        step.then_all((claimed > Amount::ZERO).then_some(book))
+            .then_all(lost.map(PayeeEffect::Book))
             .then_all(stops.then_some(stop))
     }
 
@@ -274,7 +278,14 @@ impl PayeeChannel {
 
     /// Saves the state, and with it all words and what they earned.
     fn durable(mut self, now: UnixTime) -> Step {
-        let value = self.value(now);
+        // What the chain paid was earned, though a restored store may not know for what; and once
+        // the channel is closed, nothing else is.
+        let value = match self.phase {
+            Phase::Closed => self.claimed,
+            Phase::Opening | Phase::Open | Phase::Closing { .. } => {
+                self.value(now).max(self.claimed)
+            }
+        };
         let earned = value.saturating_sub(self.booked);
         self.booked = self.booked.max(value);
         let book = PayeeEffect::Book(Posting::earned(self.terms.id, earned));

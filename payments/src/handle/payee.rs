@@ -7,6 +7,7 @@ use warren_proto::{
 
 use super::{ChannelView, Payments, PaymentsError};
 use crate::actor::Command;
+use crate::calls::Claim;
 use crate::channel::{Accepted, CloseConsent};
 use crate::eip712::SessionAuth;
 
@@ -101,6 +102,15 @@ impl Payments {
     /// [`PaymentsError::Transaction`] if it did not happen.
     pub async fn claim(&self, channel: ChannelId) -> Result<Option<TxHash>, PaymentsError> {
         self.ask(|answer| Command::Claim { channel, answer }).await
+    }
+
+    /// Claims for another payee, at this account's gas: the money goes to the channel's payee.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Transaction`] if it would bring nothing, or did not happen.
+    pub async fn claim_for(&self, claim: Claim) -> Result<TxHash, PaymentsError> {
+        let claim = Box::new(claim);
+        self.ask(|answer| Command::ClaimFor { claim, answer }).await
     }
 
     /// Agrees to close at what is held now. Until `not_after` nothing more can be earned.

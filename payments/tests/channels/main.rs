@@ -4,6 +4,7 @@
     reason = "a test that cannot go on should stop and say where"
 )]
 
+mod books;
 mod close;
 mod crash;
 mod digest;
@@ -17,6 +18,7 @@ mod routed;
 mod routed_crash;
 mod spike;
 mod street;
+mod tower;
 mod truth;
 #[path = "../chain/twisted.rs"]
 mod twisted;

@@ -107,6 +107,10 @@ impl Party {
         party
     }
 
+    pub(crate) const fn chain(&self) -> &DevChain {
+        &self.chain
+    }
+
     pub(crate) fn account(&self) -> PayoutAddress {
         self.wallet.account()
     }

@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use warren_payments::chain::Chain;
 use warren_payments::chain::dev::DevChain;
 use warren_payments::store::{Fault, MemoryStore};
-use warren_payments::{Payments, PaymentsConfig, SettlePolicy, Wallet};
+use warren_payments::{Payments, PaymentsConfig, Rate, SettlePolicy, Wallet};
+use warren_proto::Amount;
 
 use crate::shaky::{Moods, Shaky};
 
@@ -40,7 +41,7 @@ fn config() -> PaymentsConfig {
         bump_after_blocks: 2,
         settle: SettlePolicy {
             worth_factor: 0,
-            token_per_million_wei: 0,
+            rate: Rate::Guessed(Amount::ZERO),
             ..SettlePolicy::default()
         },
         ..PaymentsConfig::default()

@@ -104,6 +104,10 @@ impl Chain for Shaky {
         self.if_heard(self.chain.beneficiary(owner))
     }
 
+    fn token_decimals(&self) -> ChainFuture<'_, Option<u8>> {
+        self.if_heard(self.chain.token_decimals())
+    }
+
     fn token_balance(&self, owner: PayoutAddress) -> ChainFuture<'_, Amount> {
         self.if_heard(self.chain.token_balance(owner))
     }

@@ -5,18 +5,19 @@ use prost::Message as _;
 
 use super::parts::{
     MAX_DETAIL, Result, ack, ack_pb, amount, chain, chain_pb, channel, cut, decode, fixed, lane,
-    need, params, params_pb, pay_error, pay_error_pb, price, range, text, units, voucher,
-    voucher_pb,
+    meter, meter_pb, need, params, params_pb, pay_error, pay_error_pb, price, range, text, units,
+    voucher, voucher_pb, word, word_pb, words,
 };
+use super::receipt::{read_receipt, receipt_pb};
 use super::route::{ready, ready_pb};
 use super::terms::{read_terms, terms_pb};
+use super::tower::{put_pb, read_put, read_tower_answer, tower_answer_pb};
 use super::{WireError, pb};
 use crate::id::{OfferHash, SessionId};
 use crate::key::{Signature, TunnelPublicKey};
-use crate::lock::Preimage;
-use crate::payment::{ChannelAnswer, ChannelAsk, CloseConsent, MAX_LOCKS, WordFrame};
+use crate::payment::{ChannelAnswer, ChannelAsk, CloseConsent};
 use crate::session::{
-    Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,
+    Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Refusal, RefusalReason, SessionFrame,
     SessionRequest, SessionStart, StartPayment,
 };
 use crate::unit::UnixTime;
@@ -65,6 +66,7 @@ fn kind(frame: &SessionFrame) -> Kind {
         SessionFrame::Voucher(it) => Kind::Voucher(voucher_pb(it)),
         SessionFrame::VoucherAck(it) => Kind::VoucherAck(ack_pb(it)),
         SessionFrame::Word(it) => Kind::Word(word_pb(it)),
+        SessionFrame::Receipt(it) => Kind::Receipt(receipt_pb(it)),
         SessionFrame::ChannelAsk(it) => Kind::ChannelAsk(pb::ChannelAsk {
             channel: Some(params_pb(&it.channel)),
             close: it.close,
@@ -73,13 +75,10 @@ fn kind(frame: &SessionFrame) -> Kind {
         }),
         SessionFrame::ChannelAnswer(it) => Kind::ChannelAnswer(answer_pb(it)),
         SessionFrame::LockReady(it) => Kind::LockReady(ready_pb(it)),
+        SessionFrame::TowerPut(it) => Kind::TowerPut(put_pb(it)),
+        SessionFrame::TowerAnswer(it) => Kind::TowerAnswer(tower_answer_pb(it)),
         SessionFrame::WordAck { lane, k } => Kind::WordAck(pb::WordAck { lane: *lane, k: *k }),
-        SessionFrame::Meter(it) => Kind::Meter(pb::Meter {
-            up: it.up,
-            down: it.down,
-            millis: it.millis,
-            due_units: it.due_units,
-        }),
+        SessionFrame::Meter(it) => Kind::Meter(meter_pb(it)),
         SessionFrame::PayError {
             channel,
             code,
@@ -117,6 +116,7 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
         Kind::Voucher(it) => SessionFrame::Voucher(voucher(&it)?),
         Kind::VoucherAck(it) => SessionFrame::VoucherAck(ack(&it)?),
         Kind::Word(it) => SessionFrame::Word(word(&it)?),
+        Kind::Receipt(it) => SessionFrame::Receipt(Box::new(read_receipt(it)?)),
         Kind::ChannelAsk(it) => SessionFrame::ChannelAsk(Box::new(ChannelAsk {
             channel: params(&need(it.channel, "channel")?)?,
             close: it.close,
@@ -125,16 +125,13 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
         })),
         Kind::ChannelAnswer(it) => SessionFrame::ChannelAnswer(Box::new(answer(&it)?)),
         Kind::LockReady(it) => SessionFrame::LockReady(ready(&it)?),
+        Kind::TowerPut(it) => SessionFrame::TowerPut(Box::new(read_put(&it)?)),
+        Kind::TowerAnswer(it) => SessionFrame::TowerAnswer(read_tower_answer(&it)?),
         Kind::WordAck(it) => SessionFrame::WordAck {
             lane: lane(it.lane)?,
             k: units(it.k)?,
         },
-        Kind::Meter(it) => SessionFrame::Meter(Meter {
-            up: it.up,
-            down: it.down,
-            millis: it.millis,
-            due_units: it.due_units,
-        }),
+        Kind::Meter(it) => SessionFrame::Meter(meter(&it)),
         Kind::PayError(it) => {
             let (channel, code, detail) = pay_error(it)?;
             SessionFrame::PayError {
@@ -168,29 +165,7 @@ fn start(it: pb::Start) -> Result<SessionStart> {
     })
 }
 
-fn word(it: &pb::Word) -> Result<WordFrame> {
-    Ok(WordFrame {
-        lane: lane(it.lane)?,
-        k: units(it.k)?,
-        word: Preimage::from_bytes(fixed(&it.word, "word")?),
-    })
-}
-
-fn word_pb(it: &WordFrame) -> pb::Word {
-    pb::Word {
-        lane: it.lane,
-        k: it.k,
-        word: it.word.expose().to_vec(),
-    }
-}
-
 fn answer(it: &pb::ChannelAnswer) -> Result<ChannelAnswer> {
-    if it.best.len() > MAX_LOCKS {
-        return Err(WireError::Range {
-            field: "best",
-            value: it.best.len() as u64,
-        });
-    }
     let consent = it.consent.as_ref().map(|it| {
         Ok(CloseConsent {
             final_amount: amount(&it.final_amount, "final_amount")?,
@@ -201,7 +176,7 @@ fn answer(it: &pb::ChannelAnswer) -> Result<ChannelAnswer> {
     Ok(ChannelAnswer {
         channel: channel(&it.channel)?,
         voucher: it.voucher.as_ref().map(voucher).transpose()?,
-        best: it.best.iter().map(word).collect::<Result<_>>()?,
+        best: words(&it.best)?,
         consent: consent.transpose()?,
     })
 }

@@ -4,10 +4,12 @@ use prost::Message;
 
 use super::{WireError, pb};
 use crate::id::{ChannelId, PayoutAddress};
-use crate::lock::HashLock;
+use crate::lock::{HashLock, Preimage};
 use crate::payment::{
     ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Voucher, VoucherAck,
+    WordFrame,
 };
+use crate::session::Meter;
 use crate::unit::{Amount, Price};
 
 /// Longest text for people in a frame.
@@ -207,6 +209,51 @@ pub(super) fn code(value: u32) -> Result<PayErrorCode> {
 
 pub(super) fn channel(bytes: &[u8]) -> Result<ChannelId> {
     Ok(ChannelId::from_bytes(fixed(bytes, "channel")?))
+}
+
+pub(super) fn word(it: &pb::Word) -> Result<WordFrame> {
+    Ok(WordFrame {
+        lane: lane(it.lane)?,
+        k: units(it.k)?,
+        word: Preimage::from_bytes(fixed(&it.word, "word")?),
+    })
+}
+
+pub(super) fn word_pb(it: &WordFrame) -> pb::Word {
+    pb::Word {
+        lane: it.lane,
+        k: it.k,
+        word: it.word.expose().to_vec(),
+    }
+}
+
+/// At most one word for each lock of a voucher.
+pub(super) fn words(list: &[pb::Word]) -> Result<Vec<WordFrame>> {
+    if list.len() > MAX_LOCKS {
+        return Err(WireError::Range {
+            field: "best",
+            value: list.len() as u64,
+        });
+    }
+    list.iter().map(word).collect()
+}
+
+pub(super) fn meter(it: &pb::Meter) -> Meter {
+    Meter {
+        up: it.up,
+        down: it.down,
+        millis: it.millis,
+        due_units: it.due_units,
+    }
+}
+
+pub(super) fn meter_pb(it: &Meter) -> pb::Meter {
+    pb::Meter {
+        up: it.up,
+        down: it.down,
+        millis: it.millis,
+        due_units: it.due_units,
+    }
 }
 
 pub(super) fn range(field: &'static str, value: u32) -> WireError {

@@ -142,6 +142,41 @@ pub struct WithdrawArgs {
     pub dry_run: bool,
 }
 
+/// `warren receipt …`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptVerb {
+    /// Lists all that are kept.
+    Ls,
+    /// Shows one.
+    Show {
+        /// The session: its id, or the beginning of it.
+        #[arg(value_name = "SESSION")]
+        id: String,
+    },
+    /// Writes one down, for others to verify.
+    Export {
+        /// The session: its id, or the beginning of it.
+        #[arg(value_name = "SESSION")]
+        id: String,
+        /// Where to; it must not exist. Left out: standard output.
+        file: Option<PathBuf>,
+    },
+    /// Verifies one with nothing but its file: no daemon, no chain.
+    Verify {
+        /// What `receipt export` wrote; `-` for standard input.
+        file: PathBuf,
+    },
+}
+
+/// `warren tower …`.
+#[derive(Debug, Subcommand)]
+pub enum TowerVerb {
+    /// Lists what this node keeps for others, and what others keep for it.
+    Ls,
+    /// Says how both stand.
+    Status,
+}
+
 /// `warren net …`.
 #[derive(Debug, Subcommand)]
 pub enum NetVerb {

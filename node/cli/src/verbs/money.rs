@@ -234,7 +234,50 @@ pub(super) async fn ledger(desk: &Desk<'_>, args: &LedgerArgs) -> Told {
         .ledger(&query)
         .await
         .map_err(|it| it.problem())?;
+    if args.csv {
+        let csv = ledger_csv(&ledger).map_err(|it| Problem::new(ErrorCode::Internal, it))?;
+        return Ok(Page::of(&ledger, csv).verbatim());
+    }
     Ok(ledger_page(&ledger))
+}
+
+/// RFC 4180, with a header. Amounts are base units: `gas` and `coin` of the chain's coin, all others
+/// of the token.
+fn ledger_csv(ledger: &Ledger) -> Result<String, csv::Error> {
+    let mut out = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    let header = [
+        "number",
+        "at",
+        "kind",
+        "from",
+        "to",
+        "base_units",
+        "unit",
+        "channel",
+        "transaction",
+    ];
+    out.write_record(header)?;
+    for it in &ledger.entries {
+        let kind = serde_json::to_value(it.kind).ok();
+        let kind = kind.and_then(|it| it.as_str().map(str::to_owned));
+        out.write_record([
+            it.number.to_string(),
+            it.at.to_string(),
+            kind.unwrap_or_default(),
+            it.from.clone(),
+            it.to.clone(),
+            it.amount.base_units.to_string(),
+            it.amount.unit.clone(),
+            it.channel.map_or_else(String::new, |it| it.to_string()),
+            it.transaction.map_or_else(String::new, |it| it.to_string()),
+        ])?;
+    }
+    let bytes = out
+        .into_inner()
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn ledger_page(ledger: &Ledger) -> Page {

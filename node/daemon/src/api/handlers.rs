@@ -51,6 +51,9 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/channels/{id}/close", post(close))
         .route("/v1/earn", get(earn))
         .route("/v1/ledger", get(ledger))
+        .route("/v1/receipts", get(receipts))
+        .route("/v1/receipts/{session}", get(receipt))
+        .route("/v1/towers", get(towers))
         .route("/v1/net/peers", get(peers))
         .route("/v1/net/check", get(net_check))
         .route("/v1/events", get(events))
@@ -142,6 +145,20 @@ async fn earn(State(node): Node) -> Reply {
 
 async fn ledger(State(node): Node, Query(query): Query<super::types::LedgerQuery>) -> Reply {
     document(node.ledger(query).await)
+}
+
+async fn receipts(State(node): Node) -> Reply {
+    document(node.receipts().await)
+}
+
+async fn receipt(State(node): Node, Path(id): Path<String>) -> Reply {
+    let session = id.parse();
+    let session = session.map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
+    document(node.receipt(session).await)
+}
+
+async fn towers(State(node): Node) -> Reply {
+    document(node.towers().await)
 }
 
 async fn peers(State(node): Node) -> Reply {

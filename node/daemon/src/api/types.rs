@@ -11,7 +11,9 @@ mod exit;
 mod market;
 mod money;
 mod net;
+mod receipt;
 mod status;
+mod tower;
 
 pub use common::{Check, CheckVerdict, Money, PriceView, Timestamp, TimestampError, UsageView};
 pub use exit::{
@@ -28,10 +30,12 @@ pub use money::{
     TransactionReport, WalletView, WithdrawRequest,
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
+pub use receipt::{MeterView, ReceiptList, ReceiptSide, ReceiptView};
 pub use status::{
     ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, OverlayView,
     ShutdownReport, Status, StoreView, TunnelView,
 };
+pub use tower::{HoldingView, PutView, TowerStatus, TowerWork};
 
 /// A type that the API sends, by the name of its schema.
 pub trait Schema {
@@ -60,6 +64,9 @@ schemas! {
     TransactionReport => "warren.transaction/v1";
     Earnings => "warren.earnings/v1";
     Ledger => "warren.ledger/v1";
+    ReceiptList => "warren.receipts/v1";
+    ReceiptView => "warren.receipt/v1";
+    TowerStatus => "warren.towers/v1";
     PeerList => "warren.peers/v1";
     NetCheck => "warren.net-check/v1";
     NodeEvent => "warren.event/v1";

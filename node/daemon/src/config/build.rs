@@ -11,7 +11,7 @@ use super::keys::Kind;
 use super::layers::Setting;
 use super::{
     ApiConfig, ChainConfig, Config, ConfigError, ConsumerConfig, ExitConfig, NodeConfig,
-    OverlaySection, Token, WalletConfig,
+    OverlaySection, Token, TowerSection, WalletConfig,
 };
 use crate::api::types::Fallback;
 
@@ -38,6 +38,10 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     let exit = exit(&said, &token)?;
     let consumer = consumer(&said, &token)?;
     let chain = chain(&said, &token)?;
+    let tower = TowerSection {
+        enabled: said.switch("tower.enabled"),
+        min_gain: said.money("tower.min_gain", &token)?,
+    };
     Ok(Config {
         node: NodeConfig {
             home,
@@ -60,6 +64,7 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
             beneficiary: said.address("wallet.beneficiary")?,
         },
         exit,
+        tower,
         consumer,
         api: ApiConfig {
             socket,
@@ -164,6 +169,8 @@ fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
         inner_v6: said.text("exit.inner_v6").to_owned(),
         dns: said.texts("exit.dns"),
         allow_documentation: said.switch("exit.allow_documentation"),
+        towers: usize::try_from(said.count("exit.towers")).unwrap_or(0),
+        tower_step: said.money("exit.tower_step", token)?,
     })
 }
 

@@ -301,6 +301,30 @@ pub const KEYS: &[Key] = &[
         "Whether guests may reach the documentation ranges; only for labs.",
     ),
     key(
+        "exit.towers",
+        Kind::Count { min: 0, max: 8 },
+        "0",
+        "How many peers are asked to claim for this exit should it be away when a channel closes; 0: none.",
+    ),
+    key(
+        "exit.tower_step",
+        Kind::Money,
+        "0.001",
+        "They are told anew when a channel is worth so much more, or ten minutes later.",
+    ),
+    key(
+        "tower.enabled",
+        Kind::Switch,
+        "false",
+        "Whether to claim for peers that ask for it and are away, at this node's gas.",
+    ),
+    key(
+        "tower.min_gain",
+        Kind::Money,
+        "0.001",
+        "A claim that brings its payee less is not made.",
+    ),
+    key(
         "consumer.max_spend",
         Kind::Money,
         "0.05",

@@ -24,6 +24,7 @@ impl Consumer {
             parts,
             line,
             live: None,
+            leaving: Default::default(),
             plan: None,
             heard_by,
             heard,

@@ -3,10 +3,10 @@
 use tokio::sync::mpsc;
 use warren_overlay::offers::RankedOffer;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
-use warren_proto::SignedOffer;
 use warren_proto::{
     ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime, VoucherAck,
 };
+use warren_proto::{Receipt, SignedOffer};
 use warren_tunnel::TunnelKey;
 
 use super::{ConsumerParts, Shell, Wanted, host};
@@ -58,12 +58,14 @@ pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, wanted: Option<&Wa
 pub(super) struct Live {
     machine: ConsumerSession,
     key: TunnelKey,
-    sender: Option<SessionSender>,
+    pub(super) sender: Option<SessionSender>,
     unsent: Vec<SessionFrame>,
     pub(super) channel: Option<ChannelId>,
     pub(super) since: UnixTime,
     /// What was paid by the channel before this session.
     pub(super) problem: Option<Problem>,
+    /// This side's half of the receipt, once the session is over.
+    pub(super) receipt: Option<Receipt>,
     heard_by: mpsc::Sender<Heard>,
 }
 
@@ -83,6 +85,7 @@ impl Live {
             channel: None,
             since: now,
             problem: None,
+            receipt: None,
             heard_by,
         };
         live.open_stream(parts);
@@ -219,6 +222,7 @@ impl Shell {
                         live.open_stream(&self.parts);
                     }
                 }
+                ConsumerEffect::Attest(counters) => self.attest(*counters).await,
                 ConsumerEffect::Finish => self.finish().await,
                 ConsumerEffect::Disconnect => {
                     self.facts = self.facts();
@@ -232,7 +236,7 @@ impl Shell {
         }
     }
 
-    async fn send(&mut self, frame: SessionFrame) {
+    pub(super) async fn send(&mut self, frame: SessionFrame) {
         let Some(live) = &mut self.live else { return };
         let Some(sender) = &mut live.sender else {
             // Only the first request waits for its stream; the rest is said again on resume.

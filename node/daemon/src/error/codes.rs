@@ -146,6 +146,12 @@ codes! {
     1506 Internal Failed: "a part of the node failed",
         "This is a fault in Warren, not in what you did.",
         "restart the daemon; report what its log says";
+    1507 FileExists Conflict: "the file exists already",
+        "What is written down is never written over something else.",
+        "name another file, or move that one away";
+    1508 FileUnusable Failed: "a file cannot be read or written",
+        "It does not exist, or its permissions or its disk do not allow it.",
+        "check the path and its permissions: ls -l";
     2101 NoTun Permission: "the tunnel device cannot be opened",
         "/dev/net/tun is missing, or the capability CAP_NET_ADMIN is.",
         "run the daemon as root, or: modprobe tun";
@@ -257,6 +263,36 @@ codes! {
     5112 ChainDisputed Failed: "the chain's endpoints contradict each other",
         "At least one of them lies, lags or is on a fork; none is believed, nothing new is promised or taken, and claims go on.",
         "warren status; take the one that is wrong out of chain.rpc_url";
+    5201 ReceiptUnreadable Usage: "this is no receipt",
+        "The file was cut, edited, or is something else; a receipt is the text that `warren receipt export` writes.",
+        "warren receipt export SESSION FILE";
+    5202 ReceiptUnsigned Refused: "nobody signed the receipt",
+        "It has neither the consumer's nor the provider's signature, so nobody said it.",
+        "ask the party that gave it to you to export it again";
+    5203 ReceiptConsumer Refused: "the consumer's signature is not good",
+        "What it says was changed after it was signed, or another key signed it.",
+        "trust the provider's own copy only: warren receipt verify FILE";
+    5204 ReceiptProvider Refused: "the provider's signature is not good",
+        "What it says was changed after it was signed, or another key signed it.",
+        "trust the consumer's own copy only: warren receipt verify FILE";
+    5205 ReceiptHalf Degraded: "only one side signed the receipt",
+        "The other side went away, or did not agree; what it proves is what the payer's voucher and words are worth, and what one side says.",
+        "ask the other side for its copy: warren receipt export SESSION FILE";
+    5206 ReceiptVoucher Refused: "the receipt's voucher is not the payer's",
+        "Its signature is not by the channel's payer, or it is of another channel: the amounts are unproven.",
+        "compare the channel on the chain with the receipt: warren receipt show SESSION";
+    5207 ReceiptWord Refused: "a word of the receipt does not open its lock",
+        "Hashing it does not lead to the anchor in the voucher: what it claims was never released.",
+        "count the voucher's base only: warren receipt show SESSION";
+    5208 ReceiptAmount Refused: "the receipt's amounts do not follow",
+        "Voucher and words come to another sum than it says, or more was paid than could be due.",
+        "recompute from voucher and words: warren receipt show SESSION";
+    5209 ReceiptMeter Refused: "the receipt's meters and price do not fit",
+        "A meter, at the price it names, comes to another number of words than it says.",
+        "recompute from bytes and time: warren receipt show SESSION";
+    5210 ReceiptTimes Refused: "the receipt ends before it begins",
+        "Its times contradict each other, so it was not written by a working node.",
+        "ask both sides for their copies";
     6101 BadScenario Usage: "the scenario cannot be understood",
         "A key or value of the scenario file does not fit; file and line are in the message.",
         "warren help swarm run; deploy/scenarios has examples";

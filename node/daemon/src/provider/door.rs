@@ -13,6 +13,7 @@ impl Shell {
     pub(super) fn inbound(&self, peer: NodeId, stream: SessionStream) {
         let (heard_by, serves) = (self.heard_by.clone(), self.exit.is_some());
         let (purse, own) = (self.parts.purse.clone(), self.parts.key.id());
+        let towers = self.parts.towers.clone();
         if !serves && purse.is_none() {
             return;
         }
@@ -34,6 +35,9 @@ impl Shell {
                     let answer = answer_payer(&purse, own, *ask).await;
                     let _ = sender.send(answer).await;
                     let _ = sender.close().await;
+                }
+                (Ok(Ok(Some(SessionFrame::TowerPut(put)))), _) => {
+                    towers.serve(peer, *put, (sender, receiver)).await;
                 }
                 _ => {} // Whoever says something else first is no peer of ours.
             }

@@ -1,12 +1,12 @@
 //! One guest: its machine, its stream, its place in the tunnel; and what its effects do.
 
 use warren_overlay::{SessionReceiver, SessionSender};
-use warren_proto::{ChannelId, NodeId, SessionFrame, SessionId, SessionRequest, UnixTime};
+use warren_proto::{ChannelId, NodeId, Receipt, SessionFrame, SessionId, SessionRequest, UnixTime};
 use warren_tunnel::{GuestId, GuestSpec};
 
 use super::Shell;
 use crate::perform::MoneyNews;
-use crate::session::{ProviderEffect, ProviderSession};
+use crate::session::{ProviderClosing, ProviderEffect, ProviderSession};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -28,6 +28,8 @@ pub(super) enum News {
     Frame(SessionFrame),
     Broken,
     Money(MoneyNews),
+    /// The receipt with both signatures. `None` if this side does not agree with it.
+    Receipt(Option<Box<Receipt>>),
 }
 
 /// A guest under way.
@@ -39,7 +41,9 @@ pub(super) struct Guest {
     pub(super) channel: Option<ChannelId>,
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
-    sender: Option<SessionSender>,
+    /// A receipt is waited for, or being signed.
+    pub(super) closing: Option<ProviderClosing>,
+    pub(super) sender: Option<SessionSender>,
 }
 
 impl Guest {
@@ -51,6 +55,7 @@ impl Guest {
             tunnel: None,
             channel: None,
             stream: 0,
+            closing: None,
             sender: None,
         }
     }
@@ -138,6 +143,11 @@ impl Shell {
                         tracing::warn!(%error, "allowance cannot be set");
                     }
                 }
+                ProviderEffect::Countersign { receipt, own } => {
+                    self.countersign(session, *receipt, *own);
+                }
+                ProviderEffect::AwaitReceipt(own) => self.await_receipt(session, *own),
+                ProviderEffect::Attest(own) => self.attest(session, *own),
                 ProviderEffect::RemoveGuest => self.remove_guest(session),
                 ProviderEffect::Ended(end) => {
                     tracing::info!(session = %session.short(), ?end, "session ended");
@@ -159,6 +169,21 @@ impl Shell {
             self.send(session, frame).await;
         }
         Box::pin(self.event(session, heard.event)).await;
+    }
+
+    /// The consumer has not said goodbye yet, or never will.
+    pub(super) async fn receipt_signed(
+        &mut self,
+        session: SessionId,
+        signed: Option<Box<Receipt>>,
+    ) {
+        let exit = self.exit.as_mut();
+        if let Some(guest) = exit.and_then(|exit| exit.guests.get_mut(&session)) {
+            guest.closing = None;
+        }
+        if let Some(receipt) = signed {
+            self.send(session, SessionFrame::Receipt(receipt)).await;
+        }
     }
 
     async fn send(&mut self, session: SessionId, frame: SessionFrame) {
@@ -229,15 +254,13 @@ impl Shell {
     async fn ended(&mut self, session: SessionId) {
         let Some(exit) = &mut self.exit else { return };
         exit.admission.release(session);
-        let Some(mut guest) = exit.guests.remove(&session) else {
+        let Some(guest) = exit.guests.remove(&session) else {
             return;
         };
         self.served = self.served.saturating_add(1);
-        if let Some(mut sender) = guest.sender.take() {
-            // The peer may be gone; closing then has a deadline of its own.
-            tokio::spawn(async move { sender.close().await });
-        }
-        if let (Some(purse), Some(channel)) = (&self.parts.purse, guest.channel) {
+        let channel = guest.channel;
+        self.leave(session, guest);
+        if let (Some(purse), Some(channel)) = (&self.parts.purse, channel) {
             purse.session_ended(channel).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 use warren_payments::chain::Endpoint;
-use warren_proto::{ByteCount, ChannelId};
+use warren_proto::{ByteCount, ChannelId, SessionId};
 use warren_tunnel::host::{check_consumer, check_exit};
 
 use super::{Node, wish};
@@ -10,8 +10,8 @@ use crate::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, Check, CheckVerdict,
     DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus,
     ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList,
-    PeerView, PriceView, ShutdownReport, Status, TransactionReport, UpEvent, UpRequest, UsageView,
-    WalletView, WithdrawRequest,
+    PeerView, PriceView, ReceiptList, ReceiptView, ShutdownReport, Status, TowerStatus,
+    TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::error::{ErrorCode, Problem};
@@ -159,6 +159,18 @@ impl NodeControl for Node {
         Box::pin(async move { self.ledger_view(&query).await })
     }
 
+    fn receipts(&self) -> Answer<'_, ReceiptList> {
+        Box::pin(self.receipt_list())
+    }
+
+    fn receipt(&self, session: SessionId) -> Answer<'_, ReceiptView> {
+        Box::pin(self.one_receipt(session))
+    }
+
+    fn towers(&self) -> Answer<'_, TowerStatus> {
+        Box::pin(self.tower_status())
+    }
+
     fn peers(&self) -> Answer<'_, PeerList> {
         Box::pin(async move {
             let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
@@ -229,6 +241,15 @@ impl NodeControl for Node {
 
     fn metrics(&self) -> String {
         self.metrics.set(Metric::StoreBatches, self.store.batches());
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.metrics
+            .set(Metric::Receipts, count(self.receipts.count()));
+        let tower = self.towers.numbers();
+        self.metrics.set(Metric::TowerPuts, count(tower.puts));
+        self.metrics.set(Metric::TowerClaims, tower.claims);
+        self.metrics.set(Metric::TowerRefused, tower.refused);
+        self.metrics
+            .set(Metric::TowersHolding, count(self.towers.holding()));
         self.metrics.set(
             Metric::DiskFree,
             self.store.headroom().free_bytes().unwrap_or(0),

@@ -1,9 +1,7 @@
 //! What the node shows of its money: balances, channels, ledger, all from the one ledger.
 
-use std::collections::BTreeMap;
-
 use warren_payments::channel::Phase;
-use warren_payments::ledger::{Account, Entry};
+use warren_payments::ledger::{Account, Books, Entry};
 use warren_payments::{ChannelView as Held, Role};
 use warren_proto::{Amount, UnixTime};
 
@@ -22,10 +20,6 @@ pub(super) fn coin() -> Token {
         symbol: "coin".to_owned(),
         decimals: 18,
     }
-}
-
-fn plus(a: Amount, b: Amount) -> Amount {
-    a.checked_add(b).unwrap_or(Amount::MAX)
 }
 
 impl Node {
@@ -51,12 +45,7 @@ impl Node {
         let payments = self.purse()?.payments();
         let funds = payments.balances().await.map_err(|it| problem(&it))?;
         let chain = payments.chain_ref();
-        let in_channels = self.held().await?;
-        let left = |it: &Held| it.deposit.saturating_sub(it.value);
-        let in_channels = in_channels
-            .iter()
-            .filter(|it| it.role == Role::Payer && it.phase != Phase::Closed)
-            .fold(Amount::ZERO, |sum, it| plus(sum, left(it)));
+        let books = self.books().await?.total();
         Ok(WalletView {
             address: payments.account(),
             chain_id: chain.chain_id,
@@ -64,8 +53,8 @@ impl Node {
             tokens: self.money(funds.wallet),
             coins: Money::of(funds.coin, &coin()),
             in_contract: self.money(funds.pot),
-            in_channels: self.money(in_channels),
-            claimable: self.money(funds.claimable),
+            in_channels: self.money(books.left()),
+            claimable: self.money(books.claimable()),
         })
     }
 
@@ -77,14 +66,27 @@ impl Node {
             .map_err(|it| problem(&it))
     }
 
+    /// The ledger in sum: what every balance of channels is read from.
+    async fn books(&self) -> Result<Books, Problem> {
+        let payments = self.purse()?.payments();
+        payments.books().await.map_err(|it| problem(&it))
+    }
+
     pub(super) async fn channel_list(&self) -> Result<ChannelList, Problem> {
-        let held = self.held().await?;
+        let (held, books) = (self.held().await?, self.books().await?);
+        let channels = held.iter().map(|it| self.channel_view(it, &books));
         Ok(ChannelList {
-            channels: held.iter().map(|it| self.channel_view(it)).collect(),
+            channels: channels.collect(),
         })
     }
 
-    fn channel_view(&self, it: &Held) -> ChannelView {
+    /// Deposit and claim as the chain says them, the rest as the ledger does.
+    fn channel_view(&self, it: &Held, books: &Books) -> ChannelView {
+        let book = books.channel(&it.id);
+        let (paid, left) = match it.role {
+            Role::Payer => (book.paid, book.left()),
+            Role::Payee => (book.earned, it.deposit.saturating_sub(book.earned)),
+        };
         let (state, closes_at) = match it.phase {
             Phase::Opening => (ChannelState::Opening, None),
             Phase::Open => (ChannelState::Open, None),
@@ -105,29 +107,26 @@ impl Node {
             payee: it.params.payee,
             peer: None,
             deposit: self.money(it.deposit),
-            paid: self.money(it.value),
+            paid: self.money(paid),
             claimed: self.money(it.claimed),
-            left: self.money(it.deposit.saturating_sub(it.value)),
+            left: self.money(left),
             close_window_secs: it.params.period_secs,
             closes_at,
         }
     }
 
     pub(super) async fn earnings(&self) -> Result<Earnings, Problem> {
-        let held = self.held().await?;
-        let payee: Vec<_> = held.iter().filter(|it| it.role == Role::Payee).collect();
-        let sum =
-            |of: fn(&Held) -> Amount| payee.iter().fold(Amount::ZERO, |all, it| plus(all, of(it)));
+        let (held, books) = (self.held().await?, self.books().await?);
+        let payee = held.iter().filter(|it| it.role == Role::Payee);
         let served = self.provider.view().await?.served;
+        let sum = books.total();
         Ok(Earnings {
-            earned: self.money(sum(|it| it.value)),
-            claimed: self.money(sum(|it| it.claimed)),
-            claimable: self.money(sum(|it| {
-                it.value.min(it.deposit).saturating_sub(it.claimed)
-            })),
+            earned: self.money(sum.earned),
+            claimed: self.money(sum.claimed),
+            claimable: self.money(sum.claimable()),
             claim_fee: None,
             sessions: served,
-            channels: payee.into_iter().map(|it| self.channel_view(it)).collect(),
+            channels: payee.map(|it| self.channel_view(it, &books)).collect(),
         })
     }
 
@@ -140,32 +139,21 @@ impl Node {
             .map_err(|it| problem(&it))?;
         let since = query.since.map_or(UnixTime::default(), |it| it.0);
         let limit = query.limit.map_or(usize::MAX, |it| it as usize);
-        let mut sums = BTreeMap::<Account, Amount>::new();
-        for entry in &entries {
-            let sum = sums.entry(entry.posting.to).or_default();
-            *sum = plus(*sum, entry.posting.amount);
-        }
-        let of = |account| sums.get(&account).copied().unwrap_or_default();
+        let sum = self.books().await?.total();
         let shown = entries.iter().rev().filter(|it| it.at >= since).take(limit);
         let mut shown: Vec<_> = shown.map(|it| self.ledger_entry(it)).collect();
         shown.reverse();
         Ok(Ledger {
             entries: shown,
-            paid: self.money(self.paid_in_all().await?),
-            earned: self.money(of(Account::Claimable)),
+            paid: self.money(sum.paid),
+            earned: self.money(sum.earned),
         })
-    }
-
-    /// What this node's vouchers and words are worth to others: the payers' books.
-    async fn paid_in_all(&self) -> Result<Amount, Problem> {
-        let held = self.held().await?;
-        let mine = held.iter().filter(|it| it.role == Role::Payer);
-        Ok(mine.fold(Amount::ZERO, |sum, it| plus(sum, it.value)))
     }
 
     fn ledger_entry(&self, entry: &Entry) -> LedgerEntry {
         let posting = &entry.posting;
         let kind = match posting.to {
+            Account::Deposited if posting.from == Account::Spent => LedgerKind::Forgone,
             Account::Deposited => LedgerKind::Deposit,
             Account::Spent => LedgerKind::Paid,
             Account::Claimable => LedgerKind::Earned,
@@ -173,7 +161,8 @@ impl Node {
             Account::Pot if posting.from == Account::Deposited => LedgerKind::Reclaimed,
             Account::Pot => LedgerKind::Deposit,
             Account::Gas => LedgerKind::Fee,
-            Account::Wallet | Account::Customers | Account::Coin => LedgerKind::Withdrawn,
+            Account::Customers => LedgerKind::Lost,
+            Account::Wallet | Account::Coin => LedgerKind::Withdrawn,
         };
         let amount = match posting.to {
             Account::Gas => Money::of(posting.amount, &coin()),
@@ -187,7 +176,10 @@ impl Node {
         };
         LedgerEntry {
             at: Timestamp(entry.at),
+            number: entry.number,
             kind,
+            from: posting.from.name().to_owned(),
+            to: posting.to.name().to_owned(),
             amount,
             channel: posting.channel,
             session: None,

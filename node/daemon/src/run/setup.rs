@@ -11,6 +11,7 @@ use warren_payments::chain::eth::EthNode;
 use warren_payments::chain::quorum::Quorum;
 use warren_payments::chain::rpc::{RpcChain, RpcLimits};
 use warren_payments::chain::{Chain, ChainError};
+use warren_payments::tower::{PickerRules, TowerConfig, TowerRules, TowerService};
 use warren_payments::wallet::file;
 use warren_payments::{PaymentEvent, Payments, PaymentsConfig, Rate, SettlePolicy};
 use warren_proto::{NodeId, NodeKey};
@@ -21,6 +22,7 @@ use crate::error::{ErrorCode, Problem, machine};
 use crate::lockfile::{HomeLock, WalletLock};
 use crate::perform::Purse;
 use crate::store::{Store, StoreSpec};
+use crate::tower::{self, Towers};
 
 /// The node's money, or the lack of it.
 pub(super) enum Money {
@@ -203,4 +205,37 @@ fn of_overlay(error: &OverlayError, section: &OverlaySection) -> Problem {
     } else {
         "overlay.listen"
     })
+}
+
+/// This node as a tower, and its own towers, as far as it was told to have either.
+pub(super) fn towers(
+    config: &Config,
+    overlay: &Overlay,
+    (purse, chain): (Option<&Purse>, Option<&Arc<dyn Chain>>),
+    store: &Arc<Store>,
+) -> Result<Towers, Problem> {
+    let own = PickerRules {
+        towers: config.exit.towers,
+        step: config.exit.tower_step,
+        every: tower::RENEW,
+        keep: tower::KEEP,
+    };
+    let (Some(purse), Some(chain)) = (purse, chain) else {
+        return Ok(Towers::none());
+    };
+    let service = if config.tower.enabled {
+        let settings = TowerConfig {
+            rules: TowerRules::default(),
+            min_gain: config.tower.min_gain,
+            poll: config.chain.as_ref().map_or(tower::RENEW, |it| it.poll),
+        };
+        let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
+        let payments = purse.payments().clone();
+        let started = TowerService::start(Arc::clone(chain), kept, payments, settings);
+        Some(started.map_err(|error| crate::perform::problem(&error))?)
+    } else {
+        None
+    };
+    let payments = purse.payments().clone();
+    Ok(Towers::new(overlay.clone(), payments, service, own))
 }

@@ -13,6 +13,7 @@ use warren_proto::{
     SessionId, SessionRequest, SessionStart, SessionTerms, SignedOffer, UnixTime,
 };
 
+mod ending;
 mod event;
 mod grant;
 pub use event::{ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, Wish};
@@ -29,6 +30,9 @@ pub struct ConsumerSession {
     wish: Wish,
     limits: SessionLimits,
     phase: Phase,
+    begun: UnixTime,
+    /// When the event in hand happened.
+    now: UnixTime,
     since: UnixTime,
     heard: UnixTime,
     terms: Option<SessionTerms>,
@@ -48,6 +52,8 @@ impl ConsumerSession {
             wish,
             limits,
             phase: Phase::Negotiating,
+            begun: now,
+            now,
             since: now,
             heard: now,
             terms: None,
@@ -109,6 +115,7 @@ impl ConsumerSession {
         if self.phase == Phase::Closed {
             return Vec::new();
         }
+        self.now = now;
         match event {
             ConsumerEvent::Frame(frame) => {
                 self.heard = now;
@@ -173,9 +180,11 @@ impl ConsumerSession {
             SessionFrame::Goodbye(Goodbye { session, reason }) if session == self.wish.session => {
                 self.end(ConsumerEnd::Ended(reason), None)
             }
-            SessionFrame::Ready(_) | SessionFrame::Goodbye(_) | SessionFrame::WordAck { .. } => {
-                Vec::new()
-            }
+            // A receipt comes back only after the end.
+            SessionFrame::Ready(_)
+            | SessionFrame::Goodbye(_)
+            | SessionFrame::WordAck { .. }
+            | SessionFrame::Receipt(_) => Vec::new(),
             SessionFrame::VoucherAck(ack) => vec![Do::Reconcile(ack)],
             // Only a consumer sends these, or they have a stream or a routed session of their own.
             SessionFrame::Request(_)
@@ -183,6 +192,8 @@ impl ConsumerSession {
             | SessionFrame::ChannelAsk(_)
             | SessionFrame::ChannelAnswer(_)
             | SessionFrame::LockReady(_)
+            | SessionFrame::TowerPut(_)
+            | SessionFrame::TowerAnswer(_)
             | SessionFrame::Voucher(_)
             | SessionFrame::Word(_) => {
                 let reason = GoodbyeReason::Protocol;
@@ -339,27 +350,6 @@ impl ConsumerSession {
             self.enter(Phase::Stalled, now, &mut effects);
         }
         effects.extend(self.pay(now));
-        effects
-    }
-
-    fn stop(&mut self) -> Vec<Do> {
-        self.end(ConsumerEnd::Asked, Some(GoodbyeReason::Asked))
-    }
-
-    fn end(&mut self, end: ConsumerEnd, goodbye: Option<GoodbyeReason>) -> Vec<Do> {
-        let mut effects = Vec::new();
-        let paying = self.released > 0;
-        if paying && !matches!(end, ConsumerEnd::ExitLost | ConsumerEnd::PaymentRefused(_)) {
-            effects.push(Do::Finish);
-        }
-        if let Some(reason) = goodbye {
-            let session = self.wish.session;
-            effects.push(Do::Send(SessionFrame::Goodbye(Goodbye { session, reason })));
-        }
-        effects.push(Do::Disconnect);
-        self.phase = Phase::Closed;
-        effects.push(Do::Report(self.phase));
-        effects.push(Do::Ended(end));
         effects
     }
 

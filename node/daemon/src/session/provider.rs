@@ -14,10 +14,11 @@ use warren_proto::{
     SessionStart, SessionTerms, Signature, UnixTime,
 };
 
+mod ending;
 mod event;
 pub use event::{ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase};
 
-use super::{SessionLimits, bytes_covered, due_units};
+use super::{SessionLimits, bytes_covered};
 
 use ProviderEffect as Do;
 use ProviderPhase as Phase;
@@ -29,6 +30,9 @@ pub struct ProviderSession {
     signature: Signature,
     limits: SessionLimits,
     phase: Phase,
+    begun: UnixTime,
+    /// When the event in hand happened.
+    now: UnixTime,
     since: UnixTime,
     served_from: Option<UnixTime>,
     stream_lost: Option<UnixTime>,
@@ -38,6 +42,10 @@ pub struct ProviderSession {
     used: (ByteCount, ByteCount),
     allowed: ByteCount,
     last_meter: Option<UnixTime>,
+    /// What the consumer last said it counted. `None` if it never did.
+    theirs: Option<Meter>,
+    /// The consumer's receipt came.
+    receipted: bool,
 }
 
 impl ProviderSession {
@@ -54,6 +62,8 @@ impl ProviderSession {
             signature,
             limits,
             phase: Phase::Granted,
+            begun: now,
+            now,
             since: now,
             served_from: None,
             stream_lost: None,
@@ -63,6 +73,8 @@ impl ProviderSession {
             used: Default::default(),
             allowed: ByteCount::default(),
             last_meter: None,
+            theirs: None,
+            receipted: false,
         };
         let effects = vec![Do::Send(it.grant())];
         (it, effects)
@@ -97,6 +109,7 @@ impl ProviderSession {
         if self.phase == Phase::Closed {
             return Vec::new();
         }
+        self.now = now;
         match event {
             ProviderEvent::Frame(frame) => self.frame(frame),
             ProviderEvent::StreamLost => {
@@ -145,7 +158,12 @@ impl ProviderSession {
                 self.end(ProviderEnd::Goodbye(reason), None)
             }
             // The consumer's own view is for people; this side pays and gates by its own.
-            SessionFrame::Meter(_) | SessionFrame::Goodbye(_) => Vec::new(),
+            SessionFrame::Meter(meter) => {
+                self.theirs = Some(meter);
+                Vec::new()
+            }
+            SessionFrame::Receipt(receipt) => self.receipt(receipt),
+            SessionFrame::Goodbye(_) => Vec::new(),
             SessionFrame::Voucher(_)
             | SessionFrame::Word(_)
             | SessionFrame::Request(_)
@@ -157,6 +175,8 @@ impl ProviderSession {
             | SessionFrame::ChannelAsk(_)
             | SessionFrame::ChannelAnswer(_)
             | SessionFrame::LockReady(_)
+            | SessionFrame::TowerPut(_)
+            | SessionFrame::TowerAnswer(_)
             | SessionFrame::PayError { .. } => {
                 self.end(ProviderEnd::Protocol, Some(GoodbyeReason::Protocol))
             }
@@ -303,26 +323,7 @@ impl ProviderSession {
             return None;
         }
         self.last_meter = Some(now);
-        let served = self.served(now);
-        let due = due_units(&self.terms, self.total_used(), served).unwrap_or(u64::MAX);
-        Some(Do::Send(SessionFrame::Meter(Meter {
-            up: self.used.0.bytes(),
-            down: self.used.1.bytes(),
-            millis: u64::try_from(served.as_millis()).unwrap_or(u64::MAX),
-            due_units: due,
-        })))
-    }
-
-    fn end(&mut self, end: ProviderEnd, goodbye: Option<GoodbyeReason>) -> Vec<Do> {
-        let mut effects = Vec::new();
-        if let Some(reason) = goodbye {
-            let session = self.terms.session;
-            effects.push(Do::Send(SessionFrame::Goodbye(Goodbye { session, reason })));
-        }
-        self.phase = Phase::Closed;
-        effects.push(Do::RemoveGuest);
-        effects.push(Do::Ended(end));
-        effects
+        Some(Do::Send(SessionFrame::Meter(self.counted(now))))
     }
 
     /// Words paid in this session, rounded down.

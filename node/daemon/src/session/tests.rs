@@ -9,8 +9,10 @@ use std::time::Duration;
 use warren_proto::*;
 
 use super::*;
+use receipts::Closings;
 
 mod deals;
+mod receipts;
 mod streams;
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -115,6 +117,7 @@ struct Room {
     pays: bool,
     usable: bool,
     ended: (Option<ConsumerEnd>, Option<ProviderEnd>),
+    closing: Closings,
 }
 
 impl Room {
@@ -150,17 +153,24 @@ impl Room {
             pays: true,
             usable: true,
             ended: (None, None),
+            closing: Closings::default(),
         };
         room.consumer_does(effects);
         room
     }
 
     fn hear_consumer(&mut self, event: ConsumerEvent) {
+        if self.ended.0.is_some() {
+            return self.consumer_closing(event);
+        }
         let effects = self.consumer.handle(event, self.now);
         self.consumer_does(effects);
     }
 
     fn hear_provider(&mut self, event: ProviderEvent) {
+        if self.ended.1.is_some() {
+            return self.provider_closing(event);
+        }
         let Some(mut provider) = self.provider.take() else {
             return;
         };
@@ -184,6 +194,7 @@ impl Room {
                     self.hear_provider(ProviderEvent::Paid { value });
                 }
                 ConsumerEffect::Ended(end) => self.ended.0 = Some(end),
+                ConsumerEffect::Attest(counters) => self.consumer_attests(&counters),
                 ConsumerEffect::Release { .. }
                 | ConsumerEffect::Resync
                 | ConsumerEffect::Reconcile(_)
@@ -206,6 +217,11 @@ impl Room {
                 }
                 ProviderEffect::Allow(bytes) => self.allowed = bytes.bytes(),
                 ProviderEffect::Ended(end) => self.ended.1 = Some(end),
+                ProviderEffect::Countersign { receipt, own } => self.countersign(*receipt, &own),
+                ProviderEffect::AwaitReceipt(own) => {
+                    self.closing.provider = Some(ProviderClosing::waiting(*own, self.now));
+                }
+                ProviderEffect::Attest(own) => self.provider_half(&own),
                 ProviderEffect::TakeVoucher(_)
                 | ProviderEffect::TakeWord(_)
                 | ProviderEffect::AddGuest(_)

@@ -14,6 +14,8 @@ use warren_proto::{
     Amount, ChannelId, NodeId, PayoutAddress, PolicyId, Region, SessionId, TxHash, UnixTime,
 };
 
+use crate::facts::exit_status;
+
 pub(crate) const NODE: NodeId = NodeId::from_bytes([1; 32]);
 pub(crate) const EXIT: NodeId = NodeId::from_bytes([2; 32]);
 pub(crate) const SESSION: SessionId = SessionId::from_bytes([3; 16]);
@@ -73,25 +75,25 @@ pub(crate) fn money(wei: u64) -> Money {
     )
 }
 
-fn price() -> PriceView {
+pub(crate) fn price() -> PriceView {
     PriceView {
         per_gib: money(2_000_000_000_000_000),
         per_minute: money(0),
     }
 }
 
-fn time() -> Timestamp {
+pub(crate) fn time() -> Timestamp {
     Timestamp(UnixTime::from_secs(1_795_370_400))
 }
 
-fn policy() -> PolicyId {
+pub(crate) fn policy() -> PolicyId {
     PolicyId {
         name: "web+dns".to_owned(),
         hash: [6; 32],
     }
 }
 
-fn region() -> Region {
+pub(crate) fn region() -> Region {
     Region {
         country: "DE".parse().unwrap(),
         city: "Kiel".to_owned(),
@@ -127,28 +129,6 @@ pub(crate) fn event(id: u64) -> NodeEvent {
         node: Some(EXIT),
         session: None,
         channel: None,
-    }
-}
-
-fn exit_status() -> ExitStatus {
-    ExitStatus {
-        enabled: true,
-        since: Some(time()),
-        policy: policy(),
-        consent: Some(ConsentRecord {
-            policy: policy(),
-            given: time(),
-        }),
-        price: price(),
-        at_risk: money(16),
-        region: Some(region()),
-        endpoints: vec!["198.51.100.7:41820".to_owned()],
-        offer: None,
-        offer_valid_until: None,
-        guests_max: 8,
-        guests: Vec::new(),
-        earned: money(3),
-        claimable: money(2),
     }
 }
 
@@ -357,6 +337,26 @@ impl NodeControl for Desk {
             earned: money(3),
         };
         self.note(format!("{query:?}"), ledger)
+    }
+
+    fn receipts(&self) -> Answer<'_, ReceiptList> {
+        let receipts = Vec::new();
+        self.note("receipts", ReceiptList { receipts })
+    }
+
+    fn receipt(&self, session: SessionId) -> Answer<'_, ReceiptView> {
+        let seen = format!("no receipt of {session}");
+        async move { Err(Problem::new(ErrorCode::NotFound, seen)) }.boxed()
+    }
+
+    fn towers(&self) -> Answer<'_, TowerStatus> {
+        let status = TowerStatus {
+            work: None,
+            kept: Vec::new(),
+            wanted: 2,
+            held: Vec::new(),
+        };
+        self.note("towers", status)
     }
 
     fn peers(&self) -> Answer<'_, PeerList> {

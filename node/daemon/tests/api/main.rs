@@ -7,5 +7,6 @@
 
 mod desk;
 mod door;
+mod facts;
 mod paths;
 mod streams;

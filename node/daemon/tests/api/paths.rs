@@ -79,6 +79,11 @@ async fn every_question_of_the_client_reaches_the_node() {
         })
         .await
         .unwrap();
+    assert_eq!(client.receipts().await.unwrap().receipts, vec![]);
+    let missing = client.receipt(SESSION).await.unwrap_err().problem();
+    assert_eq!(missing.code, "W1502");
+    assert!(missing.seen.contains(&SESSION.to_string()));
+    assert_eq!(client.towers().await.unwrap().wanted, 2);
     client.peers().await.unwrap();
     client.net_check().await.unwrap();
     assert_eq!(client.shutdown().await.unwrap().sessions_closing, 1);
@@ -87,7 +92,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 20\n")
+            .contains("\nwarren_claims_total 22\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");

@@ -8,7 +8,7 @@ use warren_daemon::store::{Store, Write, tables};
 use warren_payments::chain::Chain;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
 use warren_payments::{
-    Accepted, MemoryStore, PayFrame, Payments, PaymentsConfig, SettlePolicy, Wallet,
+    Accepted, MemoryStore, PayFrame, Payments, PaymentsConfig, Rate, SettlePolicy, Wallet,
 };
 use warren_proto::{Amount, ChannelId, PayErrorCode, UnixTime};
 
@@ -70,7 +70,7 @@ struct Deal {
 fn config() -> PaymentsConfig {
     let never = SettlePolicy {
         worth_factor: 0,
-        token_per_million_wei: 1,
+        rate: Rate::Guessed(Amount::from_wei_u64(1_000_000_000_000)),
         ..SettlePolicy::default()
     };
     PaymentsConfig {

@@ -60,6 +60,12 @@ impl PayeeChannel {
             .saturating_sub(self.claimed)
     }
 
+    /// What a claim would have brought when the run in progress, or the last one, began.
+    #[must_use]
+    pub fn value_before(&self) -> Amount {
+        self.run.from
+    }
+
     /// What the payer has paid, as the session counts it.
     #[must_use]
     pub fn accepted(&self, now: UnixTime) -> Accepted {

@@ -122,6 +122,20 @@ impl PayerChannel {
         payments.filter_map(|it| self.routed_lock(&it)).collect()
     }
 
+    /// What the payee could claim when the run in progress, or the last one, began.
+    #[must_use]
+    pub fn value_before(&self) -> Amount {
+        let paid = self.run.unit_price.checked_mul(self.run.released);
+        self.value().saturating_sub(paid.unwrap_or(Amount::MAX))
+    }
+
+    /// The last word released of the live lane: its chain (number and length), and which word.
+    #[must_use]
+    pub fn tip(&self) -> Option<((u64, u32), u32)> {
+        let lane = self.lane.filter(|it| it.released > 0)?;
+        Some(((lane.tranche, lane.units), lane.released))
+    }
+
     /// Units released in the run in progress.
     #[must_use]
     pub fn released(&self) -> u64 {

@@ -52,7 +52,7 @@ impl Truth {
                 self.complaint = Some(words);
             }
             Some(_) => {}
-            None => drop(self.signed.insert(draft.seq, *draft)),
+            None => drop(self.signed.insert(draft.seq, draft.clone())),
         }
         self.most = self.most.max(draft.base.wei());
         self.weigh(draft.seq);

@@ -201,6 +201,7 @@ impl Host {
             to: self.account,
             value: Amount::ZERO,
             data: data.to_vec(),
+            stake: None,
         };
         self.waiting.insert(job.id);
         self.tx(&TxEvent::Asked(job), chain)
@@ -226,6 +227,7 @@ impl Host {
             .collect();
         let event = TxEvent::HeadSeen {
             number: chain.blocks[at].number,
+            time: secs(chain.blocks[at].time),
             nonce: chain.nonce(at, self.who),
             fees: fees(chain),
             seen,
@@ -293,6 +295,7 @@ impl Host {
             gas_limit: 100_000,
             fees: fees(chain),
             nonce: chain.nonce(at, self.who),
+            time: None,
         })
     }
 

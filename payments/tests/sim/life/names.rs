@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::{DevAccount, DevChain, DevGenesis, Mining};
@@ -41,6 +42,7 @@ pub(crate) const TX_RULES: TxRules = TxRules {
     confirmations: CONFIRMATIONS,
     bump_after_blocks: 3,
     fee_cap: wei(100_000),
+    urgent: Duration::ZERO,
 };
 
 pub(crate) const fn wei(wei: u64) -> Amount {

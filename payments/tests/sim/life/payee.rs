@@ -3,8 +3,8 @@
 use warren_payments::calls::Call;
 use warren_payments::channel::event::{ChainAction, PayeeEffect, PayeeEvent};
 use warren_payments::channel::{ChainFact, PayeeChannel, Phase, Rules};
-use warren_payments::settle::{ClaimView, Settle, SettlePolicy};
-use warren_proto::{CloseConsent, VoucherAck};
+use warren_payments::settle::{ClaimView, Rate, Settle, SettlePolicy};
+use warren_proto::{Amount, CloseConsent, VoucherAck};
 
 use super::desk::{Core as _, Desk, Plan};
 use super::host::{Act, Breach, Host};
@@ -82,6 +82,7 @@ impl Payee {
                         .acknowledgement(self.desk.host.now(env.chain));
                     self.acknowledge(ack, env)?;
                 }
+                PayeeEffect::RoutedCredit(_) => unreachable!("no route here"),
                 PayeeEffect::Stop(_) => self.session = None,
                 PayeeEffect::Submit(ChainAction::Claim(claim)) => {
                     self.desk.host.submit(Call::Claim(claim), env.chain)?;
@@ -208,7 +209,7 @@ impl Payee {
         }
         let now = self.desk.host.now(env.chain);
         let policy = SettlePolicy {
-            token_per_million_wei: 0,
+            rate: Rate::Guessed(Amount::ZERO),
             worth_factor: 0,
             ..SettlePolicy::default()
         };
@@ -217,6 +218,7 @@ impl Payee {
             claimable: self.desk.core.claimable(now),
             words: self.desk.core.claim_words(),
             gas_price: wei(env.chain.base_fee),
+            expiry: None,
         };
         match policy.decide(&view, secs(env.chain.newest().time)) {
             Settle::Wait => Ok(()),

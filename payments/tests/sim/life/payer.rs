@@ -94,6 +94,7 @@ impl Payer {
                         wires.send(Who::Payee, frame);
                     })?;
                 }
+                PayerEffect::SendRoutedWord { .. } => unreachable!("no route here"),
                 PayerEffect::Submit(action) => {
                     if let Some(call) = call_of(action, terms().params) {
                         self.desk.host.submit(call, env.chain)?;

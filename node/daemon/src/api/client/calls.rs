@@ -1,13 +1,14 @@
 //! One method for each path of the API.
 
-use warren_proto::ChannelId;
+use warren_proto::{ChannelId, SessionId};
 
 use super::{Client, ClientError, LineStream};
 use crate::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
     DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
-    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ShutdownReport,
-    Status, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
+    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
+    ReceiptView, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest,
+    WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -117,6 +118,21 @@ impl Client {
     /// Every movement of money.
     pub async fn ledger(&self, query: &LedgerQuery) -> Answered<Ledger> {
         self.get_with("/v1/ledger", query).await
+    }
+
+    /// Every receipt that is kept.
+    pub async fn receipts(&self) -> Answered<ReceiptList> {
+        self.get("/v1/receipts").await
+    }
+
+    /// The receipt of one session.
+    pub async fn receipt(&self, session: SessionId) -> Answered<ReceiptView> {
+        self.get(&format!("/v1/receipts/{session}")).await
+    }
+
+    /// Whom the node watches over, and who watches over it.
+    pub async fn towers(&self) -> Answered<TowerStatus> {
+        self.get("/v1/towers").await
     }
 
     /// Who is connected.

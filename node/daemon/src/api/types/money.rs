@@ -183,6 +183,10 @@ pub enum LedgerKind {
     Earned,
     /// A claim reached the chain.
     Claimed,
+    /// A payee left unclaimed what it was paid.
+    Forgone,
+    /// What this node was paid and did not claim before the channel ended.
+    Lost,
     /// What a channel had left came back.
     Reclaimed,
     /// Tokens left the contract.
@@ -205,6 +209,12 @@ pub struct Ledger {
 /// One line of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
+    /// Its number, without gaps from 0.
+    pub number: u64,
+    /// The account it left: wallet, pot, deposited, spent, customers, claimable, coin, gas.
+    pub from: String,
+    /// The account it went to.
+    pub to: String,
     /// When.
     pub at: Timestamp,
     /// What.

@@ -7,6 +7,8 @@ use warren_proto::{
     SessionStart, SessionTerms, SignedOffer, TunnelPublicKey, VoucherAck,
 };
 
+use crate::receipt::Counters;
+
 /// What the consumer wants and brings.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -131,6 +133,8 @@ pub enum ConsumerEffect {
     Reconcile(VoucherAck),
     /// Open a new stream to the provider.
     Reopen,
+    /// Write the receipt of what was paid, sign it, keep it, send it; before the words are folded.
+    Attest(Box<Counters>),
     /// Fold what is paid into a last voucher and send it.
     Finish,
     /// Take the tunnel down. The kill switch is not the session's to lift.

@@ -3,9 +3,11 @@
 //! Sans-IO.
 
 use warren_proto::{
-    Amount, ByteCount, GoodbyeReason, PayErrorCode, SessionFrame, SessionStart, SessionTerms,
-    Voucher, WordFrame,
+    Amount, ByteCount, GoodbyeReason, PayErrorCode, Receipt, SessionFrame, SessionStart,
+    SessionTerms, Voucher, WordFrame,
 };
+
+use crate::receipt::Counters;
 
 /// Where the session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,18 @@ pub enum ProviderEffect {
     AddGuest(Box<SessionTerms>),
     /// Let data pass until so many inner bytes have passed, cumulative.
     Allow(ByteCount),
+    /// Compare the consumer's receipt with what this side counted, sign, keep, send it back.
+    Countersign {
+        /// Signed by the consumer.
+        receipt: Box<Receipt>,
+        /// What this side counted.
+        own: Box<Counters>,
+    },
+    /// The session is over and paid for, and the consumer may still send its receipt: wait for it in
+    /// Closing.
+    AwaitReceipt(Box<Counters>),
+    /// It is over, paid for, and no receipt will come: write and keep one of this side's own.
+    Attest(Box<Counters>),
     /// Take the guest off the tunnel.
     RemoveGuest,
     /// It is over; the channel may be claimed by the settle policy.

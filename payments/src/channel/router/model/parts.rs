@@ -100,7 +100,10 @@ pub(in crate::channel::router) fn payee(terms: ChannelTerms, rules: Rules) -> Pa
     watching.handle(&deposit, UnixTime::from_secs(START)).next
 }
 
-pub(in crate::channel::router) fn voucher_of(channel: &PayerChannel, effects: &[PayerEffect]) -> Option<Voucher> {
+pub(in crate::channel::router) fn voucher_of(
+    channel: &PayerChannel,
+    effects: &[PayerEffect],
+) -> Option<Voucher> {
     let draft: VoucherDraft = effects.iter().rev().find_map(|it| match it {
         PayerEffect::SendVoucher(draft) => Some(draft.clone()),
         _ => None,

@@ -1,0 +1,114 @@
+//! The receipt of a session that ended: written before the words are folded, then waited for aside.
+//!
+//! `down`, or the next exit, never waits for it: the session's stream lives on here for a moment.
+
+use warren_overlay::SessionSender;
+use warren_proto::{SessionFrame, SessionId, Side, UnixTime};
+
+use super::Shell;
+use super::live::{Live, News};
+use crate::receipt::Counters;
+use crate::session::{ConsumerClosing, ConsumerClosingEffect};
+
+/// Sessions in Closing at once; a consumer that hurries through more exits forgets the oldest wait.
+const MAX_LEAVING: usize = 4;
+
+/// A session in Closing.
+pub(super) struct Leaving {
+    session: SessionId,
+    core: ConsumerClosing,
+    /// Held so that the stream stays open.
+    sender: Option<SessionSender>,
+    _exchange: crate::receipt::Exchange,
+}
+
+impl Shell {
+    pub(super) async fn attest(&mut self, counters: Counters) {
+        let (Some(live), Some(scribe)) = (&self.live, self.parts.scribe.clone()) else {
+            return;
+        };
+        let (Some(terms), Some(channel)) = (live.machine().terms().cloned(), live.channel) else {
+            return;
+        };
+        let half = scribe.half(Side::Consumer, &terms, &counters, channel);
+        let Some(half) = half.await else { return };
+        let kept = half.clone();
+        tokio::spawn(async move { scribe.keep(kept).await });
+        let frame = SessionFrame::Receipt(Box::new(half.clone()));
+        self.send(frame).await;
+        if let Some(live) = &mut self.live {
+            live.receipt = Some(half);
+        }
+    }
+
+    /// The session is over; what it still waits for is waited for aside.
+    pub(super) fn leave(&mut self, live: Live) {
+        let (Some(half), Some(sender)) = (live.receipt, live.sender) else {
+            return;
+        };
+        let Some(scribe) = &self.parts.scribe else {
+            return;
+        };
+        let now = self.parts.clock.now();
+        if self.leaving.len() >= MAX_LEAVING {
+            self.leaving.pop_front();
+        }
+        self.leaving.push_back(Leaving {
+            session: half.body().session,
+            core: ConsumerClosing::waiting(half, now),
+            sender: Some(sender),
+            _exchange: scribe.receipts().exchange(),
+        });
+    }
+
+    pub(super) fn leaving_news(&mut self, session: SessionId, news: News) {
+        let Some(it) = self.leaving.iter().find(|it| it.session == session) else {
+            return;
+        };
+        let effects = match news {
+            News::Frame(frame) => it.core.frame(frame),
+            News::Broken => vec![ConsumerClosingEffect::Over],
+            // Of the time before the end.
+            News::Stream(_) | News::NoStream(_) | News::Funded { .. } | News::Unfunded(_) => {
+                Vec::new()
+            }
+        };
+        self.perform_leaving(session, effects);
+    }
+
+    pub(super) fn tick_leaving(&mut self, now: UnixTime) {
+        let over = self
+            .leaving
+            .iter()
+            .map(|it| (it.session, it.core.tick(now)));
+        for (session, effects) in over.collect::<Vec<_>>() {
+            self.perform_leaving(session, effects);
+        }
+    }
+
+    fn perform_leaving(&mut self, session: SessionId, effects: Vec<ConsumerClosingEffect>) {
+        for effect in effects {
+            match effect {
+                ConsumerClosingEffect::Keep(receipt) => {
+                    let Some(scribe) = self.parts.scribe.clone() else {
+                        continue;
+                    };
+                    // The exchange counts as open until it is on disk.
+                    let open = scribe.receipts().exchange();
+                    tokio::spawn(async move {
+                        scribe.keep(*receipt).await;
+                        drop(open);
+                    });
+                }
+                ConsumerClosingEffect::Over => {
+                    let at = self.leaving.iter().position(|it| it.session == session);
+                    let gone = at.and_then(|at| self.leaving.remove(at));
+                    if let Some(mut sender) = gone.and_then(|it| it.sender) {
+                        // The peer may be gone; closing then has a deadline of its own.
+                        tokio::spawn(async move { sender.close().await });
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! One claim for a payee that is away: asked for what it would bring, then made.
+
+use warren_proto::Amount;
+
+use super::event::Job;
+use crate::chain::{Chain, ChannelStatus};
+use crate::handle::Payments;
+
+/// What became of a claim.
+pub(super) enum Outcome {
+    /// It brought the payee so much.
+    Paid(Amount),
+    /// There is nothing in it worth the gas.
+    Idle,
+    /// It may succeed later.
+    Failed(String),
+}
+
+/// Asks the chain what a claim would bring, and makes it if that is something.
+pub(super) async fn claim(
+    chain: &dyn Chain,
+    payments: &Payments,
+    job: &Job,
+    min_gain: Amount,
+) -> Outcome {
+    let state = match chain.channel(job.channel).await {
+        Ok(Some(state)) if state.status == ChannelStatus::Open => state,
+        Ok(_) => return Outcome::Idle,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    let gain = job.value.min(state.deposit).saturating_sub(state.claimed);
+    if gain == Amount::ZERO || gain < min_gain {
+        return Outcome::Idle;
+    }
+    match payments.claim_for(job.claim.clone()).await {
+        Ok(_) => Outcome::Paid(gain),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}

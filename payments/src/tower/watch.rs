@@ -1,0 +1,112 @@
+//! A tower's look at the chain: which channels begin to close, which are over.
+//!
+//! A closing is believed at first sight: should a reorganisation undo it, the claim was only early. The
+//! cursor stays some blocks behind the newest one, so that what a reorganisation brings in is seen.
+
+use warren_proto::{ChannelId, UnixTime};
+
+use super::event::Closing;
+use crate::chain::{Chain, ChainError, EventKind};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::handle::PaymentsError;
+use crate::store::{ChannelStore, Put, Table};
+
+const KEY: &[u8] = b"tower.cursor";
+const VERSION: u8 = 1;
+// Our choices.
+/// Blocks heard again with each look: deeper reorganisations than this have their own alarms.
+const REWIND: u64 = 16;
+/// Blocks asked for at once: public nodes refuse more.
+const MAX_BLOCKS: u64 = 2000;
+/// How far the first look goes back: a tower that keeps nothing yet has missed nothing.
+const FIRST_LOOK: u64 = 2000;
+/// A cursor is written when it has moved so far: hearing blocks again costs a question.
+const STRIDE: u64 = 32;
+
+/// Up to which block everything is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor(u64);
+
+impl Cursor {
+    pub(super) fn load(store: &dyn ChannelStore) -> Result<Option<Self>, PaymentsError> {
+        let record = |source: CodecError| PaymentsError::Record {
+            table: "pay.meta",
+            source,
+        };
+        let Some(bytes) = store.get(Table::Meta, KEY)? else {
+            return Ok(None);
+        };
+        let mut read = Reader::new(&bytes, VERSION).map_err(record)?;
+        let number = read.u64().map_err(record)?;
+        read.finish().map_err(record)?;
+        Ok(Some(Self(number)))
+    }
+
+    pub(super) fn put(self) -> Put {
+        let mut out = Writer::new(VERSION);
+        out.u64(self.0);
+        Put::new(Table::Meta, KEY, out.finish())
+    }
+
+    pub(super) fn is_worth_saving(self, old: Self) -> bool {
+        self.0.abs_diff(old.0) >= STRIDE
+    }
+}
+
+/// What one look saw.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) closings: Vec<Closing>,
+    pub(super) closed: Vec<ChannelId>,
+    pub(super) cursor: Cursor,
+    /// The newest block's.
+    pub(super) block: u64,
+    pub(super) time: UnixTime,
+    /// There are more blocks than were asked for.
+    pub(super) behind: bool,
+}
+
+pub(super) async fn look(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Seen, ChainError> {
+    let head = chain.head().await?;
+    let from = cursor.map_or(head.number.saturating_sub(FIRST_LOOK), |it| {
+        it.0.saturating_add(1).min(head.number)
+    });
+    let to = head.number.min(from.saturating_add(MAX_BLOCKS - 1));
+    let (mut closings, mut closed) = (Vec::new(), Vec::new());
+    let is_deep = |block: u64| block.saturating_add(REWIND) <= head.number;
+    for event in chain.events(from, to).await? {
+        match event.kind {
+            EventKind::Closing {
+                channel, closes_at, ..
+            } => closings.push(Closing {
+                channel,
+                closes_at: closes_at.as_secs(),
+            }),
+            // What a put is forgotten for must not come undone.
+            EventKind::Closed { channel, .. } if is_deep(event.block) => closed.push(channel),
+            EventKind::Deposited { .. }
+            | EventKind::Withdrawn { .. }
+            | EventKind::BeneficiaryChanged { .. }
+            | EventKind::Opened { .. }
+            | EventKind::ToppedUp { .. }
+            | EventKind::Claimed { .. }
+            | EventKind::Closed { .. }
+            | EventKind::Revealed { .. } => {}
+        }
+    }
+    let behind = to < head.number;
+    // Behind, the whole stretch is done; at the head, its last blocks are heard again.
+    let done = if behind {
+        to
+    } else {
+        to.saturating_sub(REWIND)
+    };
+    Ok(Seen {
+        closings,
+        closed,
+        cursor: Cursor(done.max(cursor.map_or(0, |it| it.0))),
+        block: head.number,
+        time: head.timestamp,
+        behind,
+    })
+}

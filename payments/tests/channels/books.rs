@@ -1,0 +1,119 @@
+//! One ledger: at every step it agrees with the channels' records, with what others are told, and
+//! with the chain. And the evidence of a channel is worth what the books say.
+
+use warren_payments::channel::Phase;
+use warren_payments::ledger::Books;
+use warren_payments::voucher::worth;
+use warren_payments::{PaymentEvent, Role, VerifiedVoucher};
+use warren_proto::ChannelId;
+
+use crate::party::{Party, begin, open, pay, units, wei, world};
+use warren_payments::chain::Chain as _;
+
+/// The books of a party against everything else that shows its money.
+async fn agreed(party: &Party) -> Books {
+    let payments = &party.payments;
+    let books = payments.books().await.unwrap();
+    let entries = payments.ledger().await.unwrap();
+    let again = Books::of(entries.iter().map(|it| &it.posting));
+    for it in payments.channels().await.unwrap() {
+        let (book, written) = (books.channel(&it.id), again.channel(&it.id));
+        match it.role {
+            Role::Payer if it.phase == Phase::Closed => {
+                assert_eq!((book.paid, book.left()), (it.claimed, wei(0)));
+                assert_eq!(book, written);
+            }
+            Role::Payer => {
+                assert_eq!((book.deposited, book.paid), (it.deposit, it.value));
+                assert_eq!(book.left(), it.deposit.saturating_sub(it.value));
+                assert!(
+                    written.paid <= book.paid,
+                    "words are written with their fold"
+                );
+            }
+            Role::Payee => {
+                assert_eq!(book, written, "every word is written down");
+                assert_eq!((book.earned, book.claimed), (it.value, it.claimed));
+            }
+        }
+    }
+    let funds = payments.balances().await.unwrap();
+    let total = books.total();
+    assert_eq!(total.left(), funds.spendable);
+    if total.lost == wei(0) {
+        assert_eq!(total.claimable(), funds.claimable);
+    }
+    books
+}
+
+/// What each side could show of the channel is worth what its books say.
+async fn proved(party: &Party, channel: ChannelId) {
+    let evidence = party.payments.evidence(channel).await.unwrap().unwrap();
+    let book = party.payments.books().await.unwrap().channel(&channel);
+    assert_eq!(evidence.value.wei(), book.paid.wei().max(book.earned.wei()));
+    assert_eq!(
+        worth(&evidence.voucher, &evidence.best),
+        Ok(evidence.value),
+        "by voucher and words alone"
+    );
+    let chain = party.payments.chain_ref();
+    VerifiedVoucher::verify(evidence.voucher, &evidence.params, &chain).unwrap();
+}
+
+#[tokio::test]
+async fn the_ledger_agrees_with_records_and_chain_from_opening_to_close() {
+    let chain = world();
+    let (mut payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(1000)).await;
+    assert_eq!(payee.payments.evidence(channel).await.unwrap(), None);
+    for session in 1..=2 {
+        begin(&payer, &payee, channel).await;
+        let before = [&payer, &payee].map(|it| it.payments.evidence(channel));
+        for evidence in before {
+            let evidence = evidence.await.unwrap().unwrap();
+            assert_eq!(evidence.value_before, units(270 * (session - 1)));
+        }
+        pay(&payer, &payee, channel, 0, 270).await;
+        for party in [&payer, &payee] {
+            agreed(party).await;
+            proved(party, channel).await;
+        }
+        let last = payer.payments.finish(channel).await.unwrap();
+        payee.payments.accept_voucher(last).await.unwrap();
+        let (paid, earned) = (agreed(&payer).await, agreed(&payee).await);
+        assert_eq!(paid.total().paid, earned.total().earned);
+        assert_eq!(paid.total().paid, units(270 * session));
+        proved(&payer, channel).await;
+    }
+
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    payer.payments.refresh().await.unwrap();
+    let earned = agreed(&payee).await.total();
+    let on_chain = chain.channel(channel).await.unwrap().unwrap();
+    assert_eq!(earned.claimed, on_chain.claimed);
+    assert_eq!(earned.claimed, payee.pot().await);
+
+    let payee = payee.restarted().await;
+    agreed(&payee).await;
+    payee.payments.give_back(channel).await.unwrap();
+    payer.hear(|it| *it == PaymentEvent::Closed(channel)).await;
+    let paid = agreed(&payer).await.total();
+    assert_eq!((paid.paid, paid.returned), (units(540), units(460)));
+    assert_eq!(paid.returned, payer.pot().await);
+    assert_eq!(agreed(&payee).await.total().claimable(), wei(0));
+}
+
+#[tokio::test]
+async fn what_was_not_claimed_before_the_end_is_written_off() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(100)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 8).await;
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    pay(&payer, &payee, channel, 8, 20).await;
+    payee.payments.give_back(channel).await.unwrap(); // Without a claim for the last twelve.
+    let total = agreed(&payee).await.total();
+    assert_eq!((total.earned, total.claimed), (units(20), units(8)));
+    assert_eq!((total.lost, total.claimable()), (units(12), wei(0)));
+}
