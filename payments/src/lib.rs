@@ -29,6 +29,10 @@ pub mod voucher;
 pub mod wallet;
 pub mod words;
 
+// Named for their features alone: see Cargo.toml.
+use ahash as _;
+use crossbeam_utils as _;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use warren_proto::UnixTime;

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::json;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
 use warren_payments::chain::eth::EthNode as _;
@@ -44,10 +46,9 @@ fn seeds() {
     records();
     answers();
     tunnel();
-    for number in 0..6_u8 {
-        let bytes: Vec<u8> = (0..240_u8)
-            .map(|it| it.wrapping_mul(37 + 2 * number) ^ number)
-            .collect();
+    for number in 0..12 {
+        let mut bytes = vec![0; 400];
+        ChaCha8Rng::seed_from_u64(number).fill_bytes(&mut bytes);
         write("schedules", &format!("seed{number}"), &bytes);
     }
 }
@@ -58,6 +59,7 @@ fn words() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         match name.strip_suffix(".hex") {
             Some("signed_offer") => write("offer", "golden", &golden(&name)),
+            Some("signed_router_hint") => {}
             Some(frame) => write("frame", frame, &golden(&name)),
             None => {}
         }

@@ -25,7 +25,7 @@ impl Task {
         };
         let (params, value, tip) = (payer.terms().params, payer.value(), payer.tip());
         let value_before = payer.value_before();
-        let Some(voucher) = self.sign(channel, &draft) else {
+        let Some(voucher) = self.sign(channel, draft) else {
             return Ok(None);
         };
         let word = tip.and_then(|(lane, k)| self.word(channel, lane, k));

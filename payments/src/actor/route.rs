@@ -4,21 +4,19 @@
 //! route's effects are done one after the other, each on disk before the next: the upstream lock
 //! before the downstream one is signed (P5), a word before it is paid for (P6).
 
+mod exit;
 mod onward;
 
 use warren_proto::{
-    Amount, ChannelId, Fulfill, HashLock, Lock, LockOffer, LockReady, MAX_UNITS, PayErrorCode,
-    PaymentId, RouteFrame, Voucher, WordFrame,
+    Amount, ChannelId, Lock, LockOffer, LockReady, MAX_UNITS, PayErrorCode, PaymentId, RouteFrame,
+    Voucher, WordFrame,
 };
 
 use super::Task;
 use super::obey::reply;
 use super::perform::Outcome;
 use crate::channel::router::RouteEvent;
-use crate::channel::{
-    PayeeEvent, PayerEvent, PayerRefusal, Proof, RoutedAccepted, RoutedLock, RoutedNews,
-    RoutedOrder, Via,
-};
+use crate::channel::{PayerEvent, PayerRefusal, Proof, RoutedAccepted, RoutedLock, RoutedOrder};
 use crate::handle::{Answer, PayFrame, PaymentsError, RouteAsk, RouteOut, RouteView, TakenLock};
 use crate::voucher::VerifiedVoucher;
 pub(super) use onward::stands_alone;
@@ -61,6 +59,11 @@ pub(crate) enum RouteCommand {
         ready: LockReady,
         last: bool,
         answer: Answer<Option<RouteOut>>,
+    },
+    Held {
+        payment: PaymentId,
+        lane: u32,
+        answer: Answer<Option<TakenLock>>,
     },
     Onward {
         offer: Box<LockOffer>,
@@ -119,6 +122,11 @@ impl Task {
                 last,
                 answer,
             } => reply(answer, self.fulfill(&ready, last)),
+            RouteCommand::Held {
+                payment,
+                lane,
+                answer,
+            } => reply(answer, Ok(self.held_lock(payment, lane))),
             RouteCommand::Onward {
                 offer,
                 down,
@@ -183,76 +191,6 @@ impl Task {
             PayFrame::Voucher(_) => None,
         });
         Ok(words.collect())
-    }
-
-    /// The exit: a lock on words that a consumer will say.
-    fn take_lock(
-        &mut self,
-        offer: LockOffer,
-        unit_price: Amount,
-        lane: u32,
-    ) -> Result<TakenLock, PaymentsError> {
-        let (payment, anchor) = (offer.payment, offer.lock.anchor);
-        let verified = self.verified(offer.voucher)?;
-        let channel = verified.get().channel;
-        let news = RoutedNews::Lock {
-            voucher: verified,
-            payment,
-            anchor,
-            unit_price,
-        };
-        let outcome = self.earn(channel, &PayeeEvent::Routed(news))?;
-        let seq = outcome.accepted(channel)?.ack.seq;
-        let held = self.book.payees.get(&channel);
-        let held = held.and_then(|it| it.routed(&payment));
-        let internal = PaymentsError::NotTaken {
-            channel,
-            code: PayErrorCode::Internal,
-        };
-        let serve_until = held.ok_or(internal)?.serve_until;
-        let ready = LockReady {
-            payment,
-            anchor,
-            channel,
-            seq,
-            lane,
-        };
-        Ok(TakenLock { ready, serve_until })
-    }
-
-    fn take_routed_word(
-        &mut self,
-        ready: &LockReady,
-        word: WordFrame,
-    ) -> Result<RoutedAccepted, PaymentsError> {
-        let news = RoutedNews::Word {
-            payment: ready.payment,
-            k: word.k,
-            word: word.word,
-            via: Via::Consumer,
-        };
-        self.earn(ready.channel, &PayeeEvent::Routed(news))?
-            .routed_accepted(ready.channel)
-    }
-
-    /// The exit: its best word, for the router to fold; `None` if it has none beyond the last fold.
-    fn fulfill(&self, ready: &LockReady, last: bool) -> Result<Option<RouteOut>, PaymentsError> {
-        let channel = ready.channel;
-        let payee = self.book.payees.get(&channel);
-        let payee = payee.ok_or(PaymentsError::UnknownChannel { channel })?;
-        let folded = payee.routed_folded(&ready.payment);
-        let best = payee.routed_word(&ready.payment);
-        let news = best.filter(|(k, _)| folded.is_some_and(|it| it < *k));
-        Ok(news.map(|(k, word)| RouteOut {
-            channel,
-            frame: RouteFrame::Fulfill(Fulfill {
-                payment: ready.payment,
-                anchor: HashLock::from_bytes(*word.advance(k).expose()),
-                k,
-                word,
-                last,
-            }),
-        }))
     }
 
     /// What a neighbour says, whichever of its ends of `channel` this node is.

@@ -326,3 +326,10 @@ impl PayeeChannel {
         matches!(self.phase, Phase::Closing { .. } | Phase::Closed)
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one kind of effect"
+)]
+mod tests;

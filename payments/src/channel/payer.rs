@@ -375,3 +375,10 @@ impl PayerChannel {
         Step::stay(self).then(PayerEffect::Refuse(refusal))
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one kind of effect"
+)]
+mod tests;

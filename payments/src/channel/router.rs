@@ -22,6 +22,10 @@
 pub mod admit;
 mod event;
 #[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one kind of effect"
+)]
 mod model;
 mod record;
 pub mod rules;

@@ -196,6 +196,23 @@ impl Payments {
         .await
     }
 
+    /// A lock that this node holds, to be told again on a new stream; `None` once it is in no voucher.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`].
+    pub async fn held_lock(
+        &self,
+        payment: PaymentId,
+        lane: u32,
+    ) -> Result<Option<TakenLock>, PaymentsError> {
+        self.route(|answer| RouteCommand::Held {
+            payment,
+            lane,
+            answer,
+        })
+        .await
+    }
+
     /// Takes a consumer's word of a lock; it is on disk when this answers.
     ///
     /// # Errors

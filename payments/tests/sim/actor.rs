@@ -65,7 +65,7 @@ impl Market {
         self.finish();
         (0..80).for_each(|_| self.deliver(0));
         self.check()?;
-        if way % 3 == 0 {
+        if way.is_multiple_of(3) {
             self.agree_to_close();
         }
         for round in 0..LAST_ROUNDS {

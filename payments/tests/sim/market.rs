@@ -208,7 +208,7 @@ impl Market {
                     self.tell(held.ack);
                 }
             }
-            (7, Some(_)) if b % 4 == 0 => self.finish(),
+            (7, Some(_)) if b.is_multiple_of(4) => self.finish(),
             _ => {}
         }
     }

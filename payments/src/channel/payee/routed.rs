@@ -151,6 +151,14 @@ impl PayeeChannel {
         (units > 0).then(|| (units, lane.word.clone()))
     }
 
+    /// The first anchor of a routed payment's lock, whatever was folded; `None` if none is held.
+    #[must_use]
+    pub fn routed_anchor(&self, payment: &PaymentId) -> Option<HashLock> {
+        let (_, lane) = self.lane_of(payment)?;
+        let first = lane.word.advance(lane.folded.saturating_add(lane.known));
+        Some(HashLock::from_bytes(*first.expose()))
+    }
+
     /// Units of a routed payment that are in the base; `None` once its lock is in the voucher no more.
     #[must_use]
     pub fn routed_folded(&self, payment: &PaymentId) -> Option<u32> {
@@ -223,4 +231,8 @@ fn rise(held: &Holdings, next: &Holdings) -> Amount {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one kind of effect"
+)]
 mod tests;

@@ -63,7 +63,11 @@ fn every_word_is_saved_before_it_counts() {
         assert!(step.save, "word {k}");
         assert_eq!(accepted(&step).unwrap().units, u64::from(k));
         channel = PayeeChannel::decode(&step.next.encode(), Rules::default()).unwrap();
-        assert_eq!(channel.value(NOON), wei(2 * u64::from(k)), "a kill after word {k}");
+        assert_eq!(
+            channel.value(NOON),
+            wei(2 * u64::from(k)),
+            "a kill after word {k}"
+        );
     }
 }
 
@@ -164,7 +168,11 @@ fn after_a_consent_to_close_nothing_more_is_earned() {
         step.next.handle(&PayeeEvent::Word(word(1, 100, 31)), at)
     };
     let early = later(Duration::from_secs(120));
-    assert_eq!(refused(&early), Some(PayErrorCode::Closing), "a clock may be wrong");
+    assert_eq!(
+        refused(&early),
+        Some(PayErrorCode::Closing),
+        "a clock may be wrong"
+    );
     let after = later(DOUBT + Duration::from_millis(1));
     assert!(accepted(&after).is_some(), "an unused consent ends");
 }

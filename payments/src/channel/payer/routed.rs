@@ -348,4 +348,8 @@ fn sum(amounts: impl Iterator<Item = Amount>) -> Amount {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one kind of effect"
+)]
 mod tests;

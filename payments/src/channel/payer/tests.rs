@@ -292,13 +292,17 @@ fn a_forgotten_voucher_of_our_own_is_taken_from_the_payee() {
     assert!(step.save);
     assert_eq!(step.next.value(), wei(106));
     let next = ask(&step.next, &PayerEvent::LockAsked { unit_price: wei(2) });
-    let draft = vouchers(&next)[0];
+    let draft = &vouchers(&next)[0];
     assert_eq!(draft.base, wei(106));
     assert!(
         draft.seq > NOON.as_millis(),
         "no number, so no word chain, is ever used twice"
     );
-    assert_eq!(ask(&step.next, &shown(106)).next, step.next, "once is enough");
+    assert_eq!(
+        ask(&step.next, &shown(106)).next,
+        step.next,
+        "once is enough"
+    );
 }
 
 #[test]
@@ -379,7 +383,7 @@ fn the_books_of_a_closed_channel_stay_closed() {
     let channel = release(&in_session(1000), 5).next;
     let closed = ask(&channel, &PayerEvent::Chain(ChainFact::Closed)).next;
     let late = ask(&closed, &PayerEvent::FinalAsked);
-    assert_eq!(late.effects, vec![PayerEffect::Refuse(PayerRefusal::Closing)]);
+    assert_eq!(refusal(&late), Some(PayerRefusal::Closing));
     assert_eq!(ask(&closed, &ack(&closed, 1, 9)), Step::stay(&closed));
 }
 

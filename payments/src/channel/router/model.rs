@@ -9,16 +9,18 @@
 
 mod chain;
 pub(super) mod parts;
-// mod runs;
+mod runs;
 mod shell;
 pub(super) mod world;
 
 /// Words in the lock.
 const UNITS: u32 = 3;
+/// Words that the consumer says at most: more of them bring no new kind of run, only many more runs.
+const SAID: u32 = 2;
 /// When the exit's lock expires, in ticks.
 const DOWN_LIFE: u64 = 2;
 /// The last tick: all locks have expired.
-const END: u64 = 4;
+const END: u64 = 3;
 /// Which rule is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::channel::router) enum Mutant {

@@ -33,7 +33,7 @@ pub struct RouterPolicy {
     pub fee_ppm: u32,
     /// For each lock, whether or not words come: jamming must not be free.
     pub hold_fee: Amount,
-    /// Locks of one neighbour at a time, at most 14: a voucher has 16 places.
+    /// Locks of one neighbour's channel at a time; the 16 places of a voucher onward are for all.
     pub slots: usize,
     /// What the locks of one neighbour may come to.
     pub max_in_flight: Amount,
@@ -46,7 +46,7 @@ impl Default for RouterPolicy {
         Self {
             fee_ppm: 10_000,
             hold_fee: Amount::ZERO,
-            slots: 14,
+            slots: 4,
             max_in_flight: Amount::MAX,
             min_tranche: Amount::ZERO,
         }

@@ -31,7 +31,7 @@ impl World {
             }
             Kind::Reorder => self.deliver(who, usize::from(b)),
             Kind::Work => self.work(a, b),
-            Kind::Mine => self.pass(if a % 8 == 0 {
+            Kind::Mine => self.pass(if a.is_multiple_of(8) {
                 5 * u32::from(1 + b % 10)
             } else {
                 1 + u32::from(b % 3)
@@ -75,7 +75,7 @@ impl World {
                 self.buy(|payer, env| payer.take(PayerEvent::RepeatAsked, env));
                 self.wires.send(Who::Payee, Frame::Show);
             }
-            _ if b % 4 == 0 => self.buy(Payer::finish),
+            _ if b.is_multiple_of(4) => self.buy(Payer::finish),
             _ => self.buy(Payer::pay),
         }
     }

@@ -213,12 +213,12 @@ impl Chain {
         let mut state = self.state().clone();
         let (mut txs, mut events) = (Vec::new(), Vec::new());
         for who in [Who::Payer, Who::Payee] {
-            while full {
+            loop {
                 let nonce = state.nonces.get(&who).copied().unwrap_or(0);
                 let Some(tx) = self.pool.get(&(who, nonce)).copied() else {
                     break;
                 };
-                if tx.max_fee < self.base_fee {
+                if !full || tx.max_fee < self.base_fee {
                     break;
                 }
                 self.pool.remove(&(who, nonce));

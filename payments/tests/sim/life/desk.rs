@@ -1,5 +1,7 @@
 //! A core and its shell: plans what events make of the core, saves the plan, then lets its effects out.
 //!
+//! Sans-IO. The disk that it saves to is memory.
+//!
 //! The order is the product's (`actor/book.rs`): one batch holds the record, the ledger's entries and the
 //! cursor; only when it is on disk does anything leave.
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use warren_payments::calls::Call;
-use warren_payments::chain::{BlockHash, Fees, Outcome};
+use warren_payments::chain::{BlockHash, Outcome};
 use warren_payments::channel::ChainFact;
 use warren_payments::store::{ChannelStore as _, MemoryStore, Put, Table};
 use warren_payments::tx::{
@@ -13,7 +13,7 @@ use warren_payments::tx::{
 use warren_proto::{Amount, PayoutAddress, Step, TxHash, UnixTime};
 
 use super::chain::{Chain, NotTaken, Tx};
-use super::names::{CONFIRMATIONS, TX_RULES, Who, secs, wei};
+use super::names::{CONFIRMATIONS, TX_RULES, Who, fees, secs};
 
 /// How far to go back when confirmed history was rewritten; as the product's actor does.
 const REWIND: u64 = 256;
@@ -229,7 +229,7 @@ impl Host {
             number: chain.blocks[at].number,
             time: secs(chain.blocks[at].time),
             nonce: chain.nonce(at, self.who),
-            fees: fees(chain),
+            fees: fees(chain.base_fee),
             seen,
         };
         self.tx(&event, chain)
@@ -293,7 +293,7 @@ impl Host {
         Some(TxEvent::Prepared {
             id,
             gas_limit: 100_000,
-            fees: fees(chain),
+            fees: fees(chain.base_fee),
             nonce: chain.nonce(at, self.who),
             time: None,
         })
@@ -391,11 +391,4 @@ fn read_cursor(disk: &MemoryStore) -> Option<Cursor> {
 
 fn place(data: &[u8]) -> usize {
     u32::from_be_bytes(data[..4].try_into().unwrap()) as usize
-}
-
-fn fees(chain: &Chain) -> Fees {
-    Fees {
-        base_fee: wei(chain.base_fee),
-        tip: wei(2),
-    }
 }

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::{DevAccount, DevChain, DevGenesis, Mining};
+use warren_payments::chain::{Chain as _, Fees};
 use warren_payments::channel::event::VoucherDraft;
 use warren_payments::tx::TxRules;
 use warren_payments::{ChannelTerms, VerifiedVoucher, WalletKey, WordChain, WordMaster};
@@ -44,6 +44,14 @@ pub(crate) const TX_RULES: TxRules = TxRules {
     fee_cap: wei(100_000),
     urgent: Duration::ZERO,
 };
+
+/// What gas costs while a block's own part is `base_fee`.
+pub(crate) const fn fees(base_fee: u64) -> Fees {
+    Fees {
+        base_fee: wei(base_fee),
+        tip: wei(2),
+    }
+}
 
 pub(crate) const fn wei(wei: u64) -> Amount {
     Amount::from_wei_u64(wei)
@@ -85,13 +93,16 @@ pub(crate) fn terms() -> ChannelTerms {
     SAFE.with_borrow(|it| it.terms)
 }
 
+/// All that a draft says: number, base, and tranche, price and length of its lock.
+type Draft = (u64, Amount, Option<(u64, Amount, u32)>);
+
 /// Signed vouchers and derived words: schedules ask for the same ones again and again.
 struct Safe {
     key: WalletKey,
     master: WordMaster,
     terms: ChannelTerms,
     chains: BTreeMap<(u64, u32), WordChain>,
-    vouchers: BTreeMap<(u64, Amount, Option<(u64, Amount, u32)>), VerifiedVoucher>,
+    vouchers: BTreeMap<Draft, VerifiedVoucher>,
 }
 
 /// Vouchers kept at hand at most.

@@ -75,7 +75,7 @@ impl World {
 
     /// Closes, if it is not closing already, and waits until both know.
     fn close(&mut self, way: u8) -> Verdict {
-        if way % 3 == 0 {
+        if way.is_multiple_of(3) {
             self.ask_close();
             self.chat();
         }

@@ -188,19 +188,20 @@ fn words_count_while_the_payer_closes_whatever_was_consented_to_long_ago() {
     let consented = open_payee(1000)
         .handle(&PayeeEvent::ConsentAsked { not_after }, NOON)
         .next;
-    let bound = take(&consented, new_lock(1, 3, vec![routed_lock()]), late(600));
+    // It binds five minutes longer than it says.
+    let bound = take(&consented, new_lock(1, 3, vec![routed_lock()]), late(900));
     assert_eq!(code(&bound.effects), Some(PayErrorCode::Closing));
-    let held = take(&consented, new_lock(1, 3, vec![routed_lock()]), late(601)).next;
+    let held = take(&consented, new_lock(1, 3, vec![routed_lock()]), late(901)).next;
     let closes_at = NOON.as_secs() + LIFE;
     let closing = held
         .handle(
             &PayeeEvent::Chain(ChainFact::Closing { closes_at }),
-            late(700),
+            late(1000),
         )
         .next;
-    let step = take(&closing, news(4), late(800));
+    let step = take(&closing, news(4), late(1100));
     assert_eq!(code(&step.effects), None);
-    assert_eq!(step.next.value(late(800)), wei(23));
+    assert_eq!(step.next.value(late(1100)), wei(23));
 }
 
 #[test]

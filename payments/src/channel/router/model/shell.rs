@@ -98,7 +98,6 @@ impl World {
     }
 
     pub(super) fn hear_exit(&mut self) {
-        self.net.ready_router = false;
         let _dead = self.route_event(&RouteEvent::Ready);
     }
 
@@ -114,11 +113,9 @@ impl World {
         let _dead = self.route_event(&RouteEvent::Fulfilled(shown));
     }
 
-    pub(super) fn take_fold_up(&mut self) {
-        if let Some(voucher) = self.net.fold_up.take() {
-            let event = PayeeEvent::Voucher(VerifiedVoucher::from_record(voucher));
-            let _dead = self.earn(&event);
-        }
+    pub(super) fn take_fold_up(&mut self, voucher: Voucher) {
+        let event = PayeeEvent::Voucher(VerifiedVoucher::from_record(voucher));
+        let _dead = self.earn(&event);
     }
 
     fn route_event(&mut self, event: &RouteEvent) -> Result<(), Dead> {

@@ -28,12 +28,9 @@ pub(super) struct Net {
     pub(super) offer: Option<LockOffer>,
     pub(super) onward: Option<LockOffer>,
     pub(super) ready: bool,
-    pub(super) ready_router: bool,
-    pub(super) word: Option<u32>,
     pub(super) fulfill: Option<u32>,
     pub(super) fold_down: Option<Voucher>,
     pub(super) ask_fold: Option<u32>,
-    pub(super) fold_up: Option<Voucher>,
 }
 
 /// All that a router has, in memory or on disk.
@@ -117,19 +114,18 @@ impl World {
         let anchor = HashLock::from_bytes(*word(0).expose());
         let payment = PAYMENT;
         self.pay_as_consumer(RoutedOrder::Ready { payment, anchor });
+        self.hear_exit();
     }
 
-    /// Says one word more.
-    pub(super) fn release(&mut self) -> bool {
-        let before = self.released();
-        let units = before + 1;
+    /// Says one word more, which the exit hears.
+    pub(super) fn release(&mut self) {
+        let units = self.released() + 1;
         let payment = PAYMENT;
         self.pay_as_consumer(RoutedOrder::Release { payment, units });
-        let after = self.released();
-        if after > before {
-            self.net.word = Some(after);
+        if self.released() == units {
+            let news = learn(units, &word(units), Via::Consumer);
+            self.exit_event(&PayeeEvent::Routed(news));
         }
-        after > before
     }
 
     pub(super) fn released(&self) -> u32 {
@@ -137,11 +133,13 @@ impl World {
         lock.and_then(|it| it.released).unwrap_or(super::UNITS)
     }
 
-    pub(super) fn fold_up(&mut self, k: u32) {
-        self.net.ask_fold = None;
-        let order = fold(k);
-        let voucher = self.pay_as_consumer(order);
-        self.net.fold_up = voucher.or(self.net.fold_up.take());
+    /// The consumer folds as asked, and the router hears of it; or neither ever happens.
+    pub(super) fn fold_up(&mut self) {
+        let asked = self.net.ask_fold.take();
+        let voucher = asked.and_then(|k| self.pay_as_consumer(fold(k)));
+        if let Some(voucher) = voucher {
+            self.take_fold_up(voucher);
+        }
     }
 
     pub(super) fn start_close(&mut self) {
@@ -168,14 +166,13 @@ impl World {
         let taken = taken.filter(|it| matches!(it, PayeeEffect::Credit(_)));
         if taken.count() > 0 {
             self.net.ready = true;
-            self.net.ready_router = true;
         }
     }
 
-    pub(super) fn hear_word(&mut self, k: u32) {
-        self.net.word = None;
-        let news = learn(k, &word(k), Via::Consumer);
-        self.exit = self.exit.handle(&PayeeEvent::Routed(news), self.now()).next;
+    /// What the exit does, it does from its record: it may crash after every step.
+    fn exit_event(&mut self, event: &PayeeEvent) {
+        let next = self.exit.handle(event, self.now()).next;
+        self.exit = PayeeChannel::decode(&next.encode(), rules()).unwrap();
     }
 
     /// Words that the exit could ask to be folded now; `None` if there are none.
@@ -188,7 +185,7 @@ impl World {
     pub(super) fn take_fold(&mut self) {
         if let Some(voucher) = self.net.fold_down.take() {
             let event = PayeeEvent::Voucher(VerifiedVoucher::from_record(voucher));
-            self.exit = self.exit.handle(&event, self.now()).next;
+            self.exit_event(&event);
         }
     }
 
@@ -204,18 +201,9 @@ impl World {
             self.say(Said::Revealed(word));
         }
         let claimed = ChainFact::Claimed(self.down.claimed);
-        self.exit = self
-            .exit
-            .handle(&PayeeEvent::Chain(claimed), self.now())
-            .next;
+        self.exit_event(&PayeeEvent::Chain(claimed));
         self.say(Said::DownClaimed(self.down.claimed));
         true
-    }
-
-    pub(super) fn crash_exit(&mut self) {
-        self.crashes += 1;
-        let again = PayeeChannel::decode(&self.exit.encode(), rules()).unwrap();
-        self.exit = again;
     }
 
     pub(super) fn say(&mut self, said: Said) {

@@ -1,0 +1,93 @@
+//! The exit: holds locks on words that a consumer says, and asks the router to fold them.
+
+use warren_proto::{
+    Amount, Fulfill, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame, WordFrame,
+};
+
+use super::super::Task;
+use crate::channel::{PayeeEvent, RoutedAccepted, RoutedNews, Via};
+use crate::handle::{PaymentsError, RouteOut, TakenLock};
+
+impl Task {
+    /// The exit: a lock on words that a consumer will say.
+    pub(super) fn take_lock(
+        &mut self,
+        offer: LockOffer,
+        unit_price: Amount,
+        lane: u32,
+    ) -> Result<TakenLock, PaymentsError> {
+        let (payment, anchor) = (offer.payment, offer.lock.anchor);
+        let verified = self.verified(offer.voucher)?;
+        let channel = verified.get().channel;
+        let news = RoutedNews::Lock {
+            voucher: verified,
+            payment,
+            anchor,
+            unit_price,
+        };
+        let outcome = self.earn(channel, &PayeeEvent::Routed(news))?;
+        outcome.accepted(channel)?;
+        let internal = PaymentsError::NotTaken {
+            channel,
+            code: PayErrorCode::Internal,
+        };
+        self.held_lock(payment, lane).ok_or(internal)
+    }
+
+    /// The exit: a lock that it holds, as it was told; `None` once it is in no voucher any more.
+    pub(super) fn held_lock(&self, payment: PaymentId, lane: u32) -> Option<TakenLock> {
+        let mut payees = self.book.payees.values();
+        let payee = payees.find(|it| it.routed(&payment).is_some())?;
+        let ready = LockReady {
+            payment,
+            anchor: payee.routed_anchor(&payment)?,
+            channel: payee.terms().id,
+            seq: payee.voucher()?.seq,
+            lane,
+        };
+        let serve_until = payee.routed(&payment)?.serve_until;
+        Some(TakenLock { ready, serve_until })
+    }
+
+    pub(super) fn take_routed_word(
+        &mut self,
+        ready: &LockReady,
+        word: WordFrame,
+    ) -> Result<RoutedAccepted, PaymentsError> {
+        let news = RoutedNews::Word {
+            payment: ready.payment,
+            k: word.k,
+            word: word.word,
+            via: Via::Consumer,
+        };
+        self.earn(ready.channel, &PayeeEvent::Routed(news))?
+            .routed_accepted(ready.channel)
+    }
+
+    /// The exit: its best word, for the router to fold; `None` if it has none beyond the last fold.
+    pub(super) fn fulfill(
+        &self,
+        ready: &LockReady,
+        last: bool,
+    ) -> Result<Option<RouteOut>, PaymentsError> {
+        let channel = ready.channel;
+        let payee = self.book.payees.get(&channel);
+        let payee = payee.ok_or(PaymentsError::UnknownChannel { channel })?;
+        let payment = ready.payment;
+        let folded = payee.routed_folded(&payment);
+        let best = payee
+            .routed_word(&payment)
+            .zip(payee.routed_anchor(&payment));
+        let news = best.filter(|((k, _), _)| folded.is_some_and(|it| it < *k));
+        Ok(news.map(|((k, word), anchor)| RouteOut {
+            channel,
+            frame: RouteFrame::Fulfill(Fulfill {
+                payment,
+                anchor,
+                k,
+                word,
+                last,
+            }),
+        }))
+    }
+}
