@@ -5,9 +5,9 @@
 //!                 └─ pins, rest, latency: Health
 //! ```
 //!
-//! The newest block is the highest that enough endpoints agree on ([`height`]); state is read as of
+//! The newest block is the highest that enough endpoints agree on (`height`); state is read as of
 //! that block, so that those who are ahead answer as those who are not. Logs, receipts, nonces and
-//! balances count only if enough say exactly the same ([`ballot`]). Transactions go to all.
+//! balances count only if enough say exactly the same (`ballot`). Transactions go to all.
 //!
 //! Invariant: fewer endpoints than must agree, whatever they say, make no answer.
 //! Why: docs/adr/0016.
