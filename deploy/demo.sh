@@ -7,6 +7,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 export PATH="$here/deploy/cxx:$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
+# As tests/run.sh has it, so that what the one has compiled the other need not.
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 
 args=()
 while [ $# -gt 0 ]; do

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 
 base=${1:-debian:bookworm-slim}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 binary=${WARREN_BINARY:-}
 if [ -z "$binary" ]; then
     # By the workspace, not the package, so that dependencies keep the features the tests built them with.
