@@ -115,13 +115,12 @@ impl DialRules {
     }
 }
 
-/// Says whether an IP address lies on the public internet (IANA special-purpose registries).
-pub(crate) fn is_public(ip: IpAddr) -> bool {
+/// Says whether an IP address, in its canonical form, lies on the public internet (IANA special-purpose
+/// registries).
+fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => ip
-            .to_ipv4_mapped()
-            .map_or_else(|| is_public_v6(ip), is_public_v4),
+        IpAddr::V6(ip) => is_public_v6(ip),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A payer and a payee for the tests of the cores.
 
+pub(crate) mod routed;
+
 use warren_proto::{
     Amount, ChainRef, ChannelParams, HashLock, Lock, PayoutAddress, UnixTime, Voucher, WordFrame,
 };

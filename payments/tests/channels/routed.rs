@@ -40,6 +40,16 @@ pub(crate) async fn open_for_a_day(payer: &Party, payee: &Party, deposit: Amount
     opened
 }
 
+/// A consumer, a router and an exit in a row, and the two channels between them.
+pub(crate) async fn three_on(chain: &DevChain) -> ([Party; 3], ChannelId, ChannelId) {
+    let consumer = Party::rich(chain).await;
+    let router = router_on(chain).await;
+    let exit = Party::rich(chain).await;
+    let up = open_for_a_day(&consumer, &router, units(1000)).await;
+    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    ([consumer, router, exit], up, down)
+}
+
 pub(crate) fn street(parties: [&Party; 3], up: ChannelId, down: ChannelId) -> Street {
     let [consumer, router, exit] = parties.map(End::of);
     Street {
@@ -133,11 +143,7 @@ async fn one_channel_pays_two_exits_and_the_books_balance_to_the_wei() {
 #[tokio::test]
 async fn a_router_claims_upstream_by_itself_when_the_consumer_does_not_fold() {
     let chain = tomorrow();
-    let consumer = Party::rich(&chain).await;
-    let router = router_on(&chain).await;
-    let exit = Party::rich(&chain).await;
-    let up = open_for_a_day(&consumer, &router, units(1000)).await;
-    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let ([consumer, router, exit], up, down) = three_on(&chain).await;
     let street = street([&consumer, &router, &exit], up, down);
     let ready = street.lock(UNITS, now(&chain)).await.unwrap();
     street.pay(ready, 150).await.unwrap();
@@ -171,11 +177,7 @@ async fn a_router_claims_upstream_by_itself_when_the_consumer_does_not_fold() {
 #[tokio::test]
 async fn a_consumer_that_closes_in_the_middle_takes_nothing_from_the_router() {
     let chain = tomorrow();
-    let consumer = Party::rich(&chain).await;
-    let router = router_on(&chain).await;
-    let exit = Party::rich(&chain).await;
-    let up = open_for_a_day(&consumer, &router, units(1000)).await;
-    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let ([consumer, router, exit], up, down) = three_on(&chain).await;
     let street = street([&consumer, &router, &exit], up, down);
     let ready = street.lock(UNITS, now(&chain)).await.unwrap();
     street.pay(ready, 60).await.unwrap();
@@ -213,11 +215,7 @@ async fn who_does_not_route_rejects_and_the_fee_comes_back() {
 #[tokio::test]
 async fn no_word_is_said_of_a_lock_that_was_rejected_further_on() {
     let chain = tomorrow();
-    let consumer = Party::rich(&chain).await;
-    let router = router_on(&chain).await;
-    let exit = Party::rich(&chain).await;
-    let up = open_for_a_day(&consumer, &router, units(1000)).await;
-    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let ([consumer, router, exit], up, down) = three_on(&chain).await;
     let street = street([&consumer, &router, &exit], up, down);
     let ready = street.lock(UNITS, now(&chain)).await.unwrap();
 
@@ -268,11 +266,7 @@ async fn no_word_is_said_of_a_lock_that_was_rejected_further_on() {
 #[tokio::test]
 async fn a_consumer_and_an_exit_restart_in_the_middle() {
     let chain = tomorrow();
-    let mut consumer = Party::rich(&chain).await;
-    let mut router = router_on(&chain).await;
-    let mut exit = Party::rich(&chain).await;
-    let up = open_for_a_day(&consumer, &router, units(1000)).await;
-    let down = open_for_a_day(&router, &exit, units(1000)).await;
+    let ([mut consumer, mut router, mut exit], up, down) = three_on(&chain).await;
     let before = street([&consumer, &router, &exit], up, down);
     let ready = before.lock(UNITS, now(&chain)).await.unwrap();
     before.pay(ready, 40).await.unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use warren_payments::store::Fault;
 
 use crate::party::{Party, units};
-use crate::routed::{claimed, now, open_for_a_day, router_on, street, tomorrow};
+use crate::routed::{claimed, now, street, three_on, tomorrow};
 use crate::street::{Street, routing};
 
 const UNITS: u32 = 100;
@@ -29,11 +29,7 @@ async fn route_while_it_lasts(street: &Street, now: warren_proto::UnixTime) -> O
 async fn pull_the_plug(fault: fn(u64) -> Fault) {
     for save in 0.. {
         let chain = tomorrow();
-        let consumer = Party::rich(&chain).await;
-        let router = router_on(&chain).await;
-        let exit = Party::rich(&chain).await;
-        let up = open_for_a_day(&consumer, &router, units(1000)).await;
-        let down = open_for_a_day(&router, &exit, units(1000)).await;
+        let ([consumer, router, exit], up, down) = three_on(&chain).await;
 
         router.store.inject(Some(fault(save)));
         let before = street([&consumer, &router, &exit], up, down);

@@ -1,40 +1,12 @@
 //! The payee of routes' locks: what counts, what is kept, and what is counted apart.
 
-use warren_proto::{HashLock, Lock, Preimage};
+use warren_proto::Lock;
 
 use super::*;
 use crate::channel::Rules;
 use crate::channel::event::{ChainFact, PayeeEvent};
-use crate::channel::fixture::{NOON, lock, open_payee, voucher, wei, words};
-
-const PAYMENT: PaymentId = PaymentId::from_bytes([7; 16]);
-/// The word chain of the routed lock: somebody's tranche 40, of ten words.
-const CHAIN: (u64, u32) = (40, 10);
-const LIFE: u64 = 7000;
-
-fn at(k: u32) -> Preimage {
-    words(CHAIN.0, CHAIN.1).word(k).unwrap().clone()
-}
-
-fn routed_lock() -> Lock {
-    Lock {
-        expiry: NOON.as_secs() + LIFE,
-        ..lock(CHAIN.0, 5, CHAIN.1)
-    }
-}
-
-/// What is left of the lock beyond word `k`.
-fn rest(k: u32) -> Lock {
-    Lock {
-        anchor: HashLock::from_bytes(*at(k).expose()),
-        units: CHAIN.1 - k,
-        ..routed_lock()
-    }
-}
-
-fn late(secs: u64) -> UnixTime {
-    UnixTime::from_secs(NOON.as_secs() + secs)
-}
+use crate::channel::fixture::routed::{LIFE, PAYMENT, at, late, rest, routed_lock};
+use crate::channel::fixture::{NOON, lock, open_payee, voucher, wei};
 
 fn take(channel: &PayeeChannel, news: RoutedNews, now: UnixTime) -> Step {
     channel.handle(&PayeeEvent::Routed(news), now)

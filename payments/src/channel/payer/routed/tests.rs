@@ -1,40 +1,12 @@
 //! The payer of routes' locks: what is promised, said and folded.
 
-use warren_proto::{HashLock, Lock, PaymentId, Preimage, VoucherAck};
+use warren_proto::VoucherAck;
 
 use super::*;
 use crate::channel::event::VoucherDraft;
-use crate::channel::fixture::{NOON, lock, open_payer, terms, wei, words};
+use crate::channel::fixture::routed::{LIFE, PAYMENT, at, late, rest, routed_lock};
+use crate::channel::fixture::{NOON, open_payer, terms, wei};
 use crate::channel::{PayerEvent, Proof, RoutedLock, RoutedOrder};
-
-const PAYMENT: PaymentId = PaymentId::from_bytes([7; 16]);
-/// The word chain of the routed lock: somebody's tranche 40, of ten words.
-const CHAIN: (u64, u32) = (40, 10);
-const LIFE: u64 = 7000;
-
-fn at(k: u32) -> Preimage {
-    words(CHAIN.0, CHAIN.1).word(k).unwrap().clone()
-}
-
-fn routed_lock() -> Lock {
-    Lock {
-        expiry: NOON.as_secs() + LIFE,
-        ..lock(CHAIN.0, 5, CHAIN.1)
-    }
-}
-
-/// What is left of the lock beyond word `k`.
-fn rest(k: u32) -> Lock {
-    Lock {
-        anchor: HashLock::from_bytes(*at(k).expose()),
-        units: CHAIN.1 - k,
-        ..routed_lock()
-    }
-}
-
-fn late(secs: u64) -> UnixTime {
-    UnixTime::from_secs(NOON.as_secs() + secs)
-}
 
 fn order(channel: &PayerChannel, order: RoutedOrder) -> Step {
     channel.handle(&PayerEvent::Routed(order), NOON)
