@@ -1,7 +1,8 @@
 //! Measures what money costs: gas per call, CPU per word and per voucher, beside what peers publish.
 //!
-//! `cargo run --release -p warren-payments --example figures` writes `docs/payments-figures.md` and
-//! `target/figures/money.json`. Gas is exact and the same everywhere; CPU is this machine's.
+//! `cargo run --release --example figures` writes `docs/payments-figures.md` and `target/figures/money.json`.
+//! Gas is exact and the same everywhere; CPU is this machine's, and without `--release` that of a build for
+//! development.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,6 +30,13 @@ use crate::world::{Words, World, wei};
 
 /// Best of so many: what disturbs a measurement only ever makes it longer.
 const ROUNDS: u32 = 7;
+
+/// How to measure again what this build measures.
+const HOW: &str = if cfg!(debug_assertions) {
+    "cargo run --example figures"
+} else {
+    "cargo run --release --example figures"
+};
 
 /// What other projects say of theirs, in gas: who, what, how much, where.
 const PEERS: [(&str, &str, u64, &str); 6] = [
@@ -158,9 +166,9 @@ fn cpu(world: &World) -> Vec<Timed> {
 }
 
 fn page(gas: &[bill::Line], cpu: &[Timed], release: bool) -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "# What money costs\n\n\
-         Written by `cargo run --release -p warren-payments --example figures`; run it again to measure again.\n\n\
+         Written by `{HOW}`; run it again to measure again.\n\n\
          ## Gas\n\
          Whole transactions, first 21 000 included, on the committed contract in the chain of this process (the EVM rules of Cancun), with\n\
          salts and amounts as long as real ones. `payments/tests/chain/gas.rs` fails if one moves by more than 3 %, or over its limit.\n\n\
@@ -209,7 +217,7 @@ fn grouped(number: u64) -> String {
 }
 
 fn figures(gas: &[bill::Line], cpu: &[Timed]) -> serde_json::Value {
-    let how = "cargo run --release -p warren-payments --example figures";
+    let how = HOW;
     let mut figures = serde_json::Map::new();
     for it in gas {
         let name = format!("gas {}", it.what)

@@ -4,7 +4,7 @@ use ethers_core::abi::Token;
 use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress, Preimage, UnixTime, Voucher};
 
 use crate::chain::CallRequest;
-use crate::chain::abi::{address, amount, calldata, params, secs, uint, word};
+use crate::chain::abi::{address, amount, calldata, params, secs, selector, uint, word};
 
 /// One call that changes the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,6 +317,17 @@ impl Call {
             | Self::FinishClose { params: p } => vec![params(p)],
         }
     }
+}
+
+/// What a call takes out of its sender's pot and puts into a channel; `None` for all other calls.
+pub(crate) fn taken_from_pot(calldata: &[u8]) -> Option<Amount> {
+    // Selector, the four parameters of the channel, the sum.
+    const LENGTH: usize = 4 + 5 * 32;
+    let (chosen, words) = calldata.split_first_chunk::<4>()?;
+    let mut names = ["openFromBalance", "topUpFromBalance"].into_iter();
+    let fits = names.any(|it| *chosen == selector(&format!("{it}({PARAMS},uint96)")));
+    let sum = words.get(4 * 32..).filter(|_| calldata.len() == LENGTH)?;
+    Amount::from_be_slice(sum.get(20..)?).filter(|_| fits)
 }
 
 impl Claim {

@@ -95,6 +95,11 @@ pub trait Chain: Send + Sync + fmt::Debug {
     /// Returns what became of a transaction; `None` while it is in no block.
     fn receipt(&self, tx: TxHash) -> ChainFuture<'_, Option<Receipt>>;
 
+    /// Returns what a transaction asked of the contract, as calldata; `None` if it is unknown or went elsewhere.
+    ///
+    /// For the books alone: where several endpoints answer, one of them is believed.
+    fn calldata(&self, tx: TxHash) -> ChainFuture<'_, Option<Vec<u8>>>;
+
     /// Executes a call against the newest block without keeping its effects.
     ///
     /// # Errors

@@ -177,6 +177,16 @@ impl Posting {
         Self::new(Account::Coin, Account::Gas, amount, None)
     }
 
+    /// What takes it back: the chain's history was rewritten without it.
+    #[must_use]
+    pub const fn undone(self) -> Self {
+        Self {
+            from: self.to,
+            to: self.from,
+            ..self
+        }
+    }
+
     /// The same, done by `tx`.
     #[must_use]
     pub const fn by(mut self, tx: TxHash) -> Self {

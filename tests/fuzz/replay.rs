@@ -14,6 +14,11 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
+// What the fuzzer's own crate (lib.rs) takes from single files, for it brings no libp2p and no RocksDB.
+use warren_daemon::receipt as receipts;
+use warren_daemon::store::chain as heads;
+use warren_overlay::offers::admission;
+
 /// The committed inputs of a target, by name.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -68,4 +73,7 @@ macro_rules! replays {
     };
 }
 
-replays! { frame offer terms records answers reverts datagrams packets schedules }
+replays! {
+    frame offer terms records answers reverts datagrams packets super_packets schedules roads
+    payer payee router tower transactions receipt heads
+}

@@ -13,12 +13,16 @@ use warren_payments::chain::dev::{DevChain, DevGenesis};
 use warren_payments::chain::eth::EthNode as _;
 use warren_payments::channel::{ChannelTerms, PayeeChannel, PayerChannel, Rules};
 use warren_payments::ledger::{Entry, Posting};
+use warren_payments::tower::{Appointment, Closing, Due};
 use warren_payments::tx::{Job, JobId, SignedTx, TxEffect, TxEvent, TxManager, TxRules};
 use warren_proto::{
-    Amount, ChannelId, ChannelParams, PayoutAddress, SessionFrame, TxHash, UnixTime,
+    Amount, ChannelId, ChannelParams, NodeId, PayoutAddress, SessionFrame, TowerClaim,
+    TowerDeadline, TxHash, UnixTime,
 };
 
-use crate::targets::pair;
+use crate::heads::{ContentSum, Head};
+use crate::receipts;
+use crate::targets::{pair, router, script};
 
 fn write(target: &str, name: &str, bytes: &[u8]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -46,10 +50,21 @@ fn seeds() {
     records();
     answers();
     tunnel();
+    super_packets();
     for number in 0..12 {
         let mut bytes = vec![0; 400];
         ChaCha8Rng::seed_from_u64(number).fill_bytes(&mut bytes);
-        write("schedules", &format!("seed{number}"), &bytes);
+        for target in [
+            "schedules",
+            "roads",
+            "payer",
+            "payee",
+            "router",
+            "tower",
+            "transactions",
+        ] {
+            write(target, &format!("seed{number}"), &bytes);
+        }
     }
 }
 
@@ -59,7 +74,17 @@ fn words() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         match name.strip_suffix(".hex") {
             Some("signed_offer") => write("offer", "golden", &golden(&name)),
-            Some("signed_router_hint") => {}
+            Some("signed_router_hint") => write("offer", "hint", &golden(&name)),
+            Some("receipt") => {
+                let bytes = golden(&name);
+                let Ok(SessionFrame::Receipt(receipt)) = SessionFrame::decode(&bytes) else {
+                    panic!("the golden receipt is one");
+                };
+                let text = receipts::to_text(&receipt);
+                write("receipt", "file", text.as_bytes());
+                write("receipt", "bytes", &receipt.encode());
+                write("frame", "receipt", &bytes);
+            }
             Some(frame) => write("frame", frame, &golden(&name)),
             None => {}
         }
@@ -92,6 +117,44 @@ fn records() {
     write("records", "payee", &record(1, payee.encode()));
     write("records", "entry", &record(2, entry.encode()));
     write("records", "transaction", &record(3, transaction()));
+    write(
+        "records",
+        "route",
+        &record(4, router::admitted().unwrap().encode()),
+    );
+    write("records", "put", &record(5, appointment().encode()));
+    let closing = Closing {
+        channel: ChannelId::from_bytes([4; 32]),
+        closes_at: 7,
+    };
+    write("records", "closing", &record(6, closing.encode()));
+    let claim = TowerClaim {
+        params: script::terms().params,
+        voucher: script::signed(1, Amount::from_wei_u64(3), Vec::new())
+            .get()
+            .clone(),
+        best: Vec::new(),
+    };
+    write("records", "claim", &record(7, claim.encode()));
+    let owner = NodeId::from_bytes([9; 32]);
+    let head = Head::first(owner).next([5; 32], ContentSum::default());
+    write("heads", "second", &head.encode());
+}
+
+/// What a tower keeps of a payee.
+fn appointment() -> Appointment {
+    let channel = ChannelId::from_bytes([4; 32]);
+    Appointment {
+        number: 1,
+        until: 2,
+        sealed: vec![3; 40],
+        deadline: Some(TowerDeadline { channel, act_at: 5 }),
+        due: Some(Due {
+            channel,
+            claim_at: 6,
+        }),
+        spent: false,
+    }
 }
 
 /// The record of a transaction on its way, by the way it gets there.
@@ -197,5 +260,31 @@ fn tunnel() {
         write("packets", name, &packet);
         let sealed = [pair.up(&packet), pair.down(&packet)].concat();
         write("datagrams", name, sealed.first().unwrap());
+    }
+}
+
+/// Reads of a device, and lists of packets as the model reads them.
+fn super_packets() {
+    for (kind, name) in [(1_u8, "tcp4"), (4, "tcp6")] {
+        let v4 = kind == 1;
+        let (ip, protocol) = if v4 { (20_u8, 9) } else { (40, 6) };
+        let mut read = vec![0, 1, kind];
+        for field in [u16::from(ip) + 20, 100, ip.into(), 16] {
+            read.extend(field.to_ne_bytes());
+        }
+        let mut packet = vec![0; usize::from(ip) + 20 + 250];
+        packet[0] = if v4 { 0x45 } else { 0x60 };
+        packet[protocol] = 6;
+        packet[usize::from(ip) + 12..][..2].copy_from_slice(&[0x50, 0x99]);
+        write("super_packets", name, &[read, packet].concat());
+    }
+    for flow in 0..6 {
+        let mut list = vec![1];
+        list.extend([flow, 6, 0, 0, 0, 0].repeat(20));
+        for odd in 0..11 {
+            list.extend([flow, 3, 0, odd % 8, odd, 1]);
+            list.extend([flow, 3, 0, 0, 0, 1]);
+        }
+        write("super_packets", &format!("flow{flow}"), &list);
     }
 }

@@ -9,25 +9,38 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use warren_overlay::offers::admission::admit;
 use warren_payments::chain::eth::EthNode;
 use warren_payments::chain::{CallRequest, Chain as _, ChainError, ChainFuture, Revert};
+use warren_payments::channel::router::RoutedPayment;
 use warren_payments::channel::{PayeeChannel, PayerChannel, Rules};
 use warren_payments::ledger::Entry;
 use warren_payments::store::Table;
+use warren_payments::tower::{Appointment, Closing};
 use warren_payments::tx::{TxManager, TxRules};
 use warren_proto::{
     Amount, ChainRef, ChannelId, NodeKey, PayoutAddress, Receipt, RouteFrame, SessionFrame,
-    SessionTerms, SignedOffer, TxHash, UnixTime,
+    SessionTerms, SignedOffer, SignedRouterHint, TowerClaim, TxHash, UnixTime,
 };
 use warren_tunnel::MOST_MTU;
+
+use crate::admission::admit;
+use crate::heads::Head;
+use crate::receipts;
+
+mod payee;
+mod payer;
+pub(crate) mod router;
+pub(crate) mod script;
+mod tower;
+mod transactions;
 
 #[path = "../../payments/tests/sim/life/lib.rs"]
 #[allow(dead_code, reason = "the schedules' own tests use all of it")]
 mod life;
 #[path = "../../node/tunnel/tests/plane_engine/pair.rs"]
-#[allow(dead_code, reason = "the engines' own tests use all of it")]
 pub(crate) mod pair;
+#[path = "../../node/tunnel/tests/plane_offload/model.rs"]
+mod super_packet_model;
 
 use life::schedule::Schedule;
 use pair::Pair;
@@ -36,7 +49,7 @@ use pair::Pair;
 pub(crate) type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub(crate) const ALL: [(&str, Target); 9] = [
+pub(crate) const ALL: [(&str, Target); 18] = [
     ("frame", frame),
     ("offer", offer),
     ("terms", terms),
@@ -45,7 +58,16 @@ pub(crate) const ALL: [(&str, Target); 9] = [
     ("reverts", reverts),
     ("datagrams", datagrams),
     ("packets", packets),
+    ("super_packets", super_packets),
     ("schedules", schedules),
+    ("roads", roads),
+    ("payer", payer),
+    ("payee", payee),
+    ("router", router),
+    ("tower", tower),
+    ("transactions", transactions),
+    ("receipt", receipt),
+    ("heads", heads),
 ];
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -78,6 +100,9 @@ pub(crate) fn offer(bytes: &[u8]) {
         );
     }
     let _whatever = SignedOffer::decode(bytes, UnixTime::default());
+    if let Ok(hint) = SignedRouterHint::decode(bytes, NOON) {
+        assert_eq!(hint.as_bytes(), bytes);
+    }
 }
 
 /// The whole deal of a session.
@@ -93,7 +118,7 @@ pub(crate) fn records(bytes: &[u8]) {
     let Some((kind, record)) = bytes.split_first() else {
         return;
     };
-    match kind % 4 {
+    match kind % 8 {
         0 => {
             if let Ok(channel) = PayerChannel::decode(record) {
                 assert_same(&channel.encode(), record);
@@ -110,7 +135,27 @@ pub(crate) fn records(bytes: &[u8]) {
                 assert_same(&entry.encode(), record);
             }
         }
-        _ => transactions(record),
+        3 => flights(record),
+        4 => {
+            if let Ok(payment) = RoutedPayment::decode(record) {
+                assert_same(&payment.encode(), record);
+            }
+        }
+        5 => {
+            if let Ok(put) = Appointment::decode(record) {
+                assert_same(&put.encode(), record);
+            }
+        }
+        6 => {
+            if let Ok(closing) = Closing::decode(record) {
+                assert_same(&closing.encode(), record);
+            }
+        }
+        _ => {
+            if let Ok(claim) = TowerClaim::decode(record) {
+                assert_eq!(TowerClaim::decode(&claim.encode()).as_ref(), Ok(&claim));
+            }
+        }
     }
 }
 
@@ -121,7 +166,7 @@ fn assert_same(written: &[u8], read: &[u8]) {
     }
 }
 
-fn transactions(record: &[u8]) {
+fn flights(record: &[u8]) {
     let account = PayoutAddress::from_bytes([1; 20]);
     let rules = TxRules {
         chain_id: 1,
@@ -194,6 +239,7 @@ pub(crate) fn answers(bytes: &[u8]) {
         let _ = node.nonce(nobody).await;
         let _ = node.submit_raw(vec![1]).await;
         let _ = node.receipt(TxHash::from_bytes([2; 32])).await;
+        let _ = node.calldata(TxHash::from_bytes([2; 32])).await;
         let _ = node.call(request.clone()).await;
         let _ = node.estimate(request).await;
         let _ = node.fees().await;
@@ -254,11 +300,68 @@ pub(crate) fn packets(bytes: &[u8]) {
     });
 }
 
+/// What a device hands out, or packets to be merged for one: cutting undoes merging, by the book.
+pub(crate) fn super_packets(bytes: &[u8]) {
+    super_packet_model::check(bytes);
+}
+
 /// Money under every fault: four bytes an action.
 pub(crate) fn schedules(bytes: &[u8]) {
     // Longer ones find no more and cost time.
     let schedule = Schedule::from_bytes(&bytes[..bytes.len().min(800)]);
     if let Err(words) = life::world::World::new(None).run(&schedule) {
         panic!("{words}");
+    }
+}
+
+/// The same over a route and a tower.
+pub(crate) fn roads(bytes: &[u8]) {
+    let schedule = Schedule::from_bytes(&bytes[..bytes.len().min(800)]);
+    if let Err(words) = life::road::world::Road::new(None).run(&schedule) {
+        panic!("{words}");
+    }
+}
+
+/// The payer's core: anything, in any order.
+pub(crate) fn payer(bytes: &[u8]) {
+    payer::live(bytes);
+}
+
+/// The payee's core: anything, in any order.
+pub(crate) fn payee(bytes: &[u8]) {
+    payee::live(bytes);
+}
+
+/// A router's core: anything, in any order.
+pub(crate) fn router(bytes: &[u8]) {
+    router::live(bytes);
+}
+
+/// A tower's core: anything, in any order.
+pub(crate) fn tower(bytes: &[u8]) {
+    tower::live(bytes);
+}
+
+/// The transaction manager: anything, in any order.
+pub(crate) fn transactions(bytes: &[u8]) {
+    transactions::live(bytes);
+}
+
+/// A receipt, as bytes or as a file: written the same, and verified by itself without a panic.
+pub(crate) fn receipt(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let read = Receipt::decode(bytes).ok();
+    let Some(receipt) = read.or_else(|| receipts::from_text(&text).ok()) else {
+        return;
+    };
+    let again = receipts::from_text(&receipts::to_text(&receipt)).ok();
+    assert_eq!(again.as_ref(), Some(&receipt));
+    let _verdict = receipts::verify(&receipt);
+}
+
+/// A head of the store's hash chain: what is read is written the same.
+pub(crate) fn heads(bytes: &[u8]) {
+    if let Some(head) = Head::decode(bytes) {
+        assert_eq!(head.encode(), bytes);
     }
 }

@@ -47,6 +47,10 @@ impl Task {
             first: self.config.scan_from,
             is_unsure: self.clock.unsure,
             held: self.alive(),
+            own: (
+                self.book.payers.keys().copied().collect(),
+                self.ring.addresses().map(|(_, it)| it).collect(),
+            ),
         };
         tokio::spawn(async move {
             let news = look::look(chain.as_ref(), outlook).await;
@@ -122,7 +126,8 @@ impl Task {
         let now = self.now();
         let ring = &self.ring;
         let ours = |it: &PayoutAddress| ring.place_of(it).is_some();
-        let told = Told::hear(&news.events, news.safe.map(|it| it.number), &ours);
+        let safe = news.safe.map(|it| it.number);
+        let told = Told::hear(&news.events, safe, &ours, &news.from_pot);
         let mut batch = Batch::default();
         self.fear_no_more(&mut batch);
         self.find(&told, &mut batch)?;

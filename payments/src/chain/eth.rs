@@ -186,6 +186,17 @@ impl<T: EthNode> Chain for T {
         })
     }
 
+    fn calldata(&self, tx: TxHash) -> ChainFuture<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let method = "eth_getTransactionByHash";
+            let answer = self.ask(method, json!([hex_bytes(tx.as_bytes())])).await?;
+            let to = field(&answer, "to").and_then(json::address);
+            Ok(to
+                .filter(|it| *it == self.pins().contract)
+                .and_then(|_| json::bytes(field(&answer, "input")?)))
+        })
+    }
+
     fn call(&self, request: CallRequest) -> ChainFuture<'_, Vec<u8>> {
         Box::pin(async move {
             let mut call = call_object(&request);

@@ -181,8 +181,14 @@ impl PayeeChannel {
         if next == *self {
             return Step::stay(self);
         }
-        let claimed = next.claimed.saturating_sub(self.claimed);
-        let book = PayeeEffect::Book(Posting::claimed(self.terms.id, claimed));
+        let id = self.terms.id;
+        let more = next.claimed.saturating_sub(self.claimed);
+        let less = self.claimed.saturating_sub(next.claimed);
+        let books = [
+            Posting::claimed(id, more),
+            Posting::claimed(id, less).undone(),
+        ];
+        let books = books.into_iter().filter(|it| it.amount > Amount::ZERO);
         let is_undone = next.phase == Phase::Opening && self.phase == Phase::Open;
         let stop = PayeeEffect::Stop(if is_undone {
             StopReason::ChainStale
@@ -194,7 +200,7 @@ impl PayeeChannel {
         let step = next.durable(now);
         let lost = step.next.booked.saturating_sub(step.next.claimed);
         let lost = (ends && lost > Amount::ZERO).then(|| Posting::lost(self.terms.id, lost));
-        step.then_all((claimed > Amount::ZERO).then_some(book))
+        step.then_all(books.map(PayeeEffect::Book))
             .then_all(lost.map(PayeeEffect::Book))
             .then_all(stops.then_some(stop))
     }

@@ -169,8 +169,11 @@ impl PayerChannel {
                 if next.phase == Phase::Opening && deposit > Amount::ZERO {
                     next.phase = Phase::Open;
                 }
-                let more = deposit.saturating_sub(self.deposit);
-                postings.push(Posting::deposited(self.terms.id, more));
+                let (id, known) = (self.terms.id, self.deposit);
+                let more = deposit.saturating_sub(known);
+                let less = known.saturating_sub(deposit);
+                postings.push(Posting::deposited(id, more));
+                postings.push(Posting::deposited(id, less).undone());
             }
             ChainFact::Claimed(total) => next.claimed = total,
             ChainFact::Closing { closes_at } if self.phase != Phase::Closed => {

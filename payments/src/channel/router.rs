@@ -74,7 +74,11 @@ impl RoutedPayment {
                 | Stage::InClaimed
                 | Stage::InReleased => Step::stay(self),
             },
-            RouteEvent::Ready => self.pass(Stage::OutSigned, Stage::Live),
+            // Whoever is upstream may be a router that waits, as this one did.
+            RouteEvent::Ready if self.stage == Stage::OutSigned => {
+                self.to(Stage::Live).then(RouteEffect::TellReady)
+            }
+            RouteEvent::Ready => Step::stay(self),
             RouteEvent::Rejected(code) => self.give_up(*code),
             RouteEvent::Fulfilled(shown) => self.take_word(shown, now),
             RouteEvent::Revealed(word) => self.take_public(word),
@@ -165,15 +169,18 @@ impl RoutedPayment {
         }
     }
 
-    /// Where the upstream side of an expired payment stands.
+    /// Where the upstream side of an expired payment stands. Once that lock has expired too, nothing comes of
+    /// it any more: a word that was shown too late must not take one of the neighbour's places for ever.
     fn end(&self, view: &RouteView) -> Stage {
         let Some((k, _)) = &self.best else {
             return Stage::InReleased;
         };
+        let up_over = view.heard_until >= UnixTime::from_secs(self.up_lock.expiry);
         match view.up_folded {
             None if *k == self.up_lock.units => Stage::InFolded,
             Some(folded) if folded >= *k => Stage::InFolded,
             Some(_) | None if view.up_claimed => Stage::InClaimed,
+            Some(_) | None if up_over => Stage::InReleased,
             Some(_) | None => Stage::OutExpired,
         }
     }

@@ -85,6 +85,8 @@ pub struct TakenLock {
     pub ready: LockReady,
     /// No service for its words from then on (R5).
     pub serve_until: UnixTime,
+    /// Units of it that are paid already.
+    pub units: u32,
 }
 
 /// One payment that this node routes, as people see it.

@@ -43,16 +43,18 @@ impl ChannelBooks {
 
     fn add(&mut self, it: &Posting) {
         let more = |sum: &mut Amount| *sum = plus(*sum, it.amount);
+        let less = |sum: &mut Amount| *sum = sum.saturating_sub(it.amount);
         match (it.from, it.to) {
             (Account::Wallet, Account::Deposited) => more(&mut self.deposited),
             (Account::Deposited, Account::Spent) => more(&mut self.paid),
-            (Account::Spent, Account::Deposited) => {
-                self.paid = self.paid.saturating_sub(it.amount);
-            }
+            (Account::Spent, Account::Deposited) => less(&mut self.paid),
             (Account::Deposited, Account::Pot) => more(&mut self.returned),
             (Account::Customers, Account::Claimable) => more(&mut self.earned),
             (Account::Claimable, Account::Pot) => more(&mut self.claimed),
             (Account::Claimable, Account::Customers) => more(&mut self.lost),
+            // Taken back by a rewritten history.
+            (Account::Deposited, Account::Wallet) => less(&mut self.deposited),
+            (Account::Pot, Account::Claimable) => less(&mut self.claimed),
             _ => {} // Pot, wallet and gas: the chain says those.
         }
     }

@@ -73,6 +73,7 @@ pub(crate) fn truth(chain: &DevChain, method: &str, params: &Value) -> Result<Va
         "eth_getBlockByNumber",
         "eth_getTransactionReceipt",
         "eth_getTransactionCount",
+        "eth_call",
     ];
     let method = known
         .into_iter()

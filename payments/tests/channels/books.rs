@@ -2,7 +2,7 @@
 //! with the chain. And the evidence of a channel is worth what the books say.
 
 use warren_payments::channel::Phase;
-use warren_payments::ledger::Books;
+use warren_payments::ledger::{Account, Books};
 use warren_payments::voucher::worth;
 use warren_payments::{PaymentEvent, Role, VerifiedVoucher};
 use warren_proto::ChannelId;
@@ -11,7 +11,7 @@ use crate::party::{Party, begin, open, pay, units, wei, world};
 use warren_payments::chain::Chain as _;
 
 /// The books of a party against everything else that shows its money.
-async fn agreed(party: &Party) -> Books {
+pub(crate) async fn agreed(party: &Party) -> Books {
     let payments = &party.payments;
     let books = payments.books().await.unwrap();
     let entries = payments.ledger().await.unwrap();
@@ -116,4 +116,29 @@ async fn what_was_not_claimed_before_the_end_is_written_off() {
     let total = agreed(&payee).await.total();
     assert_eq!((total.earned, total.claimed), (units(20), units(8)));
     assert_eq!((total.lost, total.claimable()), (units(12), wei(0)));
+}
+
+#[tokio::test]
+async fn what_a_channel_takes_from_the_pot_is_written_so() {
+    let chain = world();
+    let (mut payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let wallet = chain.token_balance(payer.account()).await.unwrap().wei();
+    let first = open(&payer, &payee, units(100)).await;
+    payee.payments.give_back(first).await.unwrap();
+    payer.hear(|it| *it == PaymentEvent::Closed(first)).await;
+    assert_eq!(payer.pot().await, units(100));
+    // From here on the pot has enough for an opening and a top-up, and then for a part of one.
+    let second = open(&payer, &payee, units(60)).await;
+    for more in [units(30), units(50)] {
+        payer.payments.top_up(second, more).await.unwrap();
+    }
+    payer.payments.refresh().await.unwrap();
+    let payer = payer.restarted().await;
+    let entries = payer.payments.ledger().await.unwrap();
+    let ledger = warren_payments::ledger::Balances::of(entries.iter().map(|it| &it.posting));
+    let signed = |it: u128| i128::try_from(it).unwrap();
+    assert_eq!(ledger.net(Account::Pot), signed(payer.pot().await.wei()));
+    let now = chain.token_balance(payer.account()).await.unwrap().wei();
+    assert_eq!(ledger.net(Account::Wallet), signed(now) - signed(wallet));
+    assert_eq!(ledger.net(Account::Deposited), signed(units(140).wei()));
 }

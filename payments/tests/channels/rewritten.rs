@@ -10,6 +10,7 @@ use warren_payments::store::{ChannelStore, Fault, MemoryStore, Put, Records, Sto
 use warren_payments::{Payments, Phase, Wallet};
 use warren_proto::{Amount, PayErrorCode, UnixTime};
 
+use crate::books::agreed;
 use crate::party::{Party, begin, config, open, pay, units, world};
 
 fn sum(entries: &[Entry], of: impl Fn(&Entry) -> bool) -> Amount {
@@ -64,6 +65,35 @@ async fn the_ledger_counts_each_movement_of_the_pot_once_through_rewritten_histo
     payer.payments.refresh().await.unwrap();
     assert_eq!(payer.pot().await, units(100));
     assert_eq!(taken_out(&payer).await, units(0));
+}
+
+#[tokio::test]
+async fn the_ledger_counts_a_deposit_and_a_claim_once_through_rewritten_history() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(100)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 30).await;
+    for _ in 0..2 {
+        payee.payments.claim(channel).await.unwrap().unwrap();
+        let books = agreed(&payee).await;
+        assert_eq!(books.channel(&channel).claimed, units(30));
+        // Gone for good, and made again by whoever misses it.
+        chain.reorg(1, Reorg::Drop).unwrap();
+        payee.payments.refresh().await.unwrap();
+        let books = agreed(&payee).await;
+        assert_eq!(books.channel(&channel).claimed, units(0));
+    }
+    for more in [units(5), units(7)] {
+        payer.payments.top_up(channel, more).await.unwrap();
+        payer.payments.refresh().await.unwrap();
+        let deposited = agreed(&payer).await.channel(&channel).deposited;
+        assert_eq!(deposited, units(100).checked_add(more).unwrap());
+        chain.reorg(1, Reorg::Drop).unwrap();
+        payer.payments.refresh().await.unwrap();
+        let books = agreed(&payer).await;
+        assert_eq!(books.channel(&channel).deposited, units(100));
+    }
 }
 
 /// What the ledger says was taken out of the pot, less what was taken back.

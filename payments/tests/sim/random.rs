@@ -5,9 +5,9 @@ use crate::life::host::Breach;
 use crate::life::schedule::{Kind, Schedule, WEIGHTS, kind};
 use crate::life::world::{World, verdict};
 
-/// Seeds of every day, and in how many tests they are run.
-const SEEDS: u64 = 10_000;
-const PARTS: u64 = 4;
+/// Seeds of every day, and in how many tests they are run; four thousand more are of routes (`roads.rs`).
+const SEEDS: u64 = 6_000;
+const PARTS: u64 = 3;
 /// Seeds in which a broken rule must show.
 const SOON: u64 = 1_000;
 
@@ -37,23 +37,18 @@ fn part(number: u64) {
 }
 
 #[test]
-fn ten_thousand_schedules_first_part() {
+fn six_thousand_schedules_first_part() {
     part(0);
 }
 
 #[test]
-fn ten_thousand_schedules_second_part() {
+fn six_thousand_schedules_second_part() {
     part(1);
 }
 
 #[test]
-fn ten_thousand_schedules_third_part() {
+fn six_thousand_schedules_third_part() {
     part(2);
-}
-
-#[test]
-fn ten_thousand_schedules_fourth_part() {
-    part(3);
 }
 
 /// The seed in `WARREN_SEED`, or the first.

@@ -147,6 +147,10 @@ impl Chain for Shaky {
         }))
     }
 
+    fn calldata(&self, tx: TxHash) -> ChainFuture<'_, Option<Vec<u8>>> {
+        self.if_heard(self.chain.calldata(tx))
+    }
+
     fn call(&self, request: CallRequest) -> ChainFuture<'_, Vec<u8>> {
         self.if_heard(self.chain.call(request))
     }

@@ -77,7 +77,7 @@ impl Market {
     fn victim(&mut self, who: Who) -> &mut Node {
         match who {
             Who::Payer => &mut self.payer,
-            Who::Payee => &mut self.payee,
+            _ => &mut self.payee,
         }
     }
 

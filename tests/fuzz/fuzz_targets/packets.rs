@@ -1,8 +1,4 @@
-//! See `targets::packets`.
+//! See `warren_fuzz::packets`.
 #![no_main]
-#![allow(dead_code, reason = "each target is a program of its own")]
 
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::packets(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| warren_fuzz::packets(bytes));

@@ -1,8 +1,4 @@
-//! See `targets::reverts`.
+//! See `warren_fuzz::reverts`.
 #![no_main]
-#![allow(dead_code, reason = "each target is a program of its own")]
 
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::reverts(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| warren_fuzz::reverts(bytes));

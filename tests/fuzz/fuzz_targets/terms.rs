@@ -1,8 +1,4 @@
-//! See `targets::terms`.
+//! See `warren_fuzz::terms`.
 #![no_main]
-#![allow(dead_code, reason = "each target is a program of its own")]
 
-#[path = "../targets.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::terms(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| warren_fuzz::terms(bytes));

@@ -1,9 +1,12 @@
 //! One look at the chain: what is new since the cursor, as far as its endpoints agree.
 
-use warren_proto::{Amount, ChannelId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use warren_proto::{Amount, ChannelId, PayoutAddress, TxHash};
 
 use crate::actor::book::Cursor;
-use crate::chain::{Chain, ChainError, ChainEvent, ChannelState, Head};
+use crate::calls::taken_from_pot;
+use crate::chain::{Chain, ChainError, ChainEvent, ChannelState, EventKind, Head};
 
 // Our choices.
 /// Blocks asked for at once: public nodes refuse more.
@@ -23,6 +26,8 @@ pub(in crate::actor) struct News {
     pub(super) behind: bool,
     /// The first block that was heard; on record already, if history was rewritten.
     pub(super) from: u64,
+    /// What this node's own calls moved from its pot into channels, by transaction.
+    pub(super) from_pot: BTreeMap<TxHash, Amount>,
     /// If it was: each channel as the contract has it now; `None` if it never was opened.
     pub(super) reread: Vec<(ChannelId, Option<ChannelState>)>,
 }
@@ -44,6 +49,8 @@ pub(super) struct Outlook {
     pub(super) is_unsure: bool,
     /// Channels to read anew if history was rewritten.
     pub(super) held: Vec<ChannelId>,
+    /// Channels that this node pays from, and the keys it does so with.
+    pub(super) own: (BTreeSet<ChannelId>, BTreeSet<PayoutAddress>),
 }
 
 /// Looks; where the endpoints do not agree, at least hears what any of them says of closings.
@@ -106,6 +113,7 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
     } else {
         Vec::new()
     };
+    let from_pot = from_pot(chain, &events, outlook.own).await?;
     let deep = head
         .number
         .saturating_add(1)
@@ -130,10 +138,45 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
             gas_price,
             behind,
             from,
+            from_pot,
             reread,
         })
     } else {
         let message = "the newest block changed under the question".to_owned();
         Err(ChainError::Busy { code: 0, message })
     }
+}
+
+/// An event says that a channel was filled, not from where; the call that did it does.
+async fn from_pot(
+    chain: &dyn Chain,
+    events: &[ChainEvent],
+    (mut channels, keys): (BTreeSet<ChannelId>, BTreeSet<PayoutAddress>),
+) -> Result<BTreeMap<TxHash, Amount>, ChainError> {
+    let mut sums = BTreeMap::new();
+    for event in events {
+        match &event.kind {
+            EventKind::Opened {
+                channel, params, ..
+            } if keys.contains(&params.payer) => {
+                channels.insert(*channel);
+            }
+            EventKind::ToppedUp { channel, .. } if channels.contains(channel) => {}
+            EventKind::Opened { .. }
+            | EventKind::ToppedUp { .. }
+            | EventKind::Deposited { .. }
+            | EventKind::Withdrawn { .. }
+            | EventKind::BeneficiaryChanged { .. }
+            | EventKind::Claimed { .. }
+            | EventKind::Closed { .. }
+            | EventKind::Closing { .. }
+            | EventKind::Revealed { .. } => continue,
+        }
+        let call = chain.calldata(event.tx).await?;
+        sums.extend(
+            call.and_then(|it| taken_from_pot(&it))
+                .map(|it| (event.tx, it)),
+        );
+    }
+    Ok(sums)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress, Preimage};
+use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress, Preimage, TxHash};
 
 use crate::chain::{ChainEvent, EventKind};
 use crate::channel::ChainFact;
@@ -37,11 +37,19 @@ impl Told {
         events: &[ChainEvent],
         safe: Option<u64>,
         ours: &dyn Fn(&PayoutAddress) -> bool,
+        from_pot: &BTreeMap<TxHash, Amount>,
     ) -> Self {
         let mut told = Self::default();
         for event in events {
             let is_safe = safe.is_some_and(|it| event.block <= it);
             told.add(event, is_safe, ours);
+            let fills = matches!(
+                event.kind,
+                EventKind::Opened { .. } | EventKind::ToppedUp { .. }
+            );
+            // Out of the pot and, by the channel's own entry, into the channel.
+            let sum = from_pot.get(&event.tx).filter(|_| fills && is_safe);
+            told.pot.extend(sum.map(|it| moved(event, Way::Out, *it)));
         }
         told
     }

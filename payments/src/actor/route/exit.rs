@@ -45,8 +45,12 @@ impl Task {
             seq: payee.voucher()?.seq,
             lane,
         };
-        let serve_until = payee.routed(&payment)?.serve_until;
-        Some(TakenLock { ready, serve_until })
+        let paid = payee.routed(&payment)?;
+        Some(TakenLock {
+            ready,
+            serve_until: paid.serve_until,
+            units: paid.units,
+        })
     }
 
     pub(super) fn take_routed_word(

@@ -1,6 +1,8 @@
 //! The router: admits, locks onward, learns words, and is paid upstream for what it pays downstream.
 
-use warren_proto::{Amount, ChannelId, Lock, LockOffer, PayErrorCode, PaymentId, RouteFrame};
+use warren_proto::{
+    Amount, ChannelId, Lock, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame,
+};
 
 use super::super::book::Batch;
 use super::super::news::Told;
@@ -164,6 +166,17 @@ impl Task {
                 outcome.routed.extend(vouchers(down, folded));
             }
             RouteEffect::AskFold(shown) => tell(up, RouteFrame::Fulfill(shown)),
+            RouteEffect::TellReady => {
+                let upstream = self.book.payees.get(&up).and_then(|it| it.voucher());
+                let ready = LockReady {
+                    payment,
+                    anchor: route.up_lock().anchor,
+                    channel: up,
+                    seq: upstream.map_or(0, |it| it.seq),
+                    lane: 0,
+                };
+                tell(up, RouteFrame::Ready(ready));
+            }
             RouteEffect::Reject(it) => tell(up, RouteFrame::Reject(it)),
             RouteEffect::Refuse(code) => {
                 let detail = code.to_string();

@@ -261,6 +261,13 @@ impl Chain for Quorum {
         })
     }
 
+    fn calldata(&self, tx: TxHash) -> ChainFuture<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let ask = question(move |at: At| async move { at.calldata(tx).await });
+            self.any(&ask).await
+        })
+    }
+
     fn call(&self, request: CallRequest) -> ChainFuture<'_, Vec<u8>> {
         Box::pin(async move {
             let ask = question(move |at: At| {

@@ -23,7 +23,7 @@ pub enum Stage {
     InFolded,
     /// Upstream has paid on the chain.
     InClaimed,
-    /// There was nothing to be paid.
+    /// There was nothing to be paid, or what was left cannot be any more.
     InReleased,
 }
 
@@ -117,6 +117,8 @@ pub enum RouteEffect {
     },
     /// Ask the payer upstream to fold.
     AskFold(Fulfill),
+    /// Tell the payer upstream that the exit holds the lock.
+    TellReady,
     /// Tell the payer upstream that nothing comes of it.
     Reject(LockReject),
     /// Tell the payee downstream why its word is not taken.

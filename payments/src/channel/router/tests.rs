@@ -108,6 +108,7 @@ fn kinds(step: &Step) -> Vec<&'static str> {
         RouteEffect::Learn { .. } => "learn",
         RouteEffect::Fold { .. } => "fold",
         RouteEffect::AskFold(_) => "ask",
+        RouteEffect::TellReady => "ready",
         RouteEffect::Reject(_) => "reject",
         RouteEffect::Refuse(_) => "refuse",
     };
@@ -282,6 +283,32 @@ fn a_paid_word_is_waited_for_until_upstream_has_paid_it_too() {
     });
     let claimed = out.handle(&claimed, at(secs(2))).next;
     assert_eq!(claimed.stage(), Stage::InClaimed);
+}
+
+#[test]
+fn a_word_shown_when_both_locks_are_over_takes_no_place_for_ever() {
+    let (over, both_over) = (secs(2), secs(3));
+    let ended = live().handle(&looked(over, Some(0)), at(over)).next;
+    assert_eq!(ended.stage(), Stage::InReleased);
+    let late = ended.handle(&shown(2), at(both_over));
+    assert_eq!(kinds(&late), ["learn", "refuse", "ask"]);
+    let late = late.next;
+    assert!(!late.is_over(), "it may have been claimed upstream");
+    let looked_again = late.handle(&looked(both_over, Some(0)), at(both_over));
+    assert_eq!(looked_again.next.stage(), Stage::InReleased);
+    assert!(looked_again.save);
+}
+
+#[test]
+fn that_the_exit_is_ready_is_told_upstream_once() {
+    let signed = admitted().next.handle(&RouteEvent::Signed, noon()).next;
+    let ready = signed.handle(&RouteEvent::Ready, noon());
+    assert!(ready.save);
+    assert_eq!(kinds(&ready), ["ready"]);
+    assert_eq!(
+        kinds(&ready.next.handle(&RouteEvent::Ready, noon())),
+        [""; 0]
+    );
 }
 
 #[test]

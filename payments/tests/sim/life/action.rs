@@ -7,7 +7,7 @@ use warren_proto::{CloseConsent, Preimage, VoucherAck, WordFrame};
 
 use super::chain::{BASE_FEE, Fate};
 use super::host::{Fuse, When};
-use super::names::{MOST_PRICE, Who, secs, signed, wei};
+use super::names::{MOST_PRICE, Who, secs, signed, terms, wei};
 use super::payer::Payer;
 use super::schedule::{Action, Kind};
 use super::wire::Frame;
@@ -58,7 +58,7 @@ impl World {
             Kind::Crash => self.crash(who, b, c),
             Kind::Slow => match who {
                 Who::Payer => self.payer.desk.slow = 1 + b % 6,
-                Who::Payee => self.payee.desk.slow = 1 + b % 6,
+                _ => self.payee.desk.slow = 1 + b % 6,
             },
             Kind::Settle => self.settle(a, b),
             Kind::Forge => self.forge(a, b),
@@ -149,7 +149,7 @@ impl World {
             }
             _ => {
                 let not_after = secs(self.chain.time + CONSENT_SECS);
-                self.chain.consents.insert((more, not_after));
+                self.chain.consent(terms().id, more, not_after);
                 let signature = [0; 64];
                 let consent = CloseConsent {
                     final_amount: more,

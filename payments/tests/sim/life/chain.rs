@@ -1,16 +1,14 @@
-//! The chain as a ledger a child could keep: the contract's rules in a hundred lines, blocks, a pool, and
-//! what happens to blocks. `chain/model.rs` holds the same rules against the real bytecode, and
-//! `bytecode.rs` these very transitions.
+//! The chain: the contract's books, blocks, a pool of transactions, and what happens to blocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_payments::calls::{Call, Claim};
+use warren_payments::calls::Call;
 use warren_payments::chain::{BlockHash, Outcome};
-use warren_payments::channel::ChainFact;
 use warren_payments::tx::Seen;
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
-use super::names::{PERIOD_SECS, Who, wei};
+use super::contract::{Book, Contract, Event, Line, State};
+use super::names::{Who, wei};
 
 /// Between two blocks.
 pub(crate) const BLOCK_SECS: u64 = 12;
@@ -18,30 +16,6 @@ pub(crate) const BLOCK_SECS: u64 = 12;
 pub(crate) const BASE_FEE: u64 = 10;
 /// What the payer has at the beginning, in its pot.
 pub(crate) const FORTUNE: u128 = 1_000_000;
-
-/// A channel as the contract keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Book {
-    pub(crate) deposit: u128,
-    pub(crate) claimed: u128,
-    pub(crate) closes_at: Option<u64>,
-    pub(crate) closed: bool,
-}
-
-/// Everything the contract knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct State {
-    pub(crate) pots: BTreeMap<Who, u128>,
-    pub(crate) books: BTreeMap<ChannelId, Book>,
-    nonces: BTreeMap<Who, u64>,
-}
-
-/// What a block says of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) channel: ChannelId,
-    pub(crate) fact: ChainFact,
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
@@ -88,18 +62,17 @@ pub(crate) struct Chain {
     pool: BTreeMap<(Who, u64), Tx>,
     /// Every call ever made, for a transaction's bytes hold only its place here.
     calls: Vec<(Who, Call)>,
-    pub(crate) channel: ChannelId,
+    pub(crate) contract: Contract,
     pub(crate) base_fee: u64,
     pub(crate) time: u64,
-    /// Consents that the payee signed.
-    pub(crate) consents: BTreeSet<(Amount, UnixTime)>,
     history: u64,
 }
 
 impl Chain {
-    pub(crate) fn new(channel: ChannelId, time: u64) -> Self {
+    /// A chain on which `lines` may be opened, by those who have something in their pots.
+    pub(crate) fn new(lines: Vec<Line>, pots: BTreeMap<Who, u128>, time: u64) -> Self {
         let state = State {
-            pots: BTreeMap::from([(Who::Payer, FORTUNE), (Who::Payee, 0)]),
+            pots,
             books: BTreeMap::new(),
             nonces: BTreeMap::new(),
         };
@@ -115,10 +88,12 @@ impl Chain {
             blocks: vec![first],
             pool: BTreeMap::new(),
             calls: Vec::new(),
-            channel,
+            contract: Contract {
+                lines,
+                consents: BTreeSet::new(),
+            },
             base_fee: BASE_FEE,
             time,
-            consents: BTreeSet::new(),
             history: 0,
         }
     }
@@ -129,6 +104,11 @@ impl Chain {
 
     pub(crate) fn state(&self) -> &State {
         &self.newest().state
+    }
+
+    /// A payee agreed to close at that sum.
+    pub(crate) fn consent(&mut self, channel: ChannelId, sum: Amount, until: UnixTime) {
+        self.contract.consents.insert((channel, sum, until));
     }
 
     /// The place of a call; the same call has the same, unless it may happen more than once.
@@ -152,8 +132,9 @@ impl Chain {
     pub(crate) fn would_do(&self, at: usize, who: Who, place: usize) -> bool {
         let block = &self.blocks[at];
         let mut state = block.state.clone();
-        self.apply(&mut state, who, &self.calls[place].1, block.time + 1)
-            .is_some()
+        let call = (who, &self.calls[place].1);
+        let said = self.contract.apply(&mut state, call, block.time + 1);
+        said.is_some()
     }
 
     pub(crate) fn nonce(&self, at: usize, who: Who) -> u64 {
@@ -212,7 +193,7 @@ impl Chain {
     fn make(&mut self, full: bool) {
         let mut state = self.state().clone();
         let (mut txs, mut events) = (Vec::new(), Vec::new());
-        for who in [Who::Payer, Who::Payee] {
+        for who in Who::ALL {
             loop {
                 let nonce = state.nonces.get(&who).copied().unwrap_or(0);
                 let Some(tx) = self.pool.get(&(who, nonce)).copied() else {
@@ -222,7 +203,8 @@ impl Chain {
                     break;
                 }
                 self.pool.remove(&(who, nonce));
-                let said = self.apply(&mut state, who, &self.calls[tx.call].1, self.time);
+                let call = (who, &self.calls[tx.call].1);
+                let said = self.contract.apply(&mut state, call, self.time);
                 txs.push((tx, said.is_some()));
                 events.extend(said.into_iter().flatten());
                 state.nonces.insert(who, nonce + 1);
@@ -261,73 +243,6 @@ impl Chain {
         self.mine(1);
     }
 
-    /// What `call` does to the contract's books; `None` if the contract undoes it.
-    fn apply(&self, state: &mut State, who: Who, call: &Call, now: u64) -> Option<Vec<Event>> {
-        let channel = self.channel;
-        let say = |fact| Event { channel, fact };
-        let old = state.books.get(&channel).copied();
-        let open = old.filter(|it| !it.closed);
-        let (book, said) = match call {
-            Call::OpenFromBalance { amount, .. } if old.is_none() => {
-                take(state, Who::Payer, amount.wei())?;
-                let book = Book {
-                    deposit: amount.wei(),
-                    ..Book::default()
-                };
-                (book, vec![say(ChainFact::Deposit(*amount))])
-            }
-            Call::TopUpFromBalance { amount, .. } => {
-                let it = open.filter(|it| it.closes_at.is_none())?;
-                take(state, Who::Payer, amount.wei())?;
-                let deposit = it.deposit + amount.wei();
-                (
-                    Book { deposit, ..it },
-                    vec![say(ChainFact::Deposit(money(deposit)))],
-                )
-            }
-            Call::Claim(claim) => {
-                let it = open?;
-                let claimed = it.deposit.min(worth(claim, now)?);
-                let more = claimed.checked_sub(it.claimed).filter(|it| *it > 0)?;
-                give(state, Who::Payee, more);
-                (
-                    Book { claimed, ..it },
-                    vec![say(ChainFact::Claimed(money(claimed)))],
-                )
-            }
-            Call::CoopClose {
-                final_amount,
-                not_after,
-                ..
-            } => {
-                let signed = self.consents.contains(&(*final_amount, *not_after));
-                let it = open.filter(|_| signed && now <= not_after.as_secs())?;
-                let claimed = final_amount.wei().min(it.deposit).max(it.claimed);
-                return Some(close(state, channel, it, claimed));
-            }
-            Call::CloseByPayee { .. } if who == Who::Payee => {
-                let it = open?;
-                return Some(close(state, channel, it, it.claimed));
-            }
-            Call::StartClose { .. } => {
-                let it = open.filter(|it| it.closes_at.is_none())?;
-                let closes_at = now + u64::from(PERIOD_SECS);
-                let book = Book {
-                    closes_at: Some(closes_at),
-                    ..it
-                };
-                (book, vec![say(ChainFact::Closing { closes_at })])
-            }
-            Call::FinishClose { .. } => {
-                let it = open.filter(|it| it.closes_at.is_some_and(|at| now >= at))?;
-                return Some(close(state, channel, it, it.claimed));
-            }
-            _ => return None,
-        };
-        state.books.insert(channel, book);
-        Some(said)
-    }
-
     /// Every token is somewhere.
     pub(crate) fn held(&self) -> u128 {
         let state = self.state();
@@ -336,56 +251,15 @@ impl Chain {
         locked + state.pots.values().sum::<u128>()
     }
 
+    pub(crate) fn book_of(&self, channel: ChannelId) -> Book {
+        let book = self.state().books.get(&channel);
+        book.copied().unwrap_or_default()
+    }
+
+    /// Of the one channel where there is but one.
     pub(crate) fn book(&self) -> Book {
-        self.state()
-            .books
-            .get(&self.channel)
-            .copied()
-            .unwrap_or_default()
+        self.book_of(self.contract.lines[0].terms.id)
     }
-}
-
-fn close(state: &mut State, channel: ChannelId, it: Book, claimed: u128) -> Vec<Event> {
-    give(state, Who::Payee, claimed - it.claimed);
-    give(state, Who::Payer, it.deposit - claimed);
-    let book = Book {
-        claimed,
-        closed: true,
-        ..it
-    };
-    state.books.insert(channel, book);
-    let facts = [ChainFact::Claimed(money(claimed)), ChainFact::Closed];
-    facts.map(|fact| Event { channel, fact }).to_vec()
-}
-
-fn give(state: &mut State, who: Who, more: u128) {
-    *state.pots.entry(who).or_default() += more;
-}
-
-fn take(state: &mut State, who: Who, less: u128) -> Option<()> {
-    let pot = state.pots.entry(who).or_default();
-    *pot = pot.checked_sub(less).filter(|_| less > 0)?;
-    Some(())
-}
-
-/// What the contract makes of a claim: each word must open its lock, in time and in order.
-fn worth(claim: &Claim, now: u64) -> Option<u128> {
-    let (mut sum, mut least) = (claim.voucher.base.wei(), 0);
-    for reveal in &claim.reveals {
-        let lock = claim.voucher.locks.get(usize::from(reveal.index))?;
-        let in_time = lock.expiry == 0 || now < lock.expiry;
-        let fits = reveal.k <= lock.units && lock.anchor.opens_with(&reveal.word, reveal.k);
-        if reveal.index < least || !in_time || !fits {
-            return None;
-        }
-        least = reveal.index + 1;
-        sum += lock.unit_price.wei() * u128::from(reveal.k);
-    }
-    Some(sum)
-}
-
-fn money(wei: u128) -> Amount {
-    Amount::from_wei(wei).unwrap()
 }
 
 fn hash(number: u64, history: u64) -> BlockHash {

@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 
 use warren_payments::calls::Call;
 use warren_payments::chain::{BlockHash, Outcome};
-use warren_payments::channel::ChainFact;
 use warren_payments::store::{ChannelStore as _, MemoryStore, Put, Table};
 use warren_payments::tx::{
     Job, JobId, Report, SendFailure, SignedTx, TxEffect, TxEvent, TxManager, UnsignedTx,
 };
-use warren_proto::{Amount, PayoutAddress, Step, TxHash, UnixTime};
+use warren_proto::{Amount, ChannelId, PayoutAddress, Step, TxHash, UnixTime};
 
 use super::chain::{Chain, NotTaken, Tx};
-use super::names::{CONFIRMATIONS, TX_RULES, Who, fees, secs};
-
-/// How far to go back when confirmed history was rewritten; as the product's actor does.
-const REWIND: u64 = 256;
+use super::names::{TX_RULES, Who, fees, secs};
 
 /// The process has ended. Nothing after this happens in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,18 +47,16 @@ pub(crate) enum Breach {
     CursorApart,
     /// P9: after a restart it goes on with the newest block.
     NoRescan,
+    /// P5: a router gives a lock before the one it holds is saved.
+    LocksFirst,
+    /// R3: a router folds a lock that has expired.
+    FoldsLate,
+    /// A tower replaces what it holds by something older.
+    TakesOlder,
 }
 
 /// Up to which block the chain's news are in the records.
 pub(crate) type Cursor = (u64, BlockHash);
-
-/// One look at the chain.
-pub(crate) struct News {
-    pub(crate) facts: Vec<ChainFact>,
-    pub(crate) cursor: Cursor,
-    /// A closing whose block may still be taken back.
-    pub(crate) young_closing: bool,
-}
 
 pub(crate) struct Host {
     pub(crate) who: Who,
@@ -75,9 +69,10 @@ pub(crate) struct Host {
     pub(crate) deaf: u8,
     /// Whether a node that does not answer has heard nevertheless.
     pub(crate) swallows: bool,
-    head_secs: u64,
+    pub(super) head_secs: u64,
     pub(crate) cursor: Option<Cursor>,
-    pub(crate) young_closing: bool,
+    /// Closings whose blocks may still be taken back.
+    pub(crate) young: BTreeSet<ChannelId>,
     txs: TxManager,
     waiting: BTreeSet<JobId>,
     /// Calls that somebody waited for and that will not happen.
@@ -102,7 +97,7 @@ impl Host {
             swallows: false,
             head_secs: 0,
             cursor: None,
-            young_closing: false,
+            young: BTreeSet::new(),
             txs: TxManager::new(TX_RULES),
             waiting: BTreeSet::new(),
             failed: Vec::new(),
@@ -139,54 +134,13 @@ impl Host {
     }
 
     /// The newest block that this party's node shows; `None` if the node does not answer.
-    fn sight(&mut self, chain: &Chain) -> Option<usize> {
+    pub(super) fn sight(&mut self, chain: &Chain) -> Option<usize> {
         if self.deaf > 0 {
             self.deaf -= 1;
             return None;
         }
         let behind = if self.lag.1 > 0 { self.lag.0 } else { 0 };
         Some(chain.blocks.len().saturating_sub(1 + behind))
-    }
-
-    /// Asks for blocks and folds what they say: the last word of each kind, in the order told.
-    pub(crate) fn news(&mut self, chain: &Chain) -> Option<News> {
-        let head = self.sight(chain)?;
-        self.lag.1 = self.lag.1.saturating_sub(1);
-        let mut from = 0;
-        if let Some((number, hash)) = self.cursor {
-            let known = chain.blocks[..=head].get(usize::try_from(number).unwrap())?;
-            from = number + 1;
-            if known.hash != hash {
-                from = from.saturating_sub(REWIND);
-            }
-        }
-        self.head_secs = chain.blocks[head].time;
-        let safe = (chain.blocks[head].number + 1).checked_sub(CONFIRMATIONS)?;
-        let (mut deposit, mut claimed, mut closing, mut closed) = (None, None, None, None);
-        let mut young_closing = false;
-        for block in &chain.blocks[usize::try_from(from).unwrap().min(head + 1)..=head] {
-            let is_safe = block.number <= safe;
-            for event in &block.events {
-                match event.fact {
-                    ChainFact::Closing { .. } => {
-                        closing = Some(event.fact);
-                        young_closing |= !is_safe;
-                    }
-                    ChainFact::Deposit(_) if is_safe => deposit = Some(event.fact),
-                    ChainFact::Claimed(_) if is_safe => claimed = Some(event.fact),
-                    ChainFact::Closed if is_safe => closed = Some(event.fact),
-                    _ => {}
-                }
-            }
-        }
-        let gone = (self.young_closing && closing.is_none()).then_some(ChainFact::NotClosing);
-        let facts = [deposit, claimed, closing, closed, gone];
-        let safe = &chain.blocks[usize::try_from(safe).unwrap()];
-        Some(News {
-            facts: facts.into_iter().flatten().collect(),
-            cursor: (safe.number, safe.hash),
-            young_closing,
-        })
     }
 
     /// Has a call made; its failure comes back in [`Self::failed`].
@@ -233,6 +187,14 @@ impl Host {
             seen,
         };
         self.tx(&event, chain)
+    }
+
+    /// Whether a call is on its way and somebody waits for it.
+    pub(crate) fn is_waiting(&self, call: &Call, chain: &mut Chain) -> bool {
+        let data = u32::try_from(chain.place_of(self.who, call.clone())).unwrap();
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&data.to_be_bytes());
+        self.waiting.contains(&JobId(id))
     }
 
     /// Whether nothing is on its way.
@@ -361,7 +323,7 @@ impl Host {
         self.waiting.clear();
         self.failed.clear();
         self.unprepared = None;
-        self.young_closing = false;
+        self.young.clear();
         self.head_secs = 0;
         let records = self.disk.scan(Table::Tx).unwrap();
         self.txs = TxManager::restored(TX_RULES, self.account, &records).unwrap();

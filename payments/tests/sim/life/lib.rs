@@ -4,11 +4,14 @@
 pub(crate) mod action;
 pub(crate) mod chain;
 pub(crate) mod check;
+pub(crate) mod contract;
 pub(crate) mod desk;
 pub(crate) mod host;
 pub(crate) mod names;
+pub(crate) mod news;
 pub(crate) mod payee;
 pub(crate) mod payer;
+pub(crate) mod road;
 pub(crate) mod schedule;
 pub(crate) mod settle;
 pub(crate) mod wire;

@@ -13,11 +13,13 @@ use warren_proto::{Amount, ChannelParams, Lock, PayoutAddress, Preimage, UnixTim
 
 use super::chain::FORTUNE;
 
-/// A party. A router and a tower would be two more.
+/// A party. Of a direct channel there are two; a route has its consumer for a payer and its exit for a payee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Who {
     Payer,
     Payee,
+    Router,
+    Tower,
 }
 
 /// The channel's close window.
@@ -58,17 +60,18 @@ pub(crate) const fn wei(wei: u64) -> Amount {
 }
 
 impl Who {
+    pub(crate) const ALL: [Self; 4] = [Self::Payer, Self::Payee, Self::Router, Self::Tower];
+
     pub(crate) fn address(self) -> PayoutAddress {
-        match self {
-            Self::Payer => terms().params.payer,
-            Self::Payee => terms().params.payee,
-        }
+        SAFE.with_borrow(|it| it.addresses[self as usize])
     }
 
     pub(crate) fn key(self) -> WalletKey {
         let secret = match self {
             Self::Payer => [7; 32],
             Self::Payee => [8; 32],
+            Self::Router => [9; 32],
+            Self::Tower => [10; 32],
         };
         WalletKey::from_bytes(&secret).unwrap()
     }
@@ -103,6 +106,7 @@ struct Safe {
     terms: ChannelTerms,
     chains: BTreeMap<(u64, u32), WordChain>,
     vouchers: BTreeMap<Draft, VerifiedVoucher>,
+    addresses: [PayoutAddress; 4],
 }
 
 /// Vouchers kept at hand at most.
@@ -127,6 +131,7 @@ impl Safe {
             terms: ChannelTerms::new(params, dev_chain().chain_ref()),
             chains: BTreeMap::new(),
             vouchers: BTreeMap::new(),
+            addresses: Who::ALL.map(|it| it.key().address()),
         }
     }
 

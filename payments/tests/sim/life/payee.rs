@@ -108,7 +108,7 @@ impl Payee {
                     let (chain, wires) = (&mut *env.chain, &mut *env.wires);
                     self.session = None;
                     self.desk.host.pass(|_| {
-                        chain.consents.insert((final_amount, not_after));
+                        chain.consent(terms().id, final_amount, not_after);
                         wires.send(Who::Payer, Frame::Consent(consent));
                     })?;
                 }
@@ -190,12 +190,12 @@ impl Payee {
             }
             return Ok(());
         };
-        let told = |fact: &ChainFact| PayeeChannel::told(*fact);
+        let told = |(_, fact): &(_, ChainFact)| PayeeChannel::told(*fact);
         let events: Vec<_> = news.facts.iter().map(told).collect();
         let at = self.desk.host.now(env.chain);
         let plan = self.desk.plan(&events, Some(news.cursor), at);
         self.run(plan, env)?;
-        self.desk.host.young_closing = news.young_closing;
+        self.desk.host.young = news.young;
         if std::mem::take(&mut self.blind_looks) >= STALE_LOOKS {
             self.take(PayeeEvent::Stale(false), env)?;
         }

@@ -143,12 +143,12 @@ impl Payer {
         self.desk.host.watch(env.chain)?;
         self.fail(env)?;
         if let Some(news) = self.desk.host.news(env.chain) {
-            let told = |fact: &ChainFact| PayerChannel::told(*fact);
+            let told = |(_, fact): &(_, ChainFact)| PayerChannel::told(*fact);
             let events: Vec<_> = news.facts.iter().map(told).collect();
             let at = self.desk.host.now(env.chain);
             let plan = self.desk.plan(&events, Some(news.cursor), at);
             self.run(plan, env)?;
-            self.desk.host.young_closing = news.young_closing;
+            self.desk.host.young = news.young;
         }
         if matches!(self.desk.core.phase(), Phase::Closing { .. }) && self.desk.is_free() {
             // By the chain's clock, as the product: the window is the chain's.
@@ -210,7 +210,7 @@ fn fresh() -> PayerChannel {
     PayerChannel::open(terms(), 0, wei(DEPOSIT), TRANCHE_UNITS).next
 }
 
-fn call_of(action: ChainAction, params: ChannelParams) -> Option<Call> {
+pub(crate) fn call_of(action: ChainAction, params: ChannelParams) -> Option<Call> {
     Some(match action {
         ChainAction::Open { amount } => Call::OpenFromBalance { params, amount },
         ChainAction::TopUp { amount } => Call::TopUpFromBalance { params, amount },

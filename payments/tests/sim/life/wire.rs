@@ -36,11 +36,17 @@ pub(crate) enum Frame {
 }
 
 /// Frames under way, by whom they are for.
-#[derive(Debug, Default)]
-pub(crate) struct Wires(BTreeMap<Who, VecDeque<Frame>>);
+#[derive(Debug)]
+pub(crate) struct Wires<F = Frame>(BTreeMap<Who, VecDeque<F>>);
 
-impl Wires {
-    pub(crate) fn send(&mut self, to: Who, frame: Frame) {
+impl<F> Default for Wires<F> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<F> Wires<F> {
+    pub(crate) fn send(&mut self, to: Who, frame: F) {
         let wire = self.0.entry(to).or_default();
         if wire.len() < MAX_FRAMES {
             wire.push_back(frame);
@@ -48,12 +54,12 @@ impl Wires {
     }
 
     /// Takes the frame at a place, counted around; `None` if there is none.
-    pub(crate) fn take(&mut self, to: Who, place: usize) -> Option<Frame> {
+    pub(crate) fn take(&mut self, to: Who, place: usize) -> Option<F> {
         let wire = self.0.get_mut(&to)?;
         wire.remove(place % wire.len().max(1))
     }
 
-    pub(crate) fn peek(&self, to: Who) -> Option<&Frame> {
+    pub(crate) fn peek(&self, to: Who) -> Option<&F> {
         self.0.get(&to)?.front()
     }
 

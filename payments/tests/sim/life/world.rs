@@ -1,12 +1,14 @@
 //! A payer, a payee, a chain and a network; one action after the other, and the bounds after each.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use warren_payments::Phase;
 use warren_payments::channel::event::PayeeEvent;
 
-use super::chain::{BASE_FEE, BLOCK_SECS, Chain};
+use super::chain::{BASE_FEE, BLOCK_SECS, Chain, FORTUNE};
 use super::check::{Truth, Verdict, demand};
+use super::contract::Line;
 use super::host::{Act, Breach, Died, Host};
 use super::names::{CONFIRMATIONS, DAWN, Who, terms};
 use super::payee::Payee;
@@ -44,7 +46,13 @@ pub(crate) fn verdict(schedule: &Schedule, breach: Option<Breach>) -> Verdict {
 
 impl World {
     pub(crate) fn new(breach: Option<Breach>) -> Self {
-        let mut chain = Chain::new(terms().id, DAWN);
+        let line = Line {
+            terms: terms(),
+            payer: Who::Payer,
+            payee: Who::Payee,
+        };
+        let pots = BTreeMap::from([(Who::Payer, FORTUNE), (Who::Payee, 0)]);
+        let mut chain = Chain::new(vec![line], pots, DAWN);
         for _ in 0..=CONFIRMATIONS {
             chain.mine(BLOCK_SECS);
         }
@@ -101,7 +109,7 @@ impl World {
     pub(crate) fn host(&mut self, who: Who) -> &mut Host {
         match who {
             Who::Payer => &mut self.payer.desk.host,
-            Who::Payee => &mut self.payee.desk.host,
+            _ => &mut self.payee.desk.host,
         }
     }
 
@@ -153,7 +161,7 @@ impl World {
                 let (payer, mut env) = world.payer();
                 payer.restart(&mut env)
             }
-            Who::Payee => {
+            _ => {
                 let (payee, mut env) = world.payee();
                 payee.restart(&mut env)
             }
@@ -165,7 +173,7 @@ impl World {
         for who in [Who::Payer, Who::Payee] {
             let slow = match who {
                 Who::Payer => &mut self.payer.desk.slow,
-                Who::Payee => &mut self.payee.desk.slow,
+                _ => &mut self.payee.desk.slow,
             };
             *slow = slow.saturating_sub(1);
             if *slow == 0 {
@@ -186,7 +194,7 @@ impl World {
                 let (payer, mut env) = world.payer();
                 payer.unstall(&mut env)
             }
-            Who::Payee => {
+            _ => {
                 let (payee, mut env) = world.payee();
                 payee.unstall(&mut env)
             }
@@ -197,7 +205,7 @@ impl World {
     pub(crate) fn deliver(&mut self, to: Who, place: usize) {
         let free = match to {
             Who::Payer => self.payer.desk.is_free(),
-            Who::Payee => self.payee.desk.is_free(),
+            _ => self.payee.desk.is_free(),
         };
         if self.is_down(to) || !free {
             return;
@@ -210,7 +218,7 @@ impl World {
                 let (payer, mut env) = world.payer();
                 payer.hear(frame, &mut env)
             }
-            Who::Payee => {
+            _ => {
                 let (payee, mut env) = world.payee();
                 payee.hear(frame, &mut env)
             }

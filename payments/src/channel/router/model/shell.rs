@@ -178,7 +178,7 @@ impl World {
                     }
                 }
                 RouteEffect::AskFold(shown) => self.net.ask_fold = Some(shown.k),
-                RouteEffect::Reject(_) | RouteEffect::Refuse(_) => {}
+                RouteEffect::TellReady | RouteEffect::Reject(_) | RouteEffect::Refuse(_) => {}
             }
         }
         Ok(())
