@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, and only that. Safe to run again; quiet when there is nothing to do.
-#   tests/install.sh [build] [test] [net] [chain] [money] [docker]
+#   tests/install.sh [build] [test] [net] [chain] [money] [docker] [bench]
 # Needs a Rust toolchain (https://rustup.rs). Debian packages are installed with apt-get, as root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,6 +42,15 @@ for part in "${@:-build}"; do
         want npm npm
         # halmos and slither live in an environment of their own; prove.sh makes it.
         python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
+        ;;
+    bench)
+        want nft nftables
+        want ip iproute2
+        want wg wireguard-tools
+        want iperf3 iperf3
+        want ping iputils-ping
+        want ethtool ethtool
+        want jq jq
         ;;
     docker)
         want dockerd docker.io

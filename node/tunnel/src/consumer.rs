@@ -1,6 +1,6 @@
 //! The consumer's tunnel: a device whose packets come out at the exit.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,6 +95,19 @@ impl ConsumerTunnel {
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.pump.port()
+    }
+
+    /// Finds out from now on how large packets may be, by asking `exit`, the exit's inner address,
+    /// for echoes; the device's MTU follows. To be called once the exit carries packets.
+    pub fn measure(&self, exit: IpAddr) {
+        self.engine.measure(exit, Instant::now());
+    }
+
+    /// The largest packet that was found to pass, which is the device's MTU. `None` as long as none
+    /// was found; the MTU is the spec's then.
+    #[must_use]
+    pub fn path_mtu(&self) -> Option<u16> {
+        self.engine.path_mtu()
     }
 
     /// Looks for the exit at this endpoint, and no other, from now on.

@@ -18,7 +18,8 @@ use crate::spec::DeviceRung;
 
 // Our choice.
 /// What the kernel queues for us, in super-packets, in both kinds mixed, in packets: about as many
-/// bytes each. More only adds delay; fewer loses bursts.
+/// bytes each. More only adds delay; fewer loses bursts. It is set once: a change stops the device
+/// for a moment, and what is sent meanwhile is lost.
 const fn queue_len(rung: DeviceRung) -> u32 {
     match rung {
         DeviceRung::TcpUdp => 32,
@@ -32,6 +33,7 @@ const fn queue_len(rung: DeviceRung) -> u32 {
 pub(crate) struct Device {
     fd: OwnedFd,
     rung: DeviceRung,
+    name: String,
 }
 
 /// One packet or super-packet in a read buffer.
@@ -58,7 +60,11 @@ impl Device {
                 Ok(fd) => {
                     setup::configure(name, mtu, queue_len(rung), addresses)?;
                     tracing::debug!(device = name, ?rung, "tunnel device is up");
-                    return Ok(Self { fd, rung });
+                    return Ok(Self {
+                        fd,
+                        rung,
+                        name: name.to_owned(),
+                    });
                 }
                 Err(error) => {
                     tracing::debug!(device = name, ?rung, %error, "device rung refused");
@@ -93,6 +99,12 @@ impl Device {
 
     pub(crate) fn rung(&self) -> DeviceRung {
         self.rung
+    }
+
+    /// Gives it another MTU. Blocks for some milliseconds; works in the calling thread's network
+    /// namespace.
+    pub(crate) fn set_mtu(&self, mtu: u16) -> Result<(), TunnelError> {
+        setup::set_mtu(&self.name, mtu)
     }
 
     /// Reads one packet into `buffer` at `at`; `None` if there is none.

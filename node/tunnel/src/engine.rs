@@ -11,13 +11,18 @@
 //! Invariant: nothing is metered before the socket or the device took it (`Engine::sent`,
 //! `Engine::written` name whose bytes they were).
 
+mod alarms;
 mod consumer;
+mod echo;
 mod exit;
 mod guests;
+mod path_mtu;
+mod shaper;
 
 use std::net::{Ipv6Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+pub(crate) use alarms::Rest;
 pub use consumer::ConsumerEngine;
 pub use exit::ExitEngine;
 
@@ -251,12 +256,23 @@ impl Inbox {
     }
 }
 
+// Our choice.
+/// How often timers are looked at while packets pass; boringtun needs it at least every 250 ms.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// How often somebody looks whether packets pass again.
+pub(crate) const QUIET_TICK: Duration = Duration::from_secs(1);
+
 /// What the packet threads ask of either end.
 pub(crate) trait Engine: Send + Sync + 'static {
     /// Who is there, looked up once per batch.
     type Crowd;
 
     fn crowd(&self) -> Self::Crowd;
+
+    /// Whose turn a packet from the device takes, where several guests speak.
+    fn whose(&self, _: &Self::Crowd, _packet: &[u8]) -> u32 {
+        0
+    }
 
     /// Seals a packet from the device, or all packets of a super-packet.
     fn seal(&self, crowd: &Self::Crowd, packet: &mut Splitter<'_>, out: &mut Outbox);
@@ -273,11 +289,35 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Answers a handshake that [`Engine::open`] put aside.
     fn answer(&self, crowd: &Self::Crowd, knock: &Knock, now: Instant, out: &mut Outbox);
 
-    /// Does what is due by the clock.
-    fn tick(&self, crowd: &Self::Crowd, out: &mut Outbox);
+    /// Does what is due by the clock; says how long it may be left alone.
+    fn tick(&self, out: &mut Outbox) -> Duration;
+
+    /// Seals what waited for its turn and may pass now; says when the next may, if any waits.
+    fn seal_held(&self, _: &Self::Crowd, _: &mut Outbox) -> Option<Instant> {
+        None
+    }
+
+    /// The same for opened packets, which were opened before they waited.
+    fn open_held(&self, _: &Self::Crowd, _: &mut Inbox) -> Option<Instant> {
+        None
+    }
 
     /// Starts a new second of the handshake limit.
     fn new_second(&self);
+
+    /// Whose way the engine is about to measure: it wants to know first what the system knows of
+    /// it. `None` if it measures none now.
+    fn measures(&self, _: Instant) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The system knows that datagrams of `bytes` (IP header included) pass whole to there.
+    fn way_takes(&self, _: SocketAddr, _bytes: u16) {}
+
+    /// The MTU that the device should have. `None` to leave it as it is.
+    fn device_mtu(&self) -> Option<u16> {
+        None
+    }
 
     /// The socket took `bytes` inner bytes of `account`.
     fn sent(&self, crowd: &Self::Crowd, account: Account, bytes: u64);

@@ -10,10 +10,10 @@ use crate::device::{Addresses, Device};
 use crate::engine::ExitEngine;
 use crate::error::{TunnelError, TunnelWarning};
 use crate::gate::Gate;
-use crate::meter::{DropCounts, Usage};
+use crate::meter::{DropCounts, HandshakeCounts, ShapeCounts, Usage};
 use crate::pump::Pump;
 use crate::socket::TunnelSocket;
-use crate::spec::{ExitSpec, GuestId, GuestSpec, Rungs, TunnelState, check_mtu};
+use crate::spec::{ExitSpec, GuestId, GuestSpec, Rungs, Shape, TunnelState, check_mtu};
 
 /// An exit's tunnel, up until it is dropped or [`ExitTunnel::stop`] is called.
 ///
@@ -112,6 +112,23 @@ impl ExitTunnel {
     /// If there is no such guest.
     pub fn remove_guest(&self, guest: GuestId) -> Result<Usage, TunnelError> {
         self.engine.remove_guest(guest)
+    }
+
+    /// Carries guests no faster than `shape` says, from now on.
+    pub fn set_shape(&self, shape: Shape) {
+        self.engine.set_shape(shape);
+    }
+
+    /// Packets that had to wait for their turn, and packets that could not.
+    #[must_use]
+    pub fn shape_counts(&self) -> ShapeCounts {
+        self.engine.shape_counts()
+    }
+
+    /// What became of the handshakes that came.
+    #[must_use]
+    pub fn handshake_counts(&self) -> HandshakeCounts {
+        self.engine.handshake_counts()
     }
 
     /// What was not carried, by reason.

@@ -20,7 +20,7 @@ mod exit;
 mod gate;
 pub mod host;
 mod meter;
-mod offload;
+pub mod offload;
 mod packet;
 pub mod policy;
 mod pump;
@@ -32,10 +32,10 @@ pub use consumer::ConsumerTunnel;
 pub use error::{TunnelError, TunnelWarning};
 pub use exit::ExitTunnel;
 pub use gate::Gate;
-pub use meter::{DropCounts, DropReason, Usage};
+pub use meter::{DropCounts, DropReason, HandshakeCounts, ShapeCounts, Usage};
 pub use spec::{
     DEFAULT_HANDSHAKE_LIMIT, DEFAULT_KEEPALIVE, DEFAULT_MTU, DeviceRung, ExitSpec, GuestId,
-    GuestSpec, LEAST_MTU, MAX_GUESTS, MOST_MTU, Offload, ReceiveRung, Rungs, SendRung, TunnelSpec,
-    TunnelState,
+    GuestSpec, LEAST_MTU, MAX_GUESTS, MOST_MTU, Offload, ReceiveRung, Rungs, SendRung, Shape,
+    TunnelSpec, TunnelState,
 };
-pub use wireguard::TunnelKey;
+pub use wireguard::{KeyLimits, TunnelKey};

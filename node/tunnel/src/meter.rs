@@ -41,6 +41,35 @@ impl Meter {
     }
 }
 
+/// What became of the handshakes that came to an exit since its tunnel started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HandshakeCounts {
+    /// Computed: the expensive ones.
+    pub computed: u64,
+    /// Answered with a cookie, for the door was crowded.
+    pub cookies: u64,
+    /// Not answered: no word of somebody who knows our key, or one of too many.
+    pub refused: u64,
+}
+
+/// Packets of guests above their rate since the tunnel started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShapeCounts {
+    /// Carried, after a wait.
+    pub delayed: u64,
+    /// Dropped, for as many waited already as may.
+    pub dropped: u64,
+}
+
+impl ShapeCounts {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            delayed: self.delayed + other.delayed,
+            dropped: self.dropped + other.dropped,
+        }
+    }
+}
+
 /// Why a packet or datagram was not carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DropReason {
@@ -64,6 +93,8 @@ pub enum DropReason {
     Handshake,
     /// No endpoint or session to send by.
     NotConnected,
+    /// The guest is above its rate, and all that may wait for it waits.
+    AboveRate,
     /// A buffer of ours was full.
     Overflow,
     /// The socket or the device refused it.
@@ -72,7 +103,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Oversized,
         Self::WrongSource,
@@ -83,6 +114,7 @@ impl DropReason {
         Self::Forged,
         Self::Handshake,
         Self::NotConnected,
+        Self::AboveRate,
         Self::Overflow,
         Self::Refused,
     ];

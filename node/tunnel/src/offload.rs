@@ -9,5 +9,7 @@ pub(crate) mod coalesce;
 pub(crate) mod headers;
 mod split;
 pub(crate) mod vnet;
+mod whole;
 
 pub(crate) use split::Splitter;
+pub use whole::{Write, cut, merge};

@@ -3,12 +3,14 @@
 //! ```text
 //! device ─▶ sealing thread ─▶ socket        socket ─▶ opening thread ─▶ device
 //!                                                        │ handshakes (bounded)
-//!                           timers every 100 ms ─▶ control thread ─▶ socket
+//!                                          timers ─▶ control thread ─▶ socket
 //! ```
 //!
 //! Each packet is carried from one descriptor to the other by one thread, without a queue between,
 //! so packets of a flow keep their order. A flood of handshakes can only fill the control thread's
 //! inbox; data passes.
+
+mod backlog;
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
@@ -20,7 +22,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::device::{Device, DeviceWriter, Taken};
+use backlog::Speakers;
+
+use crate::device::{Device, DeviceWriter, ReadPacket, Taken};
 use crate::engine::{Engine, Inbox, Knock, Outbox};
 use crate::error::TunnelError;
 use crate::meter::DropReason;
@@ -29,22 +33,20 @@ use crate::socket::{Receiver, Sender, TunnelSocket};
 use crate::spec::{DeviceRung, Rungs, SendRung};
 
 // Our choice.
-/// How often timers are looked at; boringtun needs it at least every 250 ms.
-const TICK: Duration = Duration::from_millis(100);
-/// How often the handshake limit starts anew.
-const SECOND: Duration = Duration::from_secs(1);
+/// How often the handshake limit starts anew; boringtun ignores who comes a moment too early.
+const SECOND: Duration = Duration::from_millis(1010);
 /// Bytes read from the device before what was read is sent.
 const DRAIN_BYTES: usize = 60_000;
 /// Reads from the device before what was read is sent: super-packets, plain packets.
 const DRAIN_READS: [usize; 2] = [16, 64];
 /// The read buffer: the drain, and the largest read after its last byte.
 const READ_BYTES: usize = 1 << 17;
-/// The largest packet.
-const PACKET_BYTES: usize = 1 << 16;
 /// Room for a drain sealed, however small its segments.
 const OUTBOX_BYTES: usize = 1 << 20;
 /// Datagrams or packets in one batch.
 const BATCH: usize = 4096;
+/// Room for opened packets that waited for their turn, beside a whole batch.
+const HELD_BYTES: usize = 1 << 19;
 /// Handshakes that wait for the control thread.
 const KNOCKS: usize = 256;
 /// Room for what one round of timers sends.
@@ -170,26 +172,56 @@ impl<E: Engine> Shared<E> {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Waits until `fd` has something, or the tunnel stops.
-    fn wait(&self, fd: impl AsFd) {
+    /// Waits until `fd` has something, the time has come, or the tunnel stops.
+    fn wait(&self, fd: impl AsFd, until: Option<Instant>) {
         let mut both = [
             PollFd::new(fd.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
         ];
+        let timeout = until.map_or(PollTimeout::NONE, |then| {
+            // Rounded up: a look too early would be followed by another.
+            let left = then.saturating_duration_since(Instant::now());
+            let left = left + Duration::from_micros(999);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
         // An interrupted wait is only an early look.
-        let _ = poll(&mut both, PollTimeout::NONE);
+        let _ = poll(&mut both, timeout);
     }
 
     fn seal_loop(&self) {
         let super_packets = self.device.rung() != DeviceRung::Plain;
         let most_reads = DRAIN_READS[usize::from(!super_packets)];
         let mut buffer = vec![0; READ_BYTES];
-        let mut scratch = vec![0; PACKET_BYTES];
         let mut reads = Vec::with_capacity(most_reads);
         let mut out = Outbox::new(OUTBOX_BYTES, BATCH);
         let mut sender = Sender::new(&self.socket);
+        let mut speakers = Speakers::default();
         let drops = self.engine.drops();
         while !self.is_stopping() {
+            if speakers.backlog(self.device.rung()).is_some() {
+                let crowd = self.engine.crowd();
+                let lost = self.read_ahead(&crowd, &mut speakers).err();
+                let due = self.engine.seal_held(&crowd, &mut out);
+                let mut idle = true;
+                if let Some(backlog) = speakers.backlog(self.device.rung()) {
+                    backlog.turn(|read, packet| {
+                        self.seal_read(&crowd, read, packet, &mut out);
+                    });
+                    idle = backlog.is_empty();
+                }
+                idle &= out.items().is_empty();
+                sender.flush(&mut out, drops, |whose, bytes| {
+                    self.engine.sent(&crowd, whose, bytes)
+                });
+                drop(crowd);
+                if let Some(error) = lost {
+                    return self.lose_device(&error);
+                }
+                if idle {
+                    self.wait(&self.device, due);
+                }
+                continue;
+            }
             reads.clear();
             let mut at = 0;
             while reads.len() < most_reads && at < DRAIN_BYTES {
@@ -202,24 +234,20 @@ impl<E: Engine> Shared<E> {
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                         drops.count(DropReason::Malformed);
                     }
-                    Err(error) => {
-                        tracing::error!(%error, "tunnel device is lost");
-                        self.device_lost.store(true, Ordering::Relaxed);
-                        return;
-                    }
+                    Err(error) => return self.lose_device(&error),
                 }
-            }
-            if reads.is_empty() {
-                self.wait(&self.device);
-                continue;
             }
             let crowd = self.engine.crowd();
+            let due = self.engine.seal_held(&crowd, &mut out);
+            if reads.is_empty() && out.items().is_empty() {
+                drop(crowd); // A guest removed meanwhile is not kept.
+                self.wait(&self.device, due);
+                continue;
+            }
             for read in &reads {
                 let packet = &mut buffer[read.start..read.end];
-                match Splitter::new(&read.header, packet, &mut scratch) {
-                    Some(mut splitter) => self.engine.seal(&crowd, &mut splitter, &mut out),
-                    None => drops.count(DropReason::Malformed),
-                }
+                speakers.hear(self.engine.whose(&crowd, packet));
+                self.seal_read(&crowd, read, packet, &mut out);
             }
             sender.flush(&mut out, drops, |whose, bytes| {
                 self.engine.sent(&crowd, whose, bytes)
@@ -230,19 +258,35 @@ impl<E: Engine> Shared<E> {
         }
     }
 
+    fn seal_read(&self, crowd: &E::Crowd, read: &ReadPacket, packet: &mut [u8], out: &mut Outbox) {
+        match Splitter::new(&read.header, packet) {
+            Some(mut splitter) => self.engine.seal(crowd, &mut splitter, out),
+            None => self.engine.drops().count(DropReason::Malformed),
+        }
+    }
+
+    fn lose_device(&self, error: &io::Error) {
+        tracing::error!(%error, "tunnel device is lost");
+        self.device_lost.store(true, Ordering::Relaxed);
+    }
+
     fn open_loop(&self, knocks: &SyncSender<Knock>) {
         let mut receiver = Receiver::new(&self.socket);
-        let mut inbox = Inbox::new(receiver.most_bytes() + PACKET_BYTES, BATCH);
+        let mut inbox = Inbox::new(receiver.most_bytes() + HELD_BYTES, BATCH);
         let mut out = Outbox::new(OUTBOX_BYTES, BATCH);
         let mut sender = Sender::new(&self.socket);
         let mut writer = DeviceWriter::new(&self.device);
         let drops = self.engine.drops();
         while !self.is_stopping() {
-            if !receiver.fetch() {
-                self.wait(&self.socket);
+            let fetched = receiver.fetch();
+            let crowd = self.engine.crowd();
+            let due = self.engine.open_held(&crowd, &mut inbox);
+            if !fetched && inbox.items().is_empty() {
+                drop(crowd); // A guest removed meanwhile is not kept.
+                self.wait(&self.socket, due);
                 continue;
             }
-            let (crowd, now) = (self.engine.crowd(), Instant::now());
+            let now = Instant::now();
             for received in receiver.batch(now, drops) {
                 self.engine.open(&crowd, received, &mut inbox, &mut out);
             }
@@ -262,11 +306,27 @@ impl<E: Engine> Shared<E> {
         }
     }
 
+    /// Gives the device the MTU that the way was found to have.
+    fn fit_device(&self, set: &mut Option<u16>) {
+        let found = self.engine.device_mtu();
+        if found == *set {
+            return;
+        }
+        *set = found;
+        if let Some(mtu) = found {
+            match self.device.set_mtu(mtu) {
+                Ok(()) => tracing::info!(mtu, "the way's MTU is found"),
+                Err(error) => tracing::warn!(%error, mtu, "device keeps its MTU"),
+            }
+        }
+    }
+
     /// Ends with the opening thread, which holds the other end of `inlet`.
     fn control_loop(&self, inlet: &Inlet<Knock>) {
         let mut out = Outbox::new(CONTROL_BYTES, BATCH);
         let mut sender = Sender::new(&self.socket);
         let drops = self.engine.drops();
+        let mut mtu = None;
         let (mut next_tick, mut next_second) = (Instant::now(), Instant::now() + SECOND);
         loop {
             let now = Instant::now();
@@ -280,8 +340,13 @@ impl<E: Engine> Shared<E> {
             }
             let now = Instant::now();
             if now >= next_tick {
-                self.engine.tick(&crowd, &mut out);
-                next_tick = now + TICK;
+                if let Some(place) = self.engine.measures(now)
+                    && let Some(bytes) = self.socket.path_mtu(place)
+                {
+                    self.engine.way_takes(place, bytes);
+                }
+                next_tick = now + self.engine.tick(&mut out);
+                self.fit_device(&mut mtu);
             }
             if now >= next_second {
                 self.engine.new_second();

@@ -8,7 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use nix::{getsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 pub(crate) use sender::Sender;
@@ -25,6 +26,15 @@ const BUFFER_BYTES: usize = 512 * 1024;
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// Slot of a receive buffer when the kernel does not merge: an MTU of 9000 and what is around it.
 const PLAIN_SLOT: usize = 9216;
+
+sockopt_impl!(
+    /// What the system knows of the way to the peer of an IPv6 socket.
+    Ipv6Mtu,
+    GetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_MTU,
+    libc::c_int
+);
 
 /// The socket, and which rungs it stands on.
 #[derive(Debug)]
@@ -101,6 +111,23 @@ impl TunnelSocket {
 
     pub(crate) fn rungs(&self) -> (SendRung, ReceiveRung) {
         (self.send, self.receive)
+    }
+
+    /// What the system knows that the way to `place` takes whole, in bytes of IP packets: the MTU
+    /// of its device, or what a router said. `None` if there is no way.
+    pub(crate) fn path_mtu(&self, place: SocketAddr) -> Option<u16> {
+        let probe = Self::bare(place).ok()?;
+        if let Ok(mark) = self.socket.mark()
+            && mark != 0
+        {
+            probe.set_mark(mark).ok()?;
+        }
+        probe.connect(&place.into()).ok()?;
+        let mtu = match place {
+            SocketAddr::V4(_) => getsockopt(&probe, sockopt::IpMtu),
+            SocketAddr::V6(_) => getsockopt(&probe, Ipv6Mtu),
+        };
+        u16::try_from(mtu.ok()?).ok()
     }
 
     /// Where the socket listens; the port is the real one.

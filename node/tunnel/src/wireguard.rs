@@ -1,69 +1,41 @@
 //! The WireGuard side of one peer: key, session, endpoint.
 //!
 //! The only place that names boringtun's `Tunn`. It adds what `Tunn` leaves to its caller: roaming
-//! after authentication only, retirement by counter, and a handshake that starts again after it
-//! gave up.
+//! after authentication only, keys that are retired by counter, a clock that may rest, and a
+//! handshake that starts again after it gave up.
 
+mod callers;
 mod candidates;
 mod door;
 mod key;
+mod life;
+mod message;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use boringtun::noise::errors::WireGuardError;
-use boringtun::noise::{Packet, Tunn, TunnResult};
+use boringtun::noise::{Tunn, TunnResult};
 use boringtun::x25519::PublicKey;
 use warren_proto::TunnelPublicKey;
 
 use candidates::Candidates;
 pub(crate) use door::Door;
 pub use key::TunnelKey;
+pub use life::KeyLimits;
+use life::{Life, Wear};
+pub(crate) use message::{DATA_OVERHEAD, HANDSHAKE_INIT_LEN, MessageKind, inner_len, kind};
+use message::{TYPE_COOKIE, TYPE_DATA, TYPE_INIT};
 
 use crate::engine::{Account, Endpoint, Origin, Outbox};
 use crate::meter::DropReason;
 use crate::spec::TunnelState;
 
-// Specification (WireGuard paper, section 5.4).
-/// A data message: header before the sealed packet, tag behind it.
-pub(crate) const DATA_OVERHEAD: usize = 32;
-/// The largest message of a handshake.
-pub(crate) const HANDSHAKE_INIT_LEN: usize = 148;
-const TYPE_INIT: u8 = 1;
-const TYPE_COOKIE: u8 = 3;
-const TYPE_DATA: u8 = 4;
-/// Reject-After-Messages, rounded down: no counter at or above it counts.
-const LAST_COUNTER: u64 = 1 << 60;
-
-/// What kind of message a datagram says it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MessageKind {
-    /// A stranger asks for a session.
-    Init,
-    /// For the peer with this receiver index; `data` tells data from handshake answers.
-    ForIndex { index: u32, data: bool },
-}
-
-/// Reads the outer header; `None` for what is no WireGuard message.
-pub(crate) fn kind(datagram: &[u8]) -> Option<MessageKind> {
-    match Tunn::parse_incoming_packet(datagram).ok()? {
-        Packet::HandshakeInit(_) => Some(MessageKind::Init),
-        Packet::HandshakeResponse(it) => Some(MessageKind::ForIndex {
-            index: it.receiver_idx,
-            data: false,
-        }),
-        Packet::PacketCookieReply(it) => Some(MessageKind::ForIndex {
-            index: it.receiver_idx,
-            data: false,
-        }),
-        Packet::PacketData(it) => Some(MessageKind::ForIndex {
-            index: it.receiver_idx,
-            data: true,
-        }),
-    }
-}
+// Our choice.
+/// Packets that wait for a session; boringtun alone would keep 256, a third of a MiB a peer.
+const MOST_WAITING: usize = 16;
 
 /// Our choice: after so long without an answer to what was sent, other candidates are tried.
 /// WireGuard itself waits three times as long, and only for the same endpoint.
@@ -88,7 +60,12 @@ impl fmt::Debug for Peer {
 }
 
 impl Peer {
-    fn new(tunn: Tunn, endpoint: Option<Endpoint>, persistence: Persistence) -> Self {
+    fn new(
+        tunn: Tunn,
+        endpoint: Option<Endpoint>,
+        persistence: Persistence,
+        limits: KeyLimits,
+    ) -> Self {
         Self(Mutex::new(PeerState {
             tunn,
             endpoint,
@@ -96,6 +73,8 @@ impl Peer {
             spoke: false,
             unanswered: None,
             persistence,
+            waiting: 0,
+            life: Life::new(limits),
         }))
     }
 
@@ -105,6 +84,7 @@ impl Peer {
         peer: &TunnelPublicKey,
         endpoints: &[SocketAddr],
         keepalive: Option<Duration>,
+        limits: KeyLimits,
     ) -> Self {
         let keepalive = keepalive.map(|it| u16::try_from(it.as_secs()).unwrap_or(u16::MAX));
         let peer = PublicKey::from(*peer.as_bytes());
@@ -113,7 +93,7 @@ impl Peer {
         let tunn = Tunn::new(key.0.clone(), peer, None, keepalive, index, None);
         let candidates = Candidates::new(endpoints);
         let endpoint = candidates.best().map(Endpoint::from);
-        Self::new(tunn, endpoint, Persistence::Seeks(candidates))
+        Self::new(tunn, endpoint, Persistence::Seeks(candidates), limits)
     }
 
     /// One lock per batch. A thread that died in it left nothing half done that matters.
@@ -129,6 +109,7 @@ impl Peer {
                 .received
                 .map(|then| now.saturating_duration_since(then)),
             endpoint: state.endpoint.map(|it| it.remote),
+            path_mtu: None,
         }
     }
 
@@ -152,6 +133,9 @@ pub(crate) struct PeerState {
     /// Since when data is unanswered, as far as the last tick knows.
     unanswered: Option<Instant>,
     persistence: Persistence,
+    /// Packets that wait for a session.
+    waiting: usize,
+    life: Life,
 }
 
 impl PeerState {
@@ -163,17 +147,39 @@ impl PeerState {
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         let endpoint = self.endpoint.ok_or(DropReason::NotConnected)?;
-        let Some(room) = out.room(packet.len() + DATA_OVERHEAD) else {
+        if self.waiting >= MOST_WAITING && !self.may_wait() {
+            return Err(DropReason::NotConnected);
+        }
+        // Without a session it is a handshake that needs the room.
+        let least = (packet.len() + DATA_OVERHEAD).max(HANDSHAKE_INIT_LEN);
+        let Some(room) = out.room(least) else {
             return Err(DropReason::Overflow);
         };
         match self.tunn.encapsulate(packet, room) {
             TunnResult::WriteToNetwork(sealed) => {
-                let len = sealed.len();
-                out.commit(len, endpoint, account);
-                self.spoke = true;
+                let (len, stamp) = (sealed.len(), life::stamp(sealed));
+                let Some(stamp) = stamp else {
+                    // No session: a handshake goes out, and the packet waits.
+                    (self.life.knocking, self.waiting) = (true, self.waiting + 1);
+                    out.commit(len, endpoint, Account::NONE);
+                    self.spoke = true;
+                    return Ok(());
+                };
+                let wear = life::wear(stamp.counter, self.life.limits);
+                if wear != Wear::Spent {
+                    out.commit(len, endpoint, account);
+                    (self.spoke, self.life.active) = (true, true);
+                }
+                if wear != Wear::Good {
+                    self.renew(stamp, endpoint, out);
+                }
+                let kept = wear != Wear::Spent;
+                kept.then_some(()).ok_or(DropReason::NotConnected)
+            }
+            TunnResult::Done => {
+                self.waiting += 1; // Until the handshake ends.
                 Ok(())
             }
-            TunnResult::Done => Ok(()), // Kept until the handshake ends.
             TunnResult::Err(_)
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => Err(DropReason::NotConnected),
@@ -187,10 +193,8 @@ impl PeerState {
         origin: Origin,
         room: &mut [u8],
     ) -> Result<usize, DropReason> {
-        let counter = datagram
-            .get(8..16)
-            .and_then(|it| <[u8; 8]>::try_from(it).ok());
-        if counter.is_none_or(|it| u64::from_le_bytes(it) >= LAST_COUNTER) {
+        let stamp = life::stamp(datagram).ok_or(DropReason::Malformed)?;
+        if life::wear(stamp.counter, self.life.limits) == Wear::Spent {
             return Err(DropReason::Forged);
         }
         let len = match self
@@ -228,7 +232,11 @@ impl PeerState {
                     return Err(DropReason::Handshake); // Nobody authenticated: no roaming.
                 }
                 self.heard(origin);
-                self.send_waiting(account, out);
+                (self.life.met, self.life.knocking) = (Some(origin.at), false);
+                // Who only answered a handshake may not send before it was heard to be used.
+                if kind == TYPE_DATA {
+                    self.send_waiting(account, out);
+                }
                 Ok(())
             }
             TunnResult::Done => Ok(()), // A cookie of ours came: it says nothing of the sender.
@@ -240,18 +248,19 @@ impl PeerState {
 
     /// Does what is due by the clock: keepalives, rekeying, retries, other candidates.
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Outbox) {
+        self.ask_again(now);
         if self.must_seek(now) {
             return self.seek(now, out);
         }
-        let Some(room) = out.room(HANDSHAKE_INIT_LEN) else {
-            return;
-        };
-        let (kind, len) = match self.tunn.update_timers(room) {
+        let mut message = [0; HANDSHAKE_INIT_LEN];
+        let (kind, len) = match self.tunn.update_timers(&mut message) {
             TunnResult::WriteToNetwork(message) => (message.first().copied(), message.len()),
-            TunnResult::Err(WireGuardError::ConnectionExpired)
-                if matches!(self.persistence, Persistence::Seeks(_)) =>
-            {
-                return self.seek(now, out);
+            TunnResult::Err(WireGuardError::ConnectionExpired) => {
+                (self.life.knocking, self.waiting) = (false, 0);
+                if matches!(self.persistence, Persistence::Seeks(_)) {
+                    self.seek(now, out);
+                }
+                return;
             }
             TunnResult::Done
             | TunnResult::Err(_)
@@ -259,12 +268,13 @@ impl PeerState {
             | TunnResult::WriteToTunnelV6(..) => return,
         };
         let to = if kind == Some(TYPE_INIT) {
+            self.life.knocking = true;
             self.next_place(now)
         } else {
             self.endpoint
         };
         if let Some(to) = to {
-            out.commit(len, to, Account::NONE);
+            out.push(&message[..len], to);
         }
     }
 
@@ -279,6 +289,7 @@ impl PeerState {
         if let TunnResult::WriteToNetwork(init) = self.tunn.format_handshake_initiation(room, true)
         {
             let len = init.len();
+            self.life.knocking = true;
             if let Some(to) = self.next_place(now) {
                 out.commit(len, to, Account::NONE);
             }
@@ -319,35 +330,8 @@ impl PeerState {
             Persistence::Answers => origin.from,
         });
         self.received = Some(origin.at);
+        self.life.active = true;
         (self.spoke, self.unanswered) = (false, None);
-    }
-
-    fn send_waiting(&mut self, account: Account, out: &mut Outbox) {
-        let Some(endpoint) = self.endpoint else {
-            return;
-        };
-        // A kept packet is no longer than the largest inner packet.
-        while let Some(room) = out.room(usize::from(u16::MAX) + DATA_OVERHEAD) {
-            match self.tunn.decapsulate(None::<IpAddr>, &[], room) {
-                TunnResult::WriteToNetwork(sealed) => {
-                    let len = sealed.len();
-                    out.commit(len, endpoint, account);
-                }
-                TunnResult::Done
-                | TunnResult::Err(_)
-                | TunnResult::WriteToTunnelV4(..)
-                | TunnResult::WriteToTunnelV6(..) => return,
-            }
-        }
-    }
-}
-
-/// How many inner bytes a sealed datagram carries.
-pub(crate) fn inner_len(datagram: &[u8]) -> usize {
-    if datagram.first() == Some(&TYPE_DATA) {
-        datagram.len().saturating_sub(DATA_OVERHEAD)
-    } else {
-        0
     }
 }
 

@@ -45,6 +45,53 @@ fn a_consumer_whose_address_changes_is_followed() {
     assert_eq!(after.unwrap().ip().to_string(), "192.0.2.7");
 }
 
+/// TCP goes on while both ends get other addresses, again and again.
+#[test]
+fn either_end_roams_under_load() {
+    if !can_run() {
+        return;
+    }
+    let world = std::sync::Arc::new(World::new("roamload"));
+    let tunnel = open_tunnel(&world);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (theirs, ended) = (std::sync::Arc::clone(&world), std::sync::Arc::clone(&stop));
+    let load = std::thread::spawn(move || {
+        let mut rounds = 0;
+        while !ended.load(std::sync::atomic::Ordering::Relaxed) || rounds == 0 {
+            tcp_both_ways(&theirs, SERVER_V4, 4 << 20);
+            rounds += 1;
+        }
+    });
+    let mut was = [1, 2];
+    for round in 0..3 {
+        let now = [11 + round, 21 + round];
+        for (role, link, net, at) in [("c", "c0", "192.0.2", 0), ("e", "e0", "198.51.100", 1)] {
+            let address = |host: u8| format!("{net}.{host}/24");
+            world.ip(role, &["addr", "del", &address(was[at]), "dev", link]);
+            world.ip(role, &["addr", "add", &address(now[at]), "dev", link]);
+            let (away, via) = match role {
+                "c" => ("198.51.100.0/24", "192.0.2.2"),
+                _ => ("192.0.2.0/24", "198.51.100.1"),
+            };
+            world.ip(role, &["route", "replace", away, "via", via]);
+            // One at a time: two who move at once find each other by no packet.
+            let seen = |endpoint: Option<std::net::SocketAddr>| endpoint.unwrap().ip().to_string();
+            let moved = format!("{net}.{}", now[at]);
+            wait_until(&format!("{role} at {moved}"), || {
+                // An exit that moved is found by what it sends.
+                udp_down(&world, GUEST_V4.into());
+                seen(match role {
+                    "c" => tunnel.exit.guest_state(tunnel.guest).unwrap().endpoint,
+                    _ => tunnel.consumer.state().endpoint,
+                }) == moved
+            });
+            was[at] = now[at];
+        }
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    load.join().unwrap();
+}
+
 /// A line with several addresses is common for IPv6. A guest behind a firewall hears only the one
 /// it spoke to.
 #[test]

@@ -76,6 +76,12 @@ fn usages(tunnel: &world::Tunnel) -> [Usage; 2] {
 fn pauses(world: &World, tunnel: &world::Tunnel) {
     // Late answers of the transfers before may still be under way; a lone echo drains them.
     udp_echo(world, SERVER_V4, &[10]);
+    // What the kernel took last is metered a moment later.
+    wait_until("the meters to rest", || {
+        let before = usages(tunnel);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        before == usages(tunnel)
+    });
     tunnel.exit.set_gate(tunnel.guest, Gate::Paused).unwrap();
     let (before, dropped) = (
         usages(tunnel)[1],

@@ -1,8 +1,8 @@
 //! Addresses, MTU and queue of a fresh device, by netlink.
 
 use ipnet::{Ipv4Net, Ipv6Net};
-use rtnetlink::LinkUnspec;
 use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
+use rtnetlink::{Handle, LinkUnspec};
 
 use crate::error::TunnelError;
 
@@ -20,6 +20,23 @@ pub(super) fn configure(
     queue_len: u32,
     addresses: &Addresses,
 ) -> Result<(), TunnelError> {
+    with_index(device, |index| apply(index, mtu, queue_len, addresses))
+}
+
+/// Changes the MTU. Blocks; works in the calling thread's network namespace.
+pub(super) fn set_mtu(device: &str, mtu: u16) -> Result<(), TunnelError> {
+    with_index(device, async |index| {
+        let sizes = LinkUnspec::new_with_index(index).mtu(mtu.into()).build();
+        let set = connect()?.link().set(sizes);
+        set.execute().await.map_err(|error| ("MTU", error))
+    })
+}
+
+/// Runs `work` for a device on a thread of its own: the caller may be inside another runtime.
+fn with_index<W>(device: &str, work: impl FnOnce(u32) -> W + Send) -> Result<(), TunnelError>
+where
+    W: Future<Output = Result<(), (&'static str, rtnetlink::Error)>>,
+{
     let fail = |what: &'static str, reason: String| TunnelError::Configure {
         device: device.to_owned(),
         what,
@@ -27,7 +44,6 @@ pub(super) fn configure(
     };
     let index =
         nix::net::if_::if_nametoindex(device).map_err(|error| fail("index", error.to_string()))?;
-    // A thread of its own: the caller may be inside another runtime.
     let done = std::thread::scope(|scope| {
         let work = || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -35,12 +51,24 @@ pub(super) fn configure(
                 .build()
                 .map_err(|error| fail("netlink", error.to_string()))?;
             runtime
-                .block_on(apply(index, mtu, queue_len, addresses))
+                .block_on(work(index))
                 .map_err(|(what, error)| fail(what, error.to_string()))
         };
         scope.spawn(work).join()
     });
     done.unwrap_or_else(|_| Err(fail("netlink", "the thread died".to_owned())))
+}
+
+/// Opens a netlink connection that runs beside the caller.
+fn connect() -> Result<Handle, (&'static str, rtnetlink::Error)> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| {
+        (
+            "netlink",
+            rtnetlink::Error::NamespaceError(error.to_string()),
+        )
+    })?;
+    tokio::spawn(connection);
+    Ok(handle)
 }
 
 async fn apply(
@@ -49,13 +77,7 @@ async fn apply(
     queue_len: u32,
     addresses: &Addresses,
 ) -> Result<(), (&'static str, rtnetlink::Error)> {
-    let (connection, handle, _) = rtnetlink::new_connection().map_err(|error| {
-        (
-            "netlink",
-            rtnetlink::Error::NamespaceError(error.to_string()),
-        )
-    })?;
-    tokio::spawn(connection);
+    let handle = connect()?;
     let link = || LinkUnspec::new_with_index(index);
 
     let sizes = link()

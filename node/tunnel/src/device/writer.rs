@@ -158,6 +158,7 @@ mod tests {
         let device = Device {
             fd: device.into(),
             rung: DeviceRung::TcpUdp,
+            name: String::new(),
         };
         let reading = std::thread::spawn(move || {
             let read = |_| {
@@ -189,6 +190,7 @@ mod tests {
         let device = Device {
             fd: device.into(),
             rung: DeviceRung::Tcp,
+            name: String::new(),
         };
         let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
         let taken = writer.write(&inbox_of(5), &drops, |_, len| bytes += len);
@@ -204,6 +206,7 @@ mod tests {
         let device = Device {
             fd: device.into(),
             rung: DeviceRung::Plain,
+            name: String::new(),
         };
         let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
         writer.write(&inbox_of(3), &drops, |_, len| bytes += len);

@@ -2,14 +2,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::{Account, Engine, Inbox, Knock, Outbox, Received};
+use super::echo::{self, Pair};
+use super::path_mtu::PathMtu;
+use super::{Account, Engine, Inbox, Knock, Outbox, Received, TICK};
 use crate::meter::{DropCounts, DropReason, Drops, Meter, Usage};
 use crate::offload::Splitter;
 use crate::packet;
-use crate::spec::{TunnelSpec, TunnelState};
-use crate::wireguard::{MessageKind, Peer, kind};
+use crate::spec::{LEAST_MTU, TunnelSpec, TunnelState};
+use crate::wireguard::{DATA_OVERHEAD, KeyLimits, MessageKind, Peer, kind};
+
+// Specification (RFC 768).
+const UDP_LEN: usize = 8;
 
 /// The exit's account; there is only one.
 const EXIT: u32 = 0;
@@ -23,24 +29,104 @@ pub struct ConsumerEngine {
     local: [Option<IpAddr>; 2],
     meter: Meter,
     drops: Drops,
+    mtu: u16,
+    way: Mutex<Option<Way>>,
+}
+
+/// The search for the largest packet that passes the way to the exit.
+#[derive(Debug)]
+struct Way {
+    echo: Pair,
+    search: PathMtu,
+    /// Where the exit was when it was last asked.
+    place: Option<SocketAddr>,
 }
 
 impl ConsumerEngine {
     /// Makes the engine `spec` asks for; it has no session yet.
     #[must_use]
     pub fn new(spec: &TunnelSpec) -> Self {
+        Self::with_limits(spec, KeyLimits::WIREGUARD)
+    }
+
+    /// Makes one whose keys wear out sooner: nobody can wait for WireGuard's own limits.
+    #[must_use]
+    pub fn with_limits(spec: &TunnelSpec, limits: KeyLimits) -> Self {
         Self {
             peer: Peer::seeking(
                 &spec.private_key,
                 &spec.peer_key,
                 &spec.endpoints,
                 spec.keepalive,
+                limits,
             ),
             begun: AtomicBool::new(false),
             local: [spec.local_v4.map(IpAddr::V4), spec.local_v6.map(IpAddr::V6)],
             meter: Meter::default(),
             drops: Drops::default(),
+            mtu: spec.mtu,
+            way: Mutex::default(),
         }
+    }
+
+    /// Finds out how large packets may be, from now on, by asking the exit's inner address for
+    /// echoes. To be called once the exit carries packets: before that nobody answers.
+    pub fn measure(&self, exit: IpAddr, now: Instant) {
+        let same = |it: &IpAddr| it.is_ipv4() == exit.is_ipv4();
+        let Some(from) = self.local.into_iter().flatten().find(same) else {
+            return; // Without an address of its kind it cannot be asked.
+        };
+        let echo = Pair {
+            from,
+            to: exit,
+            id: rand::random(),
+        };
+        *self.way() = Some(Way {
+            echo,
+            search: PathMtu::new(LEAST_MTU, self.mtu, now),
+            place: None,
+        });
+    }
+
+    /// The largest packet that was found to pass. `None` as long as none was.
+    #[must_use]
+    pub fn path_mtu(&self) -> Option<u16> {
+        self.way().as_ref()?.search.found()
+    }
+
+    fn way(&self) -> MutexGuard<'_, Option<Way>> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the next echo, if it is time to; another way is measured anew.
+    fn measure_way(&self, now: Instant, out: &mut Outbox) {
+        let mut peer = self.peer.lock();
+        let (Some(way), Some(place)) = (&mut *self.way(), peer.reach()) else {
+            return;
+        };
+        if way.place.replace(place).is_some_and(|it| it != place) {
+            way.search.restart(now);
+        }
+        let request = way.search.ask(now).and_then(|size| way.echo.request(size));
+        if let Some(request) = request
+            && let Err(reason) = peer.seal(&request, Account::of_slot(EXIT), out)
+        {
+            self.drops.count(reason);
+        }
+    }
+
+    /// Whether a packet is an echo of ours: it is paid for as any, and goes no further.
+    fn takes_echo(&self, packet: &[u8], now: Instant) -> bool {
+        let mut way = self.way();
+        let Some(way) = way.as_mut() else {
+            return false;
+        };
+        let Some(size) = way.echo.answered(packet) else {
+            return false;
+        };
+        way.search.heard(size, now);
+        self.meter.add_down(packet.len() as u64);
+        true
     }
 
     /// Starts the first handshake.
@@ -71,6 +157,7 @@ impl ConsumerEngine {
     pub fn tick_at(&self, now: Instant, out: &mut Outbox) {
         if self.begun.swap(true, Ordering::Relaxed) {
             self.peer.lock().tick(now, out);
+            self.measure_way(now, out);
         } else {
             self.peer.lock().seek(now, out);
         }
@@ -99,7 +186,10 @@ impl ConsumerEngine {
     /// How the exit is doing.
     #[must_use]
     pub fn state(&self, now: Instant) -> TunnelState {
-        self.peer.state(now)
+        TunnelState {
+            path_mtu: self.path_mtu(),
+            ..self.peer.state(now)
+        }
     }
 
     /// Looks for the exit at another endpoint from now on.
@@ -155,6 +245,12 @@ impl Engine for ConsumerEngine {
                         Ok(0) => Ok(()),
                         Ok(len) => match packet::ends(&room[..len]) {
                             Some(ends) if self.is_ours(ends.destination) => {
+                                // Only a packet that may be one costs a lock.
+                                if echo::may_be(&room[..len])
+                                    && self.takes_echo(&room[..len], received.origin.at)
+                                {
+                                    continue;
+                                }
                                 inbox.commit(len, Account::of_slot(EXIT));
                                 Ok(())
                             }
@@ -174,8 +270,9 @@ impl Engine for ConsumerEngine {
     /// A consumer answers at once; nothing is put aside.
     fn answer(&self, (): &(), _: &Knock, _: Instant, _: &mut Outbox) {}
 
-    fn tick(&self, (): &(), out: &mut Outbox) {
+    fn tick(&self, out: &mut Outbox) -> Duration {
         self.tick_now(out);
+        TICK
     }
 
     /// The peer's own limit is reset by its timers.
@@ -189,6 +286,25 @@ impl Engine for ConsumerEngine {
 
     fn written(&self, (): &(), _: Account, bytes: u64) {
         self.meter.add_down(bytes);
+    }
+
+    fn measures(&self, now: Instant) -> Option<SocketAddr> {
+        let due = self.way().as_ref().is_some_and(|it| it.search.is_due(now));
+        due.then(|| self.peer.lock().reach()).flatten()
+    }
+
+    fn way_takes(&self, place: SocketAddr, bytes: u16) {
+        let outer_ip = if place.is_ipv4() { 20 } else { 40 };
+        let around = outer_ip + UDP_LEN + DATA_OVERHEAD;
+        let inner = usize::from(bytes).saturating_sub(around);
+        let inner = u16::try_from(inner).unwrap_or(u16::MAX).min(self.mtu);
+        if let Some(way) = &mut *self.way() {
+            way.search.set_most(inner, Instant::now());
+        }
+    }
+
+    fn device_mtu(&self) -> Option<u16> {
+        self.path_mtu()
     }
 
     fn drops(&self) -> &Drops {

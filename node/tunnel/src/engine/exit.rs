@@ -1,21 +1,25 @@
 //! The exit's engine: many guests, each with one address of each kind, kept from one another.
 
+mod carry;
+mod lane;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use super::alarms::{Alarms, Due, Rest};
 use super::guests::{Guest, Guests};
-use super::{Account, Engine, Inbox, Knock, Origin, Outbox, Received};
+use super::{Engine, Inbox, Outbox, QUIET_TICK, Received, TICK};
 use crate::error::TunnelError;
 use crate::gate::{Gate, GateCell};
-use crate::meter::{DropCounts, DropReason, Drops, Meter, Usage};
+use crate::meter::{DropCounts, Drops, HandshakeCounts, Meter, ShapeCounts, Usage};
 use crate::offload::Splitter;
-use crate::packet;
-use crate::spec::{ExitSpec, GuestId, GuestSpec, MAX_GUESTS, TunnelState};
-use crate::wireguard::{Door, MessageKind, PeerState, kind};
+use crate::spec::{ExitSpec, GuestId, GuestSpec, MAX_GUESTS, Shape, TunnelState};
+use crate::wireguard::{Door, KeyLimits, PeerState};
+use lane::Lane;
 
 /// The exit's half of all its tunnels, without device and socket.
 #[derive(Debug)]
@@ -26,25 +30,34 @@ pub struct ExitEngine {
     guests: RwLock<Arc<Guests>>,
     next_id: AtomicU64,
     drops: Drops,
-}
-
-/// A guest whose session is locked.
-struct Held<'a> {
-    guest: &'a Guest,
-    peer: MutexGuard<'a, PeerState>,
+    /// Whom the clock looks at. Locked after a peer, never before one.
+    alarms: Mutex<Alarms>,
+    /// From guests.
+    up: Lane,
+    /// To guests.
+    down: Lane,
 }
 
 impl ExitEngine {
     /// Makes the engine `spec` asks for; it has no guests yet.
     #[must_use]
     pub fn new(spec: &ExitSpec) -> Self {
+        Self::with_limits(spec, KeyLimits::WIREGUARD)
+    }
+
+    /// Makes one whose keys wear out sooner: nobody can wait for WireGuard's own limits.
+    #[must_use]
+    pub fn with_limits(spec: &ExitSpec, limits: KeyLimits) -> Self {
         Self {
-            door: Door::new(&spec.private_key, spec.handshake_limit),
+            door: Door::new(&spec.private_key, spec.handshake_limit, limits),
             gateway_v4: spec.gateway_v4,
             gateway_v6: spec.gateway_v6,
             guests: RwLock::default(),
             next_id: AtomicU64::new(1),
             drops: Drops::default(),
+            alarms: Mutex::default(),
+            up: Lane::new(),
+            down: Lane::new(),
         }
     }
 
@@ -91,7 +104,24 @@ impl ExitEngine {
         let guest = Arc::make_mut(&mut table)
             .remove(id)
             .ok_or(TunnelError::NoSuchGuest(id))?;
+        for lane in [&self.up, &self.down] {
+            lane.forget(id);
+        }
         Ok(guest.meter.usage())
+    }
+
+    /// Carries guests no faster than `shape` says, from now on.
+    pub fn set_shape(&self, shape: Shape) {
+        let now = Instant::now();
+        for lane in [&self.up, &self.down] {
+            lane.set_shape(shape, now);
+        }
+    }
+
+    /// Packets that had to wait for their turn, and packets that could not.
+    #[must_use]
+    pub fn shape_counts(&self) -> ShapeCounts {
+        self.up.counts().plus(self.down.counts())
     }
 
     /// Opens or shuts a guest's gate.
@@ -136,6 +166,12 @@ impl ExitEngine {
         self.drops.counts()
     }
 
+    /// What became of the handshakes that came.
+    #[must_use]
+    pub fn handshake_counts(&self) -> HandshakeCounts {
+        self.door.counts()
+    }
+
     /// Seals one inner packet for the guest it is addressed to.
     pub fn seal_packet(&self, packet: &[u8], out: &mut Outbox) {
         self.seal(&self.crowd(), &mut Splitter::whole(packet), out);
@@ -151,9 +187,33 @@ impl ExitEngine {
         inbox.forget_knocks();
     }
 
-    /// Does what is due by the clock; to be called at least every 250 ms.
-    pub fn tick_now(&self, out: &mut Outbox) {
-        self.tick(&self.crowd(), out);
+    /// Does what is due by the clock, at `now`; to be called at least every second, and four times
+    /// a second while packets pass. Says how many guests it had to look at.
+    ///
+    /// WireGuard's own timers go by the real clock.
+    pub fn tick_at(&self, now: Instant, out: &mut Outbox) -> usize {
+        let mut due = Vec::new();
+        self.alarms().take_due(now, &mut due);
+        // Only now: who woke is in the table.
+        let crowd = self.crowd();
+        due.iter()
+            .filter(|it| self.look_at(&crowd, **it, now, out))
+            .count()
+    }
+
+    /// Starts a new second of the handshake limit.
+    pub fn next_second(&self) {
+        self.door.new_second();
+    }
+
+    /// Seals what waited for its turn; says when the next may pass, if any waits.
+    pub fn seal_waiting(&self, out: &mut Outbox) -> Option<Instant> {
+        self.seal_held(&self.crowd(), out)
+    }
+
+    /// Hands over opened packets that waited for their turn; says when the next may pass.
+    pub fn open_waiting(&self, inbox: &mut Inbox) -> Option<Instant> {
+        self.open_held(&self.crowd(), inbox)
     }
 
     /// Meters everything in `out` as taken by the socket.
@@ -188,153 +248,38 @@ impl ExitEngine {
         }
     }
 
-    /// Opens one data message of the held guest and checks what came out of it.
-    fn admit(
-        &self,
-        held: &mut Held<'_>,
-        datagram: &[u8],
-        origin: Origin,
-        inbox: &mut Inbox,
-    ) -> Result<(), DropReason> {
-        let guest = held.guest;
-        let room = inbox.room(datagram.len()).ok_or(DropReason::Overflow)?;
-        let len = held.peer.open(datagram, origin, room)?;
-        if len == 0 {
-            return Ok(()); // A keepalive.
-        }
-        let ends = packet::ends(&room[..len]).ok_or(DropReason::Malformed)?;
-        if !guest.owns(ends.source) {
-            return Err(DropReason::WrongSource);
-        }
-        if self.is_inner(ends.destination) {
-            return Err(DropReason::GuestToGuest);
-        }
-        if !guest.gate.admit(len as u64) {
-            return Err(DropReason::Paused);
-        }
-        inbox.commit(len, Account::of_slot(guest.slot));
-        Ok(())
-    }
-}
-
-impl Engine for ExitEngine {
-    type Crowd = Arc<Guests>;
-
-    fn crowd(&self) -> Self::Crowd {
-        Arc::clone(&self.guests.read().unwrap_or_else(PoisonError::into_inner))
+    fn alarms(&self) -> std::sync::MutexGuard<'_, Alarms> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seal(&self, crowd: &Self::Crowd, packet: &mut Splitter<'_>, out: &mut Outbox) {
-        let Some(ends) = packet::ends(packet.head()) else {
-            return self.drops.count(DropReason::Malformed);
-        };
-        if self.is_inner(ends.source) {
-            return self.drops.count(DropReason::GuestToGuest);
+    /// Makes sure that the clock of a guest runs while something is done with it.
+    fn stir(&self, guest: &Guest, peer: &mut PeerState, now: Instant, out: &mut Outbox) {
+        if peer.stir(now, out) {
+            self.alarms().wake(guest.slot);
         }
-        let Some(guest) = crowd.by_address(ends.destination) else {
-            return self.drops.count(DropReason::NoSuchGuest);
+    }
+
+    /// Looks at the clock of one guest, if it is still there and still due.
+    fn look_at(&self, crowd: &Guests, due: Due, now: Instant, out: &mut Outbox) -> bool {
+        let Some(guest) = crowd.at_slot(due.slot) else {
+            return false;
         };
         let mut peer = guest.peer.lock();
-        while let Some(segment) = packet.next_segment() {
-            if !guest.gate.admit(segment.len() as u64) {
-                self.drops.count(DropReason::Paused);
-                continue;
-            }
-            if let Err(reason) = peer.seal(segment, Account::of_slot(guest.slot), out) {
-                self.drops.count(reason);
-            }
+        if peer.is_awake() != due.awake {
+            return false; // Somebody stirred it meanwhile, or it is another guest's slot by now.
         }
+        peer.tick(now, out);
+        let rest = peer.rest(now);
+        self.alarms().put_back(due.slot, rest);
+        true
     }
 
-    fn open(
-        &self,
-        crowd: &Self::Crowd,
-        received: Received<'_>,
-        inbox: &mut Inbox,
-        out: &mut Outbox,
-    ) {
-        let origin = received.origin;
-        let mut holding: Option<Held<'_>> = None;
-        for datagram in received.datagrams() {
-            let (index, data) = match kind(datagram) {
-                None => {
-                    self.drops.count(DropReason::Malformed);
-                    continue;
-                }
-                Some(MessageKind::Init) => {
-                    if !inbox.knock(origin.from, datagram) {
-                        self.drops.count(DropReason::Handshake);
-                    }
-                    continue;
-                }
-                Some(MessageKind::ForIndex { index, data }) => (index, data),
-            };
-            let Some(guest) = crowd.at_index(index) else {
-                self.drops.count(DropReason::Forged);
-                continue;
-            };
-            // One lock for all datagrams of one guest that follow one another.
-            if holding
-                .as_ref()
-                .is_none_or(|held| held.guest.slot != guest.slot)
-            {
-                drop(holding.take());
-            }
-            let held = holding.get_or_insert_with(|| Held {
-                guest,
-                peer: guest.peer.lock(),
-            });
-            let taken = if data {
-                self.admit(held, datagram, origin, inbox)
-            } else {
-                held.peer
-                    .greet(datagram, origin, Account::of_slot(guest.slot), out)
-            };
-            if let Err(reason) = taken {
-                self.drops.count(reason);
-            }
+    /// How long the clock may be left alone.
+    fn quiet_for(&self, now: Instant) -> Duration {
+        match self.alarms().next() {
+            Rest::Soon => TICK,
+            Rest::At(at) => at.saturating_duration_since(now).min(QUIET_TICK),
+            Rest::Never => QUIET_TICK,
         }
-    }
-
-    fn answer(&self, crowd: &Self::Crowd, knock: &Knock, now: Instant, out: &mut Outbox) {
-        let taken = self.door.who(&knock.init, knock.from, out).and_then(|key| {
-            let guest = crowd.by_key(&key).ok_or(DropReason::Handshake)?;
-            let account = Account::of_slot(guest.slot);
-            let origin = Origin {
-                from: knock.from,
-                at: now,
-            };
-            guest.peer.lock().greet(&knock.init, origin, account, out)
-        });
-        if let Err(reason) = taken {
-            self.drops.count(reason);
-        }
-    }
-
-    fn tick(&self, crowd: &Self::Crowd, out: &mut Outbox) {
-        let now = Instant::now();
-        for guest in crowd.iter() {
-            guest.peer.lock().tick(now, out);
-        }
-    }
-
-    fn new_second(&self) {
-        self.door.new_second();
-    }
-
-    fn sent(&self, crowd: &Self::Crowd, account: Account, bytes: u64) {
-        if let Some(guest) = crowd.at_slot(account.slot()) {
-            guest.meter.add_down(bytes);
-        }
-    }
-
-    fn written(&self, crowd: &Self::Crowd, account: Account, bytes: u64) {
-        if let Some(guest) = crowd.at_slot(account.slot()) {
-            guest.meter.add_up(bytes);
-        }
-    }
-
-    fn drops(&self) -> &Drops {
-        &self.drops
     }
 }

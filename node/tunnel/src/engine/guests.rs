@@ -105,8 +105,4 @@ impl Guests {
         self.by_address.remove(&guest.spec.v6.into());
         Some(guest)
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Guest>> {
-        self.slots.iter().flatten()
-    }
 }

@@ -7,7 +7,7 @@
 //! Invariant: the packets of a flow keep their order, and every packet is in exactly one group.
 
 use super::checksum;
-use super::headers::{Layout, Transport};
+use super::headers::{Layout, MOST_HEADER, Transport};
 use super::vnet::{Segmentation, VnetHeader};
 
 // Specification.
@@ -15,8 +15,7 @@ use super::vnet::{Segmentation, VnetHeader};
 const MOST_BYTES: usize = 65_535;
 /// The most datagrams of one UDP super-packet that every kernel takes (UDP_MAX_SEGMENTS).
 const MOST_DATAGRAMS: usize = 64;
-/// IPv4 and TCP headers at their largest: 60 bytes each.
-const MOST_HEADER: usize = 120;
+const DONT_FRAGMENT: u8 = 0x40;
 const ACK: u8 = 0x10;
 const PSH: u8 = 0x08;
 
@@ -113,13 +112,13 @@ impl Coalescer {
                     .rev()
                     .take(LOOK_BACK)
                     .find_map(|(which, group)| {
-                        let same = group.layout == Some(layout)
-                            && same_flow(&layout, packet(group.first), bytes);
+                        let theirs = group.layout?;
+                        let same = same_flow((&theirs, packet(group.first)), (&layout, bytes));
                         same.then_some(which)
                     })
             });
             if let Some(which) = found
-                && self.append(which, at, packet(self.groups[which].first), bytes)
+                && self.append(which, at, packet(self.groups[which].first), (layout, bytes))
             {
                 continue;
             }
@@ -149,10 +148,19 @@ impl Coalescer {
     }
 
     /// Appends packet `at` to a group of its own flow, if it fits there.
-    fn append(&mut self, which: usize, at: usize, first: &[u8], bytes: &[u8]) -> bool {
-        let Some(layout) = &self.groups[which].layout else {
+    fn append(
+        &mut self,
+        which: usize,
+        at: usize,
+        first: &[u8],
+        (theirs, bytes): (Option<Layout>, &[u8]),
+    ) -> bool {
+        let Some(layout) = theirs.filter(|_| self.groups[which].layout == theirs) else {
+            // Other options: what comes later must not overtake this one.
+            self.groups[which].closed = true;
             return false;
         };
+        let layout = &layout;
         let payload = bytes.len() - layout.header_len;
         let group = self.groups[which];
         let most = match layout.transport {
@@ -262,18 +270,26 @@ fn sequence(layout: &Layout, bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Same addresses and ports; the layouts are equal already.
-fn same_flow(layout: &Layout, one: &[u8], other: &[u8]) -> bool {
-    let ports = layout.ip_len..layout.ip_len + 4;
-    layout.addresses(one) == layout.addresses(other) && one[ports.clone()] == other[ports]
+/// Same protocols, addresses and ports, whatever options stand in the headers.
+fn same_flow(one: (&Layout, &[u8]), other: (&Layout, &[u8])) -> bool {
+    fn ends<'a>((layout, packet): (&Layout, &'a [u8])) -> (&'a [u8], (&'a [u8], &'a [u8])) {
+        let ports = &packet[layout.ip_len..layout.ip_len + 4];
+        (ports, layout.addresses(packet))
+    }
+    let protocols = |it: &Layout| (it.v4, it.transport);
+    protocols(one.0) == protocols(other.0) && ends(one) == ends(other)
 }
 
 /// Whether `bytes` may stand behind `first`'s group under one set of headers.
 fn follows(layout: &Layout, group: &Group, first: &[u8], bytes: &[u8]) -> bool {
     let same = |range: std::ops::Range<usize>| first[range.clone()] == bytes[range];
     let ip = if layout.v4 {
-        // Type of service; flags ("don't fragment"); time to live. The id may differ.
-        same(1..2) && same(6..8) && same(8..9)
+        // Type of service; flags ("don't fragment"); time to live. Only of a packet that is never
+        // cut by routers may the id differ (RFC 6864): who cuts the super-packet counts it up.
+        let id = |packet: &[u8]| u16::from_be_bytes([packet[4], packet[5]]);
+        let counted =
+            u16::try_from(group.members).is_ok_and(|it| id(bytes) == id(first).wrapping_add(it));
+        same(1..2) && same(6..8) && same(8..9) && (first[6] & DONT_FRAGMENT != 0 || counted)
     } else {
         // Traffic class and flow label; hop limit.
         same(0..4) && same(7..8)

@@ -10,6 +10,8 @@ const UDP: u8 = 17;
 const IPV6_LEN: usize = 40;
 const TCP_LEAST: usize = 20;
 const UDP_LEN: usize = 8;
+/// IPv4 and TCP headers at their largest: 60 bytes each.
+pub(crate) const MOST_HEADER: usize = 120;
 
 /// TCP or UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

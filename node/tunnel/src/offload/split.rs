@@ -2,28 +2,40 @@
 //!
 //! Sans-IO. The first packet keeps CWR, the last keeps FIN and PSH, as a sending kernel would do
 //! (RFC 9293; RFC 3168, section 6.1.2).
+//!
+//! No payload is copied: a packet's headers are written right before its payload, over the end of
+//! the payload before it, which was given away already.
 
 use super::checksum;
-use super::headers::{Layout, Transport};
+use super::headers::{Layout, MOST_HEADER, Transport};
 use super::vnet::{Segmentation, VnetHeader};
 
 const FIN_AND_PSH: u8 = 0x01 | 0x08;
 const CWR: u8 = 0x80;
 
-/// What the packet is cut by.
-#[derive(Debug, Clone, Copy)]
-struct Cut {
+/// What a super-packet is cut by.
+#[derive(Debug)]
+struct Cut<'a> {
+    packet: &'a mut [u8],
     layout: Layout,
     segment_len: usize,
+    /// The headers all the packets share; those in `packet` may be overwritten.
+    header: [u8; MOST_HEADER],
+}
+
+/// What came from the device.
+#[derive(Debug)]
+enum Source<'a> {
+    /// One packet already.
+    Whole(&'a [u8]),
+    Super(Cut<'a>),
 }
 
 /// Yields the packets of one read from the device, one after the other.
 #[derive(Debug)]
 pub(crate) struct Splitter<'a> {
-    packet: &'a [u8],
-    scratch: &'a mut [u8],
-    cut: Option<Cut>,
-    /// Bytes of payload (of a super-packet) or of packet (of a plain one) already given.
+    source: Source<'a>,
+    /// Bytes of payload of a super-packet already given.
     given: usize,
     count: u16,
 }
@@ -31,10 +43,12 @@ pub(crate) struct Splitter<'a> {
 impl<'a> Splitter<'a> {
     /// A packet that is one packet already.
     pub(crate) fn whole(packet: &'a [u8]) -> Self {
+        Self::of(Source::Whole(packet))
+    }
+
+    fn of(source: Source<'a>) -> Self {
         Self {
-            packet,
-            scratch: &mut [],
-            cut: None,
+            source,
             given: 0,
             count: 0,
         }
@@ -42,25 +56,15 @@ impl<'a> Splitter<'a> {
 
     /// What `header` says of `packet`; `None` if it does not fit the packet.
     ///
-    /// A checksum the kernel left to us is completed in place. `scratch` takes one packet at a
-    /// time and must hold the largest.
-    pub(crate) fn new(
-        header: &VnetHeader,
-        packet: &'a mut [u8],
-        scratch: &'a mut [u8],
-    ) -> Option<Self> {
+    /// A checksum the kernel left to us is completed in place; a super-packet is used up by being
+    /// cut.
+    pub(crate) fn new(header: &VnetHeader, packet: &'a mut [u8]) -> Option<Self> {
         let wanted = match header.segmentation {
             Segmentation::None => {
                 if header.needs_checksum {
                     complete(header, packet)?;
                 }
-                return Some(Self {
-                    packet,
-                    scratch,
-                    cut: None,
-                    given: 0,
-                    count: 0,
-                });
+                return Some(Self::whole(packet));
             }
             Segmentation::TcpV4 => (Some(true), Transport::Tcp),
             Segmentation::TcpV6 => (Some(false), Transport::Tcp),
@@ -69,48 +73,49 @@ impl<'a> Splitter<'a> {
         let layout = Layout::of(packet)?;
         let fits = wanted.0.is_none_or(|v4| v4 == layout.v4) && wanted.1 == layout.transport;
         let segment_len = usize::from(header.segment_len);
-        if !fits || segment_len == 0 || layout.header_len + segment_len > scratch.len() {
+        if !fits || segment_len == 0 {
             return None;
         }
-        Some(Self {
+        let mut shared = [0; MOST_HEADER];
+        shared
+            .get_mut(..layout.header_len)?
+            .copy_from_slice(&packet[..layout.header_len]);
+        Some(Self::of(Source::Super(Cut {
             packet,
-            scratch,
-            cut: Some(Cut {
-                layout,
-                segment_len,
-            }),
-            given: 0,
-            count: 0,
-        })
+            layout,
+            segment_len,
+            header: shared,
+        })))
     }
 
     /// The headers all the packets share.
     pub(crate) fn head(&self) -> &[u8] {
-        self.packet
+        match &self.source {
+            Source::Whole(packet) => packet,
+            Source::Super(cut) => &cut.header[..cut.layout.header_len],
+        }
     }
 
     /// The next packet, complete with checksums; `None` after the last.
     pub(crate) fn next_segment(&mut self) -> Option<&[u8]> {
-        let Some(Cut {
-            layout,
-            segment_len,
-        }) = self.cut
-        else {
-            let first = self.count == 0;
-            self.count = 1;
-            return first.then_some(self.packet);
+        let cut = match &mut self.source {
+            Source::Whole(packet) => {
+                let first = self.count == 0;
+                self.count = 1;
+                return first.then_some(packet);
+            }
+            Source::Super(cut) => cut,
         };
-        let (header, payload) = self.packet.split_at(layout.header_len);
-        if self.given >= payload.len() && self.count > 0 {
+        let (layout, header_len) = (cut.layout, cut.layout.header_len);
+        let payload_len = cut.packet.len() - header_len;
+        if self.given >= payload_len && self.count > 0 {
             return None;
         }
-        let end = (self.given + segment_len).min(payload.len());
-        let piece = &payload[self.given..end];
-        let segment = self.scratch.get_mut(..header.len() + piece.len())?;
-        segment[..header.len()].copy_from_slice(header);
-        segment[header.len()..].copy_from_slice(piece);
+        let end = (self.given + cut.segment_len).min(payload_len);
+        let segment = cut.packet.get_mut(self.given..header_len + end)?;
+        segment[..header_len].copy_from_slice(&cut.header[..header_len]);
         if layout.v4 {
-            let id = u16::from_be_bytes([header[4], header[5]]).wrapping_add(self.count);
+            let id = u16::from_be_bytes([segment[4], segment[5]]).wrapping_add(self.count);
             segment[4..6].copy_from_slice(&id.to_be_bytes());
         }
         if layout.transport == Transport::Tcp {
@@ -118,7 +123,7 @@ impl<'a> Splitter<'a> {
             let sequence = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
             let offset = u32::try_from(self.given).unwrap_or(u32::MAX);
             tcp[4..8].copy_from_slice(&sequence.wrapping_add(offset).to_be_bytes());
-            if end < payload.len() {
+            if end < payload_len {
                 tcp[13] &= !FIN_AND_PSH;
             }
             if self.count > 0 {

@@ -1,13 +1,15 @@
 //! Two engines back to back: what one sends, the other takes, with nothing between.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helper")]
+#![allow(dead_code, reason = "each test uses some of it")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
+use warren_proto::TunnelPublicKey;
 use warren_tunnel::engine::{ConsumerEngine, ExitEngine, Inbox, Origin, Outbox, Received};
 use warren_tunnel::{
     DEFAULT_HANDSHAKE_LIMIT, DEFAULT_KEEPALIVE, DEFAULT_MTU, ExitSpec, Gate, GuestId, GuestSpec,
-    Offload, TunnelKey, TunnelSpec,
+    KeyLimits, Offload, TunnelKey, TunnelSpec,
 };
 
 pub(crate) const GUEST_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
@@ -28,7 +30,11 @@ pub(crate) fn exit_address() -> SocketAddr {
 
 /// An exit alone.
 pub(crate) fn exit_engine(key: TunnelKey, handshake_limit: u64) -> ExitEngine {
-    ExitEngine::new(&ExitSpec {
+    ExitEngine::new(&exit_spec(key, handshake_limit))
+}
+
+fn exit_spec(key: TunnelKey, handshake_limit: u64) -> ExitSpec {
+    ExitSpec {
         device: "warren0".to_owned(),
         listen: "[::]:0".parse().unwrap(),
         private_key: key,
@@ -38,7 +44,29 @@ pub(crate) fn exit_engine(key: TunnelKey, handshake_limit: u64) -> ExitEngine {
         mark: None,
         handshake_limit,
         offload: Offload::Off,
-    })
+    }
+}
+
+/// A consumer of the exit with this key.
+pub(crate) fn consumer_spec(
+    key: TunnelKey,
+    exit: TunnelPublicKey,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+) -> TunnelSpec {
+    TunnelSpec {
+        device: "warren0".to_owned(),
+        private_key: key,
+        peer_key: exit,
+        endpoints: vec![exit_address()],
+        port: 0,
+        local_v4: Some(v4),
+        local_v6: Some(v6),
+        mtu: DEFAULT_MTU,
+        keepalive: Some(DEFAULT_KEEPALIVE),
+        mark: None,
+        offload: Offload::Off,
+    }
 }
 
 /// A consumer and its exit.
@@ -46,38 +74,47 @@ pub(crate) struct Pair {
     pub(crate) consumer: ConsumerEngine,
     pub(crate) exit: ExitEngine,
     pub(crate) guest: GuestId,
+    pub(crate) exit_key: TunnelPublicKey,
     pub(crate) from: SocketAddr,
 }
 
 impl Pair {
     /// Not yet shaken hands; the gate is shut.
     pub(crate) fn strangers(local: Ipv4Addr, handshake_limit: u64) -> Self {
+        Self::with_keys(local, handshake_limit, KeyLimits::WIREGUARD)
+    }
+
+    /// The same, with keys that wear out sooner.
+    pub(crate) fn with_keys(local: Ipv4Addr, handshake_limit: u64, limits: KeyLimits) -> Self {
+        Self::made(local, handshake_limit, [limits; 2])
+    }
+
+    /// An exit whose keys wear out sooner, and a consumer that does not know it.
+    pub(crate) fn careless(exit: KeyLimits) -> Self {
+        Self::made(
+            GUEST_V4,
+            DEFAULT_HANDSHAKE_LIMIT,
+            [exit, KeyLimits::WIREGUARD],
+        )
+    }
+
+    fn made(local: Ipv4Addr, handshake_limit: u64, limits: [KeyLimits; 2]) -> Self {
         let (exit_key, guest_key) = (TunnelKey::generate(), TunnelKey::generate());
         let peer_key = exit_key.public();
-        let exit = exit_engine(exit_key, handshake_limit);
+        let exit = ExitEngine::with_limits(&exit_spec(exit_key, handshake_limit), limits[0]);
         let guest = GuestSpec {
             peer_key: guest_key.public(),
             v4: GUEST_V4,
             v6: GUEST_V6,
         };
         let guest = exit.add_guest(guest).unwrap();
-        let consumer = ConsumerEngine::new(&TunnelSpec {
-            device: "warren0".to_owned(),
-            private_key: guest_key,
-            peer_key,
-            endpoints: vec![exit_address()],
-            port: 0,
-            local_v4: Some(local),
-            local_v6: Some(GUEST_V6),
-            mtu: DEFAULT_MTU,
-            keepalive: Some(DEFAULT_KEEPALIVE),
-            mark: None,
-            offload: Offload::Off,
-        });
+        let spec = consumer_spec(guest_key, peer_key, local, GUEST_V6);
+        let consumer = ConsumerEngine::with_limits(&spec, limits[1]);
         Self {
             consumer,
             exit,
             guest,
+            exit_key: peer_key,
             from: home(),
         }
     }
@@ -122,9 +159,18 @@ impl Pair {
 
     /// Hands the consumer a datagram of its exit.
     pub(crate) fn to_consumer(&self, datagram: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        self.to_consumer_from(exit_address(), datagram)
+    }
+
+    /// The same, from elsewhere.
+    pub(crate) fn to_consumer_from(
+        &self,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         let (mut inbox, mut out) = (inbox(), outbox());
         let origin = Origin {
-            from: exit_address().into(),
+            from: from.into(),
             at: Instant::now(),
         };
         self.consumer
@@ -166,14 +212,14 @@ pub(crate) fn inbox() -> Inbox {
     Inbox::new(1 << 20, 1024)
 }
 
-fn datagrams(out: &Outbox) -> Vec<Vec<u8>> {
+pub(crate) fn datagrams(out: &Outbox) -> Vec<Vec<u8>> {
     out.items()
         .iter()
         .map(|item| out.bytes(item).to_vec())
         .collect()
 }
 
-fn packets(inbox: &Inbox) -> Vec<Vec<u8>> {
+pub(crate) fn packets(inbox: &Inbox) -> Vec<Vec<u8>> {
     inbox
         .items()
         .iter()

@@ -147,6 +147,23 @@ impl World {
         self.ip("r", &[&[family], &rule[..]].concat());
     }
 
+    /// Makes the router say no more that a packet is too big, as many do not: a black hole.
+    pub(crate) fn forbid_too_big(&self) {
+        let rules = "add table inet hole; \
+            add chain inet hole out { type filter hook output priority 0; }; \
+            add rule inet hole out icmp type destination-unreachable drop; \
+            add rule inet hole out icmpv6 type packet-too-big drop";
+        let output = Command::new("ip")
+            .args(["netns", "exec", &self.ns("r"), "nft", rules])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     fn link(&self, a: (&str, &str, &str, &str), b: (&str, &str, &str, &str)) {
         ip(&[
             "link",

@@ -82,8 +82,8 @@ fn write(coalescer: &Coalescer, group: &Group, packets: &[Vec<u8>]) -> (VnetHead
 
 /// What the kernel would make of it, by our own splitter.
 fn cut(header: &VnetHeader, bytes: &[u8]) -> Vec<Vec<u8>> {
-    let (mut bytes, mut scratch) = (bytes.to_vec(), vec![0; 1 << 16]);
-    let mut splitter = Splitter::new(header, &mut bytes, &mut scratch).unwrap();
+    let mut bytes = bytes.to_vec();
+    let mut splitter = Splitter::new(header, &mut bytes).unwrap();
     std::iter::from_fn(|| splitter.next_segment().map(<[u8]>::to_vec)).collect()
 }
 
@@ -264,9 +264,8 @@ proptest! {
         let mut packet = body;
         if let Some(first) = packet.first_mut() { *first = (version << 4) | 5; }
         let most = packet.len() + 2;
-        let mut scratch = vec![0; 1 << 16];
         if let Some(header) = VnetHeader::decode(&bytes)
-            && let Some(mut splitter) = Splitter::new(&header, &mut packet, &mut scratch)
+            && let Some(mut splitter) = Splitter::new(&header, &mut packet)
         {
             let mut count = 0;
             while splitter.next_segment().is_some() { count += 1; }

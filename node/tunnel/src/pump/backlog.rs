@@ -1,0 +1,248 @@
+//! What was read from the device and is not sealed yet, guest by guest, who take turns.
+//!
+//! The kernel hands packets of all guests out of one queue, and drops whoever comes when
+//! it is full. So as long as several guests speak, what there is is read at once and kept here:
+//! each has its own queue, they are sealed in turns of equal bytes, and a guest that fills more
+//! than its part of the memory loses its own packets.
+//!
+//! Invariant: the packets of one guest keep their order; all memory is there from the start.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use crate::device::ReadPacket;
+use crate::engine::Engine;
+use crate::meter::DropReason;
+use crate::spec::{DeviceRung, MOST_MTU};
+
+// Our choice.
+/// How long it is read ahead after the guests that spoke last were several.
+const SEVERAL: Duration = Duration::from_secs(1);
+/// Slots: about as many bytes as the kernel queues for us.
+const SUPER_SLOTS: (usize, usize) = (32, (1 << 16) + 64);
+const PLAIN_SLOTS: (usize, usize) = (512, MOST_MTU as usize + 64);
+/// What one guest has sealed before it is the next one's turn: one super-packet.
+const QUANTUM: usize = 60_000;
+
+/// A read that waits in a slot.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    slot: usize,
+    read: ReadPacket,
+}
+
+/// The slots, and whose reads are in them.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    memory: Vec<u8>,
+    slot_len: usize,
+    slots: usize,
+    free: Vec<usize>,
+    queues: HashMap<u32, VecDeque<Waiting>>,
+    /// Who has something waiting, in turn.
+    ring: VecDeque<u32>,
+}
+
+impl Backlog {
+    pub(super) fn new(slots: usize, slot_len: usize) -> Self {
+        Self {
+            memory: vec![0; slots * slot_len],
+            slot_len,
+            slots,
+            free: (0..slots).rev().collect(),
+            queues: HashMap::new(),
+            ring: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// Memory for the next read. `None` if every slot is taken.
+    pub(super) fn room(&mut self) -> Option<&mut [u8]> {
+        let slot = *self.free.last()?;
+        self.memory
+            .get_mut(slot * self.slot_len..(slot + 1) * self.slot_len)
+    }
+
+    /// Keeps what was read into the room, for `whose`. Says whether it did: not if that guest has
+    /// its part of the slots already.
+    pub(super) fn keep(&mut self, whose: u32, read: ReadPacket) -> bool {
+        let queue = self.queues.entry(whose).or_default();
+        // As many parts as speakers and one more, so that the next one finds room.
+        let others = self.ring.len() - usize::from(!queue.is_empty());
+        let most = (self.slots / (others + 2)).max(2);
+        if queue.len() >= most {
+            return false;
+        }
+        let Some(slot) = self.free.pop() else {
+            return false;
+        };
+        if queue.is_empty() {
+            self.ring.push_back(whose);
+        }
+        queue.push_back(Waiting { slot, read });
+        true
+    }
+
+    /// Hands out the reads of whose turn it is.
+    pub(super) fn turn(&mut self, mut seal: impl FnMut(&ReadPacket, &mut [u8])) {
+        let Some(whose) = self.ring.pop_front() else {
+            return;
+        };
+        let mut bytes = 0;
+        let Some(queue) = self.queues.get_mut(&whose) else {
+            return;
+        };
+        while bytes < QUANTUM
+            && let Some(Waiting { slot, read }) = queue.pop_front()
+        {
+            let start = slot * self.slot_len;
+            seal(
+                &read,
+                &mut self.memory[start + read.start..start + read.end],
+            );
+            bytes += read.end - read.start;
+            self.free.push(slot);
+        }
+        if queue.is_empty() {
+            self.queues.remove(&whose);
+        } else {
+            self.ring.push_back(whose);
+        }
+    }
+}
+
+/// Who spoke last, and until when it is read ahead.
+#[derive(Debug, Default)]
+pub(super) struct Speakers {
+    last: Option<u32>,
+    until: Option<Instant>,
+    backlog: Option<Backlog>,
+}
+
+impl Speakers {
+    /// Somebody speaks.
+    pub(super) fn hear(&mut self, whose: u32) {
+        if self.last.replace(whose).is_some_and(|it| it != whose) {
+            self.until = Some(Instant::now() + SEVERAL);
+        }
+    }
+
+    /// The backlog, as long as there are several speakers or something is in it.
+    pub(super) fn backlog(&mut self, rung: DeviceRung) -> Option<&mut Backlog> {
+        let until = self.until?;
+        let empty = self.backlog.as_ref().is_none_or(Backlog::is_empty);
+        if empty && Instant::now() >= until {
+            self.until = None;
+            return None;
+        }
+        let (slots, len) = match rung {
+            DeviceRung::TcpUdp | DeviceRung::Tcp => SUPER_SLOTS,
+            DeviceRung::Plain => PLAIN_SLOTS,
+        };
+        Some(self.backlog.get_or_insert_with(|| Backlog::new(slots, len)))
+    }
+}
+
+impl<E: Engine> Shared<E> {
+    /// Reads what there is into the backlog.
+    pub(super) fn read_ahead(&self, crowd: &E::Crowd, speakers: &mut Speakers) -> io::Result<()> {
+        let Speakers {
+            last,
+            until,
+            backlog,
+        } = speakers;
+        let Some(backlog) = backlog else {
+            return Ok(());
+        };
+        // A guest that sends faster than it is read must not keep us reading.
+        for _ in 0..2 * backlog.slots {
+            let Some(room) = backlog.room() else { break };
+            match self.device.read(room, 0) {
+                Ok(Some(read)) => {
+                    let whose = self.engine.whose(crowd, &room[read.start..read.end]);
+                    if last.replace(whose).is_some_and(|it| it != whose) {
+                        *until = Some(Instant::now() + SEVERAL);
+                    }
+                    if !backlog.keep(whose, read) {
+                        self.engine.drops().count(DropReason::Overflow);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.engine.drops().count(DropReason::Malformed);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offload::vnet::VnetHeader;
+
+    fn keep(backlog: &mut Backlog, whose: u32, mark: u8, len: usize) -> bool {
+        let Some(room) = backlog.room() else {
+            return false;
+        };
+        room[..len].fill(mark);
+        let read = ReadPacket {
+            header: VnetHeader::PLAIN,
+            start: 0,
+            end: len,
+        };
+        backlog.keep(whose, read)
+    }
+
+    fn turn(backlog: &mut Backlog) -> Vec<(u8, usize)> {
+        let mut sealed = Vec::new();
+        backlog.turn(|_, packet| sealed.push((packet[0], packet.len())));
+        sealed
+    }
+
+    #[test]
+    fn a_guest_with_little_waits_for_one_turn_of_another() {
+        let mut backlog = Backlog::new(32, 65_000);
+        (0..20).for_each(|at| {
+            keep(&mut backlog, 1, at, 64_000);
+        });
+        assert!(keep(&mut backlog, 2, 99, 84));
+        assert_eq!(turn(&mut backlog), [(0, 64_000)]);
+        assert_eq!(turn(&mut backlog), [(99, 84)]);
+        assert_eq!(turn(&mut backlog), [(1, 64_000)]);
+    }
+
+    #[test]
+    fn small_packets_of_a_turn_go_together_and_in_order() {
+        let mut backlog = Backlog::new(512, 2000);
+        for at in 0..100 {
+            assert!(keep(&mut backlog, 1, at, 1400));
+        }
+        let first = turn(&mut backlog);
+        assert_eq!(first.len(), 43);
+        let marks: Vec<u8> = first.iter().map(|it| it.0).collect();
+        assert!(marks.is_sorted());
+        assert_eq!(turn(&mut backlog)[0].0, 43);
+    }
+
+    #[test]
+    fn whoever_fills_its_part_loses_its_own_and_others_find_room() {
+        let mut backlog = Backlog::new(30, 100);
+        let kept = (0..100).filter(|_| keep(&mut backlog, 1, 1, 50)).count();
+        assert_eq!(kept, 15, "half of it, as long as nobody else speaks");
+        let kept = (0..100).filter(|_| keep(&mut backlog, 2, 2, 50)).count();
+        assert_eq!(kept, 10);
+        assert!(keep(&mut backlog, 3, 3, 50));
+        while !backlog.is_empty() {
+            turn(&mut backlog);
+        }
+        assert_eq!((backlog.free.len(), backlog.queues.len()), (30, 0));
+    }
+}

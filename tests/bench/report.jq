@@ -1,0 +1,89 @@
+# Single measurements (an array) to the table of tunnel.sh ($out table) or its figures ($out figures).
+
+def median: sort | if length == 0 then null else (.[(length - 1) / 2 | floor] + .[length / 2 | floor]) / 2 end;
+def short: if . == null then "–" elif . >= 1000 then (. | round | tostring) else ((. * 100 | round) / 100 | tostring) end;
+def spread: if length == 0 then "–" else "\(median | short) [\(min | short)–\(max | short)]" end;
+def pad($n): . + (" " * ([$n - length, 1] | max));
+
+# Rounds beside other programs are left out, unless there are no others.
+. as $records
+| [.[] | select(.test == "strangers" and .share > 0.05) | "\(.wire) \(.round)"] as $disturbed
+| def is_quiet: "\(.wire) \(.round)" as $round | $disturbed | index([$round]) == null;
+  [.[] | select(.test != "strangers")] as $measured
+| [$measured[] | .wire as $wire | select(is_quiet or ([$measured[] | select(.wire == $wire) | is_quiet] | any | not))] as $all
+| ["up1", "down1", "up4", "down4"] as $flows
+| def values($wire; $of; $tests; f): [$all[] | select(.wire == $wire and .of == $of and (.test as $t | $tests | index([$t])) != null) | f | select(. != null)];
+  # Of each measurement of $a its quotient by the same test of $b in the same round.
+  def paired($wire; $a; $b; $tests; f):
+    ([$all[] | select(.wire == $wire and .of == $b) | {key: "\(.round) \(.test)", value: f}] | from_entries) as $base
+    | [$all[] | select(.wire == $wire and .of == $a and (.test as $t | $tests | index([$t])) != null)
+        | {mine: f, theirs: $base["\(.round) \(.test)"]} | select(.mine != null and .theirs != null and .theirs > 0) | .mine / .theirs];
+  def rounds($wire): [$records[] | select(.wire == $wire) | .round] | unique | length;
+  def disturbed($wire): [$disturbed[] | select(startswith($wire + " "))] | unique | length;
+  def said($wire): "\($wire): \(rounds($wire)) rounds, \(disturbed($wire)) of them beside other programs";
+  def candidates($wire): [$all[] | select(.wire == $wire) | .of] | unique | sort_by(. != "warren");
+  def figure($name; $unit; $values): if ($values | length) == 0 then empty else
+    {key: $name, value: {value: ($values | median | . * 10000 | round / 10000), min: ($values | min), max: ($values | max), unit: $unit, n: ($values | length), how: $how}} end;
+  def column($wire; $of; $tests; f): values($wire; $of; $tests; f) | spread;
+  def table_of($wire):
+    "\(said($wire)); medians [least–most]",
+    (["", "up 1 Gbit/s", "down 1", "up 4", "down 4", "CPU-s/GB client", "exit", "64 B pkt/s", "idle ms", "4 flows p50 ms", "p99 ms", "MB after, client", "exit"],
+     (candidates($wire)[] | . as $of | [$of]
+        + [$flows[] as $t | column($wire; $of; [$t]; .gbit)]
+        + [column($wire; $of; $flows; .cpu_client), column($wire; $of; $flows; .cpu_exit), column($wire; $of; ["small"]; .pps)]
+        + [column($wire; $of; ["idle"]; .p50), column($wire; $of; ["up4", "down4"]; .p50), column($wire; $of; ["up4", "down4"]; .p99)]
+        + [column($wire; $of; ["after"]; .rss_client_kb / 1024), column($wire; $of; ["after"]; .rss_exit_kb / 1024)])
+     | "| " + join(" | ") + " |"),
+    (candidates($wire)[] | select(. != "warren") | . as $of
+      | "warren / \($of), paired: goodput \(paired($wire; "warren"; $of; $flows; .gbit) | spread); exit CPU-s/GB \(paired($wire; "warren"; $of; $flows; .cpu_exit) | spread)"
+        + "; client CPU-s/GB \(paired($wire; "warren"; $of; $flows; .cpu_client) | spread); 64 B \(paired($wire; "warren"; $of; ["small"]; .pps) | spread)"
+        + "; each of \($flows | map(. as $t | "\($t) \(paired($wire; "warren"; $of; [$t]; .gbit) | median | short)") | join(", "))");
+  def of_wire($wire; $twin):
+    (candidates($wire)[] | select(. != "warren") | . as $of | (gsub("[^a-z0-9]"; "_")) as $name
+      | figure("goodput_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; $flows; .gbit)),
+        figure("exit_cpu_per_gb_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; $flows; .cpu_exit)),
+        figure("client_cpu_per_gb_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; $flows; .cpu_client)),
+        figure("pps64_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; ["small"]; .pps))),
+    figure("goodput_gbit\($twin)"; "Gbit/s"; values($wire; "warren"; $flows; .gbit)),
+    figure("exit_cpu_s_per_gb\($twin)"; "s/GB"; values($wire; "warren"; $flows; .cpu_exit)),
+    figure("client_cpu_s_per_gb\($twin)"; "s/GB"; values($wire; "warren"; $flows; .cpu_client)),
+    figure("pps64\($twin)"; "1/s"; values($wire; "warren"; ["small"]; .pps)),
+    figure("rtt_idle_p50_ms\($twin)"; "ms"; values($wire; "warren"; ["idle"]; .p50)),
+    figure("rtt_loaded_p50_ms\($twin)"; "ms"; values($wire; "warren"; ["up4", "down4"]; .p50)),
+    figure("rtt_loaded_p99_ms\($twin)"; "ms"; values($wire; "warren"; ["up4", "down4"]; .p99)),
+    figure("exit_memory_mb\($twin)"; "MiB"; values($wire; "warren"; ["after"]; .rss_exit_kb / 1024)),
+    figure("exit_memory_more_mb\($twin)"; "MiB";
+      ([$all[] | select(.wire == $wire and .of == "warren" and .test == "idle") | {key: "\(.round)", value: .rss_exit_kb}] | from_entries) as $idle
+      | [$all[] | select(.wire == $wire and .of == "warren" and .test == "after") | (.rss_exit_kb - $idle["\(.round)"]) / 1024]);
+  def switch($what; $without): ["up1", "down1"] as $t
+    | [paired("switches"; "paid"; $without; $t; .cpu_exit)[]] as $exit | [paired("switches"; "paid"; $without; $t; .cpu_client)[]] as $client
+    | {what: $what, exit: $exit, client: $client};
+  def switches: switch("payment"; "unpaid"), switch("policy"; "unpoliced");
+  # What of the exit's processor time goes to taking words, by its own threads' clocks.
+  def payers: [$all[] | select(.wire == "switches" and .of == "paid") | .payers / .cpu_exit];
+  # What of it goes to metering: the time a packet of 1420 bytes is metered, of the time it is carried.
+  def meters: [$all[] | select(.wire == "micro" and .test == "meter") | .ns] as $ns
+    | if $ns == [] then [] else [values("veth"; "warren"; $flows; .cpu_exit)[] | ($ns | median) / (. * 1420)] end;
+  def ways: ["up", "down"];
+  # Of the round's one guest, what $many together moved.
+  def crowd($many):
+    ([$all[] | select(.wire == "guests" and .of == "1") | {key: "\(.round) \(.test)", value: .gbit}] | from_entries) as $one
+    | [$all[] | select(.wire == "guests" and .of == $many) | .gbit / $one["\(.round) \(.test)"]];
+  if $out == "table" then
+    (["veth", "nic"][] | select(candidates(.) != []) | table_of(.), ""),
+    (["switches", "far", "guests"][] | select(rounds(.) > 0) | said(.)),
+    (switches | select(.exit != []) | "\(.what) on / off: exit CPU-s/GB \(.exit | spread), client \(.client | spread)"),
+    (payers | select(. != []) | "of the exit's CPU, taking words: \(map(. * 100) | spread) %"),
+    (["far", "far-wide"][] | . as $of | paired("far"; $of; "unpaid"; ["up4", "down4"]; .gbit) | select(. != []) | "\($of), words 100 ms late / unpaid: goodput \(spread)"),
+    (["1", "10", "100"][] | . as $many | select(values("guests"; $many; ways; .gbit) != [])
+      | "\($many) guests: \(column("guests"; $many; ways; .gbit)) Gbit/s, Jain \(column("guests"; $many; ways; .jain)), exit CPU-s/GB \(column("guests"; $many; ways; .cpu_exit)), sum / one guest's \(crowd($many) | spread)")
+  else
+    {schema: "warren.figures/v1", figures: ([
+      (["veth", ""], ["nic", "_nic"] | . as [$wire, $twin] | of_wire($wire; $twin)),
+      (switches | figure("\(.what)_exit_cpu_per_gb_on_off"; "ratio"; .exit), figure("\(.what)_client_cpu_per_gb_on_off"; "ratio"; .client)),
+      figure("payment_exit_cpu_share"; "share"; payers), figure("metering_exit_cpu_share"; "share"; meters),
+      (["far", "far-wide"][] | . as $of | figure("paid_vs_unpaid_\(gsub("-"; "_"))"; "ratio"; paired("far"; $of; "unpaid"; ["up4", "down4"]; .gbit))),
+      (["10", "100"][] | . as $many | figure("guests_\($many)_vs_one"; "ratio"; crowd($many)), figure("guests_\($many)_jain"; "index"; values("guests"; $many; ways; .jain))),
+      ($all[] | select(.wire == "micro") | figure("micro_\(.test)_ns"; "ns"; [.ns]))
+    ] | from_entries)}
+  end
