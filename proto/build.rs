@@ -1,8 +1,17 @@
-//! Turns `schema/warren.proto` into Rust, with no `protoc` to install.
+//! Turns `schema/` into Rust, with no `protoc` to install.
+
+/// What messages know each other by: one package, in files by subject.
+const SCHEMA: [&str; 3] = [
+    "schema/money.proto",
+    "schema/route.proto",
+    "schema/warren.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed=schema/warren.proto");
-    let files = protox::compile(["schema/warren.proto"], ["schema"])?;
+    for file in SCHEMA {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let files = protox::compile(SCHEMA, ["schema"])?;
     prost_build::Config::new().compile_fds(files)?;
     Ok(())
 }

@@ -105,7 +105,7 @@ net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binarie
 # checks: what is asked of the text itself; they print `ok`, `not ok` and `skipped:` lines, as `judge` counts them.
 checks() {
     look fmt cargo fmt --all --check
-    for script in tests/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || echo "not ok $script"; done
+    for script in tests/*.sh tests/bench/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || echo "not ok $script"; done
     doc_tests
     look clippy cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS=-Dwarnings look rustdoc cargo doc --workspace --no-deps

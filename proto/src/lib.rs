@@ -2,7 +2,7 @@
 //!
 //! No IO, no async, no clock. A type from here that came off a wire has been checked: sizes,
 //! lengths, and (for [`SignedOffer`]) the signature. Start reading at [`offer`], then [`session`].
-//! The wire itself is specified by the comments in `schema/warren.proto`.
+//! The wire itself is specified by the comments in `schema/`.
 #![forbid(unsafe_code)]
 
 pub mod id;
@@ -34,8 +34,9 @@ pub use payment::{
 };
 pub use receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptBody, Side};
 pub use route::{
-    Fulfill, Hop, LockOffer, LockReady, LockReject, MAX_HINT_BYTES, MAX_HINT_LIFE, MAX_HOPS,
-    RouteFrame, RouterHint, SignedRouterHint,
+    Fulfill, HelloChannel, HintError, Hop, LockOffer, LockReady, LockReject, MAX_HINT_BYTES,
+    MAX_HINT_LIFE, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint, SignedRouterHint,
+    hello_nonce,
 };
 pub use session::{
     Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::id::{ChannelId, NodeId, PaymentId, PayoutAddress};
 use crate::key::{Domain, NodeKey, Signature};
 use crate::lock::{HashLock, Preimage};
 use crate::offer::MAX_CLOCK_AHEAD;
-use crate::payment::{ChainRef, Lock, PayErrorCode, Voucher, VoucherAck};
+use crate::payment::{ChainRef, ChannelParams, Lock, PayErrorCode, Voucher, VoucherAck};
 use crate::unit::{Amount, UnixTime};
 use crate::wire::{
     WireError, decode_route_frame, encode_route_frame, hint_bytes, read_signed_hint,
@@ -97,6 +99,37 @@ pub struct Fulfill {
     pub word: Preimage,
     /// Whether no more words are expected.
     pub last: bool,
+}
+
+/// Begins a stream between two neighbours of a route, or asks a node for its terms as a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RouteHello {
+    /// The channel that the stream is about; `None` to ask for terms only.
+    pub channel: Option<HelloChannel>,
+}
+
+/// The channel of a [`RouteHello`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HelloChannel {
+    /// Its parties.
+    pub params: ChannelParams,
+    /// No longer valid after.
+    pub not_after: UnixTime,
+    /// The payer's SessionAuth with [`hello_nonce`] (EIP-712).
+    pub auth: [u8; 64],
+}
+
+/// The nonce of every [`RouteHello`]: fixed, so that no round trip is needed for it.
+#[must_use]
+pub fn hello_nonce() -> [u8; 32] {
+    Sha256::digest(b"warren/route/hello/1").into()
+}
+
+/// The answer to a [`RouteHello`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteWelcome {
+    /// The node's signed terms, unverified: [`SignedRouterHint::decode`]. `None` if it does not route.
+    pub hint: Option<Vec<u8>>,
 }
 
 /// Everything that travels between two neighbours of a route.

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ChannelId, OfferHash, SessionId};
+use crate::id::{ChannelId, OfferHash, PaymentId, SessionId};
 use crate::key::{Signature, TunnelPublicKey};
 use crate::payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, PayErrorCode, Voucher, VoucherAck,
     WordFrame, codes,
 };
 use crate::receipt::Receipt;
-use crate::route::LockReady;
+use crate::route::{LockReady, RouteFrame, RouteHello, RouteWelcome};
 use crate::terms::SessionTerms;
 use crate::tower::{TowerAnswer, TowerPut};
 use crate::unit::Price;
@@ -62,8 +62,10 @@ pub struct SessionStart {
     pub session: SessionId,
     /// The consumer's signature over the terms' hash.
     pub signature: Signature,
-    /// How it pays; `None` in a free session.
+    /// How it pays; `None` in a free session, and in one paid by a route.
     pub payment: Option<StartPayment>,
+    /// The payment whose lock the exit is to take, or holds; `None` unless it is paid by a route.
+    pub routed: Option<PaymentId>,
 }
 
 /// The money part of a [`SessionStart`].
@@ -196,6 +198,12 @@ pub enum SessionFrame {
     TowerPut(Box<TowerPut>),
     /// Tower → payee.
     TowerAnswer(TowerAnswer),
+    /// Payer → payee's node, first on a stream of its own.
+    RouteHello(Box<RouteHello>),
+    /// Payee → payer. Boxed: a hint is large.
+    RouteWelcome(Box<RouteWelcome>),
+    /// Either way, between neighbours of a route.
+    Route(Box<RouteFrame>),
 }
 
 impl SessionFrame {
@@ -235,6 +243,9 @@ impl SessionFrame {
             Self::LockReady(_) => "LockReady",
             Self::TowerPut(_) => "TowerPut",
             Self::TowerAnswer(_) => "TowerAnswer",
+            Self::RouteHello(_) => "RouteHello",
+            Self::RouteWelcome(_) => "RouteWelcome",
+            Self::Route(_) => "Route",
         }
     }
 }

@@ -50,6 +50,14 @@ fn every_frame_has_its_golden_bytes_and_comes_back_whole() {
 }
 
 #[test]
+fn the_start_of_a_routed_session_has_its_golden_bytes_and_comes_back_whole() {
+    let frame = routed_start();
+    let bytes = frame.encode();
+    expect_file!["golden/start_routed.hex"].assert_eq(&hex_lines(&bytes));
+    assert_eq!(SessionFrame::decode(&bytes).as_ref(), Ok(&frame));
+}
+
+#[test]
 fn a_signed_offer_has_its_golden_bytes_and_comes_back_whole() {
     let signed = offer().sign(&NodeKey::from_seed(&[1; 32])).unwrap();
     expect_file!["golden/signed_offer.hex"].assert_eq(&hex_lines(signed.as_bytes()));

@@ -241,3 +241,70 @@ proptest! {
         prop_assert!(due(a) * (1 << 20) < exact + (1 << 20));
     }
 }
+
+#[test]
+fn a_start_is_paid_by_a_channel_or_by_a_route_and_not_by_both() {
+    let params = ChannelParams {
+        payer: PayoutAddress::ZERO,
+        payee: PayoutAddress::ZERO,
+        period_secs: 3600,
+        salt: 1,
+    };
+    let start = |payment, routed| {
+        SessionFrame::Start(Box::new(SessionStart {
+            session: SessionId::from_bytes([1; 16]),
+            signature: Signature::from_bytes([2; 64]),
+            payment,
+            routed,
+        }))
+        .encode()
+    };
+    let channel = StartPayment {
+        channel: params,
+        auth: [3; 64],
+        voucher: lock_offer(0, 7).voucher,
+    };
+    let payment = PaymentId::from_bytes([4; 16]);
+    assert!(SessionFrame::decode(&start(Some(channel.clone()), None)).is_ok());
+    assert!(SessionFrame::decode(&start(None, Some(payment))).is_ok());
+    let both = SessionFrame::decode(&start(Some(channel), Some(payment)));
+    assert!(matches!(
+        both,
+        Err(WireError::Range {
+            field: "payment",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_hello_with_half_a_signature_and_a_welcome_of_any_size_are_refused() {
+    let hello = SessionFrame::RouteHello(Box::new(RouteHello {
+        channel: Some(HelloChannel {
+            params: ChannelParams {
+                payer: PayoutAddress::ZERO,
+                payee: PayoutAddress::ZERO,
+                period_secs: 3600,
+                salt: 1,
+            },
+            not_after: NOON,
+            auth: [3; 64],
+        }),
+    }));
+    let bytes = hello.encode();
+    assert_eq!(SessionFrame::decode(&bytes), Ok(hello));
+    for cut in 1..bytes.len() {
+        // A prefix of it may be a frame, but never a hello with a signature of another length.
+        let read = SessionFrame::decode(&bytes[..cut]);
+        assert!(read.is_err(), "{cut} of {} bytes", bytes.len());
+    }
+    let welcome = |bytes| {
+        let hint = Some(vec![0; bytes]);
+        SessionFrame::decode(&SessionFrame::RouteWelcome(Box::new(RouteWelcome { hint })).encode())
+    };
+    assert!(welcome(MAX_HINT_BYTES).is_ok());
+    assert!(matches!(
+        welcome(MAX_HINT_BYTES + 1),
+        Err(WireError::TooLong { .. })
+    ));
+}

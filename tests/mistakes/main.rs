@@ -1,7 +1,7 @@
 //! What is wrong, from outside: the real program, a real daemon and a real chain on loopback, and one mistake at a
 //! time. Each mistake ends with its documented code and number, says what to do next, and costs nothing.
 //!
-//! One file per family of mistakes; [`home`], [`told`], [`devchain`], [`seller`], [`payer`] and [`disk`] set the scene. No
+//! One file per family of mistakes; [`home`], [`told`], [`devchain`], [`seller`], [`payer`], [`router`] and [`disk`] set the scene. No
 //! daemon here has the right to change this machine's network, whoever runs the tests.
 
 #![allow(
@@ -20,6 +20,8 @@ mod full_disk;
 mod home;
 mod money;
 mod payer;
+mod router;
+mod routes;
 mod seller;
 mod store;
 mod told;

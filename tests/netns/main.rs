@@ -20,6 +20,7 @@ mod exit_without_ipv6;
 mod kill_switch_off;
 mod names;
 mod payer_closes;
+mod routed;
 mod stage;
 mod tower_claims;
 mod two_roles;

@@ -144,6 +144,10 @@ pub struct UpArgs {
     /// What to do when the exit dies.
     #[arg(long, value_enum)]
     pub fallback: Option<FallbackArg>,
+    /// How to pay: auto (by a route where there is no channel to the exit and one to a router), direct, or
+    /// the router's node id.
+    #[arg(long, value_name = "WAY")]
+    pub route: Option<String>,
     /// Gives up after so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u32>,

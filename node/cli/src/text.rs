@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_daemon::api::types::PriceView;
+use warren_daemon::api::types::{PriceView, RouteUsed};
 use warren_proto::Region;
 
 /// Bytes in binary units, three digits.
@@ -57,6 +57,18 @@ pub fn hex(bytes: &[u8]) -> String {
 #[must_use]
 pub fn rtt(millis: Option<f64>) -> String {
     millis.map_or_else(|| "?".to_owned(), |it| format!("{it:.1} ms"))
+}
+
+/// The route that pays a session, and what it costs.
+#[must_use]
+pub fn route(it: &RouteUsed) -> String {
+    format!(
+        "through {}: {} a word instead of {}, and {} for each lock",
+        it.router.short(),
+        it.unit_price,
+        it.exit_price,
+        it.hold_fee
+    )
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod money;
 mod net;
 mod receipt;
 mod recover;
+mod route;
 mod status;
 mod swarm;
 mod tower;

@@ -21,8 +21,8 @@ use types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
     DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
     ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
-    ReceiptView, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest,
-    WalletView, WithdrawRequest,
+    ReceiptView, RouteList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
+    UpRequest, WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -87,6 +87,8 @@ pub trait NodeControl: Send + Sync + 'static {
     fn receipt(&self, session: SessionId) -> Answer<'_, ReceiptView>;
     /// Whom this node watches over, and who watches over it.
     fn towers(&self) -> Answer<'_, TowerStatus>;
+    /// What this node routes, and who routes for it.
+    fn routes(&self) -> Answer<'_, RouteList>;
     /// Who is connected.
     fn peers(&self) -> Answer<'_, PeerList>;
     /// Looks whether this node reaches others and is reached.

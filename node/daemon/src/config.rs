@@ -7,9 +7,11 @@
 //! A key that is not in [`KEYS`] is an error with its place and the nearest key, never ignored.
 //! `warren config explain KEY` is [`Config::explain`].
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use warren_payments::RouterPolicy;
 use warren_proto::{Amount, ChainRef, PayoutAddress, Price, Region};
 
 mod build;
@@ -44,6 +46,8 @@ pub struct Config {
     pub exit: ExitConfig,
     /// What it watches over for others.
     pub tower: TowerSection,
+    /// What it routes for others.
+    pub router: RouterSection,
     /// What it buys.
     pub consumer: ConsumerConfig,
     /// Its local door.
@@ -132,6 +136,10 @@ pub struct ExitConfig {
     pub policy: String,
     /// Guests at most.
     pub guests_max: u32,
+    /// What one guest gets at most, each way, in kbit/s. `None`: no limit.
+    pub guest_rate_kbit: Option<NonZeroU64>,
+    /// What all guests get together, each way, in kbit/s. `None`: no limit.
+    pub line_rate_kbit: Option<NonZeroU64>,
     /// Public `host:port` of the WireGuard port, best first; needed to be an exit.
     pub endpoints: Vec<String>,
     /// UDP port of WireGuard.
@@ -161,6 +169,21 @@ pub struct TowerSection {
     pub min_gain: Amount,
 }
 
+/// `[router]`
+#[derive(Debug, Clone)]
+pub struct RouterSection {
+    /// Whether to route payments of neighbours.
+    pub enabled: bool,
+    /// What it asks for it, and what it takes at most.
+    pub policy: RouterPolicy,
+    /// What a channel onward is opened with, or deepened by.
+    pub deposit: Amount,
+    /// The most that may lie in channels onward.
+    pub budget: Amount,
+    /// Channels onward at most.
+    pub max_channels: usize,
+}
+
 /// `[consumer]`
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
@@ -176,6 +199,10 @@ pub struct ConsumerConfig {
     pub fallback: Fallback,
     /// Resolvers to use in the tunnel. Empty: those that the exit grants.
     pub dns: Vec<String>,
+    /// `auto`, `direct`, or a router's node id.
+    pub route: String,
+    /// The most a route may cost, in millionths of what the exit gets.
+    pub max_route_fee_ppm: u32,
 }
 
 /// `[api]`

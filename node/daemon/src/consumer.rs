@@ -9,7 +9,9 @@
 mod handle;
 mod host;
 mod live;
+mod pay;
 mod receipt;
+mod route;
 mod view;
 
 use std::collections::VecDeque;
@@ -33,8 +35,9 @@ use crate::api::types::{DownRequest, UpEvent, UpStage};
 use crate::clock::Clock;
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
-use crate::perform::Purse;
+use crate::perform::{KeptLock, Purse, RouteWish};
 use crate::receipt::Scribe;
+use crate::route::Routes;
 use crate::session::{ConsumerEnd, ConsumerEvent, ConsumerPhase, SessionLimits};
 
 /// Between two looks at the meter: a word is a MiB or so, so a 1 Gbit/s line needs no more.
@@ -53,6 +56,7 @@ pub(crate) struct ConsumerParts {
     pub purse: Option<Purse>,
     /// `None` without a purse: nothing is paid, so nothing is attested.
     pub scribe: Option<Scribe>,
+    pub routes: Routes,
     pub key: NodeKey,
     pub clock: Arc<Clock>,
     pub limits: SessionLimits,
@@ -75,6 +79,9 @@ pub(crate) struct Wanted {
     pub dns: Vec<IpAddr>,
     /// Whether everything outside of the tunnel is blocked, also while none is up.
     pub kill_switch: bool,
+    pub route: RouteWish,
+    /// The most a route may cost, in millionths of what the exit gets.
+    pub max_route_fee_ppm: u32,
 }
 
 /// An order to the loop.
@@ -109,6 +116,8 @@ struct Shell {
     live: Option<Live>,
     leaving: VecDeque<Leaving>,
     plan: Option<Plan>,
+    /// Locks of routes with words left.
+    kept: Vec<KeptLock>,
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     facts: ConsumerFacts,
@@ -297,7 +306,8 @@ impl Shell {
     async fn ended(&mut self, end: ConsumerEnd) {
         self.facts = self.facts();
         let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
-        if let Some(live) = self.live.take() {
+        if let Some(mut live) = self.live.take() {
+            self.keep_locks(&mut live);
             self.leave(live);
         }
         let Some(plan) = &mut self.plan else { return };

@@ -16,6 +16,7 @@ pub mod metrics;
 mod perform;
 mod provider;
 pub mod receipt;
+mod route;
 mod run;
 pub mod session;
 pub mod store;

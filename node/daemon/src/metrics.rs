@@ -71,6 +71,10 @@ metrics! {
     ExitEnabled Gauge "warren_exit_enabled" "1 while this node is an exit.";
     ExitUpBytes Counter "warren_exit_up_bytes_total" "Inner bytes from guests.";
     ExitDownBytes Counter "warren_exit_down_bytes_total" "Inner bytes to guests.";
+    ExitDelayed Counter "warren_exit_delayed_packets_total" "Packets of guests that waited because of a rate.";
+    ExitAboveRate Counter "warren_exit_above_rate_packets_total" "Packets of guests above a rate that were dropped: too many waited.";
+    ExitHandshakes Counter "warren_exit_handshakes_total" "Handshakes that the exit's tunnel computed.";
+    ExitCookies Counter "warren_exit_cookies_total" "Handshakes answered with a cookie, for there were too many.";
     ConsumerUp Gauge "warren_consumer_up" "1 while a bought tunnel carries traffic.";
     ConsumerStalls Counter "warren_consumer_stalls_total" "How often the bought tunnel stalled.";
     ConsumerUpBytes Counter "warren_consumer_up_bytes_total" "Inner bytes to exits.";
@@ -87,6 +91,11 @@ metrics! {
     TowerClaims Counter "warren_tower_claims_total" "Of those, made.";
     TowerRefused Counter "warren_tower_refused_total" "Puts of peers that were refused.";
     TowersHolding Gauge "warren_towers_holding" "Claims that peers hold for this node.";
+    RouteStreams Gauge "warren_route_streams" "Streams to neighbours of routes that stand.";
+    RoutesLive Gauge "warren_route_payments" "Payments that this node routes and that are not over.";
+    RouteOffers Counter "warren_route_offers_total" "Locks that neighbours asked this node to lock onward.";
+    RouteRefused Counter "warren_route_refused_total" "Of those, refused.";
+    RouteFramesDropped Counter "warren_route_frames_dropped_total" "Frames for neighbours that found no stream.";
     ChainHead Gauge "warren_chain_head_block" "Newest block seen.";
     ChainEndpoints Gauge "warren_chain_endpoints" "Chain endpoints that are configured.";
     ChainEndpointsUp Gauge "warren_chain_endpoints_up" "Of those, answering and on the pinned chain.";

@@ -3,24 +3,30 @@
 //! The role loops bring overlay and tunnel together; this file brings in payments. Nothing else
 //! in the node names all three.
 
+mod asking;
+mod routed;
+
 use std::time::Duration;
 
-use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
 use warren_payments::{
     Accepted, ChainTrouble, ChannelView, Funds, Payments, PaymentsError, Phase, Role,
 };
 use warren_proto::{
-    Amount, ChannelAnswer, ChannelAsk, ChannelId, NodeId, NodeKey, PayErrorCode, PayoutAddress,
-    SessionFrame, SessionStart, SessionTerms, StartPayment, Voucher, VoucherAck, WordFrame,
+    Amount, ChannelId, NodeKey, PayErrorCode, PayoutAddress, SessionFrame, SessionStart,
+    SessionTerms, StartPayment, UnixTime, Voucher, VoucherAck, WordFrame,
 };
 
 use crate::error::{ErrorCode, Problem};
 use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
-/// How long a payer waits for the payee's answer.
-const ANSWER_WAIT: Duration = Duration::from_secs(20);
+pub(crate) use asking::{answer_payer, ask_payee};
+pub(crate) use routed::{
+    KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
+    routed_start, signed_by_payer,
+};
+
 /// How long a payee waits for the deposit of a started session to be confirmed.
 const DEPOSIT_WAIT: Duration = Duration::from_secs(280);
 
@@ -120,23 +126,33 @@ fn told(taken: Result<Accepted, PayErrorCode>) -> ProviderEvent {
     }
 }
 
-/// Consumer: finds a channel that can pay for `terms` or opens one, and makes the first voucher.
+/// How a consumer's session is paid.
+#[derive(Debug)]
+pub(crate) enum Funded {
+    /// By a channel to the exit; `None` in a free session.
+    Direct(Box<SessionStart>, Option<ChannelId>),
+    /// By a route.
+    Routed(Box<RoutedStart>),
+}
+
+/// Consumer: finds a channel that can pay for `terms`, or a route, or opens a channel; and makes the
+/// first voucher or lock.
 pub(crate) async fn fund(
     purse: Option<&Purse>,
     key: &NodeKey,
     terms: &SessionTerms,
     deposit: Amount,
-) -> Result<(SessionStart, Option<ChannelId>), Problem> {
+    (routes, now): (&RouteFunds, UnixTime),
+) -> Result<Funded, Problem> {
     let signature = terms.sign(key);
     if terms.price == warren_proto::Price::default() {
-        return Ok((
-            SessionStart {
-                session: terms.session,
-                signature,
-                payment: None,
-            },
-            None,
-        ));
+        let start = SessionStart {
+            session: terms.session,
+            signature,
+            payment: None,
+            routed: None,
+        };
+        return Ok(Funded::Direct(Box::new(start), None));
     }
     let purse = purse.ok_or_else(|| {
         Problem::new(
@@ -144,7 +160,15 @@ pub(crate) async fn fund(
             "a paid exit needs a wallet and a chain",
         )
     })?;
-    let channel = warm_channel(purse, terms).await?;
+    let channel = match &routes.wish {
+        RouteWish::Auto | RouteWish::Direct => warm_channel(purse, terms).await?,
+        RouteWish::Through(_) => None,
+    };
+    if channel.is_none()
+        && let Some(routed) = routed::fund(purse, key, terms, routes, now).await?
+    {
+        return Ok(Funded::Routed(Box::new(routed)));
+    }
     let id = match &channel {
         Some(view) => view.id,
         None => {
@@ -176,14 +200,13 @@ pub(crate) async fn fund(
         auth,
         voucher,
     });
-    Ok((
-        SessionStart {
-            session: terms.session,
-            signature,
-            payment,
-        },
-        Some(id),
-    ))
+    let start = SessionStart {
+        session: terms.session,
+        signature,
+        payment,
+        routed: None,
+    };
+    Ok(Funded::Direct(Box::new(start), Some(id)))
 }
 
 /// An open channel to this payee with enough left: no transaction, no wait.
@@ -240,53 +263,6 @@ pub(crate) fn covers(
         return Err(Problem::new(ErrorCode::NoFunds, seen));
     }
     Ok(())
-}
-
-/// Payer: asks the payee's node what it holds of a channel, on a stream of its own.
-pub(crate) async fn ask_payee(
-    overlay: &Overlay,
-    payments: &Payments,
-    node: NodeId,
-    channel: ChannelId,
-    close: bool,
-) -> Result<ChannelAnswer, Problem> {
-    let ask = payments.sign_ask(channel, node, close).await;
-    let ask = ask.map_err(|it| problem(&it))?;
-    let unreachable = |seen: String| Problem::new(ErrorCode::NodeUnreachable, seen);
-    let asked = async {
-        let stream = overlay.open_session(node).await;
-        let mut stream = stream.map_err(|error| unreachable(error.to_string()))?;
-        let sent = stream.send(SessionFrame::ChannelAsk(Box::new(ask))).await;
-        sent.map_err(|error| unreachable(error.to_string()))?;
-        let answer = stream.recv().await;
-        answer.map_err(|error| unreachable(error.to_string()))
-    };
-    let answer = tokio::time::timeout(ANSWER_WAIT, asked).await;
-    let silent = |_| unreachable(format!("{} did not answer in time", node.short()));
-    match answer.map_err(silent)?? {
-        Some(SessionFrame::ChannelAnswer(answer)) if answer.channel == channel => Ok(*answer),
-        Some(SessionFrame::PayError { code, .. }) => {
-            Err(Problem::new(ErrorCode::PaymentRefused, code))
-        }
-        Some(other) => {
-            let seen = format!("{} answered with {}", node.short(), other.name());
-            Err(Problem::new(ErrorCode::PaymentRefused, seen))
-        }
-        None => Err(unreachable(format!("{} hung up", node.short()))),
-    }
-}
-
-/// Payee: what it says to such a question.
-pub(crate) async fn answer_payer(purse: &Purse, own: NodeId, ask: ChannelAsk) -> SessionFrame {
-    let channel = ask.channel.id(&purse.payments().chain_ref());
-    match purse.payments().answer_ask(ask, own).await {
-        Ok(answer) => SessionFrame::ChannelAnswer(Box::new(answer)),
-        Err(error) => SessionFrame::PayError {
-            channel,
-            code: error.code(),
-            detail: error.code().to_string(),
-        },
-    }
 }
 
 /// Provider: checks the payer's authorisation, waits for the deposit, takes the first voucher.

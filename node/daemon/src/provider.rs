@@ -10,6 +10,7 @@
 mod closing;
 mod door;
 mod guest;
+mod route;
 mod view;
 
 use std::collections::BTreeMap;
@@ -24,15 +25,17 @@ use warren_proto::{
     ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer, TunnelPublicKey,
 };
 use warren_tunnel::host::{Carries, ExitHost, ExitNatSpec};
-use warren_tunnel::{ExitSpec, ExitTunnel};
+use warren_tunnel::{ExitSpec, ExitTunnel, Shape};
 
 use self::closing::Leaving;
 use self::guest::{Guest, Heard, News};
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
+use crate::metrics::Metrics;
 use crate::perform::Purse;
 use crate::receipt::Scribe;
+use crate::route::{OfferedLock, Routes};
 use crate::session::{Admission, ExitTerms, ProviderEvent, SessionLimits};
 use crate::store::Headroom;
 use crate::tower::Towers;
@@ -53,11 +56,15 @@ pub(crate) struct ProviderParts {
     /// `None` without a purse: nothing is paid, so nothing is attested.
     pub scribe: Option<Scribe>,
     pub towers: Towers,
+    pub routes: Routes,
+    /// Locks that routers offer.
+    pub locks: mpsc::Receiver<OfferedLock>,
     pub key: NodeKey,
     pub clock: Arc<Clock>,
     pub limits: SessionLimits,
     pub headroom: Headroom,
     pub journal: PathBuf,
+    pub metrics: Arc<Metrics>,
 }
 
 /// An exit to be: what the owner consented to, in the node's own words.
@@ -66,6 +73,7 @@ pub(crate) struct Enable {
     pub offer: Offer,
     pub terms: ExitTerms,
     pub tunnel: ExitSpec,
+    pub shape: Shape,
     pub tunnel_key: TunnelPublicKey,
     pub nat: ExitNatSpec,
 }
@@ -182,6 +190,7 @@ impl Shell {
                     None => break,
                 },
                 Some(heard) = self.heard.recv() => self.hear(heard).await,
+                Some(lock) = self.parts.locks.recv() => self.lock_offered(lock).await,
                 _ = ticks.tick() => self.tick().await,
             }
         }
@@ -225,6 +234,7 @@ impl Shell {
             .map_err(unsayable)?;
         let tunnel =
             ExitTunnel::start(what.tunnel.clone()).map_err(|error| machine::tunnel(&error))?;
+        tunnel.set_shape(what.shape);
         let host = match ExitHost::enable(&self.parts.journal, what.nat.clone()).await {
             Ok(host) => host,
             Err(error) => {
@@ -320,6 +330,7 @@ impl Shell {
 
     async fn tick(&mut self) {
         self.tick_leaving(self.parts.clock.now()).await;
+        self.tell_metrics();
         let Some(exit) = &self.exit else { return };
         let readings: Vec<_> = exit
             .guests
@@ -339,14 +350,11 @@ impl Shell {
     }
 
     async fn channel_closing(&mut self, channel: ChannelId) {
-        let uses = |guest: &&Guest| guest.channel == Some(channel);
-        let of = |guests: &BTreeMap<SessionId, Guest>| {
-            guests
-                .iter()
-                .find(|(_, guest)| uses(guest))
-                .map(|(id, _)| *id)
-        };
-        if let Some(session) = self.guests().and_then(of) {
+        // A router's channel pays for many.
+        let guests = self.guests().into_iter().flatten();
+        let paid_by = guests.filter(|(_, guest)| guest.channel == Some(channel));
+        let sessions: Vec<_> = paid_by.map(|(id, _)| *id).collect();
+        for session in sessions {
             self.event(session, ProviderEvent::ChannelClosing).await;
         }
     }

@@ -11,6 +11,7 @@ mod money;
 mod ready;
 mod receipts;
 mod resolvers;
+mod routes;
 mod setup;
 mod towers;
 mod view;
@@ -37,9 +38,12 @@ use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::provider::{Order, Provider, ProviderParts};
 use crate::receipt::{Receipts, Scribe};
+use crate::route::Routes;
 use crate::session::SessionLimits;
 use crate::tower::Towers;
 
+/// How long tasks of the control runtime may take to end.
+const CONTROL_END: Duration = Duration::from_secs(3);
 /// Threads of the control runtime: sockets and handshakes of a home node need no more.
 const CONTROL_THREADS: usize = 2;
 /// For receipts under way when the node ends; what has not come then stays half.
@@ -59,6 +63,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<crate::store::Store>,
     pub(crate) receipts: Receipts,
     pub(crate) towers: Towers,
+    pub(crate) routes: Routes,
     pub(crate) consumer: Consumer,
     pub(crate) provider: Provider,
     pub(crate) metrics: Arc<Metrics>,
@@ -78,7 +83,8 @@ pub async fn run(config: Config) -> Result<(), Problem> {
     let control = control_runtime()?;
     let handle = control.handle().clone();
     let ended = Box::pin(run_on(config, handle)).await;
-    control.shutdown_background();
+    // What its tasks hold of the store must go before the process does: RocksDB is not closed while statics end.
+    let _ = tokio::task::spawn_blocking(move || control.shutdown_timeout(CONTROL_END)).await;
     ended
 }
 
@@ -110,28 +116,40 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let limits = SessionLimits::default();
     let towers = setup::towers(&config, &overlay, (purse.as_ref(), chain.as_ref()), &store)?;
     control.spawn(towers.clone().seek(Arc::clone(&clock)));
+    let (routes, locks) = setup::routes(
+        &config,
+        &overlay,
+        purse.as_ref(),
+        (&store, &key, &clock, &control),
+    )?;
     let receipts = Receipts::open(Arc::clone(&store)).map_err(|error| error.problem())?;
     let scribe = purse.as_ref().map(|it| {
         let payments = it.payments().clone();
         Scribe::new(payments, key.clone(), receipts.clone())
     });
+    let metrics = Arc::new(Metrics::default());
+    metrics.set(Metric::StartTime, now.as_secs());
     let provider = Provider::start(ProviderParts {
         overlay: overlay.clone(),
         control: control.clone(),
         purse: purse.clone(),
         scribe: scribe.clone(),
         towers: towers.clone(),
+        routes: routes.clone(),
+        locks,
         key: key.clone(),
         clock: Arc::clone(&clock),
         limits,
         headroom: store.headroom().clone(),
         journal: home.join("exit.journal"),
+        metrics: Arc::clone(&metrics),
     });
     let consumer = Consumer::start(ConsumerParts {
         overlay: overlay.clone(),
         control: control.clone(),
         purse: purse.clone(),
         scribe: scribe.clone(),
+        routes: routes.clone(),
         key: key.clone(),
         clock: Arc::clone(&clock),
         limits,
@@ -140,8 +158,6 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     });
     let (events, _) = tokio::sync::broadcast::channel(EVENTS);
     let (ending, mut ended) = watch::channel(false);
-    let metrics = Arc::new(Metrics::default());
-    metrics.set(Metric::StartTime, now.as_secs());
     let socket = config.api.socket.clone();
     let enable_at_start = config.exit.enabled;
     let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
@@ -157,6 +173,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         store,
         receipts,
         towers,
+        routes,
         consumer,
         provider,
         metrics,
@@ -286,8 +303,10 @@ async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>)
             PaymentEvent::WalletShared(channel) => {
                 tracing::error!(channel = %channel.short(), "another machine pays with this wallet");
             }
-            // No route is offered or taken yet: there is no neighbour to tell.
-            PaymentEvent::Route(_) => continue,
+            PaymentEvent::Route(out) => {
+                node.routes.tell((**out).clone());
+                continue;
+            }
             PaymentEvent::ChannelUsable(_)
             | PaymentEvent::TopUpNeeded { .. }
             | PaymentEvent::RunningLow(_)

@@ -9,6 +9,9 @@
 //! provider  Granted ─▶ AwaitingFunds ─▶ AwaitingWord ─▶ Serving ⇄ Paused ─▶ Closed
 //! ```
 //!
+//! A session is paid by a channel to its exit, or by a route: then its start names a payment, a router brings
+//! the exit a lock for it, and words are said of that lock, and of the next ones, past the router.
+//!
 //! A closed session of which something was paid stays in [`ConsumerClosing`] or [`ProviderClosing`] for
 //! a moment, beside whatever comes next, until its receipt has both signatures.
 //!
@@ -26,10 +29,13 @@ mod tests;
 pub use admission::{Admission, ExitTerms, Fresh};
 pub use closing::{ConsumerClosing, ConsumerClosingEffect, ProviderClosing, ProviderClosingEffect};
 pub use consumer::{
-    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
+    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, LockMade,
+    RouteNews, RouteOrder, Wish,
 };
 pub use limits::SessionLimits;
-pub use provider::{ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession};
+pub use provider::{
+    LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession,
+};
 
 use std::time::Duration;
 

@@ -45,11 +45,13 @@ pub mod tables {
     pub const SESSION: &str = "node.session";
     /// Receipts of paid sessions, by session.
     pub const RECEIPT: &str = "node.receipt";
+    /// Nodes that channels pay, by channel.
+    pub const ROUTE: &str = "node.route";
     /// Offers and addresses heard, to begin with after a restart.
     pub const MARKET: &str = "node.market";
 
     /// All of the above.
-    pub const ALL: [&str; 5] = [NODE, CONSENT, SESSION, RECEIPT, MARKET];
+    pub const ALL: [&str; 6] = [NODE, CONSENT, SESSION, RECEIPT, ROUTE, MARKET];
 }
 
 /// One change to one record.

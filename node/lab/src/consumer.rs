@@ -205,6 +205,7 @@ impl World {
                 // Nobody in the lab asks for receipts.
                 ConsumerEffect::Attest(_)
                 | ConsumerEffect::Resync
+                | ConsumerEffect::Route(_)
                 | ConsumerEffect::Reopen
                 | ConsumerEffect::Disconnect
                 | ConsumerEffect::Report(_) => {}

@@ -144,6 +144,7 @@ impl World {
                 // Nobody in it asks for receipts.
                 ProviderEffect::AddGuest(_)
                 | ProviderEffect::RemoveGuest
+                | ProviderEffect::Lock(_)
                 | ProviderEffect::Countersign { .. }
                 | ProviderEffect::AwaitReceipt(_)
                 | ProviderEffect::Attest(_) => {}

@@ -9,7 +9,10 @@ use super::parts::{
     voucher, voucher_pb, word, word_pb, words,
 };
 use super::receipt::{read_receipt, receipt_pb};
-use super::route::{ready, ready_pb};
+use super::route::{
+    hello_pb, payment, read_hello, read_route_frame, read_welcome, ready, ready_pb, route_frame_pb,
+    welcome_pb,
+};
 use super::terms::{read_terms, terms_pb};
 use super::tower::{put_pb, read_put, read_tower_answer, tower_answer_pb};
 use super::{WireError, pb};
@@ -59,6 +62,10 @@ fn kind(frame: &SessionFrame) -> Kind {
                 .map(|p| p.auth.to_vec())
                 .unwrap_or_default(),
             voucher: it.payment.as_ref().map(|p| voucher_pb(&p.voucher)),
+            payment: it
+                .routed
+                .map(|id| id.as_bytes().to_vec())
+                .unwrap_or_default(),
         }),
         SessionFrame::Ready(id) => Kind::Ready(pb::Ready {
             session: id.as_bytes().to_vec(),
@@ -77,6 +84,9 @@ fn kind(frame: &SessionFrame) -> Kind {
         SessionFrame::LockReady(it) => Kind::LockReady(ready_pb(it)),
         SessionFrame::TowerPut(it) => Kind::TowerPut(put_pb(it)),
         SessionFrame::TowerAnswer(it) => Kind::TowerAnswer(tower_answer_pb(it)),
+        SessionFrame::RouteHello(it) => Kind::RouteHello(hello_pb(it)),
+        SessionFrame::RouteWelcome(it) => Kind::RouteWelcome(welcome_pb(it)),
+        SessionFrame::Route(it) => Kind::Route(route_frame_pb(it)),
         SessionFrame::WordAck { lane, k } => Kind::WordAck(pb::WordAck { lane: *lane, k: *k }),
         SessionFrame::Meter(it) => Kind::Meter(meter_pb(it)),
         SessionFrame::PayError {
@@ -127,6 +137,9 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<SessionFrame> {
         Kind::LockReady(it) => SessionFrame::LockReady(ready(&it)?),
         Kind::TowerPut(it) => SessionFrame::TowerPut(Box::new(read_put(&it)?)),
         Kind::TowerAnswer(it) => SessionFrame::TowerAnswer(read_tower_answer(&it)?),
+        Kind::RouteHello(it) => SessionFrame::RouteHello(Box::new(read_hello(&it)?)),
+        Kind::RouteWelcome(it) => SessionFrame::RouteWelcome(Box::new(read_welcome(it)?)),
+        Kind::Route(it) => SessionFrame::Route(Box::new(read_route_frame(it)?)),
         Kind::WordAck(it) => SessionFrame::WordAck {
             lane: lane(it.lane)?,
             k: units(it.k)?,
@@ -158,10 +171,22 @@ fn start(it: pb::Start) -> Result<SessionStart> {
         (Some(_), None) => return Err(WireError::Missing { field: "voucher" }),
         (None, Some(_)) => return Err(WireError::Missing { field: "channel" }),
     };
+    let routed = match it.payment.as_slice() {
+        [] => None,
+        bytes => Some(self::payment(bytes)?),
+    };
+    if routed.is_some() && payment.is_some() {
+        // Paid by a channel of its own or by a route: whoever says both means neither.
+        return Err(WireError::Range {
+            field: "payment",
+            value: 2,
+        });
+    }
     Ok(SessionStart {
         session: session(&it.session)?,
         signature: Signature::from_bytes(fixed(&it.signature, "signature")?),
         payment,
+        routed,
     })
 }
 

@@ -4,21 +4,66 @@ use pb::route_frame::Kind;
 use prost::Message as _;
 
 use super::parts::{
-    Result, ack, ack_pb, amount, chain, chain_pb, channel, code, decode, fixed, lane, need,
-    pay_error, pay_error_pb, range, units, voucher, voucher_pb,
+    Result, ack, ack_pb, amount, chain, chain_pb, channel, code, decode, fixed, lane, need, params,
+    params_pb, pay_error, pay_error_pb, range, units, voucher, voucher_pb,
 };
 use super::{WireError, pb};
 use crate::id::{NodeId, PaymentId, PayoutAddress};
 use crate::key::Signature;
 use crate::lock::{HashLock, Preimage};
 use crate::route::{
-    Fulfill, Hop, LockOffer, LockReady, LockReject, MAX_CAPACITY_LOG2, MAX_FEE_PPM, MAX_HINT_BYTES,
-    MAX_HOPS, RouteFrame, RouterHint,
+    Fulfill, HelloChannel, Hop, LockOffer, LockReady, LockReject, MAX_CAPACITY_LOG2, MAX_FEE_PPM,
+    MAX_HINT_BYTES, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint,
 };
 use crate::session::MAX_FRAME_BYTES;
 use crate::unit::UnixTime;
 
+pub(super) fn hello_pb(it: &RouteHello) -> pb::RouteHello {
+    let channel = it.channel.as_ref();
+    pb::RouteHello {
+        channel: channel.map(|it| params_pb(&it.params)),
+        not_after: channel.map_or(0, |it| it.not_after.as_millis()),
+        auth: channel.map(|it| it.auth.to_vec()).unwrap_or_default(),
+    }
+}
+
+pub(super) fn read_hello(it: &pb::RouteHello) -> Result<RouteHello> {
+    let channel = it.channel.as_ref().map(|channel| {
+        Ok(HelloChannel {
+            params: params(channel)?,
+            not_after: UnixTime::from_millis(it.not_after),
+            auth: fixed(&it.auth, "auth")?,
+        })
+    });
+    Ok(RouteHello {
+        channel: channel.transpose()?,
+    })
+}
+
+pub(super) fn welcome_pb(it: &RouteWelcome) -> pb::RouteWelcome {
+    pb::RouteWelcome {
+        hint: it.hint.clone().unwrap_or_default(),
+    }
+}
+
+/// The hint is checked by whoever believes it: that needs a clock.
+pub(super) fn read_welcome(it: pb::RouteWelcome) -> Result<RouteWelcome> {
+    if it.hint.len() > MAX_HINT_BYTES {
+        return Err(WireError::TooLong {
+            bytes: it.hint.len(),
+            limit: MAX_HINT_BYTES,
+        });
+    }
+    Ok(RouteWelcome {
+        hint: Some(it.hint).filter(|it| !it.is_empty()),
+    })
+}
+
 pub(crate) fn encode_route_frame(frame: &RouteFrame) -> Vec<u8> {
+    route_frame_pb(frame).encode_to_vec()
+}
+
+pub(super) fn route_frame_pb(frame: &RouteFrame) -> pb::RouteFrame {
     let kind = match frame {
         RouteFrame::Offer(it) => Kind::LockOffer(offer_pb(it)),
         RouteFrame::Ready(it) => Kind::LockReady(ready_pb(it)),
@@ -44,11 +89,14 @@ pub(crate) fn encode_route_frame(frame: &RouteFrame) -> Vec<u8> {
             detail,
         } => Kind::PayError(pay_error_pb(channel, *code, detail)),
     };
-    pb::RouteFrame { kind: Some(kind) }.encode_to_vec()
+    pb::RouteFrame { kind: Some(kind) }
 }
 
 pub(crate) fn decode_route_frame(bytes: &[u8]) -> Result<RouteFrame> {
-    let frame: pb::RouteFrame = decode(bytes, MAX_FRAME_BYTES)?;
+    read_route_frame(decode(bytes, MAX_FRAME_BYTES)?)
+}
+
+pub(super) fn read_route_frame(frame: pb::RouteFrame) -> Result<RouteFrame> {
     Ok(match need(frame.kind, "kind")? {
         Kind::LockOffer(it) => RouteFrame::Offer(Box::new(offer(&it)?)),
         Kind::LockReady(it) => RouteFrame::Ready(ready(&it)?),
@@ -148,7 +196,7 @@ pub(super) fn ready_pb(it: &LockReady) -> pb::LockReady {
     }
 }
 
-fn payment(bytes: &[u8]) -> Result<PaymentId> {
+pub(super) fn payment(bytes: &[u8]) -> Result<PaymentId> {
     Ok(PaymentId::from_bytes(fixed(bytes, "payment")?))
 }
 

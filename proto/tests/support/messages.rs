@@ -192,6 +192,7 @@ pub(crate) fn frames() -> Vec<SessionFrame> {
                 auth: [0x77; 64],
                 voucher: voucher(),
             }),
+            routed: None,
         })),
         SessionFrame::Ready(session),
         SessionFrame::Voucher(voucher()),
@@ -259,7 +260,33 @@ pub(crate) fn frames() -> Vec<SessionFrame> {
             }),
         })),
         SessionFrame::LockReady(lock_ready()),
+        SessionFrame::RouteHello(Box::new(RouteHello {
+            channel: Some(HelloChannel {
+                params: channel,
+                not_after: UnixTime::from_secs(1_800_000_060),
+                auth: [0x77; 64],
+            }),
+        })),
+        SessionFrame::RouteWelcome(Box::new(RouteWelcome {
+            hint: Some(
+                hint()
+                    .sign(&NodeKey::from_seed(&[3; 32]))
+                    .unwrap()
+                    .as_bytes()
+                    .to_vec(),
+            ),
+        })),
+        SessionFrame::Route(Box::new(RouteFrame::Ready(lock_ready()))),
     ]
+}
+
+pub(crate) fn routed_start() -> SessionFrame {
+    SessionFrame::Start(Box::new(SessionStart {
+        session: SessionId::from_bytes([0x5e; 16]),
+        signature: Signature::from_bytes([0x66; 64]),
+        payment: None,
+        routed: Some(PaymentId::from_bytes([0x7a; 16])),
+    }))
 }
 
 pub(crate) fn lock_ready() -> LockReady {

@@ -78,13 +78,18 @@ pub enum ChannelVerb {
         /// The channel: its id, or the beginning of it.
         id: String,
     },
-    /// Opens one to an exit, for later sessions.
+    /// Lists what this node routes, and the neighbours that its channels pay for routes.
+    Routes,
+    /// Opens one to an exit, or to a router that pays any exit, for later sessions.
     Open {
         /// The exit: its node id, or the beginning of it; or the account to be paid, 0x….
-        #[arg(value_name = "NODE")]
-        payee: String,
+        #[arg(value_name = "NODE", required_unless_present = "router")]
+        payee: Option<String>,
+        /// A router instead: its node id, or the beginning of it.
+        #[arg(long, value_name = "NODE", conflicts_with = "payee")]
+        router: Option<String>,
         /// What to deposit, in tokens. Left out: consumer.deposit.
-        #[arg(long, value_name = "TOKENS")]
+        #[arg(long, visible_alias = "amount", value_name = "TOKENS")]
         deposit: Option<String>,
         /// The payee's time to claim when you close alone, in hours. Left out: as the exit asks.
         #[arg(long, value_name = "HOURS")]

@@ -46,6 +46,8 @@ pub struct Asks {
     pub per_gib: String,
     /// Its price of a minute, in tokens.
     pub per_minute: String,
+    /// Whether it routes payments to others too.
+    pub routes: bool,
 }
 
 impl Asks {
@@ -57,7 +59,15 @@ impl Asks {
             city: city.to_owned(),
             per_gib: per_gib.to_owned(),
             per_minute: "0".to_owned(),
+            routes: false,
         }
+    }
+
+    /// The same, and it routes payments to others.
+    #[must_use]
+    pub const fn and_routes(mut self) -> Self {
+        self.routes = true;
+        self
     }
 
     /// The same, and so many tokens per minute.
@@ -176,7 +186,9 @@ impl Plan {
         Self::with_exits(vec![
             Asks::new("DE", "Leipzig", "0.002").and_per_minute("0.0001"),
             Asks::new("DE", "Bremen", "0.003").and_per_minute("0.0001"),
-            Asks::new("NL", "Utrecht", "0.004").and_per_minute("0.0002"),
+            Asks::new("NL", "Utrecht", "0.004")
+                .and_per_minute("0.0002")
+                .and_routes(),
         ])
     }
 

@@ -72,6 +72,8 @@ pub struct Report {
     pub up_warm_ms: u64,
     /// Transactions that the consumer sent during the second `up`.
     pub up_warm_transactions: u64,
+    /// What was paid by a route, through an exit that is a router too.
+    pub routed: Routed,
     /// Processes, namespaces, devices, rules, routes and files that remained after the end.
     pub left_behind: Vec<String>,
     /// How long all of it took.
@@ -129,6 +131,18 @@ impl Report {
                 self.up_warm_transactions == 0,
                 "no transaction for the second `up`",
             ),
+            (
+                self.routed.exits.len() == 2 && self.routed.exits.iter().all(RoutedExit::is_paid),
+                "two exits paid by a route, each to what it held",
+            ),
+            (
+                self.routed.router_claimed_wei == self.routed.router_owed_wei,
+                "the router paid for each word that it paid for, and its fee",
+            ),
+            (
+                self.routed.channels_opened == 1 && self.routed.conserved,
+                "one channel for all of it, and the books balance",
+            ),
             (self.left_behind.is_empty(), "nothing left behind"),
         ];
         let unmet = demands
@@ -143,6 +157,50 @@ impl Report {
 
 impl Schema for Report {
     const SCHEMA: &'static str = "warren.demo/v1";
+}
+
+/// What was paid by a route.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routed {
+    /// The router's place in the world.
+    pub router: String,
+    /// Its part of each word, in millionths.
+    pub fee_ppm: u32,
+    /// Channels that the consumer opened for it.
+    pub channels_opened: u32,
+    /// The exits that were paid, in their order.
+    pub exits: Vec<RoutedExit>,
+    /// What the exits' words are worth on the consumer's channel.
+    pub router_owed_wei: Amount,
+    /// What the router was paid by the contract for them.
+    pub router_claimed_wei: Amount,
+    /// Whether the contract's tokens are the sum of its books, after all of it.
+    pub conserved: bool,
+}
+
+/// One exit that was paid by a route.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutedExit {
+    /// Its place in the world.
+    pub name: String,
+    /// Bytes of the download that arrived.
+    pub bytes_delivered: u64,
+    /// From `up` to a tunnel that carries traffic, with the router's channel to be opened on chain.
+    pub up_ms: u64,
+    /// Whether it was killed (SIGKILL) in the middle.
+    pub killed: bool,
+    /// Words that it held.
+    pub words: u64,
+    /// What they are worth, by its own books.
+    pub held_wei: Amount,
+    /// What it was paid by the contract, read back from the chain.
+    pub claimed_wei: Amount,
+}
+
+impl RoutedExit {
+    fn is_paid(&self) -> bool {
+        self.words > 0 && self.held_wei == self.claimed_wei && self.bytes_delivered > 0
+    }
 }
 
 /// How many exits were found, by which way.

@@ -15,6 +15,11 @@ pub const PREPAY_UNITS: u32 = 1;
 /// Words that an exit serves unpaid.
 pub const CREDIT_UNITS: u32 = 8;
 
+/// A router's part of each word, in millionths.
+pub const FEE_PPM: u32 = 10_000;
+/// A node that routes, too: what it deposits for each exit, and for all.
+const ROUTER: &str = "deposit = \"0.2\"\nbudget = \"0.8\"\n";
+
 /// The network's name: nodes of another network are strangers.
 const NETWORK: &str = "warren/demo";
 
@@ -91,7 +96,7 @@ pub fn exit(site: &Site, way: &Way) -> String {
     format!(
         "{}{}[exit]\ncountry = \"{}\"\ncity = \"{}\"\nprice_per_gib = \"{}\"\nprice_per_minute = \"{}\"\n\
          prepay_units = {PREPAY_UNITS}\ncredit_units = {CREDIT_UNITS}\nendpoint = [\"{}:{TUNNEL_PORT}\", \"[{}]:{TUNNEL_PORT}\"]\n\
-         dns = {:?}\nuplink = \"eth0\"\nallow_documentation = true\n",
+         dns = {:?}\nuplink = \"eth0\"\nallow_documentation = true\n{}",
         overlay(site, &way.bootstrap),
         money(site, way),
         of(|it| &it.country),
@@ -101,7 +106,15 @@ pub fn exit(site: &Site, way: &Way) -> String {
         site.public_v4(),
         site.host_v6(),
         way.dns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        router(asks),
     )
+}
+
+fn router(asks: Option<&Asks>) -> String {
+    if asks.is_none_or(|it| !it.routes) {
+        return String::new();
+    }
+    format!("\n[router]\nenabled = true\nfee_ppm = {FEE_PPM}\n{ROUTER}")
 }
 
 /// A node that buys.

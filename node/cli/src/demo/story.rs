@@ -1,6 +1,7 @@
 //! The line that the demo runs: join, find, buy, download, settle; and what it measures on the way.
 
 mod download;
+mod routed;
 mod warm;
 
 use std::path::{Path, PathBuf};
@@ -92,6 +93,7 @@ fn line(task: &Task, world: &World, teller: &mut dyn Teller) -> Result<Report, D
     let mut report = Report::default();
     buy(task, world, &mut cast, &mut report, teller)?;
     settle(&mut cast, &mut report, teller)?;
+    routed::pay(world, &mut cast, &mut report, teller)?;
     cast.dismiss()?;
     take_capture(capture.finish(world.plan())?, &mut report, teller);
     Ok(report)

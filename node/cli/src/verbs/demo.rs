@@ -171,6 +171,21 @@ fn page(report: &Report) -> Page {
         ),
     );
     row("books balance", report.conserved.to_string());
+    let by_route = report.routed.exits.iter().map(|it| {
+        let killed = if it.killed { ", killed" } else { "" };
+        format!("{} {} words{killed}", it.name, it.words)
+    });
+    row(
+        "by a route",
+        format!(
+            "{} channel, to {}: {}; the router claimed {} of {} wei",
+            report.routed.channels_opened,
+            report.routed.router,
+            by_route.collect::<Vec<_>>().join(", "),
+            report.routed.router_claimed_wei,
+            report.routed.router_owed_wei
+        ),
+    );
     row(
         "times",
         format!(

@@ -1,7 +1,7 @@
 //! `warren exit …`: lending.
 
 use warren_daemon::api::types::{
-    ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery,
+    ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery, RatesView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 
@@ -102,6 +102,21 @@ fn question(terms: &ExitTerms) -> String {
     )
 }
 
+/// What guests are held to. `None` if to nothing.
+fn rates(rates: &RatesView) -> Option<String> {
+    let each = rates.guest_kbit.map(|it| format!("{it} kbit/s a guest"));
+    let all = rates.line_kbit.map(|it| format!("{it} kbit/s together"));
+    let held: Vec<_> = each.into_iter().chain(all).collect();
+    (!held.is_empty()).then(|| {
+        format!(
+            "{}, each way; {} packets waited, {} could not",
+            held.join(", "),
+            rates.delayed_packets,
+            rates.dropped_packets
+        )
+    })
+}
+
 fn status_page(status: &ExitStatus) -> Page {
     if !status.enabled {
         return Page::of(status, "Nothing is shared.").next("warren exit check");
@@ -129,6 +144,9 @@ fn status_page(status: &ExitStatus) -> Page {
         "earned".to_owned(),
         format!("{}, claimable {}", status.earned, status.claimable),
     ]);
+    if let Some(rates) = rates(&status.rates) {
+        table.row(["rates".to_owned(), rates]);
+    }
     let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID"]);
     for it in &status.guests {
         let used = it

@@ -87,6 +87,7 @@ pub(super) async fn up(desk: &mut Desk<'_>, args: &UpArgs) -> Told {
         kill_switch: args.kill_switch.map(|it| it == Switch::On),
         fallback: args.fallback.map(Into::into),
         timeout_secs: args.timeout,
+        route: args.route.clone(),
     };
     let client = desk.client()?;
     desk.screen.doing("choosing an exit");
@@ -128,6 +129,9 @@ fn up_page(view: &ConsumerView) -> Page {
     ]);
     if let Some(channel) = view.channel {
         table.row(["channel".to_owned(), channel.to_string()]);
+    }
+    if let Some(route) = &view.route {
+        table.row(["route".to_owned(), text::route(route)]);
     }
     let protection = if view.kill_switch {
         "kill switch on"

@@ -8,7 +8,7 @@ use warren_daemon::api::types::{
 };
 use warren_daemon::error::{ErrorCode, Problem};
 
-use super::{Desk, Told};
+use super::{Desk, Told, route};
 use crate::args::{ChannelVerb, LedgerArgs, WithdrawArgs};
 use crate::page::Page;
 use crate::table::Table;
@@ -18,14 +18,17 @@ pub(super) async fn channel(desk: &mut Desk<'_>, verb: &ChannelVerb) -> Told {
     let client = desk.client()?;
     match verb {
         ChannelVerb::Ls => Ok(list_page(&list(&client).await?)),
+        ChannelVerb::Routes => route::list(&client).await,
         ChannelVerb::Show { id } => Ok(show_page(&find(&client, id).await?)),
         ChannelVerb::Open {
             payee,
+            router,
             deposit,
             window,
         } => {
             let request = ChannelOpenRequest {
-                payee: payee.clone(),
+                payee: router.clone().or_else(|| payee.clone()).unwrap_or_default(),
+                router: router.is_some(),
                 deposit: deposit.clone(),
                 close_window_secs: window.map(|hours| hours.saturating_mul(3600)),
             };
@@ -130,7 +133,7 @@ pub(super) async fn withdraw(desk: &mut Desk<'_>, args: &WithdrawArgs) -> Told {
 
 fn list_page(list: &ChannelList) -> Page {
     let mut table = Table::new(&[
-        "CHANNEL", "ROLE", "STATE", "DEPOSIT", "PAID", "CLAIMED", "LEFT",
+        "CHANNEL", "ROLE", "STATE", "DEPOSIT", "PAID", "CLAIMED", "LEFT", "ROUTER",
     ]);
     for it in &list.channels {
         table.row([
@@ -141,6 +144,7 @@ fn list_page(list: &ChannelList) -> Page {
             it.paid.to_string(),
             it.claimed.to_string(),
             it.left.to_string(),
+            it.router.map_or_else(|| "-".to_owned(), |it| it.short()),
         ]);
     }
     let open = list
@@ -202,8 +206,13 @@ fn earn_page(it: &Earnings) -> Page {
         .claim_fee
         .as_ref()
         .map_or_else(String::new, |fee| format!(" Claiming costs about {fee}."));
+    let routed = if it.passed_on.base_units.wei() > 0 {
+        format!(" {} of it was passed on to exits.", it.passed_on)
+    } else {
+        String::new()
+    };
     let sentence = format!(
-        "{} earned in {} sessions, {} claimed, {} claimable.{fee}",
+        "{} earned in {} sessions, {} claimed, {} claimable.{routed}{fee}",
         it.earned, it.sessions, it.claimed, it.claimable
     );
     let mut table = Table::new(&["CHANNEL", "PAID", "CLAIMED", "STATE"]);

@@ -2,7 +2,8 @@
 
 use warren_daemon::api::ClientError;
 use warren_daemon::api::types::{
-    ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, ExitStatus, Status,
+    ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, ExitStatus, RouterView,
+    Status,
 };
 
 use super::{Desk, Told};
@@ -55,6 +56,9 @@ fn page(status: &Status) -> Page {
             "earned".to_owned(),
             format!("{}, of it claimable {}", it.earned, it.claimable),
         ]);
+    }
+    if let Some(it) = &status.router {
+        table.row(["router".to_owned(), router(it)]);
     }
     table.row([
         "store".to_owned(),
@@ -157,6 +161,9 @@ fn consumer_rows(table: &mut Table, it: &ConsumerView) {
             it.paid, it.due, it.at_risk, it.max_spend
         ),
     ]);
+    if let Some(route) = &it.route {
+        table.row(["route".to_owned(), text::route(route)]);
+    }
     if let Some(tunnel) = &it.tunnel {
         let age = tunnel.handshake_age_secs.map_or_else(
             || "no handshake yet".to_owned(),
@@ -176,6 +183,13 @@ fn consumer_rows(table: &mut Table, it: &ConsumerView) {
         "OFF: without a tunnel, traffic leaves in the clear"
     };
     table.row(["kill switch", kill_switch]);
+}
+
+fn router(it: &RouterView) -> String {
+    format!(
+        "{} ppm and {} a lock; {} passed on, {} left in channels to exits of {} allowed; {} of {} locks refused",
+        it.fee_ppm, it.hold_fee, it.passed_on, it.bound, it.budget, it.refused, it.asked
+    )
 }
 
 fn exit_sentence(it: &ExitStatus) -> String {

@@ -12,13 +12,14 @@ mod market;
 mod money;
 mod net;
 mod receipt;
+mod route;
 mod status;
 mod tower;
 
 pub use common::{Check, CheckVerdict, Money, PriceView, Timestamp, TimestampError, UsageView};
 pub use exit::{
     ConsentRecord, ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery, GuestState,
-    GuestView,
+    GuestView, RatesView,
 };
 pub use market::{
     DownReport, DownRequest, ExitList, ExitRow, ExitSort, ExitsQuery, Fallback, UpEvent, UpRequest,
@@ -31,6 +32,7 @@ pub use money::{
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
 pub use receipt::{MeterView, ReceiptList, ReceiptSide, ReceiptView};
+pub use route::{NeighbourRole, NeighbourView, RouteList, RouteRow, RouteUsed, RouterView};
 pub use status::{
     ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, OverlayView,
     ShutdownReport, Status, StoreView, TunnelView,
@@ -67,6 +69,7 @@ schemas! {
     ReceiptList => "warren.receipts/v1";
     ReceiptView => "warren.receipt/v1";
     TowerStatus => "warren.towers/v1";
+    RouteList => "warren.routes/v1";
     PeerList => "warren.peers/v1";
     NetCheck => "warren.net-check/v1";
     NodeEvent => "warren.event/v1";

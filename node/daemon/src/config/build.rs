@@ -1,21 +1,23 @@
 //! From settings to a [`Config`]: every value is read as what its key says, and checked.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod nets;
+mod roles;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use warren_payments::chain::quorum::{MAX_ENDPOINTS, Quorum};
-use warren_proto::{Amount, ChainRef, CountryCode, PayoutAddress, Price, Region};
+use warren_proto::{Amount, ChainRef, PayoutAddress};
+
+use roles::{consumer, exit, router};
 
 use super::keys::Kind;
 use super::layers::Setting;
 use super::{
-    ApiConfig, ChainConfig, Config, ConfigError, ConsumerConfig, ExitConfig, NodeConfig,
-    OverlaySection, Token, TowerSection, WalletConfig,
+    ApiConfig, ChainConfig, Config, ConfigError, NodeConfig, OverlaySection, Token, TowerSection,
+    WalletConfig,
 };
-use crate::api::types::Fallback;
 
-const MIB_PER_GIB: u128 = 1024;
 /// As many as session terms may name.
 const MOST_ENDPOINTS: usize = 8;
 /// Likewise.
@@ -42,6 +44,7 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
         enabled: said.switch("tower.enabled"),
         min_gain: said.money("tower.min_gain", &token)?,
     };
+    let router = router(&said, &token)?;
     Ok(Config {
         node: NodeConfig {
             home,
@@ -65,6 +68,7 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
         },
         exit,
         tower,
+        router,
         consumer,
         api: ApiConfig {
             socket,
@@ -108,111 +112,6 @@ fn chain(said: &Said<'_>, units: &Token) -> Result<Option<ChainConfig>, ConfigEr
         poll: Duration::from_millis(said.count("chain.poll_millis")),
         first_block: Some(said.count("chain.first_block")).filter(|it| *it > 0),
     }))
-}
-
-fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
-    let price_per_gib = said.money("exit.price_per_gib", token)?;
-    let price = Price {
-        per_mib: Amount::from_wei(price_per_gib.wei().div_ceil(MIB_PER_GIB)).unwrap_or(Amount::MAX),
-        per_minute: said.money("exit.price_per_minute", token)?,
-    };
-    let unit_price = match said.money("exit.unit_price", token)? {
-        Amount::ZERO => price.per_mib.max(Amount::from_wei_u64(1)),
-        set => set,
-    };
-    let city = said.text("exit.city").to_owned();
-    if city.len() > 48 {
-        return Err(said.bad("exit.city", "at most 48 bytes are allowed"));
-    }
-    let region = match said.text("exit.country") {
-        "" => None,
-        text => Some(Region {
-            country: country(said, text)?,
-            city,
-        }),
-    };
-    let enabled = said.switch("exit.enabled");
-    if enabled && region.is_none() {
-        return Err(ConfigError::Missing {
-            key: "exit.country",
-            because: "exit.enabled is true",
-        });
-    }
-    if net_v4(said.text("exit.inner_v4")).is_none() {
-        return Err(said.bad(
-            "exit.inner_v4",
-            "a net such as 10.77.0.0/16 is needed, /8 to /24",
-        ));
-    }
-    if net_v6(said.text("exit.inner_v6")).is_none() {
-        return Err(said.bad(
-            "exit.inner_v6",
-            "a net such as fd77:7761::/64 is needed, /48 to /112",
-        ));
-    }
-    said.resolvers("exit.dns")?;
-    Ok(ExitConfig {
-        enabled,
-        region,
-        price,
-        price_per_gib,
-        unit_price,
-        prepay_units: said.count_u32("exit.prepay_units"),
-        credit_units: said.count_u32("exit.credit_units"),
-        close_window: Duration::from_secs(said.count("exit.close_window_secs")),
-        policy: said.text("exit.policy").to_owned(),
-        guests_max: said.count_u32("exit.guests_max"),
-        endpoints: said.endpoints("exit.endpoint")?,
-        listen_port: u16::try_from(said.count("exit.listen_port")).unwrap_or(u16::MAX),
-        uplink: said.set("exit.uplink").map(str::to_owned),
-        inner_v4: said.text("exit.inner_v4").to_owned(),
-        inner_v6: said.text("exit.inner_v6").to_owned(),
-        dns: said.texts("exit.dns"),
-        allow_documentation: said.switch("exit.allow_documentation"),
-        towers: usize::try_from(said.count("exit.towers")).unwrap_or(0),
-        tower_step: said.money("exit.tower_step", token)?,
-    })
-}
-
-fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig, ConfigError> {
-    said.resolvers("consumer.dns")?;
-    let max_price = said.money("consumer.max_price_per_gib", token)?;
-    Ok(ConsumerConfig {
-        max_spend: said.money("consumer.max_spend", token)?,
-        deposit: said.money("consumer.deposit", token)?,
-        max_price_per_gib: (max_price > Amount::ZERO).then_some(max_price),
-        kill_switch: said.switch("consumer.kill_switch"),
-        fallback: match said.text("consumer.fallback") {
-            "any" => Fallback::Any,
-            "none" => Fallback::None,
-            _ => Fallback::Country, // The words were checked against the key's own list.
-        },
-        dns: said.texts("consumer.dns"),
-    })
-}
-
-fn country(said: &Said<'_>, text: &str) -> Result<CountryCode, ConfigError> {
-    CountryCode::new(text).ok_or_else(|| {
-        said.bad(
-            "exit.country",
-            "two letters as in ISO 3166-1 are needed, such as DE",
-        )
-    })
-}
-
-/// Address and prefix of an IPv4 net with its host bits zero.
-fn net_v4(text: &str) -> Option<(Ipv4Addr, u8)> {
-    let (base, prefix) = text.split_once('/')?;
-    let (base, prefix): (Ipv4Addr, u8) = (base.parse().ok()?, prefix.parse().ok()?);
-    let fits = (8..=24).contains(&prefix) && u32::from(base) << prefix == 0;
-    fits.then_some((base, prefix))
-}
-
-fn net_v6(text: &str) -> Option<(Ipv6Addr, u8)> {
-    let (base, prefix) = text.split_once('/')?;
-    let (base, prefix): (Ipv6Addr, u8) = (base.parse().ok()?, prefix.parse().ok()?);
-    let fits = (48..=112).contains(&prefix) && u128::from(base) << prefix == 0;
-    fits.then_some((base, prefix))
 }
 
 fn default_home() -> PathBuf {

@@ -26,6 +26,7 @@ impl Consumer {
             live: None,
             leaving: Default::default(),
             plan: None,
+            kept: Vec::new(),
             heard_by,
             heard,
             facts: Default::default(),

@@ -93,7 +93,12 @@ impl Line {
             host.allow_endpoints(&endpoints).await?;
         }
         self.last = None;
-        self.tunnel = Some(ConsumerTunnel::up(spec(terms, key, endpoints, carries))?);
+        let tunnel = ConsumerTunnel::up(spec(terms, key, endpoints, carries))?;
+        tunnel.measure(match carries {
+            Carries::V6 => terms.gateway_v6.into(),
+            Carries::V4 | Carries::Both => terms.gateway_v4.into(),
+        });
+        self.tunnel = Some(tunnel);
         if let Some(host) = &mut self.host {
             host.route(&RouteSpec {
                 carries,

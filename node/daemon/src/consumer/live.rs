@@ -4,14 +4,16 @@ use tokio::sync::mpsc;
 use warren_overlay::offers::RankedOffer;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
 use warren_proto::{
-    ChannelId, SessionFrame, SessionId, SessionStart, SessionTerms, UnixTime, VoucherAck,
+    ChannelId, PayErrorCode, PaymentId, Receipt, SessionFrame, SessionId, SessionStart,
+    SessionTerms, SignedOffer, UnixTime,
 };
-use warren_proto::{Receipt, SignedOffer};
 use warren_tunnel::TunnelKey;
 
+use super::route::RouteLine;
 use super::{ConsumerParts, Shell, Wanted, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
+use crate::perform::{Locked, RoutedStart};
 use crate::session::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
 };
@@ -32,7 +34,14 @@ pub(super) enum News {
         start: Box<SessionStart>,
         channel: Option<ChannelId>,
     },
+    Routed(Box<RoutedStart>),
     Unfunded(Problem),
+    /// Another lock of a route.
+    Locked(Box<Result<Locked, Problem>>),
+    Rejected {
+        payment: PaymentId,
+        code: PayErrorCode,
+    },
 }
 
 /// A wish and the secret that goes with it.
@@ -62,11 +71,12 @@ pub(super) struct Live {
     unsent: Vec<SessionFrame>,
     pub(super) channel: Option<ChannelId>,
     pub(super) since: UnixTime,
-    /// What was paid by the channel before this session.
+    /// `None` unless a route pays.
+    pub(super) route: Option<RouteLine>,
     pub(super) problem: Option<Problem>,
     /// This side's half of the receipt, once the session is over.
     pub(super) receipt: Option<Receipt>,
-    heard_by: mpsc::Sender<Heard>,
+    pub(super) heard_by: mpsc::Sender<Heard>,
 }
 
 impl Live {
@@ -84,6 +94,7 @@ impl Live {
             unsent: Vec::new(),
             channel: None,
             since: now,
+            route: None,
             problem: None,
             receipt: None,
             heard_by,
@@ -164,6 +175,9 @@ impl Shell {
                 self.tell(UpStage::Channel, "channel can pay");
                 self.event(ConsumerEvent::Funded { start }).await;
             }
+            News::Routed(routed) => self.routed(*routed).await,
+            News::Locked(locked) => self.locked(*locked).await,
+            News::Rejected { payment, code } => self.rejected(payment, code).await,
             News::Unfunded(problem) => {
                 if let Some(live) = &mut self.live {
                     live.problem = Some(problem);
@@ -224,6 +238,7 @@ impl Shell {
                 }
                 ConsumerEffect::Attest(counters) => self.attest(*counters).await,
                 ConsumerEffect::Finish => self.finish().await,
+                ConsumerEffect::Route(order) => self.perform_route(order).await,
                 ConsumerEffect::Disconnect => {
                     self.facts = self.facts();
                     if let Err(error) = self.line.lower().await {
@@ -250,25 +265,6 @@ impl Shell {
         }
     }
 
-    fn fund(&mut self, terms: SessionTerms) {
-        let (Some(live), Some(plan)) = (&self.live, &self.plan) else {
-            return;
-        };
-        let (session, heard_by) = (live.id(), live.heard_by.clone());
-        let deposit = plan.wanted.deposit.max(terms.min_deposit);
-        let (purse, key) = (self.parts.purse.clone(), self.parts.key.clone());
-        tokio::spawn(async move {
-            let news = match crate::perform::fund(purse.as_ref(), &key, &terms, deposit).await {
-                Ok((start, channel)) => News::Funded {
-                    start: Box::new(start),
-                    channel,
-                },
-                Err(problem) => News::Unfunded(problem),
-            };
-            let _ = heard_by.send(Heard::Session { session, news }).await;
-        });
-    }
-
     async fn connect(&mut self, terms: SessionTerms) {
         let Some(live) = &self.live else { return };
         let (key, offer) = (live.key.clone(), live.machine.offer().offer());
@@ -280,73 +276,6 @@ impl Shell {
                 live.problem = Some(error.problem());
             }
             // The machine's own deadline ends the attempt; the kill switch stays.
-        }
-    }
-
-    async fn release(&mut self, units: u64) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
-            return;
-        };
-        let Some(channel) = live.channel else { return };
-        match purse.release(channel, units).await {
-            Ok(frames) => {
-                for frame in frames {
-                    self.send(frame).await;
-                }
-            }
-            Err(problem) => {
-                // Nothing was promised; the provider pauses and both sides say so.
-                tracing::warn!(seen = %problem.seen, "words cannot be released");
-                if let Some(live) = &mut self.live {
-                    live.problem = Some(problem);
-                }
-            }
-        }
-    }
-
-    async fn resync(&mut self) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
-            return;
-        };
-        let Some(channel) = live.channel else { return };
-        match purse.resync(channel).await {
-            Ok(frames) => {
-                for frame in frames {
-                    self.send(frame).await;
-                }
-            }
-            Err(problem) => tracing::warn!(seen = %problem.seen, "payments cannot be said again"),
-        }
-    }
-
-    /// An exit speaks for the channel of this session only.
-    async fn reconcile(&mut self, ack: VoucherAck) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
-            return;
-        };
-        if live.channel != Some(ack.channel) {
-            return;
-        }
-        match purse.payee_saw(ack).await {
-            Ok(frames) => {
-                for frame in frames {
-                    self.send(frame).await;
-                }
-            }
-            // What it claims beyond what was released it cannot prove, on chain neither.
-            Err(problem) => tracing::warn!(seen = %problem.seen, "the exit's books differ"),
-        }
-    }
-
-    async fn finish(&mut self) {
-        let (Some(live), Some(purse)) = (&self.live, &self.parts.purse) else {
-            return;
-        };
-        let Some(channel) = live.channel else { return };
-        match purse.finish(channel).await {
-            Ok(Some(frame)) => self.send(frame).await,
-            Ok(None) => {}
-            Err(problem) => tracing::warn!(seen = %problem.seen, "no last voucher"),
         }
     }
 

@@ -69,9 +69,13 @@ impl Shell {
             News::Frame(frame) => it.core.frame(frame),
             News::Broken => vec![ConsumerClosingEffect::Over],
             // Of the time before the end.
-            News::Stream(_) | News::NoStream(_) | News::Funded { .. } | News::Unfunded(_) => {
-                Vec::new()
-            }
+            News::Stream(_)
+            | News::NoStream(_)
+            | News::Funded { .. }
+            | News::Routed(_)
+            | News::Unfunded(_)
+            | News::Locked(_)
+            | News::Rejected { .. } => Vec::new(),
         };
         self.perform_leaving(session, effects);
     }

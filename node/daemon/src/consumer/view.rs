@@ -11,10 +11,11 @@ use warren_tunnel::host::{Carries, DEVICE};
 
 use super::{Shell, host};
 use crate::api::types::{
-    ConsumerState, ConsumerView, Money, PriceView, Timestamp, TunnelView, UsageView,
+    ConsumerState, ConsumerView, Money, PriceView, RouteUsed, Timestamp, TunnelView, UsageView,
 };
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
+use crate::perform::Way;
 use crate::session::{ConsumerEnd, ConsumerPhase, due_units};
 
 /// The consumer's session as it stands, or as it ended.
@@ -48,6 +49,7 @@ pub(crate) struct SessionFacts {
     pub released: u64,
     pub max_spend: Amount,
     pub channel: Option<ChannelId>,
+    pub way: Option<Way>,
     pub tunnel: Option<TunnelState>,
     pub dns: Vec<IpAddr>,
 }
@@ -78,13 +80,14 @@ impl Shell {
             since: live.since,
             terms: machine.terms().cloned(),
             offer_price: offer.price,
-            unit_price: offer.unit_price,
+            unit_price: machine.word_price().unwrap_or(offer.unit_price),
             used,
             served,
             due_units: machine.terms().map_or(0, due),
             released: machine.released(),
             max_spend: wanted.and_then(|it| it.max_spend).unwrap_or(deposit),
             channel: live.channel,
+            way: live.route.as_ref().map(|it| it.way),
             tunnel: self.line.state(),
             dns: self.line.dns().to_vec(),
         };
@@ -120,6 +123,18 @@ impl ConsumerFacts {
             at_risk: Money::of(times(it.unit_price, prepay.into()), token),
             max_spend: Money::of(it.max_spend, token),
             channel: it.channel,
+            route: it.way.map(|way| RouteUsed {
+                router: way.router,
+                unit_price: Money::of(it.unit_price, token),
+                exit_price: Money::of(
+                    it.terms
+                        .as_ref()
+                        .map_or(it.unit_price, |terms| terms.unit_price),
+                    token,
+                ),
+                fee_ppm: way.hint.fee_ppm,
+                hold_fee: Money::of(way.hint.hold_fee, token),
+            }),
             tunnel: it.terms.as_ref().map(|terms| tunnel_view(terms, it)),
             kill_switch: self.protected,
         })
@@ -149,7 +164,7 @@ fn tunnel_view(terms: &SessionTerms, it: &SessionFacts) -> TunnelView {
         address_v4: v4.map(|it| it.to_string()),
         address_v6: v6.map(|it| it.to_string()),
         dns: it.dns.iter().map(ToString::to_string).collect(),
-        mtu: terms.mtu.into(),
+        mtu: state.and_then(|it| it.path_mtu).unwrap_or(terms.mtu).into(),
         handshake_age_secs: state
             .and_then(|it| it.since_handshake)
             .map(|it| it.as_secs()),

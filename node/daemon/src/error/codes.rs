@@ -263,6 +263,15 @@ codes! {
     5112 ChainDisputed Failed: "the chain's endpoints contradict each other",
         "At least one of them lies, lags or is on a fork; none is believed, nothing new is promised or taken, and claims go on.",
         "warren status; take the one that is wrong out of chain.rpc_url";
+    5113 RouterUnusable Failed: "the router cannot be used",
+        "It does not route, is not reached, or there is no open channel to it; or its channel has too little left.",
+        "warren channel open --router NODE; or warren up --route direct";
+    5114 RouterLies Refused: "the router's terms are not its own",
+        "What it says of itself is not signed by it, is of another time, or another node's.",
+        "take another router: warren channel open --router NODE";
+    5115 RouteTooDear Funds: "the route costs more than you allow",
+        "The router's fee and hold fee come to more than consumer.max_route_fee_ppm.",
+        "warren config explain consumer.max_route_fee_ppm; or warren up --route direct";
     5201 ReceiptUnreadable Usage: "this is no receipt",
         "The file was cut, edited, or is something else; a receipt is the text that `warren receipt export` writes.",
         "warren receipt export SESSION FILE";

@@ -13,7 +13,7 @@ impl Shell {
     pub(super) fn inbound(&self, peer: NodeId, stream: SessionStream) {
         let (heard_by, serves) = (self.heard_by.clone(), self.exit.is_some());
         let (purse, own) = (self.parts.purse.clone(), self.parts.key.id());
-        let towers = self.parts.towers.clone();
+        let (towers, routes) = (self.parts.towers.clone(), self.parts.routes.clone());
         if !serves && purse.is_none() {
             return;
         }
@@ -38,6 +38,9 @@ impl Shell {
                 }
                 (Ok(Ok(Some(SessionFrame::TowerPut(put)))), _) => {
                     towers.serve(peer, *put, (sender, receiver)).await;
+                }
+                (Ok(Ok(Some(SessionFrame::RouteHello(hello)))), _) => {
+                    routes.serve(peer, *hello, (sender, receiver)).await;
                 }
                 _ => {} // Whoever says something else first is no peer of ours.
             }

@@ -1,12 +1,14 @@
 //! One guest: its machine, its stream, its place in the tunnel; and what its effects do.
 
 use warren_overlay::{SessionReceiver, SessionSender};
-use warren_proto::{ChannelId, NodeId, Receipt, SessionFrame, SessionId, SessionRequest, UnixTime};
+use warren_proto::{
+    ChannelId, NodeId, PayErrorCode, Receipt, SessionFrame, SessionId, SessionRequest, UnixTime,
+};
 use warren_tunnel::{GuestId, GuestSpec};
 
 use super::Shell;
 use crate::perform::MoneyNews;
-use crate::session::{ProviderClosing, ProviderEffect, ProviderSession};
+use crate::session::{ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -109,7 +111,7 @@ impl Shell {
         for effect in effects {
             match effect {
                 ProviderEffect::Send(frame) => self.send(session, frame).await,
-                ProviderEffect::TakePayment(start) => self.take_payment(session, *start),
+                ProviderEffect::TakePayment(start) => self.take_payment(session, *start).await,
                 ProviderEffect::TakeVoucher(voucher) => {
                     let Some(purse) = self.parts.purse.clone() else {
                         continue;
@@ -126,6 +128,7 @@ impl Shell {
                     let heard = purse.take_word(channel, word).await;
                     self.money(session, heard).await;
                 }
+                ProviderEffect::Lock(order) => self.perform_lock(session, order).await,
                 ProviderEffect::AddGuest(terms) => {
                     let spec = GuestSpec {
                         peer_key: terms.consumer_key,
@@ -203,7 +206,12 @@ impl Shell {
     }
 
     /// Takes the first voucher in the background: the deposit may need blocks to be confirmed.
-    fn take_payment(&mut self, session: SessionId, start: warren_proto::SessionStart) {
+    async fn take_payment(&mut self, session: SessionId, start: warren_proto::SessionStart) {
+        if self.is_in_use(session, &start) {
+            tracing::warn!(session = %session.short(), "its channel pays for another session here");
+            let busy = ProviderEvent::PaymentRefused(PayErrorCode::Busy);
+            return Box::pin(self.event(session, busy)).await;
+        }
         let Some(guest) = self
             .exit
             .as_mut()
@@ -226,6 +234,18 @@ impl Shell {
                 })
                 .await;
         });
+    }
+
+    /// Whether the channel of this start pays for another session here: what it says in one of two would
+    /// be served for in both. A router's channel is no such one: its locks are counted each for itself.
+    fn is_in_use(&self, session: SessionId, start: &warren_proto::SessionStart) -> bool {
+        let mut guests = self.guests().into_iter().flatten();
+        guests.any(|(id, it)| {
+            let channel = start.payment.as_ref();
+            let channel = channel.map(|of| of.channel.id(&it.machine.terms().chain));
+            let same = channel.is_some() && it.channel == channel;
+            *id != session && same && !it.machine.is_routed()
+        })
     }
 
     fn add_guest(&mut self, session: SessionId, spec: GuestSpec) {

@@ -2,7 +2,10 @@
 
 use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Offer, OfferHash, SessionId, UnixTime};
 
+use warren_tunnel::ShapeCounts;
+
 use super::Shell;
+use crate::metrics::Metric;
 use crate::session::{ProviderPhase, due_units};
 
 /// The exit as it stands.
@@ -21,6 +24,7 @@ pub(crate) struct ExitFacts {
     pub offer: Offer,
     pub offer_hash: OfferHash,
     pub endpoints: Vec<String>,
+    pub shaped: ShapeCounts,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -38,6 +42,20 @@ pub(crate) struct GuestFacts {
 }
 
 impl Shell {
+    /// The numbers of the tunnel begin anew with each exit, as counters may.
+    pub(super) fn tell_metrics(&self) {
+        let Some(exit) = &self.exit else { return };
+        let (shaped, handshakes) = (exit.tunnel.shape_counts(), exit.tunnel.handshake_counts());
+        for (metric, value) in [
+            (Metric::ExitDelayed, shaped.delayed),
+            (Metric::ExitAboveRate, shaped.dropped),
+            (Metric::ExitHandshakes, handshakes.computed),
+            (Metric::ExitCookies, handshakes.cookies),
+        ] {
+            self.parts.metrics.set(metric, value);
+        }
+    }
+
     pub(super) fn facts(&self) -> ProviderFacts {
         let now = self.parts.clock.now();
         let on = self.exit.as_ref().map(|exit| ExitFacts {
@@ -51,6 +69,7 @@ impl Shell {
                 .iter()
                 .map(|it| it.address.to_string())
                 .collect(),
+            shaped: exit.tunnel.shape_counts(),
             guests: exit
                 .guests
                 .iter()

@@ -25,6 +25,8 @@ const WINDOW_SECS: u32 = 86_400;
 struct Payee {
     account: PayoutAddress,
     window_secs: u32,
+    /// Its node, if it is to route.
+    router: Option<NodeId>,
 }
 
 impl Node {
@@ -37,10 +39,18 @@ impl Node {
             Some(text) => self.tokens(text)?,
             None => self.config.consumer.deposit,
         };
-        let payee = self.find_payee(request.payee.trim()).await?;
+        let text = request.payee.trim();
+        let payee = if request.router {
+            self.find_router(text).await?
+        } else {
+            self.find_payee(text).await?
+        };
         let window = request.close_window_secs.unwrap_or(0);
         let period = Duration::from_secs(window.max(payee.window_secs).into());
         let id = perform::open(purse, payee.account, deposit, period).await?;
+        if let Some(node) = payee.router {
+            self.routes.meets_router(id, node).await?;
+        }
         let usable = purse.payments().wait_usable(id);
         let amount = self.money(deposit);
         let text = match tokio::time::timeout(PATIENCE, usable).await {
@@ -59,6 +69,16 @@ impl Node {
         parsed.map_err(|error| Problem::new(ErrorCode::BadRequest, error))
     }
 
+    /// A router by its node id, with the terms that it says now.
+    async fn find_router(&self, text: &str) -> Result<Payee, Problem> {
+        let terms = self.router_terms(text).await?;
+        Ok(Payee {
+            account: terms.payee,
+            window_secs: terms.close_window_secs,
+            router: Some(terms.node),
+        })
+    }
+
     /// An exit by its node id, or an account by its address.
     async fn find_payee(&self, text: &str) -> Result<Payee, Problem> {
         if let Ok(account) = text.parse::<PayoutAddress>() {
@@ -66,6 +86,7 @@ impl Node {
             return Ok(Payee {
                 account,
                 window_secs,
+                router: None,
             });
         }
         let wanted = text.to_ascii_lowercase();
@@ -75,6 +96,7 @@ impl Node {
             [one] => Ok(Payee {
                 account: one.payee,
                 window_secs: one.close_window_secs,
+                router: None,
             }),
             [] => {
                 let seen = format!("no exit with an offer on this chain begins with `{text}`");
@@ -188,7 +210,10 @@ impl Node {
         let alone = |problem: Problem| {
             problem.with_next(format!("warren channel close {} --now", held.id.short()))
         };
-        let node = self.node_of(held.params.payee).await.map_err(alone)?;
+        let node = match self.routes.neighbour(held.id) {
+            Some(it) => it.node,
+            None => self.node_of(held.params.payee).await.map_err(alone)?,
+        };
         let payments = self.purse()?.payments();
         let answer = perform::ask_payee(&self.overlay, payments, node, held.id, true).await;
         let answer = answer.map_err(alone)?;

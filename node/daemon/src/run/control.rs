@@ -10,7 +10,7 @@ use crate::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, Check, CheckVerdict,
     DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus,
     ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList,
-    PeerView, PriceView, ReceiptList, ReceiptView, ShutdownReport, Status, TowerStatus,
+    PeerView, PriceView, ReceiptList, ReceiptView, RouteList, ShutdownReport, Status, TowerStatus,
     TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
@@ -171,6 +171,10 @@ impl NodeControl for Node {
         Box::pin(self.tower_status())
     }
 
+    fn routes(&self) -> Answer<'_, RouteList> {
+        Box::pin(self.route_list())
+    }
+
     fn peers(&self) -> Answer<'_, PeerList> {
         Box::pin(async move {
             let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
@@ -244,6 +248,16 @@ impl NodeControl for Node {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.metrics
             .set(Metric::Receipts, count(self.receipts.count()));
+        let routes = self.routes.numbers();
+        for (metric, value) in [
+            (Metric::RouteStreams, count(routes.streams)),
+            (Metric::RoutesLive, count(routes.live)),
+            (Metric::RouteOffers, routes.asked),
+            (Metric::RouteRefused, routes.refused),
+            (Metric::RouteFramesDropped, routes.dropped),
+        ] {
+            self.metrics.set(metric, value);
+        }
         let tower = self.towers.numbers();
         self.metrics.set(Metric::TowerPuts, count(tower.puts));
         self.metrics.set(Metric::TowerClaims, tower.claims);

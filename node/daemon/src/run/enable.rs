@@ -1,6 +1,7 @@
 //! Becoming an exit: from configuration and consent to an offer, a tunnel and a deny table.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use warren_proto::{
@@ -9,7 +10,7 @@ use warren_proto::{
 };
 use warren_tunnel::host::{DnsOffer, EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
-use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, TunnelKey};
+use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Shape, TunnelKey};
 
 use super::{Node, resolvers};
 use crate::api::types::{ConsentRecord, ExitEnableRequest, Timestamp};
@@ -20,6 +21,8 @@ use crate::session::ExitTerms;
 /// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
 /// its gas.
 const MIN_DEPOSIT_UNITS: u32 = 64;
+
+const BYTES_PER_KBIT: u64 = 125;
 
 /// As many as session terms may name.
 const MOST_ENDPOINTS: usize = 8;
@@ -196,6 +199,14 @@ impl Node {
             handshake_limit: DEFAULT_HANDSHAKE_LIMIT,
             offload: Offload::Auto,
         };
+        let bytes = |kbit: Option<NonZeroU64>| {
+            let rate = kbit?.get().saturating_mul(BYTES_PER_KBIT);
+            NonZeroU64::new(rate)
+        };
+        let shape = Shape {
+            guest: bytes(exit.guest_rate_kbit),
+            line: bytes(exit.line_rate_kbit),
+        };
         let nat = ExitNatSpec {
             device: EXIT_DEVICE.to_owned(),
             uplinks: exit.uplink.iter().cloned().collect(),
@@ -211,6 +222,7 @@ impl Node {
             offer,
             terms,
             tunnel,
+            shape,
             tunnel_key: key.public(),
             nat,
         })

@@ -13,6 +13,7 @@ use crate::api::types::{
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{Purse, problem};
+use crate::route::Kind;
 
 /// The native coin of an EVM has 18 decimals.
 pub(super) fn coin() -> Token {
@@ -67,7 +68,7 @@ impl Node {
     }
 
     /// The ledger in sum: what every balance of channels is read from.
-    async fn books(&self) -> Result<Books, Problem> {
+    pub(super) async fn books(&self) -> Result<Books, Problem> {
         let payments = self.purse()?.payments();
         payments.books().await.map_err(|it| problem(&it))
     }
@@ -83,6 +84,7 @@ impl Node {
     /// Deposit and claim as the chain says them, the rest as the ledger does.
     fn channel_view(&self, it: &Held, books: &Books) -> ChannelView {
         let book = books.channel(&it.id);
+        let neighbour = self.routes.neighbour(it.id);
         let (paid, left) = match it.role {
             Role::Payer => (book.paid, book.left()),
             Role::Payee => (book.earned, it.deposit.saturating_sub(book.earned)),
@@ -105,7 +107,10 @@ impl Node {
             state,
             payer: it.params.payer,
             payee: it.params.payee,
-            peer: None,
+            peer: neighbour.map(|it| it.node),
+            router: neighbour
+                .filter(|it| it.kind == Kind::Router)
+                .map(|it| it.node),
             deposit: self.money(it.deposit),
             paid: self.money(paid),
             claimed: self.money(it.claimed),
@@ -124,6 +129,7 @@ impl Node {
             earned: self.money(sum.earned),
             claimed: self.money(sum.claimed),
             claimable: self.money(sum.claimable()),
+            passed_on: self.money(self.passed_on(&held, &books)),
             claim_fee: None,
             sessions: served,
             channels: payee.map(|it| self.channel_view(it, &books)).collect(),

@@ -17,10 +17,12 @@ use warren_payments::{PaymentEvent, Payments, PaymentsConfig, Rate, SettlePolicy
 use warren_proto::{NodeId, NodeKey};
 
 use super::ready::{fits, of_chain};
+use crate::clock::Clock;
 use crate::config::{ChainConfig, Config, ExitConfig, OverlaySection};
 use crate::error::{ErrorCode, Problem, machine};
 use crate::lockfile::{HomeLock, WalletLock};
 use crate::perform::Purse;
+use crate::route::{OfferedLock, RouteParts, Routes};
 use crate::store::{Store, StoreSpec};
 use crate::tower::{self, Towers};
 
@@ -86,7 +88,7 @@ pub(super) async fn money(
     let wallet = file::open(&config.wallet.file, &passphrase);
     let wallet = wallet.map_err(|error| machine::wallet(&error))?;
     let rpc = connect(chain, config.token.decimals, control).await?;
-    let settings = payments_config(chain, config.wallet.fresh_keys);
+    let settings = payments_config(chain, config);
     let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
     let started = Payments::start(Arc::clone(&rpc), kept, wallet, settings);
     let (payments, events) = started.map_err(|error| crate::perform::problem(&error))?;
@@ -139,14 +141,15 @@ async fn connect(
     Ok(rpc)
 }
 
-fn payments_config(chain: &ChainConfig, fresh_keys: bool) -> PaymentsConfig {
+fn payments_config(chain: &ChainConfig, config: &Config) -> PaymentsConfig {
     let usual = SettlePolicy::default();
     PaymentsConfig {
         settle: SettlePolicy {
             rate: chain.coin_price.map_or(usual.rate, Rate::Told),
             ..usual
         },
-        fresh_keys,
+        fresh_keys: config.wallet.fresh_keys,
+        router: config.router.enabled.then_some(config.router.policy),
         scan_from: chain.first_block,
         confirmations: chain.confirmations.into(),
         poll: chain.poll,
@@ -238,4 +241,25 @@ pub(super) fn towers(
     };
     let payments = purse.payments().clone();
     Ok(Towers::new(overlay.clone(), payments, service, own))
+}
+
+/// This node's routes; without money it has none.
+pub(super) fn routes(
+    config: &Config,
+    overlay: &Overlay,
+    purse: Option<&Purse>,
+    (store, key, clock, control): (&Arc<Store>, &NodeKey, &Arc<Clock>, &Handle),
+) -> Result<(Routes, mpsc::Receiver<OfferedLock>), Problem> {
+    let Some(purse) = purse else {
+        return Ok(Routes::none());
+    };
+    Routes::start(RouteParts {
+        overlay: overlay.clone(),
+        control: control.clone(),
+        purse: purse.clone(),
+        key: key.clone(),
+        clock: Arc::clone(clock),
+        store: Arc::clone(store),
+        router: config.router.clone(),
+    })
 }

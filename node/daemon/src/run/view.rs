@@ -6,7 +6,7 @@ use warren_proto::Amount;
 use super::{Node, wish};
 use crate::api::types::{
     ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView, Money,
-    OverlayView, PriceView, Status, StoreView, Timestamp, UsageView,
+    OverlayView, PriceView, RatesView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::perform::problem;
@@ -58,6 +58,7 @@ impl Node {
             } else {
                 None
             },
+            router: self.router_view().await,
             store: StoreView {
                 free_bytes: self.store.headroom().free_bytes().unwrap_or(0),
                 takes_liabilities: self.store.headroom().takes_liabilities(),
@@ -140,6 +141,12 @@ impl Node {
             offer: on.map(|it| it.offer_hash),
             offer_valid_until: on.map(|it| Timestamp(it.offer.valid_until)),
             guests_max: exit.guests_max,
+            rates: RatesView {
+                guest_kbit: exit.guest_rate_kbit,
+                line_kbit: exit.line_rate_kbit,
+                delayed_packets: on.map_or(0, |it| it.shaped.delayed),
+                dropped_packets: on.map_or(0, |it| it.shaped.dropped),
+            },
             guests: on.map(|it| self.guests(it)).unwrap_or_default(),
             earned,
             claimable,

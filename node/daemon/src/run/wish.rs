@@ -9,6 +9,7 @@ use crate::api::types::{ExitSort, ExitsQuery, Fallback, UpRequest};
 use crate::config::Config;
 use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
+use crate::perform::RouteWish;
 
 /// How long `up` looks for an offer unless told otherwise.
 const SEARCH: Duration = Duration::from_secs(30);
@@ -34,6 +35,8 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
         fail_over: fallback != Fallback::None && request.exit.is_none(),
         search: secs.unwrap_or(SEARCH),
+        route: route(request.route.as_deref().unwrap_or(&consumer.route))?,
+        max_route_fee_ppm: consumer.max_route_fee_ppm,
         kill_switch: request.kill_switch.unwrap_or(consumer.kill_switch),
         // Checked when the configuration was read.
         dns: consumer
@@ -42,6 +45,21 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
             .filter_map(|it| it.parse().ok())
             .collect(),
     })
+}
+
+/// `auto`, `direct`, or the router to take.
+pub(super) fn route(text: &str) -> Result<RouteWish, Problem> {
+    let is_node = text.len() >= 8 && text.chars().all(|it| it.is_ascii_hexdigit());
+    match text {
+        "auto" => Ok(RouteWish::Auto),
+        "direct" => Ok(RouteWish::Direct),
+        node if is_node => Ok(RouteWish::Through(node.to_owned())),
+        _ => {
+            let seen =
+                format!("`{text}` is neither auto, direct, nor 8 hex digits or more of a router");
+            Err(Problem::new(ErrorCode::BadRequest, seen))
+        }
+    }
 }
 
 /// Which offers fit, and which of them comes first.

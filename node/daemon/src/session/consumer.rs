@@ -16,9 +16,15 @@ use warren_proto::{
 mod ending;
 mod event;
 mod grant;
-pub use event::{ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, Wish};
+mod lanes;
+mod routed;
+pub use event::{
+    ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, RouteNews, RouteOrder, Wish,
+};
+pub use lanes::LockMade;
 
 use self::grant::check;
+use self::lanes::Lanes;
 use super::{SessionLimits, due_units};
 
 use ConsumerEffect as Do;
@@ -42,6 +48,8 @@ pub struct ConsumerSession {
     released: u64,
     theirs: Meter,
     reopening: bool,
+    /// `None` unless it is paid by a route.
+    lanes: Option<Lanes>,
 }
 
 impl ConsumerSession {
@@ -63,6 +71,7 @@ impl ConsumerSession {
             released: 0,
             theirs: Meter::default(),
             reopening: false,
+            lanes: None,
         };
         let effects = vec![Do::Report(it.phase), Do::Send(it.request(false))];
         (it, effects)
@@ -151,6 +160,7 @@ impl ConsumerSession {
                 self.used = (self.used.0.max(up), self.used.1.max(down));
                 self.pay(now)
             }
+            ConsumerEvent::Route(news) => self.route_news(news, now),
             ConsumerEvent::Tick => self.tick(now),
             ConsumerEvent::Stop => self.stop(),
         }
@@ -160,6 +170,11 @@ impl ConsumerSession {
         match frame {
             SessionFrame::Grant(grant) => self.granted(*grant, now),
             SessionFrame::Refusal(refusal) => self.refused(refusal),
+            SessionFrame::Ready(id) if id == self.wish.session && self.is_routed() => {
+                self.routed_ready(now)
+            }
+            SessionFrame::LockReady(ready) if self.is_routed() => self.lock_ready(ready),
+            SessionFrame::WordAck { lane, k } => self.word_heard(lane, k),
             SessionFrame::Ready(id) if id == self.wish.session && self.phase == Phase::Starting => {
                 let Some(terms) = self.terms.clone() else {
                     return Vec::new();
@@ -176,15 +191,18 @@ impl ConsumerSession {
                 }
                 effects
             }
+            SessionFrame::PayError {
+                code: PayErrorCode::ExpiryTooSoon,
+                ..
+            } if self.is_routed() => self.lock_is_over(now),
             SessionFrame::PayError { code, .. } => self.pay_error(code),
             SessionFrame::Goodbye(Goodbye { session, reason }) if session == self.wish.session => {
                 self.end(ConsumerEnd::Ended(reason), None)
             }
             // A receipt comes back only after the end.
-            SessionFrame::Ready(_)
-            | SessionFrame::Goodbye(_)
-            | SessionFrame::WordAck { .. }
-            | SessionFrame::Receipt(_) => Vec::new(),
+            SessionFrame::Ready(_) | SessionFrame::Goodbye(_) | SessionFrame::Receipt(_) => {
+                Vec::new()
+            }
             SessionFrame::VoucherAck(ack) => vec![Do::Reconcile(ack)],
             // Only a consumer sends these, or they have a stream or a routed session of their own.
             SessionFrame::Request(_)
@@ -194,6 +212,9 @@ impl ConsumerSession {
             | SessionFrame::LockReady(_)
             | SessionFrame::TowerPut(_)
             | SessionFrame::TowerAnswer(_)
+            | SessionFrame::RouteHello(_)
+            | SessionFrame::RouteWelcome(_)
+            | SessionFrame::Route(_)
             | SessionFrame::Voucher(_)
             | SessionFrame::Word(_) => {
                 let reason = GoodbyeReason::Protocol;
@@ -227,7 +248,9 @@ impl ConsumerSession {
                 let start = self.start.clone().map(SessionFrame::Start);
                 start.into_iter().map(Do::Send).collect()
             }
-            Phase::Connecting | Phase::Active | Phase::Stalled => vec![Do::Resync],
+            Phase::Connecting | Phase::Active | Phase::Stalled => {
+                self.name_again().into_iter().chain([Do::Resync]).collect()
+            }
             Phase::Negotiating | Phase::Funding | Phase::Closed => Vec::new(),
         }
     }
@@ -237,36 +260,6 @@ impl ConsumerSession {
             self.end(ConsumerEnd::Refused(refusal), None)
         } else {
             Vec::new()
-        }
-    }
-
-    fn pay_error(&mut self, code: PayErrorCode) -> Vec<Do> {
-        match code {
-            // The payee waits or will catch up with the next voucher.
-            PayErrorCode::NotConfirmed | PayErrorCode::StaleSeq | PayErrorCode::Busy => Vec::new(),
-            // It lost the voucher in between: send it again with the words.
-            PayErrorCode::WordGap | PayErrorCode::BadWord => vec![Do::Resync],
-            PayErrorCode::BadSignature
-            | PayErrorCode::NotDominating
-            | PayErrorCode::OverCommitted
-            | PayErrorCode::UnknownChannel
-            | PayErrorCode::Closing
-            | PayErrorCode::ChainMismatch
-            | PayErrorCode::ContractMismatch
-            | PayErrorCode::TooManyLocks
-            | PayErrorCode::AnchorReused
-            | PayErrorCode::ExpiryTooSoon
-            | PayErrorCode::ExpiryTooFar
-            | PayErrorCode::UnitTooSmall
-            | PayErrorCode::CreditExceeded
-            | PayErrorCode::MeterMismatch
-            | PayErrorCode::NoRoute
-            | PayErrorCode::NoCapacity
-            | PayErrorCode::ChainStale
-            | PayErrorCode::Internal => self.end(
-                ConsumerEnd::PaymentRefused(code),
-                Some(GoodbyeReason::Protocol),
-            ),
         }
     }
 
@@ -304,14 +297,14 @@ impl ConsumerSession {
             return Vec::new();
         }
         let wanted = due.saturating_add(terms.prepay_units.into());
-        let cap = self
-            .wish
-            .max_spend
-            .map(|cap| cap.wei().checked_div(terms.unit_price.wei()));
-        if let Some(Some(cap)) = cap
-            && u128::from(wanted) > cap
-        {
+        let price = self.word_price().unwrap_or(terms.unit_price);
+        let cap = self.wish.max_spend;
+        let cap = cap.and_then(|cap| cap.wei().checked_div(price.wei()));
+        if cap.is_some_and(|cap| u128::from(wanted) > cap) {
             return self.end(ConsumerEnd::CapReached, Some(GoodbyeReason::Cap));
+        }
+        if self.is_routed() {
+            return self.pay_by_route(wanted, cap, now);
         }
         if wanted <= self.released {
             return Vec::new();
@@ -321,6 +314,10 @@ impl ConsumerSession {
     }
 
     fn tick(&mut self, now: UnixTime) -> Vec<Do> {
+        let late = self.watch_locks(now);
+        if !late.is_empty() {
+            return late;
+        }
         let waited = now.since(self.since);
         let limit = match self.phase {
             Phase::Negotiating => self.limits.negotiate,

@@ -21,6 +21,10 @@ pub struct SessionLimits {
     pub resume: Duration,
     /// How long a provider stays paused before it ends the session (docs/payments.md, R7).
     pub unpaid: Duration,
+    /// How long a provider waits for the lock of a routed session: R6, and a channel to be opened.
+    pub lock: Duration,
+    /// Between two folds of a routed session: what is not folded must go to the chain if nobody helps.
+    pub fold: Duration,
     /// Between two meters of the provider.
     pub meter: Duration,
     /// For a Start to follow a Grant; longer than `fund`, as the deposit comes in between.
@@ -38,6 +42,8 @@ impl Default for SessionLimits {
             lost: Duration::from_secs(9),
             resume: Duration::from_secs(30),
             unpaid: Duration::from_secs(20),
+            lock: Duration::from_secs(45),
+            fold: Duration::from_secs(120),
             meter: Duration::from_secs(1),
             grant: Duration::from_secs(300),
         }

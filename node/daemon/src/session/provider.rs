@@ -16,8 +16,10 @@ use warren_proto::{
 
 mod ending;
 mod event;
-pub use event::{ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase};
+mod locks;
+pub use event::{LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase};
 
+use self::locks::Locks;
 use super::{SessionLimits, bytes_covered};
 
 use ProviderEffect as Do;
@@ -46,6 +48,9 @@ pub struct ProviderSession {
     theirs: Option<Meter>,
     /// The consumer's receipt came.
     receipted: bool,
+    /// `None` unless it is paid by a route.
+    locks: Option<Locks>,
+    folded_at: Option<UnixTime>,
 }
 
 impl ProviderSession {
@@ -75,6 +80,8 @@ impl ProviderSession {
             last_meter: None,
             theirs: None,
             receipted: false,
+            locks: None,
+            folded_at: None,
         };
         let effects = vec![Do::Send(it.grant())];
         (it, effects)
@@ -120,6 +127,7 @@ impl ProviderSession {
                 self.stream_lost = None;
                 let mut effects = vec![Do::Send(self.grant())];
                 effects.extend(self.is_ready().then(|| self.ready_frame()));
+                effects.extend(self.held_again());
                 effects
             }
             ProviderEvent::PaymentTaken { value, usable } => self.payment_taken(value, usable, now),
@@ -134,6 +142,7 @@ impl ProviderSession {
             },
             ProviderEvent::Paid { value } => self.paid_up_to(value, now),
             ProviderEvent::PaymentRefused(code) => self.payment_refused(code),
+            ProviderEvent::Lock(news) => self.lock_news(news, now),
             ProviderEvent::ChannelClosing => {
                 let reason = GoodbyeReason::ChannelClosing;
                 self.end(ProviderEnd::Goodbye(reason), Some(reason))
@@ -150,7 +159,8 @@ impl ProviderSession {
     fn frame(&mut self, frame: SessionFrame) -> Vec<Do> {
         match frame {
             SessionFrame::Start(start) => self.started(start),
-            SessionFrame::Voucher(voucher) if self.value_before.is_some() => {
+            SessionFrame::Word(word) if self.is_routed() => self.routed_word(word),
+            SessionFrame::Voucher(voucher) if self.value_before.is_some() && !self.is_routed() => {
                 vec![Do::TakeVoucher(voucher)]
             }
             SessionFrame::Word(word) if self.value_before.is_some() => vec![Do::TakeWord(word)],
@@ -177,6 +187,9 @@ impl ProviderSession {
             | SessionFrame::LockReady(_)
             | SessionFrame::TowerPut(_)
             | SessionFrame::TowerAnswer(_)
+            | SessionFrame::RouteHello(_)
+            | SessionFrame::RouteWelcome(_)
+            | SessionFrame::Route(_)
             | SessionFrame::PayError { .. } => {
                 self.end(ProviderEnd::Protocol, Some(GoodbyeReason::Protocol))
             }
@@ -184,6 +197,9 @@ impl ProviderSession {
     }
 
     fn started(&mut self, start: Box<SessionStart>) -> Vec<Do> {
+        if let Some(payment) = start.routed {
+            return self.named(payment, &start);
+        }
         if self.phase != Phase::Granted {
             return Vec::new();
         }
@@ -302,13 +318,17 @@ impl ProviderSession {
             Phase::AwaitingFunds if waited >= self.limits.grant => {
                 self.end(ProviderEnd::NotFunded, Some(GoodbyeReason::Unpaid))
             }
-            Phase::AwaitingWord | Phase::Paused if waited >= self.limits.unpaid => {
+            Phase::AwaitingWord | Phase::Paused if waited >= self.first_word_limit() => {
                 self.end(ProviderEnd::Unpaid, Some(GoodbyeReason::Unpaid))
             }
             Phase::Granted | Phase::AwaitingFunds | Phase::Closed => Vec::new(),
             Phase::AwaitingWord | Phase::Serving | Phase::Paused => {
                 let mut effects = self.gate(now);
-                effects.extend(self.meter(now));
+                let meter = self.meter(now);
+                if meter.is_some() {
+                    effects.extend(self.tell_of_locks(now));
+                }
+                effects.extend(meter);
                 effects
             }
         }

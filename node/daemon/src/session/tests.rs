@@ -13,6 +13,7 @@ use receipts::Closings;
 
 mod deals;
 mod receipts;
+mod routed;
 mod streams;
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -200,6 +201,7 @@ impl Room {
                 | ConsumerEffect::Reconcile(_)
                 | ConsumerEffect::Reopen
                 | ConsumerEffect::Finish
+                | ConsumerEffect::Route(_)
                 | ConsumerEffect::Disconnect
                 | ConsumerEffect::Report(_) => {}
             }
@@ -224,6 +226,7 @@ impl Room {
                 ProviderEffect::Attest(own) => self.provider_half(&own),
                 ProviderEffect::TakeVoucher(_)
                 | ProviderEffect::TakeWord(_)
+                | ProviderEffect::Lock(_)
                 | ProviderEffect::AddGuest(_)
                 | ProviderEffect::RemoveGuest => {}
             }
@@ -303,6 +306,7 @@ fn start(terms: &SessionTerms) -> SessionStart {
             auth: [0; 64],
             voucher,
         }),
+        routed: None,
     }
 }
 

@@ -14,6 +14,7 @@ use warren_proto::{
     Amount, ChannelId, NodeId, PayoutAddress, PolicyId, Region, SessionId, TxHash, UnixTime,
 };
 
+pub(crate) use crate::facts::consumer;
 use crate::facts::exit_status;
 
 pub(crate) const NODE: NodeId = NodeId::from_bytes([1; 32]);
@@ -100,26 +101,6 @@ pub(crate) fn region() -> Region {
     }
 }
 
-pub(crate) fn consumer() -> ConsumerView {
-    ConsumerView {
-        session: SESSION,
-        state: ConsumerState::Active,
-        exit: EXIT,
-        region: region(),
-        since: time(),
-        price: price(),
-        used: UsageView::default(),
-        served_secs: 61,
-        due: money(7),
-        paid: money(8),
-        at_risk: money(1),
-        max_spend: money(100),
-        channel: Some(CHANNEL),
-        tunnel: None,
-        kill_switch: true,
-    }
-}
-
 pub(crate) fn event(id: u64) -> NodeEvent {
     NodeEvent {
         id,
@@ -166,6 +147,7 @@ impl NodeControl for Desk {
             chain: None,
             consumer: Some(consumer()),
             exit: None,
+            router: None,
             store: StoreView::default(),
             warnings: vec![Problem::new(
                 ErrorCode::NoPeers,
@@ -323,6 +305,7 @@ impl NodeControl for Desk {
             earned: money(3),
             claimed: money(1),
             claimable: money(2),
+            passed_on: money(0),
             claim_fee: None,
             sessions: 4,
             channels: Vec::new(),
@@ -357,6 +340,15 @@ impl NodeControl for Desk {
             held: Vec::new(),
         };
         self.note("towers", status)
+    }
+
+    fn routes(&self) -> Answer<'_, RouteList> {
+        let routes = RouteList {
+            router: None,
+            routes: Vec::new(),
+            neighbours: Vec::new(),
+        };
+        self.note("routes", routes)
     }
 
     fn peers(&self) -> Answer<'_, PeerList> {

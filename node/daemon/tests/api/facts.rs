@@ -1,8 +1,12 @@
-//! An exit as the desk shows it.
+//! An exit and a consumer's session as the desk shows them.
 
-use warren_daemon::api::types::{ConsentRecord, ExitStatus};
+use std::num::NonZeroU64;
 
-use crate::desk::{money, policy, price, region, time};
+use warren_daemon::api::types::{
+    ConsentRecord, ConsumerState, ConsumerView, ExitStatus, RatesView, UsageView,
+};
+
+use crate::desk::{CHANNEL, EXIT, SESSION, money, policy, price, region, time};
 
 pub(crate) fn exit_status() -> ExitStatus {
     ExitStatus {
@@ -20,8 +24,33 @@ pub(crate) fn exit_status() -> ExitStatus {
         offer: None,
         offer_valid_until: None,
         guests_max: 8,
+        rates: RatesView {
+            guest_kbit: NonZeroU64::new(20_000),
+            ..RatesView::default()
+        },
         guests: Vec::new(),
         earned: money(3),
         claimable: money(2),
+    }
+}
+
+pub(crate) fn consumer() -> ConsumerView {
+    ConsumerView {
+        session: SESSION,
+        state: ConsumerState::Active,
+        exit: EXIT,
+        region: region(),
+        since: time(),
+        price: price(),
+        used: UsageView::default(),
+        served_secs: 61,
+        due: money(7),
+        paid: money(8),
+        at_risk: money(1),
+        max_spend: money(100),
+        channel: Some(CHANNEL),
+        route: None,
+        tunnel: None,
+        kill_switch: true,
     }
 }

@@ -62,6 +62,7 @@ async fn every_question_of_the_client_reaches_the_node() {
         payee: "0202".to_owned(),
         deposit: Some("0.5".to_owned()),
         close_window_secs: None,
+        router: false,
     };
     assert_eq!(client.open(&open).await.unwrap().channel, Some(CHANNEL));
     let more = ChannelTopUpRequest {
@@ -84,6 +85,7 @@ async fn every_question_of_the_client_reaches_the_node() {
     assert_eq!(missing.code, "W1502");
     assert!(missing.seen.contains(&SESSION.to_string()));
     assert_eq!(client.towers().await.unwrap().wanted, 2);
+    assert_eq!(client.routes().await.unwrap().router, None);
     client.peers().await.unwrap();
     client.net_check().await.unwrap();
     assert_eq!(client.shutdown().await.unwrap().sessions_closing, 1);
@@ -92,7 +94,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 22\n")
+            .contains("\nwarren_claims_total 23\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");

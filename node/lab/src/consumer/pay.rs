@@ -160,6 +160,7 @@ impl World {
             session: terms.session,
             signature,
             payment: Some(payment),
+            routed: None,
         };
         self.consumer_event(
             me,

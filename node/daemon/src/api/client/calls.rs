@@ -7,8 +7,8 @@ use crate::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
     DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
     ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
-    ReceiptView, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest,
-    WalletView, WithdrawRequest,
+    ReceiptView, RouteList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
+    UpRequest, WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -133,6 +133,14 @@ impl Client {
     /// Whom the node watches over, and who watches over it.
     pub async fn towers(&self) -> Answered<TowerStatus> {
         self.get("/v1/towers").await
+    }
+
+    /// `GET /v1/routes`.
+    ///
+    /// # Errors
+    /// [`ClientError`](super::ClientError)
+    pub async fn routes(&self) -> Answered<RouteList> {
+        self.get("/v1/routes").await
     }
 
     /// Who is connected.

@@ -1,5 +1,7 @@
 //! `/v1/exit/…`: lending.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, OfferHash, PolicyId, Region, SessionId};
 
@@ -87,12 +89,27 @@ pub struct ExitStatus {
     pub offer_valid_until: Option<Timestamp>,
     /// Guests at most.
     pub guests_max: u32,
+    /// How fast they are carried.
+    pub rates: RatesView,
     /// Guests now.
     pub guests: Vec<GuestView>,
     /// Earned since the store was made.
     pub earned: Money,
     /// Of it, not yet claimed.
     pub claimable: Money,
+}
+
+/// How fast an exit carries its guests, each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RatesView {
+    /// What one guest gets at most, kbit/s. `None`: no limit.
+    pub guest_kbit: Option<NonZeroU64>,
+    /// What all of them get together, kbit/s. `None`: no limit.
+    pub line_kbit: Option<NonZeroU64>,
+    /// Packets that waited because of it since the exit was enabled.
+    pub delayed_packets: u64,
+    /// Packets that were dropped, for too many waited.
+    pub dropped_packets: u64,
 }
 
 /// Where a provider session stands (DESIGN part 4).

@@ -123,6 +123,9 @@ pub struct UpRequest {
     pub fallback: Option<Fallback>,
     /// Gives up after so many seconds.
     pub timeout_secs: Option<u32>,
+    /// `auto`: a route where there is no channel to the exit and one to a router; `direct`: never; or the
+    /// router to pay through, 8 hex digits or more of its node id.
+    pub route: Option<String>,
 }
 
 /// A step on the way up.

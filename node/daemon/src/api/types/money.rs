@@ -50,6 +50,9 @@ pub struct ChannelOpenRequest {
     pub deposit: Option<String>,
     /// The close window, in seconds. Left out: what the exit's offer asks for, else a day.
     pub close_window_secs: Option<u32>,
+    /// Whether `payee` is a router's node id: it is asked for its terms, and pays any exit from then on.
+    #[serde(default)]
+    pub router: bool,
 }
 
 /// Body of `POST /v1/channels/{id}/topup`.
@@ -115,6 +118,8 @@ pub struct ChannelView {
     pub payee: PayoutAddress,
     /// The other side's node. `None` if unknown.
     pub peer: Option<NodeId>,
+    /// The router that it pays, if it was opened to pay by routes.
+    pub router: Option<NodeId>,
     /// Locked on chain.
     pub deposit: Money,
     /// Paid so far: what the payee can claim in all.
@@ -153,6 +158,8 @@ pub struct Earnings {
     pub claimed: Money,
     /// Of it, not yet claimed.
     pub claimable: Money,
+    /// Of it, passed on to exits as a router.
+    pub passed_on: Money,
     /// What claiming all now costs in gas. `None` if the chain does not say.
     pub claim_fee: Option<Money>,
     /// Guests served since the store was made.

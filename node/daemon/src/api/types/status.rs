@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, PayoutAddress, Region, SessionId};
 
-use super::{ExitStatus, Money, PriceView, Timestamp, UsageView};
+use super::{ExitStatus, Money, PriceView, RouteUsed, RouterView, Timestamp, UsageView};
 use crate::error::Problem;
 
 /// The node at a glance.
@@ -25,6 +25,8 @@ pub struct Status {
     pub consumer: Option<ConsumerView>,
     /// What it lends. `None` if it is not an exit.
     pub exit: Option<ExitStatus>,
+    /// What it routes. `None` if it is no router.
+    pub router: Option<RouterView>,
     /// Its disk.
     pub store: StoreView,
     /// What is not as it should be.
@@ -162,6 +164,8 @@ pub struct ConsumerView {
     pub max_spend: Money,
     /// What pays. `None` for a free session.
     pub channel: Option<ChannelId>,
+    /// By which route that channel, to a router, pays the exit. `None` if it pays it directly.
+    pub route: Option<RouteUsed>,
     /// What carries. `None` before it exists.
     pub tunnel: Option<TunnelView>,
     /// Whether the kill switch is on.

@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Goodbye, GoodbyeReason, Meter, SessionFrame, SessionTerms};
+use warren_proto::{Goodbye, GoodbyeReason, Meter, PayErrorCode, SessionFrame, SessionTerms};
 
 use super::{ConsumerEnd, ConsumerSession, Do, Phase};
 use crate::receipt::Counters;
@@ -15,7 +15,8 @@ impl ConsumerSession {
 
     pub(super) fn end(&mut self, end: ConsumerEnd, goodbye: Option<GoodbyeReason>) -> Vec<Do> {
         let mut effects = Vec::new();
-        let paying = self.released > 0;
+        // By a route, the exit asks for the fold, and no receipt proves what a router's voucher does.
+        let paying = self.released > 0 && !self.is_routed();
         if let Some(terms) = self.terms.as_ref().filter(|_| paying) {
             effects.push(Do::Attest(Box::new(self.counters(terms))));
         }
@@ -31,6 +32,36 @@ impl ConsumerSession {
         effects.push(Do::Report(self.phase));
         effects.push(Do::Ended(end));
         effects
+    }
+
+    pub(super) fn pay_error(&mut self, code: PayErrorCode) -> Vec<Do> {
+        match code {
+            // The payee waits or will catch up with the next voucher.
+            PayErrorCode::NotConfirmed | PayErrorCode::StaleSeq | PayErrorCode::Busy => Vec::new(),
+            // It lost the voucher in between: send it again with the words.
+            PayErrorCode::WordGap | PayErrorCode::BadWord => vec![Do::Resync],
+            PayErrorCode::BadSignature
+            | PayErrorCode::NotDominating
+            | PayErrorCode::OverCommitted
+            | PayErrorCode::UnknownChannel
+            | PayErrorCode::Closing
+            | PayErrorCode::ChainMismatch
+            | PayErrorCode::ContractMismatch
+            | PayErrorCode::TooManyLocks
+            | PayErrorCode::AnchorReused
+            | PayErrorCode::ExpiryTooSoon
+            | PayErrorCode::ExpiryTooFar
+            | PayErrorCode::UnitTooSmall
+            | PayErrorCode::CreditExceeded
+            | PayErrorCode::MeterMismatch
+            | PayErrorCode::NoRoute
+            | PayErrorCode::NoCapacity
+            | PayErrorCode::ChainStale
+            | PayErrorCode::Internal => self.end(
+                ConsumerEnd::PaymentRefused(code),
+                Some(GoodbyeReason::Protocol),
+            ),
+        }
     }
 
     fn counters(&self, terms: &SessionTerms) -> Counters {

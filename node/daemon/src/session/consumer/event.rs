@@ -3,10 +3,11 @@
 //! Sans-IO.
 
 use warren_proto::{
-    Amount, ByteCount, GoodbyeReason, NodeId, PayErrorCode, Refusal, SessionFrame, SessionId,
-    SessionStart, SessionTerms, SignedOffer, TunnelPublicKey, VoucherAck,
+    Amount, ByteCount, GoodbyeReason, LockReady, NodeId, PayErrorCode, PaymentId, Refusal,
+    SessionFrame, SessionId, SessionStart, SessionTerms, SignedOffer, TunnelPublicKey, VoucherAck,
 };
 
+use super::lanes::LockMade;
 use crate::receipt::Counters;
 
 /// What the consumer wants and brings.
@@ -98,6 +99,8 @@ pub enum ConsumerEvent {
     },
     /// No channel can be had.
     FundsMissing,
+    /// Of a session paid by a route; the first, instead of [`Self::Funded`].
+    Route(RouteNews),
     /// The tunnel's handshake is done.
     TunnelUp,
     /// Inner bytes so far, by the own meter.
@@ -111,6 +114,58 @@ pub enum ConsumerEvent {
     Tick,
     /// The user wants to stop.
     Stop,
+}
+
+/// What a session that is paid by a route hears of its locks.
+#[derive(Debug, Clone)]
+pub enum RouteNews {
+    /// A lock is on disk, and the start that names it signed.
+    Made {
+        /// Ready to send.
+        start: Box<SessionStart>,
+        /// The lock.
+        lock: LockMade,
+    },
+    /// The exit holds the lock, and it is the one that was offered: words may be said.
+    Usable(LockReady),
+    /// The exit does not hold a lock of a session before any more.
+    Gone(PaymentId),
+    /// A lock comes to nothing.
+    Failed {
+        /// Which; `None` if it was not even made.
+        payment: Option<PaymentId>,
+        /// Why.
+        code: PayErrorCode,
+    },
+}
+
+/// What a session that is paid by a route asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteOrder {
+    /// Make another lock to the same exit, then say Made, or Failed.
+    Next,
+    /// The exit expects it: offer it to the router; should it be rejected, say Failed.
+    Offer(PaymentId),
+    /// Check that this is what was offered, then say Usable, or Failed.
+    Confirm(LockReady),
+    /// Say so many words of this lock, cumulative, to the exit.
+    Release {
+        /// The lock.
+        ready: LockReady,
+        /// Over the whole lock.
+        units: u32,
+    },
+    /// The exit knows so many words of a lock.
+    Heard {
+        /// Which payment.
+        payment: PaymentId,
+        /// Its number on this stream.
+        lane: u32,
+        /// Over the whole lock.
+        k: u32,
+    },
+    /// Nobody wants this lock any more: say no word of it.
+    Drop(PaymentId),
 }
 
 /// What a consumer's session asks for, in this order.
@@ -137,6 +192,8 @@ pub enum ConsumerEffect {
     Attest(Box<Counters>),
     /// Fold what is paid into a last voucher and send it.
     Finish,
+    /// About the locks of a session that is paid by a route.
+    Route(RouteOrder),
     /// Take the tunnel down. The kill switch is not the session's to lift.
     Disconnect,
     /// Tell the user where it stands.

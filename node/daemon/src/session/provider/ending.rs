@@ -11,7 +11,10 @@ use crate::session::due_units;
 impl ProviderSession {
     /// The consumer says what the session came to, once; its goodbye is next.
     pub(super) fn receipt(&mut self, receipt: Box<Receipt>) -> Vec<Do> {
-        if self.paid == Amount::ZERO || std::mem::replace(&mut self.receipted, true) {
+        if self.paid == Amount::ZERO
+            || self.is_routed()
+            || std::mem::replace(&mut self.receipted, true)
+        {
             return Vec::new();
         }
         let own = Box::new(self.counters());
@@ -26,7 +29,8 @@ impl ProviderSession {
         }
         self.phase = Phase::Closed;
         effects.push(Do::RemoveGuest);
-        if self.paid > Amount::ZERO && !self.receipted {
+        effects.extend(self.last_folds());
+        if self.paid > Amount::ZERO && !self.receipted && !self.is_routed() {
             // A consumer that said goodbye has sent its receipt before, or has none.
             let comes = goodbye.is_some() && self.stream_lost.is_none();
             let own = Box::new(self.counters());

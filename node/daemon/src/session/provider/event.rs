@@ -3,8 +3,8 @@
 //! Sans-IO.
 
 use warren_proto::{
-    Amount, ByteCount, GoodbyeReason, PayErrorCode, Receipt, SessionFrame, SessionStart,
-    SessionTerms, Voucher, WordFrame,
+    Amount, ByteCount, GoodbyeReason, LockReady, PayErrorCode, PaymentId, Receipt, SessionFrame,
+    SessionStart, SessionTerms, UnixTime, Voucher, WordFrame,
 };
 
 use crate::receipt::Counters;
@@ -70,6 +70,8 @@ pub enum ProviderEvent {
     },
     /// A voucher or word does not count.
     PaymentRefused(PayErrorCode),
+    /// Of a session paid by a route.
+    Lock(LockNews),
     /// The payer closes the channel on chain.
     ChannelClosing,
     /// Inner bytes so far, by the own meter.
@@ -85,6 +87,53 @@ pub enum ProviderEvent {
     Stop(GoodbyeReason),
 }
 
+/// What a session that is paid by a route hears of its locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockNews {
+    /// The lock that this session named is on disk.
+    Held {
+        /// For the consumer.
+        ready: LockReady,
+        /// Words of it known already.
+        units: u32,
+        /// No service for its words from then on (R5).
+        serve_until: UnixTime,
+    },
+    /// A word counts.
+    Paid {
+        /// Which payment.
+        payment: PaymentId,
+        /// Over the whole lock.
+        units: u32,
+    },
+}
+
+/// What a session that is paid by a route asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockOrder {
+    /// If the lock of this payment is held already, say Held with this number.
+    Find {
+        /// Which payment.
+        payment: PaymentId,
+        /// How its words shall name it.
+        lane: u32,
+    },
+    /// Take a word, then say Paid or PaymentRefused.
+    TakeWord {
+        /// The lock.
+        ready: LockReady,
+        /// The word.
+        word: WordFrame,
+    },
+    /// Ask the router to fold what is known.
+    Fold {
+        /// The lock.
+        ready: LockReady,
+        /// Whether no more words are expected.
+        last: bool,
+    },
+}
+
 /// What a provider's session asks for, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProviderEffect {
@@ -97,6 +146,8 @@ pub enum ProviderEffect {
     TakeVoucher(Voucher),
     /// Take a word, then say Paid or PaymentRefused.
     TakeWord(WordFrame),
+    /// About the locks of a session that is paid by a route.
+    Lock(LockOrder),
     /// Let the guest's handshakes in; no data yet.
     AddGuest(Box<SessionTerms>),
     /// Let data pass until so many inner bytes have passed, cumulative.

@@ -1,0 +1,66 @@
+//! `warren channel routes`: payments by way of others, and for others.
+
+use warren_daemon::api::Client;
+use warren_daemon::api::types::{NeighbourRole, RouteList};
+
+use super::Told;
+use crate::page::Page;
+use crate::table::Table;
+
+pub(super) async fn list(client: &Client) -> Told {
+    let list = client.routes().await.map_err(|it| it.problem())?;
+    Ok(page(&list))
+}
+
+fn page(it: &RouteList) -> Page {
+    let own = it.router.as_ref().map_or_else(
+        || "This node routes for nobody".to_owned(),
+        |it| {
+            format!(
+                "This node routes for {} ppm of each word and {} a lock, {} passed on so far",
+                it.fee_ppm, it.hold_fee, it.passed_on
+            )
+        },
+    );
+    let sentence = format!(
+        "{own}; {} payments under way, {} neighbours.",
+        it.routes.len(),
+        it.neighbours.len()
+    );
+    let mut neighbours = Table::new(&["CHANNEL", "NODE", "PAID TO", "STREAM", "FEE"]);
+    for it in &it.neighbours {
+        let fee = it.fee_ppm;
+        neighbours.row([
+            it.channel.short(),
+            it.node.short(),
+            match it.role {
+                NeighbourRole::Router => "route".to_owned(),
+                NeighbourRole::Exit => "serve".to_owned(),
+            },
+            if it.connected { "up" } else { "down" }.to_owned(),
+            fee.map_or_else(|| "-".to_owned(), |it| format!("{it} ppm")),
+        ]);
+    }
+    let mut routes = Table::new(&["PAYMENT", "FROM", "TO", "STATE", "WORDS", "EXPIRES"]);
+    for it in &it.routes {
+        routes.row([
+            it.payment.short(),
+            it.up.short(),
+            it.down.short(),
+            it.stage.clone(),
+            format!("{} of {}", it.units, it.of_units),
+            it.expires.to_string(),
+        ]);
+    }
+    let mut page = Page::of(it, sentence);
+    if !it.neighbours.is_empty() {
+        page = page.table(&neighbours);
+    }
+    if !it.routes.is_empty() {
+        page = page.table(&routes);
+    }
+    match &it.router {
+        Some(_) => page.next("warren earn"),
+        None => page.next("warren config explain router.enabled"),
+    }
+}

@@ -1,0 +1,19 @@
+//! Nets of inner addresses, as an owner writes them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Address and prefix of an IPv4 net with its host bits zero.
+pub(super) fn net_v4(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (base, prefix) = text.split_once('/')?;
+    let (base, prefix): (Ipv4Addr, u8) = (base.parse().ok()?, prefix.parse().ok()?);
+    let fits = (8..=24).contains(&prefix) && u32::from(base) << prefix == 0;
+    fits.then_some((base, prefix))
+}
+
+/// The same of an IPv6 net.
+pub(super) fn net_v6(text: &str) -> Option<(Ipv6Addr, u8)> {
+    let (base, prefix) = text.split_once('/')?;
+    let (base, prefix): (Ipv6Addr, u8) = (base.parse().ok()?, prefix.parse().ok()?);
+    let fits = (48..=112).contains(&prefix) && u128::from(base) << prefix == 0;
+    fits.then_some((base, prefix))
+}

@@ -1,0 +1,140 @@
+//! What the node was told of its roles: exit, router, consumer.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use warren_payments::RouterPolicy;
+use warren_proto::{Amount, CountryCode, Price, Region};
+
+use super::Said;
+use super::nets::{net_v4, net_v6};
+use crate::api::types::Fallback;
+use crate::config::{ConfigError, ConsumerConfig, ExitConfig, RouterSection, Token};
+
+const MIB_PER_GIB: u128 = 1024;
+
+pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
+    let price_per_gib = said.money("exit.price_per_gib", token)?;
+    let price = Price {
+        per_mib: Amount::from_wei(price_per_gib.wei().div_ceil(MIB_PER_GIB)).unwrap_or(Amount::MAX),
+        per_minute: said.money("exit.price_per_minute", token)?,
+    };
+    let unit_price = match said.money("exit.unit_price", token)? {
+        Amount::ZERO => price.per_mib.max(Amount::from_wei_u64(1)),
+        set => set,
+    };
+    let city = said.text("exit.city").to_owned();
+    if city.len() > 48 {
+        return Err(said.bad("exit.city", "at most 48 bytes are allowed"));
+    }
+    let region = match said.text("exit.country") {
+        "" => None,
+        text => Some(Region {
+            country: country(said, text)?,
+            city,
+        }),
+    };
+    let enabled = said.switch("exit.enabled");
+    if enabled && region.is_none() {
+        return Err(ConfigError::Missing {
+            key: "exit.country",
+            because: "exit.enabled is true",
+        });
+    }
+    if net_v4(said.text("exit.inner_v4")).is_none() {
+        return Err(said.bad(
+            "exit.inner_v4",
+            "a net such as 10.77.0.0/16 is needed, /8 to /24",
+        ));
+    }
+    if net_v6(said.text("exit.inner_v6")).is_none() {
+        return Err(said.bad(
+            "exit.inner_v6",
+            "a net such as fd77:7761::/64 is needed, /48 to /112",
+        ));
+    }
+    said.resolvers("exit.dns")?;
+    Ok(ExitConfig {
+        enabled,
+        region,
+        price,
+        price_per_gib,
+        unit_price,
+        prepay_units: said.count_u32("exit.prepay_units"),
+        credit_units: said.count_u32("exit.credit_units"),
+        close_window: Duration::from_secs(said.count("exit.close_window_secs")),
+        policy: said.text("exit.policy").to_owned(),
+        guests_max: said.count_u32("exit.guests_max"),
+        guest_rate_kbit: NonZeroU64::new(said.count("exit.guest_rate_kbit")),
+        line_rate_kbit: NonZeroU64::new(said.count("exit.line_rate_kbit")),
+        endpoints: said.endpoints("exit.endpoint")?,
+        listen_port: u16::try_from(said.count("exit.listen_port")).unwrap_or(u16::MAX),
+        uplink: said.set("exit.uplink").map(str::to_owned),
+        inner_v4: said.text("exit.inner_v4").to_owned(),
+        inner_v6: said.text("exit.inner_v6").to_owned(),
+        dns: said.texts("exit.dns"),
+        allow_documentation: said.switch("exit.allow_documentation"),
+        towers: usize::try_from(said.count("exit.towers")).unwrap_or(0),
+        tower_step: said.money("exit.tower_step", token)?,
+    })
+}
+
+pub(super) fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig, ConfigError> {
+    said.resolvers("consumer.dns")?;
+    let max_price = said.money("consumer.max_price_per_gib", token)?;
+    Ok(ConsumerConfig {
+        max_spend: said.money("consumer.max_spend", token)?,
+        deposit: said.money("consumer.deposit", token)?,
+        max_price_per_gib: (max_price > Amount::ZERO).then_some(max_price),
+        kill_switch: said.switch("consumer.kill_switch"),
+        fallback: match said.text("consumer.fallback") {
+            "any" => Fallback::Any,
+            "none" => Fallback::None,
+            _ => Fallback::Country, // The words were checked against the key's own list.
+        },
+        dns: said.texts("consumer.dns"),
+        route: route(said)?,
+        max_route_fee_ppm: said.count_u32("consumer.max_route_fee_ppm"),
+    })
+}
+
+/// What a route is to be: words, or a router by its id.
+fn route(said: &Said<'_>) -> Result<String, ConfigError> {
+    let text = said.text("consumer.route").to_ascii_lowercase();
+    let is_node = text.len() >= 8 && text.chars().all(|it| it.is_ascii_hexdigit());
+    if is_node || ["auto", "direct"].contains(&text.as_str()) {
+        return Ok(text);
+    }
+    let wanted = "auto, direct, or 8 hex digits or more of a router's node id are needed";
+    Err(said.bad("consumer.route", wanted))
+}
+
+pub(super) fn router(said: &Said<'_>, token: &Token) -> Result<RouterSection, ConfigError> {
+    let in_flight = said.money("router.max_in_flight", token)?;
+    Ok(RouterSection {
+        enabled: said.switch("router.enabled"),
+        policy: RouterPolicy {
+            fee_ppm: said.count_u32("router.fee_ppm"),
+            hold_fee: said.money("router.hold_fee", token)?,
+            slots: usize::try_from(said.count("router.slots")).unwrap_or(1),
+            max_in_flight: if in_flight == Amount::ZERO {
+                Amount::MAX
+            } else {
+                in_flight
+            },
+            min_tranche: said.money("router.min_lock", token)?,
+        },
+        deposit: said.money("router.deposit", token)?,
+        budget: said.money("router.budget", token)?,
+        max_channels: usize::try_from(said.count("router.max_channels")).unwrap_or(1),
+    })
+}
+
+fn country(said: &Said<'_>, text: &str) -> Result<CountryCode, ConfigError> {
+    CountryCode::new(text).ok_or_else(|| {
+        said.bad(
+            "exit.country",
+            "two letters as in ISO 3166-1 are needed, such as DE",
+        )
+    })
+}

@@ -1,0 +1,355 @@
+//! Sessions that are paid by a route: the consumer's locks and words, and the exit's.
+
+use std::time::Duration;
+
+use warren_payments::channel::PayerRefusal;
+use warren_payments::{
+    ChannelView, Payments, PaymentsError, Phase, Role, RouteAsk, RouteOut, TakenLock,
+    VerifiedVoucher,
+};
+use warren_proto::{
+    Amount, ChainRef, ChannelId, LockOffer, LockReady, LockReject, MAX_UNITS, NodeId, NodeKey,
+    PayErrorCode, PaymentId, RouteFrame, RouterHint, SessionStart, SessionTerms, UnixTime, Voucher,
+    WordFrame,
+};
+
+use super::{MoneyNews, Purse, problem};
+use crate::error::{ErrorCode, Problem};
+use crate::route::{Kind, Routes, believe};
+use crate::session::{LockMade, LockNews, ProviderEvent};
+
+// Our choices.
+/// A lock of fewer words would not be worth a router's trouble.
+const LEAST_UNITS: u32 = 64;
+/// A lock that ends sooner is not used for another session.
+const STILL_GOOD: Duration = Duration::from_secs(900);
+/// Specification: R5, half an hour before the exit's lock ends.
+const SERVE_LEAD: Duration = Duration::from_secs(30 * 60);
+
+/// Whether a route is to be used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum RouteWish {
+    /// Where there is no channel to the exit, and one to a router.
+    #[default]
+    Auto,
+    /// Never.
+    Direct,
+    /// By this router: its node id, or the beginning of one, in hex.
+    Through(String),
+}
+
+/// The way a session is paid by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// This node's own channel, to the router.
+    pub(crate) channel: ChannelId,
+    pub(crate) router: NodeId,
+    pub(crate) hint: RouterHint,
+    /// What a word costs here.
+    pub(crate) unit_price: Amount,
+}
+
+/// A lock, on disk.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    /// For the router, once the exit expects it. `None` for one that the exit is known to hold.
+    pub(crate) offer: Option<Box<LockOffer>>,
+    pub(crate) made: LockMade,
+}
+
+/// A lock with words left, for the next session with the same exit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeptLock {
+    pub(crate) exit: NodeId,
+    pub(crate) way: Way,
+    pub(crate) exit_price: Amount,
+    pub(crate) made: LockMade,
+}
+
+/// A session that a route pays for.
+#[derive(Debug)]
+pub(crate) struct RoutedStart {
+    pub(crate) start: SessionStart,
+    pub(crate) way: Way,
+    pub(crate) locked: Locked,
+}
+
+/// What routed sessions are funded with.
+#[derive(Clone)]
+pub(crate) struct RouteFunds {
+    pub(crate) routes: Routes,
+    pub(crate) wish: RouteWish,
+    /// The most a route may cost, in millionths of what the exit gets.
+    pub(crate) max_fee_ppm: u32,
+    pub(crate) kept: Vec<KeptLock>,
+}
+
+/// Consumer: pays for `terms` by a route, if that is wished and there is one.
+///
+/// # Errors
+/// [`Problem`] if only a route would do, and none does.
+pub(super) async fn fund(
+    purse: &Purse,
+    key: &NodeKey,
+    terms: &SessionTerms,
+    funds: &RouteFunds,
+    now: UnixTime,
+) -> Result<Option<RoutedStart>, Problem> {
+    let named = match &funds.wish {
+        RouteWish::Direct => return Ok(None),
+        RouteWish::Auto => None,
+        RouteWish::Through(text) => Some(text.to_ascii_lowercase()),
+    };
+    let fits = |it: &(ChannelId, NodeId)| {
+        let is_named = named.as_ref();
+        it.1 != terms.provider && is_named.is_none_or(|text| it.1.to_string().starts_with(text))
+    };
+    let routers = routers(purse.payments(), &funds.routes).await?;
+    let mut last = None;
+    for (channel, router) in routers.into_iter().filter(fits) {
+        let routed = by_one(purse, funds, (channel, router), terms, now).await;
+        match routed {
+            Ok((way, locked)) => {
+                let start = routed_start(key, terms, locked.made.payment);
+                return Ok(Some(RoutedStart { start, way, locked }));
+            }
+            Err(problem) => {
+                tracing::info!(router = %router.short(), seen = %problem.seen, "no route");
+                last = Some(problem);
+            }
+        }
+    }
+    match named {
+        None => Ok(None),
+        Some(text) => Err(last.unwrap_or_else(|| {
+            let seen = format!("no open channel to a router whose id begins with `{text}`");
+            Problem::new(ErrorCode::RouterUnusable, seen)
+                .with_next(format!("warren channel open --router {text}"))
+        })),
+    }
+}
+
+/// What binds a payment to the session: said anew for each lock.
+pub(crate) fn routed_start(
+    key: &NodeKey,
+    terms: &SessionTerms,
+    payment: PaymentId,
+) -> SessionStart {
+    SessionStart {
+        session: terms.session,
+        signature: terms.sign(key),
+        payment: None,
+        routed: Some(payment),
+    }
+}
+
+/// Own channels whose payee's node is known: whether it routes, it says itself.
+async fn routers(
+    payments: &Payments,
+    routes: &Routes,
+) -> Result<Vec<(ChannelId, NodeId)>, Problem> {
+    let views = payments.channels().await.map_err(|it| problem(&it))?;
+    let open = views
+        .iter()
+        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open);
+    let known = open.filter_map(|it| Some((it.id, routes.neighbour(it.id)?)));
+    let routers = known.filter(|(_, it)| it.kind == Kind::Router);
+    Ok(routers.map(|(channel, it)| (channel, it.node)).collect())
+}
+
+async fn by_one(
+    purse: &Purse,
+    funds: &RouteFunds,
+    (channel, router): (ChannelId, NodeId),
+    terms: &SessionTerms,
+    now: UnixTime,
+) -> Result<(Way, Locked), Problem> {
+    // One that the exit holds needs no router: words go past it.
+    let kept = funds.kept.iter().find(|it| {
+        let same = it.exit == terms.provider && it.way.channel == channel;
+        let left = it.made.units.saturating_sub(it.made.said);
+        let lives = it.made.serve_until > now.plus(STILL_GOOD);
+        same && it.exit_price == terms.unit_price && left >= LEAST_UNITS && lives
+    });
+    if let Some(KeptLock { way, made, .. }) = kept.copied() {
+        return Ok((way, Locked { offer: None, made }));
+    }
+    funds.routes.meet(channel).await?;
+    let hint = funds.routes.said_by(router).ok_or_else(|| {
+        let seen = format!("{} does not route payments", router.short());
+        Problem::new(ErrorCode::RouterUnusable, seen)
+    })?;
+    // A stream may stand longer than what was said when it was opened.
+    let hint = if hint.hint().valid_until > now {
+        hint
+    } else {
+        funds.routes.terms_of(router).await?
+    };
+    let hint = *hint.hint();
+    let deal = (terms.unit_price, MAX_UNITS);
+    let unit_price = believe(&hint, terms.chain, deal, funds.max_fee_ppm)?;
+    let way = Way {
+        channel,
+        router,
+        hint,
+        unit_price,
+    };
+    let locked = lock(purse, &funds.routes, &way, terms, now).await?;
+    Ok((way, locked))
+}
+
+/// Makes a lock of as many words as the channel's deposit covers; it is on disk when this answers.
+///
+/// # Errors
+/// [`Problem`] if it does not cover [`LEAST_UNITS`].
+pub(crate) async fn lock(
+    purse: &Purse,
+    routes: &Routes,
+    way: &Way,
+    terms: &SessionTerms,
+    now: UnixTime,
+) -> Result<Locked, Problem> {
+    purse.headroom.demand()?;
+    let exit = (terms.provider, terms.unit_price);
+    let worth = |units: u32| terms.unit_price.wei().saturating_mul(units.into());
+    let mut units = MAX_UNITS;
+    // About so much can be locked onward: no use in asking for twice as much.
+    while units > LEAST_UNITS && worth(units) >> way.hint.capacity_log2 > 1 {
+        units /= 2;
+    }
+    loop {
+        let ask = RouteAsk::through(&way.hint, way.channel, exit, units, now);
+        let ask = ask.map_err(|error| Problem::new(ErrorCode::RouterUnusable, error))?;
+        let exit_expiry = ask.onward.first().map_or(0, |it| it.expiry);
+        let until = UnixTime::from_secs(ask.expiry);
+        match purse.payments().offer_lock(ask).await {
+            Ok(offer) => {
+                // Until then the router may ask for folds.
+                routes.hold(way.channel, until);
+                let serve_secs = exit_expiry.saturating_sub(SERVE_LEAD.as_secs());
+                let made = LockMade {
+                    payment: offer.payment,
+                    units,
+                    said: 0,
+                    unit_price: way.unit_price,
+                    serve_until: UnixTime::from_secs(serve_secs),
+                };
+                let offer = Some(Box::new(offer));
+                return Ok(Locked { offer, made });
+            }
+            Err(PaymentsError::Refused {
+                refusal: PayerRefusal::Exhausted { .. },
+                ..
+            }) if units > LEAST_UNITS => units /= 2,
+            Err(error) => return Err(problem(&error)),
+        }
+    }
+}
+
+/// The frame that offers a lock to the router.
+pub(crate) fn offered(channel: ChannelId, offer: Box<LockOffer>) -> RouteOut {
+    let frame = RouteFrame::Offer(offer);
+    RouteOut { channel, frame }
+}
+
+impl Purse {
+    /// The lock was never offered, or nobody answered for it: no word of it is said.
+    ///
+    /// `held`: whether somebody may hold it. Answers what to tell the router.
+    pub(crate) async fn give_up_lock(
+        &self,
+        channel: ChannelId,
+        payment: PaymentId,
+        standing: Standing,
+    ) -> Vec<RouteOut> {
+        let frame = RouteFrame::Reject(LockReject {
+            payment,
+            code: PayErrorCode::NoRoute,
+            held: standing == Standing::Offered,
+            max_amount: Amount::ZERO,
+            min_expiry: 0,
+        });
+        let taken = self.payments.route_frame(channel, frame).await;
+        taken.unwrap_or_else(|error| {
+            tracing::debug!(%error, "a lock is given up");
+            Vec::new()
+        })
+    }
+
+    /// Says words of one lock: `units` in all.
+    pub(crate) async fn release_routed(
+        &self,
+        channel: ChannelId,
+        ready: LockReady,
+        units: u32,
+    ) -> Result<Vec<WordFrame>, Problem> {
+        let words = self.payments.release_routed(channel, ready, units).await;
+        words.map_err(|it| problem(&it))
+    }
+
+    /// Exit: a lock that one of its sessions has named.
+    pub(crate) async fn take_lock(
+        &self,
+        offer: LockOffer,
+        unit_price: Amount,
+        lane: u32,
+    ) -> Result<TakenLock, PayErrorCode> {
+        let taken = self.payments.take_lock(offer, unit_price, lane).await;
+        taken.map_err(|it| it.code())
+    }
+
+    /// Exit: a lock that it took before.
+    pub(crate) async fn held_lock(&self, payment: PaymentId, lane: u32) -> Option<TakenLock> {
+        let held = self.payments.held_lock(payment, lane).await;
+        held.ok().flatten()
+    }
+
+    /// Exit: a consumer's word.
+    pub(crate) async fn take_routed_word(&self, ready: LockReady, word: WordFrame) -> MoneyNews {
+        let taken = self.payments.accept_routed_word(ready, word).await;
+        let event = match taken {
+            Ok(it) => ProviderEvent::Lock(LockNews::Paid {
+                payment: it.payment,
+                units: it.units,
+            }),
+            Err(error) => ProviderEvent::PaymentRefused(error.code()),
+        };
+        MoneyNews {
+            frames: Vec::new(),
+            event,
+        }
+    }
+
+    /// Exit: what it asks the router to fold, if there is anything.
+    pub(crate) async fn fold(&self, ready: LockReady, last: bool) -> Option<RouteOut> {
+        let asked = self.payments.fulfill(ready, last).await;
+        asked.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a lock cannot be folded now");
+            None
+        })
+    }
+
+    /// Whether the disk has room for new liabilities.
+    pub(crate) fn takes_liabilities(&self) -> bool {
+        self.headroom.takes_liabilities()
+    }
+}
+
+/// How far a lock got that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nobody was told of it.
+    Made,
+    /// The router may hold it.
+    Offered,
+}
+
+/// Whether the payer of `channel` signed this voucher.
+pub(crate) fn signed_by_payer(
+    voucher: &Voucher,
+    channel: &ChannelView,
+    chain: &ChainRef,
+) -> Result<(), PayErrorCode> {
+    let verified = VerifiedVoucher::verify(voucher.clone(), &channel.params, chain);
+    verified.map(|_| ()).map_err(|_| PayErrorCode::BadSignature)
+}

@@ -1,0 +1,127 @@
+//! Terms of routers: what this node says of itself, and what is believed of others.
+
+use std::time::Duration;
+
+use warren_payments::channel::Phase;
+use warren_payments::channel::router::rules;
+use warren_payments::{ChannelView, Role};
+use warren_proto::{Amount, NodeId, RouterHint, SignedRouterHint, UnixTime};
+
+use super::Own;
+use crate::error::{ErrorCode, Problem};
+
+// Specification: docs/payments.md, "Times" (R1, R2).
+const HOP_GAP_SECS: u32 = 3600;
+/// Outlasts every lock of a route (R2).
+pub(crate) const CLOSE_WINDOW_SECS: u32 = 86_400;
+
+// Our choices.
+/// A hint is signed anew when it is so old.
+const RENEW: Duration = Duration::from_secs(600);
+const LIFE: Duration = Duration::from_secs(3600);
+
+impl Own {
+    /// This node's terms as a router; `None` if it does not route.
+    pub(super) async fn terms(&self) -> Option<SignedRouterHint> {
+        if !self.router.enabled {
+            return None;
+        }
+        let now = self.clock.now();
+        if let Some(hint) = &self.book().own_hint
+            && now.since(hint.hint().issued) < RENEW
+        {
+            return Some(hint.clone());
+        }
+        let channels = self.payments().channels().await.ok()?;
+        let hint = RouterHint {
+            node: self.key.id(),
+            seq: now.as_millis(),
+            issued: now,
+            valid_until: now.plus(LIFE),
+            chain: self.payments().chain_ref(),
+            payee: self.payments().account(),
+            capacity_log2: capacity_log2(&channels, self.router.budget),
+            fee_ppm: self.router.policy.fee_ppm,
+            hold_fee: self.router.policy.hold_fee,
+            hop_gap_secs: HOP_GAP_SECS,
+            close_window_secs: CLOSE_WINDOW_SECS,
+        };
+        let signed = hint.sign(&self.key).ok()?;
+        self.book().own_hint = Some(signed.clone());
+        Some(signed)
+    }
+}
+
+/// What is left in channels onward, and what may still be put into them, as a power of two.
+fn capacity_log2(channels: &[ChannelView], budget: Amount) -> u32 {
+    let onward = channels
+        .iter()
+        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open);
+    let left = onward.fold(Amount::ZERO, |sum, it| {
+        let left = it.deposit.saturating_sub(it.value);
+        sum.checked_add(left).unwrap_or(Amount::MAX)
+    });
+    left.max(budget).wei().checked_ilog2().unwrap_or(0)
+}
+
+/// Terms that a node said, with its own signature and of this time; `None` if it does not route.
+pub(super) fn checked(
+    bytes: Option<&[u8]>,
+    node: NodeId,
+    now: UnixTime,
+) -> Result<Option<SignedRouterHint>, Problem> {
+    let Some(bytes) = bytes else {
+        return Ok(None);
+    };
+    let hint = SignedRouterHint::decode(bytes, now)
+        .map_err(|error| Problem::new(ErrorCode::RouterLies, error))?;
+    if hint.hint().node != node {
+        let (said, node) = (hint.hint().node.short(), node.short());
+        let seen = format!("{node} shows the terms of {said}");
+        return Err(Problem::new(ErrorCode::RouterLies, seen));
+    }
+    Ok(Some(hint))
+}
+
+/// What one lock through a router costs, if its terms are within what this node allows.
+///
+/// `lock`: what a word is worth at the exit, and how many there are. Answers the price of a word here.
+///
+/// # Errors
+/// [`Problem`] if it routes on another chain, or asks more than `max_ppm` millionths, hold fee included.
+pub(crate) fn believe(
+    hint: &RouterHint,
+    chain: warren_proto::ChainRef,
+    (exit_price, units): (Amount, u32),
+    max_ppm: u32,
+) -> Result<Amount, Problem> {
+    if hint.chain != chain {
+        let seen = format!("{} routes on another chain", hint.node.short());
+        return Err(Problem::new(ErrorCode::RouterUnusable, seen));
+    }
+    let worth = exit_price.wei().saturating_mul(units.into());
+    let most = worth.saturating_mul(max_ppm.into()).div_ceil(1_000_000);
+    let price = rules::with_fee(exit_price, hint.fee_ppm);
+    let fee = price.saturating_sub(exit_price).wei();
+    let asked = fee
+        .saturating_mul(units.into())
+        .saturating_add(hint.hold_fee.wei());
+    if hint.fee_ppm > max_ppm || asked > most {
+        let seen = format!(
+            "{} asks {} ppm and {} base units for holding a lock; at most {max_ppm} ppm in all is allowed",
+            hint.node.short(),
+            hint.fee_ppm,
+            hint.hold_fee
+        );
+        return Err(Problem::new(ErrorCode::RouteTooDear, seen));
+    }
+    Ok(price)
+}
+
+pub(super) fn no_money() -> Problem {
+    let seen = "routes need a wallet and a chain";
+    Problem::new(ErrorCode::WalletMissing, seen)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! A router's terms: its own, of this time, and within what the consumer allows.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use warren_proto::{ChainRef, NodeKey, PayoutAddress};
+
+use super::*;
+
+const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
+const ALLOWED_PPM: u32 = 50_000;
+
+fn chain(chain_id: u64) -> ChainRef {
+    let at = |byte| PayoutAddress::from_bytes([byte; 20]);
+    ChainRef {
+        chain_id,
+        contract: at(0xc0),
+        token: at(0x70),
+    }
+}
+
+fn wei(wei: u64) -> Amount {
+    Amount::from_wei_u64(wei)
+}
+
+fn key() -> NodeKey {
+    NodeKey::from_seed(&[3; 32])
+}
+
+fn terms() -> RouterHint {
+    RouterHint {
+        node: key().id(),
+        seq: 1,
+        issued: NOON,
+        valid_until: NOON.plus(LIFE),
+        chain: chain(1),
+        payee: PayoutAddress::from_bytes([5; 20]),
+        capacity_log2: 60,
+        fee_ppm: 10_000,
+        hold_fee: wei(7),
+        hop_gap_secs: HOP_GAP_SECS,
+        close_window_secs: CLOSE_WINDOW_SECS,
+    }
+}
+
+fn code(result: Result<impl Sized, Problem>) -> Option<ErrorCode> {
+    let problem = result.err()?;
+    let codes = [
+        ErrorCode::RouterLies,
+        ErrorCode::RouterUnusable,
+        ErrorCode::RouteTooDear,
+    ];
+    codes.into_iter().find(|it| problem.is(*it))
+}
+
+#[test]
+fn only_a_routers_own_terms_of_this_time_are_believed() {
+    let signed = terms().sign(&key()).unwrap();
+    let bytes = signed.as_bytes();
+    assert_eq!(
+        checked(Some(bytes), key().id(), NOON).unwrap(),
+        Some(signed.clone())
+    );
+    assert_eq!(checked(None, key().id(), NOON).unwrap(), None);
+    // Another node's, shown by this one.
+    let other = NodeKey::from_seed(&[4; 32]).id();
+    assert_eq!(
+        code(checked(Some(bytes), other, NOON)),
+        Some(ErrorCode::RouterLies)
+    );
+    // Old ones.
+    let late = checked(Some(bytes), key().id(), NOON.plus(LIFE));
+    assert_eq!(code(late), Some(ErrorCode::RouterLies));
+    // Changed ones, wherever a bit is changed.
+    for at in 0..bytes.len() {
+        let mut forged = bytes.to_vec();
+        forged[at] ^= 1;
+        let forged = checked(Some(&forged), key().id(), NOON);
+        assert_eq!(code(forged), Some(ErrorCode::RouterLies), "byte {at}");
+    }
+}
+
+#[test]
+fn a_fee_above_the_cap_is_refused_hold_fee_included() {
+    let deal = (wei(1000), 100);
+    let asks = |fee_ppm, hold_fee| {
+        let hint = RouterHint {
+            fee_ppm,
+            hold_fee: wei(hold_fee),
+            ..terms()
+        };
+        believe(&hint, chain(1), deal, ALLOWED_PPM)
+    };
+    // A twentieth of 100 000.
+    assert_eq!(asks(50_000, 0).unwrap(), wei(1050));
+    assert_eq!(asks(10_000, 4000).unwrap(), wei(1010));
+    for (fee_ppm, hold_fee) in [(50_001, 0), (50_000, 1), (10_000, 4001), (1_000_000, 0)] {
+        let refused = code(asks(fee_ppm, hold_fee));
+        assert_eq!(
+            refused,
+            Some(ErrorCode::RouteTooDear),
+            "{fee_ppm} {hold_fee}"
+        );
+    }
+}
+
+#[test]
+fn a_router_on_another_chain_is_of_no_use() {
+    let refused = believe(&terms(), chain(2), (wei(1000), 100), ALLOWED_PPM);
+    assert_eq!(code(refused), Some(ErrorCode::RouterUnusable));
+}
+
+#[test]
+fn a_capacity_is_told_as_a_power_of_two() {
+    assert_eq!(capacity_log2(&[], Amount::ZERO), 0);
+    assert_eq!(capacity_log2(&[], wei(1023)), 9);
+    assert_eq!(capacity_log2(&[], wei(1024)), 10);
+}

@@ -1,0 +1,248 @@
+//! The router: finds or makes the way to the next hop, then has the lock admitted.
+//!
+//! Nothing is held before [`warren_payments::Payments::lock_onward`] answers; what it costs to make a way
+//! (a channel's deposit and its gas) is bounded by the operator, and spent only for offers that the rules
+//! would take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use warren_overlay::offers::OfferQuery;
+use warren_payments::channel::{Phase, RouterRules};
+use warren_payments::{ChannelView, PaymentsError, Role, RouteOut};
+use warren_proto::{
+    Amount, ChannelId, Hop, LockOffer, MAX_LOCKS, NodeId, PayErrorCode, PayoutAddress, RouteFrame,
+};
+
+use super::hint::CLOSE_WINDOW_SECS;
+use super::streams::{held, not_held};
+use super::{Kind, Neighbour, Own};
+use crate::perform;
+
+/// For a deposit to be confirmed; R6 leaves no more. The channel is there for the next offer.
+const DEPOSIT_WAIT: Duration = Duration::from_secs(20);
+
+/// Locks of routes in one voucher: the direct one has its place.
+const MAX_ROUTED: usize = MAX_LOCKS - 1;
+
+/// Where the next hop is paid.
+struct Payee {
+    node: NodeId,
+    account: PayoutAddress,
+    window_secs: u32,
+}
+
+impl Own {
+    /// Takes an offer of a lock for somebody else; answers what to tell whom.
+    pub(super) async fn onward(
+        self: &Arc<Self>,
+        up: ChannelId,
+        offer: Box<LockOffer>,
+    ) -> Vec<RouteOut> {
+        self.count(|it| it.asked = it.asked.saturating_add(1));
+        let outs = match self.try_onward(up, &offer).await {
+            Ok(outs) => outs,
+            Err(code) => vec![not_held(up, &offer, code)],
+        };
+        let refused = |it: &RouteOut| matches!(&it.frame, RouteFrame::Reject(_));
+        if outs.iter().any(refused) {
+            self.count(|it| it.refused = it.refused.saturating_add(1));
+        }
+        outs
+    }
+
+    async fn try_onward(
+        self: &Arc<Self>,
+        up: ChannelId,
+        offer: &LockOffer,
+    ) -> Result<Vec<RouteOut>, PayErrorCode> {
+        let hop = offer.onward.first().ok_or(PayErrorCode::NoRoute)?;
+        if !self.router.enabled || !self.purse.takes_liabilities() {
+            return Err(PayErrorCode::NoRoute);
+        }
+        self.glance(up, offer, hop).await?;
+        let payee = self.payee(hop.node).await?;
+        let need = hop.unit_price.checked_mul(offer.lock.units.into());
+        let need = need.map_err(|_| PayErrorCode::NoCapacity)?;
+        let (down, found) = self.way(&payee, need).await?;
+        // A neighbour that does not answer now would leave the lock bound for nothing.
+        self.meet(down).await.map_err(|_| PayErrorCode::NoRoute)?;
+        let outs = self.lock(offer, up, down).await?;
+        if !found || !outs.iter().any(|it| is_full(it, up)) {
+            return Ok(outs);
+        }
+        // What is left of that channel is bound by other locks: it was refused, and nothing is held.
+        let Ok(()) = self.deepen(down, need).await else {
+            return Ok(outs);
+        };
+        self.lock(offer, up, down).await
+    }
+
+    async fn lock(
+        &self,
+        offer: &LockOffer,
+        up: ChannelId,
+        down: ChannelId,
+    ) -> Result<Vec<RouteOut>, PayErrorCode> {
+        match self.payments().lock_onward(offer.clone(), down).await {
+            Ok(outs) => Ok(outs),
+            Err(PaymentsError::NotTaken { code, .. }) => Err(code),
+            // It may be held already; what is not known to be free stays bound.
+            Err(error) => {
+                tracing::warn!(%error, "a lock could not be taken onward");
+                Ok(vec![held(up, offer, PayErrorCode::Internal)])
+            }
+        }
+    }
+
+    /// What the rules would refuse in any case is refused before anything is spent on the way.
+    async fn glance(
+        &self,
+        up: ChannelId,
+        offer: &LockOffer,
+        hop: &Hop,
+    ) -> Result<(), PayErrorCode> {
+        let payments = self.payments();
+        let channels = payments.channels().await.map_err(|it| it.code())?;
+        let upstream = channels
+            .iter()
+            .find(|it| it.id == up && it.role == Role::Payee && it.phase == Phase::Open);
+        let upstream = upstream.ok_or(PayErrorCode::UnknownChannel)?;
+        let (rules, now) = (RouterRules::new(self.router.policy), self.clock.now());
+        let fits = || {
+            rules.r1_hop_gap(offer.lock.expiry, hop.expiry)?;
+            rules.r2_close_window(hop.expiry, now, upstream.params.period_secs)?;
+            rules.fee_is_paid(offer.lock.unit_price, hop.unit_price)
+        };
+        fits().map_err(|it| it.code())?;
+        let worth = offer.lock.unit_price.checked_mul(offer.lock.units.into());
+        let worth = worth.map_err(|_| PayErrorCode::NoCapacity)?;
+        if worth > upstream.deposit.saturating_sub(upstream.value) {
+            return Err(PayErrorCode::OverCommitted);
+        }
+        perform::signed_by_payer(&offer.voucher, upstream, &payments.chain_ref())
+    }
+
+    /// An exit is known by its offer.
+    async fn payee(&self, node: NodeId) -> Result<Payee, PayErrorCode> {
+        let query = OfferQuery {
+            chain: Some(self.payments().chain_ref()),
+            full_too: true,
+            ..OfferQuery::default()
+        };
+        let offers = self.overlay.offers(query).await.unwrap_or_default();
+        let found = offers.iter().find(|it| it.offer.offer().node == node);
+        let offer = found.ok_or(PayErrorCode::NoRoute)?.offer.offer();
+        Ok(Payee {
+            node,
+            account: offer.payee,
+            window_secs: offer.close_window_secs,
+        })
+    }
+
+    /// A channel to `payee` that can hold `need`, and whether it was there already.
+    async fn way(&self, payee: &Payee, need: Amount) -> Result<(ChannelId, bool), PayErrorCode> {
+        let _one = self.making_way.lock().await;
+        let channels = self.payments().channels().await.map_err(|it| it.code())?;
+        let routes = self.payments().routes().await.map_err(|it| it.code())?;
+        // A channel whose voucher has no place for another lock is as good as none.
+        let has_place = |id| routes.iter().filter(|it| it.down == id).count() < MAX_ROUTED;
+        let window = payee.window_secs.max(CLOSE_WINDOW_SECS);
+        let is_ours = |it: &&ChannelView| {
+            it.role == Role::Payer
+                && it.params.payee == payee.account
+                && it.params.period_secs >= window
+                && has_place(it.id)
+                && matches!(it.phase, Phase::Open | Phase::Opening)
+        };
+        let known = channels.iter().filter(is_ours);
+        let known = known.max_by_key(|it| left(it));
+        let (channel, found) = match known {
+            Some(it) if it.phase == Phase::Open && left(it) < need => {
+                self.deepen(it.id, need).await?;
+                (it.id, true)
+            }
+            Some(it) => (it.id, true),
+            None => {
+                if self.onward_channels(&channels).count() >= self.router.max_channels {
+                    return Err(PayErrorCode::NoCapacity);
+                }
+                let deposit = self.allowed(&channels, need)?;
+                let period = Duration::from_secs(window.into());
+                let opened = perform::open(&self.purse, payee.account, deposit, period).await;
+                let opened = opened.map_err(|problem| {
+                    tracing::warn!(seen = %problem.seen, "no channel onward");
+                    PayErrorCode::NoCapacity
+                })?;
+                tracing::info!(channel = %opened.short(), to = %payee.node.short(), %deposit, "a channel onward");
+                (opened, false)
+            }
+        };
+        let (node, kind) = (payee.node, Kind::Exit);
+        let saved = self.neighbours.set(channel, Neighbour { node, kind }).await;
+        saved.map_err(|_| PayErrorCode::Internal)?;
+        match timeout(DEPOSIT_WAIT, self.payments().wait_usable(channel)).await {
+            Ok(Ok(())) => Ok((channel, found)),
+            Ok(Err(error)) => Err(error.code()),
+            Err(_) => Err(PayErrorCode::Busy),
+        }
+    }
+
+    async fn deepen(&self, channel: ChannelId, need: Amount) -> Result<(), PayErrorCode> {
+        let channels = self.payments().channels().await.map_err(|it| it.code())?;
+        let deposit = self.allowed(&channels, need)?;
+        let deeper = self.payments().top_up(channel, deposit);
+        match timeout(DEPOSIT_WAIT, deeper).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a channel onward could not be deepened");
+                Err(PayErrorCode::NoCapacity)
+            }
+            Err(_) => Err(PayErrorCode::Busy),
+        }
+    }
+
+    /// What may be deposited now: what the operator says for each, and never beyond what is allowed in all.
+    fn allowed(&self, channels: &[ChannelView], need: Amount) -> Result<Amount, PayErrorCode> {
+        let bound = self
+            .onward_channels(channels)
+            .fold(Amount::ZERO, |sum, it| {
+                sum.checked_add(left(it)).unwrap_or(Amount::MAX)
+            });
+        let room = self.router.budget.saturating_sub(bound);
+        let deposit = self.router.deposit.max(need).min(room);
+        (deposit >= need)
+            .then_some(deposit)
+            .ok_or(PayErrorCode::NoCapacity)
+    }
+
+    fn onward_channels<'a>(
+        &'a self,
+        channels: &'a [ChannelView],
+    ) -> impl Iterator<Item = &'a ChannelView> {
+        let lives = |it: &&ChannelView| it.role == Role::Payer && it.phase != Phase::Closed;
+        let lives = channels.iter().filter(lives);
+        let is_onward = |id| {
+            self.neighbours
+                .get(id)
+                .is_some_and(|it| it.kind == Kind::Exit)
+        };
+        lives.filter(move |it| is_onward(it.id))
+    }
+
+    fn count(&self, change: impl FnOnce(&mut super::RouteNumbers)) {
+        change(&mut self.book().numbers);
+    }
+}
+
+fn left(it: &ChannelView) -> Amount {
+    it.deposit.saturating_sub(it.value)
+}
+
+fn is_full(out: &RouteOut, up: ChannelId) -> bool {
+    let RouteFrame::Reject(it) = &out.frame else {
+        return false;
+    };
+    out.channel == up && it.code == PayErrorCode::NoCapacity && !it.held
+}

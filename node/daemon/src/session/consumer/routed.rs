@@ -1,0 +1,167 @@
+//! A consumer's session that is paid by a route: its locks, and the words of each.
+//!
+//! Sans-IO.
+
+use warren_proto::{Amount, LockReady, PayErrorCode, PaymentId, SessionFrame, UnixTime};
+
+use super::{ConsumerEnd, ConsumerSession, Do, Phase};
+use crate::session::consumer::event::{RouteNews, RouteOrder};
+use crate::session::consumer::lanes::Lanes;
+
+impl ConsumerSession {
+    pub(super) fn route_news(&mut self, news: RouteNews, now: UnixTime) -> Vec<Do> {
+        match news {
+            RouteNews::Made { start, lock } => {
+                let first = self.phase == Phase::Funding;
+                let taken = match &mut self.lanes {
+                    None if first => {
+                        self.lanes = Some(Lanes::new(lock, now));
+                        true
+                    }
+                    None => false,
+                    Some(lanes) => lanes.made(lock, now),
+                };
+                if !taken {
+                    return vec![Do::Route(RouteOrder::Drop(lock.payment))];
+                }
+                self.start = Some(start.clone());
+                let mut effects = vec![Do::Send(SessionFrame::Start(start))];
+                if first {
+                    self.enter(Phase::Starting, now, &mut effects);
+                }
+                effects
+            }
+            RouteNews::Usable(ready) => {
+                let lanes = self.lanes.as_mut();
+                if !lanes.is_some_and(|it| it.usable(ready)) {
+                    return Vec::new();
+                }
+                match (self.phase, self.terms.clone()) {
+                    (Phase::Starting, Some(terms)) => {
+                        let mut effects = vec![Do::Connect(Box::new(terms))];
+                        self.enter(Phase::Connecting, now, &mut effects);
+                        effects
+                    }
+                    _ => self.pay(now),
+                }
+            }
+            RouteNews::Gone(payment) => {
+                let lanes = self.lanes.as_mut();
+                let asks = lanes.is_some_and(|it| it.replace(payment, now));
+                let next = asks.then_some(Do::Route(RouteOrder::Next));
+                next.into_iter().collect()
+            }
+            RouteNews::Failed { payment, code } => self.lock_failed(payment, code, now),
+        }
+    }
+
+    /// While nothing is paid, the user is better served by another exit; later, by another try.
+    fn lock_failed(
+        &mut self,
+        payment: Option<PaymentId>,
+        code: PayErrorCode,
+        now: UnixTime,
+    ) -> Vec<Do> {
+        let lanes = self.lanes.as_mut();
+        if !lanes.is_some_and(|it| it.failed(payment, now)) {
+            return Vec::new();
+        }
+        if self.phase == Phase::Starting {
+            let reason = warren_proto::GoodbyeReason::Asked;
+            return self.end(ConsumerEnd::PaymentRefused(code), Some(reason));
+        }
+        Vec::new()
+    }
+
+    /// The exit expects the lock it was told of, or has come back.
+    pub(super) fn routed_ready(&mut self, now: UnixTime) -> Vec<Do> {
+        let payment = self.lanes.as_mut().and_then(|it| it.expected(now));
+        let order = payment.map(|it| Do::Route(RouteOrder::Offer(it)));
+        order.into_iter().collect()
+    }
+
+    /// The exit says, end to end, that it holds a lock.
+    pub(super) fn lock_ready(&self, ready: LockReady) -> Vec<Do> {
+        let awaited = self.lanes.as_ref().is_some_and(|it| it.awaits(&ready));
+        let order = awaited.then_some(Do::Route(RouteOrder::Confirm(ready)));
+        order.into_iter().collect()
+    }
+
+    pub(super) fn word_heard(&self, lane: u32, k: u32) -> Vec<Do> {
+        let payment = self.lanes.as_ref().and_then(|it| it.payment(lane));
+        let order = payment.map(|payment| Do::Route(RouteOrder::Heard { payment, lane, k }));
+        order.into_iter().collect()
+    }
+
+    /// Says the words that are wanted, as far as locks reach, and sees to the next lock.
+    pub(super) fn pay_by_route(
+        &mut self,
+        wanted: u64,
+        cap: Option<u128>,
+        now: UnixTime,
+    ) -> Vec<Do> {
+        let Some(lanes) = &mut self.lanes else {
+            return Vec::new();
+        };
+        let say = lanes.say(wanted, now).into_iter();
+        let mut effects: Vec<_> = say
+            .map(|(ready, units)| Do::Route(RouteOrder::Release { ready, units }))
+            .collect();
+        self.released = lanes.said();
+        let cap = cap.map_or(u64::MAX, |it| u64::try_from(it).unwrap_or(u64::MAX));
+        if lanes.ask(cap.saturating_sub(self.released), now) {
+            effects.push(Do::Route(RouteOrder::Next));
+        }
+        if self.released < wanted && lanes.is_dry(now) {
+            let reason = warren_proto::GoodbyeReason::Asked;
+            effects.extend(self.end(
+                ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity),
+                Some(reason),
+            ));
+        }
+        effects
+    }
+
+    /// R6: a lock that nobody answered for.
+    pub(super) fn watch_locks(&mut self, now: UnixTime) -> Vec<Do> {
+        let Some(payment) = self.lanes.as_ref().and_then(|it| it.late(now)) else {
+            return Vec::new();
+        };
+        let drop = payment.map(|it| Do::Route(RouteOrder::Drop(it)));
+        let mut effects: Vec<_> = drop.into_iter().collect();
+        effects.extend(self.lock_failed(payment, PayErrorCode::NoRoute, now));
+        effects
+    }
+
+    /// A new stream: the lock on its way is named again.
+    pub(super) fn name_again(&self) -> Option<Do> {
+        let on_its_way = self.lanes.as_ref().and_then(Lanes::on_its_way);
+        let start = self.start.clone().filter(|it| it.routed == on_its_way);
+        on_its_way.and(start.map(|it| Do::Send(SessionFrame::Start(it))))
+    }
+
+    /// The exit serves for the oldest lock no more: on with the next one.
+    pub(super) fn lock_is_over(&mut self, now: UnixTime) -> Vec<Do> {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.retire(now);
+        }
+        self.pay(now)
+    }
+
+    /// Whether this session is paid by a route.
+    #[must_use]
+    pub const fn is_routed(&self) -> bool {
+        self.lanes.is_some()
+    }
+
+    /// What one word costs this node; `None` before the terms are known.
+    #[must_use]
+    pub fn word_price(&self) -> Option<Amount> {
+        let terms = self.terms.as_ref()?;
+        Some(
+            self.lanes
+                .as_ref()
+                .map_or(terms.unit_price, Lanes::unit_price),
+        )
+    }
+}

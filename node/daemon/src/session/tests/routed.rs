@@ -1,0 +1,393 @@
+//! Sessions that a route pays for: both machines, with a router between them that is one flag.
+
+use super::*;
+
+/// Words of each lock.
+const LOCK_UNITS: u32 = 200;
+
+/// Two machines, and a router that passes locks on or does not.
+struct Route {
+    now: UnixTime,
+    consumer: ConsumerSession,
+    provider: ProviderSession,
+    to_provider: VecDeque<SessionFrame>,
+    to_consumer: VecDeque<SessionFrame>,
+    locks_made: u8,
+    known: std::collections::BTreeMap<PaymentId, u32>,
+    allowed: u64,
+    passed: u64,
+    router_lives: bool,
+    serve_for: Duration,
+    dropped: Vec<PaymentId>,
+    folds: Vec<(PaymentId, bool)>,
+    connected: bool,
+    ended: (Option<ConsumerEnd>, Option<ProviderEnd>),
+}
+
+fn payment(number: u8) -> PaymentId {
+    PaymentId::from_bytes([number; 16])
+}
+
+impl Route {
+    fn new(router_lives: bool) -> Self {
+        let (consumer, mut asked) =
+            ConsumerSession::new(wish(None), SessionLimits::default(), NOON);
+        let Some(ConsumerEffect::Send(SessionFrame::Request(request))) = asked.pop() else {
+            panic!("a request comes last")
+        };
+        let mut admission = admission();
+        let terms = admission.decide(&request, consumer_key().id(), fresh(), NOON);
+        let terms = terms.unwrap();
+        let signature = terms.sign(&provider_key());
+        let limits = SessionLimits::default();
+        let (provider, effects) = ProviderSession::new(terms, signature, limits, NOON);
+        let mut route = Self {
+            now: NOON,
+            consumer,
+            provider,
+            to_provider: VecDeque::new(),
+            to_consumer: VecDeque::new(),
+            locks_made: 0,
+            known: Default::default(),
+            allowed: 0,
+            passed: 0,
+            router_lives,
+            serve_for: Duration::from_secs(3600),
+            dropped: Vec::new(),
+            folds: Vec::new(),
+            connected: false,
+            ended: (None, None),
+        };
+        route.provider_does(effects);
+        route.settle();
+        route
+    }
+
+    fn consumer_hears(&mut self, event: ConsumerEvent) {
+        let effects = self.consumer.handle(event, self.now);
+        for effect in effects {
+            match effect {
+                ConsumerEffect::Send(frame) => self.to_provider.push_back(frame),
+                ConsumerEffect::Fund(_) => self.make_lock(),
+                ConsumerEffect::Connect(_) => {
+                    self.connected = true;
+                    self.consumer_hears(ConsumerEvent::TunnelUp);
+                }
+                ConsumerEffect::Route(order) => self.order(order),
+                ConsumerEffect::Ended(end) => self.ended.0 = Some(end),
+                ConsumerEffect::Attest(_) | ConsumerEffect::Finish => {
+                    panic!("no receipt and no last voucher of a routed session")
+                }
+                ConsumerEffect::Release { .. }
+                | ConsumerEffect::Resync
+                | ConsumerEffect::Reconcile(_)
+                | ConsumerEffect::Reopen
+                | ConsumerEffect::Disconnect
+                | ConsumerEffect::Report(_) => {}
+            }
+        }
+    }
+
+    fn make_lock(&mut self) {
+        self.locks_made += 1;
+        let payment = payment(self.locks_made);
+        let terms = self.consumer.terms().unwrap();
+        let start = Box::new(SessionStart {
+            session: terms.session,
+            signature: terms.sign(&consumer_key()),
+            payment: None,
+            routed: Some(payment),
+        });
+        let lock = LockMade {
+            payment,
+            units: LOCK_UNITS,
+            said: 0,
+            unit_price: Amount::from_wei_u64(UNIT + UNIT / 100),
+            serve_until: self.now.plus(self.serve_for),
+        };
+        self.consumer_hears(ConsumerEvent::Route(RouteNews::Made { start, lock }));
+    }
+
+    fn order(&mut self, order: RouteOrder) {
+        match order {
+            RouteOrder::Next => self.make_lock(),
+            RouteOrder::Offer(payment) if self.router_lives => {
+                let (lane, price) = self.provider.awaits_lock(&payment).expect("it was named");
+                assert_eq!(price, Amount::from_wei_u64(UNIT));
+                let ready = LockReady {
+                    payment,
+                    anchor: HashLock::from_bytes([1; 32]),
+                    channel: ChannelId::from_bytes([2; 32]),
+                    seq: 1,
+                    lane,
+                };
+                let serve_until = self.now.plus(self.serve_for);
+                self.provider_hears(ProviderEvent::Lock(LockNews::Held {
+                    ready,
+                    units: 0,
+                    serve_until,
+                }));
+            }
+            RouteOrder::Offer(_) | RouteOrder::Heard { .. } => {}
+            RouteOrder::Confirm(ready) => {
+                self.consumer_hears(ConsumerEvent::Route(RouteNews::Usable(ready)));
+            }
+            RouteOrder::Release { ready, units } => {
+                assert!(units <= LOCK_UNITS, "a lock has no more words");
+                self.to_provider.push_back(SessionFrame::Word(WordFrame {
+                    lane: ready.lane,
+                    k: units,
+                    word: Preimage::from_bytes([0; 32]),
+                }));
+            }
+            RouteOrder::Drop(payment) => self.dropped.push(payment),
+        }
+    }
+
+    fn provider_hears(&mut self, event: ProviderEvent) {
+        let effects = self.provider.handle(event, self.now);
+        self.provider_does(effects);
+    }
+
+    fn provider_does(&mut self, effects: Vec<ProviderEffect>) {
+        for effect in effects {
+            match effect {
+                ProviderEffect::Send(frame) => self.to_consumer.push_back(frame),
+                ProviderEffect::Lock(LockOrder::Find { .. }) => {} // Nothing was held before.
+                ProviderEffect::Lock(LockOrder::TakeWord { ready, word }) => {
+                    let (payment, units) = (ready.payment, word.k);
+                    self.known.insert(payment, units);
+                    self.provider_hears(ProviderEvent::Lock(LockNews::Paid { payment, units }));
+                }
+                ProviderEffect::Lock(LockOrder::Fold { ready, last }) => {
+                    self.folds.push((ready.payment, last));
+                }
+                ProviderEffect::Allow(bytes) => self.allowed = bytes.bytes(),
+                ProviderEffect::Ended(end) => self.ended.1 = Some(end),
+                ProviderEffect::Countersign { .. }
+                | ProviderEffect::AwaitReceipt(_)
+                | ProviderEffect::Attest(_) => panic!("no receipt of a routed session"),
+                ProviderEffect::TakePayment(_)
+                | ProviderEffect::TakeVoucher(_)
+                | ProviderEffect::TakeWord(_) => panic!("no channel of the consumer's own"),
+                ProviderEffect::AddGuest(_) | ProviderEffect::RemoveGuest => {}
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        loop {
+            if let Some(frame) = self.to_provider.pop_front() {
+                let frame = SessionFrame::decode(&frame.encode()).unwrap();
+                self.provider_hears(ProviderEvent::Frame(frame));
+            } else if let Some(frame) = self.to_consumer.pop_front() {
+                self.consumer_hears(ConsumerEvent::Frame(frame));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn pass(&mut self, bytes: u64) {
+        self.passed = (self.passed + bytes).min(self.allowed);
+        let (up, down) = (ByteCount::default(), ByteCount::from_bytes(self.passed));
+        self.provider_hears(ProviderEvent::Usage { up, down });
+        self.consumer_hears(ConsumerEvent::Usage { up, down });
+        self.settle();
+    }
+
+    fn wait(&mut self, span: Duration) {
+        self.now = self.now.plus(span);
+        self.provider_hears(ProviderEvent::Tick);
+        self.consumer_hears(ConsumerEvent::Tick);
+        self.settle();
+    }
+
+    fn words(&self) -> u64 {
+        self.known.values().map(|it| u64::from(*it)).sum()
+    }
+}
+
+#[test]
+fn a_route_pays_from_the_first_word_to_the_last_fold() {
+    let mut route = Route::new(true);
+    assert_eq!(route.consumer.phase(), ConsumerPhase::Active);
+    assert_eq!(route.words(), 1, "one word ahead");
+    for _ in 0..100 {
+        route.pass(ByteCount::MIB / 2);
+    }
+    assert_eq!(route.passed, 50 * ByteCount::MIB);
+    assert_eq!(route.words(), 51);
+    assert_eq!(route.provider.paid_units(), 51);
+    route.consumer_hears(ConsumerEvent::Stop);
+    route.settle();
+    assert_eq!(route.ended.0, Some(ConsumerEnd::Asked));
+    assert_eq!(route.folds, [(payment(1), true)]);
+}
+
+#[test]
+fn words_go_on_from_one_lock_to_the_next_without_a_pause() {
+    let mut route = Route::new(true);
+    for _ in 0..u64::from(3 * LOCK_UNITS) {
+        route.pass(ByteCount::MIB);
+    }
+    assert_eq!(route.passed, u64::from(3 * LOCK_UNITS) * ByteCount::MIB);
+    assert_eq!(route.words(), u64::from(3 * LOCK_UNITS) + 1);
+    assert_eq!(route.provider.paid_units(), route.words());
+    assert!(route.locks_made >= 4);
+}
+
+#[test]
+fn a_lock_near_its_end_is_left_for_the_next_one() {
+    let mut route = Route::new(true);
+    route.pass(ByteCount::MIB);
+    // R5 is two minutes and a half away: no word of the old lock any more.
+    for _ in 0..route.serve_for.as_secs() - 90 {
+        route.wait(Duration::from_secs(1));
+    }
+    assert_eq!((route.locks_made, &route.ended), (2, &(None, None)));
+    for _ in 0..4 {
+        route.pass(ByteCount::MIB);
+    }
+    assert!(route.known[&payment(2)] > 0);
+    assert!(route.known[&payment(1)] <= 3);
+}
+
+#[test]
+fn a_router_that_never_answers_costs_nothing_and_no_tunnel_is_raised() {
+    let mut route = Route::new(false);
+    assert_eq!(route.consumer.phase(), ConsumerPhase::Starting);
+    for _ in 0..40 {
+        route.wait(Duration::from_secs(1));
+    }
+    let end = ConsumerEnd::PaymentRefused(PayErrorCode::NoRoute);
+    assert!(end.try_next());
+    assert_eq!(route.ended.0, Some(end));
+    assert_eq!(route.dropped, [payment(1)]);
+    assert!(
+        !route.connected,
+        "nothing is connected before a lock is held"
+    );
+    assert_eq!((route.words(), route.allowed), (0, 0));
+}
+
+#[test]
+fn a_router_that_dies_in_the_middle_is_missed_only_when_words_run_out() {
+    let mut route = Route::new(true);
+    route.pass(ByteCount::MIB);
+    route.router_lives = false;
+    let served = |route: &mut Route, secs: u32| {
+        for _ in 0..secs {
+            route.wait(Duration::from_secs(1));
+            route.pass(ByteCount::MIB);
+        }
+    };
+    served(&mut route, LOCK_UNITS - 10);
+    assert_eq!(route.ended.0, None, "the lock that is held has words left");
+    // Three tries, half a minute each, and then nothing is left.
+    served(&mut route, 30);
+    assert_eq!(
+        route.ended.0,
+        Some(ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity))
+    );
+    assert_eq!(
+        route.words(),
+        u64::from(LOCK_UNITS),
+        "the lock was used up first"
+    );
+    let unpaid = route.passed.div_ceil(ByteCount::MIB) - route.words();
+    assert!(unpaid <= 2, "credit, and no more: {unpaid}");
+}
+
+#[test]
+fn a_lock_that_no_session_named_is_nobodys() {
+    let route = Route::new(true);
+    assert_eq!(route.provider.awaits_lock(&payment(9)), None);
+    assert_eq!(
+        route.provider.awaits_lock(&payment(1)),
+        None,
+        "held already"
+    );
+}
+
+#[test]
+fn words_of_a_lock_that_is_not_there_pay_nothing() {
+    let mut route = Route::new(true);
+    let paid = route.provider.paid_units();
+    let word = WordFrame {
+        lane: 7,
+        k: 100,
+        word: Preimage::from_bytes([0; 32]),
+    };
+    let effects = route
+        .provider
+        .handle(ProviderEvent::Frame(SessionFrame::Word(word)), route.now);
+    let refused = matches!(
+        effects.as_slice(),
+        [ProviderEffect::Send(SessionFrame::PayError {
+            code: PayErrorCode::BadWord,
+            ..
+        })]
+    );
+    assert!(refused, "{effects:?}");
+    assert_eq!(route.provider.paid_units(), paid);
+}
+
+#[test]
+fn a_lock_held_before_counts_only_the_words_beyond_those_known() {
+    let mut route = Route::new(false);
+    // The exit knew 50 words of it, from a session before.
+    let ready = LockReady {
+        payment: payment(1),
+        anchor: HashLock::from_bytes([1; 32]),
+        channel: ChannelId::from_bytes([2; 32]),
+        seq: 1,
+        lane: 0,
+    };
+    let serve_until = route.now.plus(route.serve_for);
+    route.provider_hears(ProviderEvent::Lock(LockNews::Held {
+        ready,
+        units: 50,
+        serve_until,
+    }));
+    let known = LockNews::Paid {
+        payment: payment(1),
+        units: 50,
+    };
+    route.provider_hears(ProviderEvent::Lock(known));
+    assert_eq!((route.provider.paid_units(), route.allowed), (0, 0));
+    let more = LockNews::Paid {
+        payment: payment(1),
+        units: 53,
+    };
+    route.provider_hears(ProviderEvent::Lock(more));
+    assert_eq!(route.provider.paid_units(), 3);
+}
+
+#[test]
+fn a_session_paid_by_a_channel_is_not_made_a_routed_one() {
+    let mut room = Room::new(None);
+    let terms = room.consumer.terms().unwrap().clone();
+    let start = SessionStart {
+        session: terms.session,
+        signature: terms.sign(&consumer_key()),
+        payment: None,
+        routed: Some(payment(1)),
+    };
+    room.deliver(SessionFrame::Start(Box::new(start)));
+    assert_eq!(
+        room.provider.as_ref().unwrap().awaits_lock(&payment(1)),
+        None
+    );
+}
+
+#[test]
+fn a_payment_is_known_to_be_one_sessions_until_that_ends() {
+    let mut route = Route::new(true);
+    assert!(route.provider.holds_lock(&payment(1)));
+    assert!(!route.provider.holds_lock(&payment(2)));
+    route.consumer_hears(ConsumerEvent::Stop);
+    route.settle();
+    assert!(route.ended.1.is_some());
+    assert!(!route.provider.holds_lock(&payment(1)));
+}
