@@ -171,11 +171,11 @@ timed() {
 }
 
 # One run of nextest serves all its suites: while a test of the network waits for packets, others compute.
-# So do the checks and the containers, which run beside it.
+# So do the containers, which run beside it. The checks would load the machine until packets are lost.
 filters=() named=() others=() later=()
 for suite in "${suites[@]}"; do
     case $suite in
-    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && later+=("checks checks") ;;
+    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && others+=("script checks checks") ;;
     stories) ready stories build test && filters+=("$stories") && named+=(stories) ;;
     chain) ready chain build test chain && filters+=("$chain") && named+=(chain) ;;
     money) ready money money && others+=("script money payments/contracts/prove.sh") ;;
