@@ -35,7 +35,7 @@ done
 
 logs=target/run
 mkdir -p "$logs" target/figures
-rm -f "$logs"/*.log "$logs"/*.out
+rm -f "$logs"/*.log
 passed=0 failed=0
 broken=() skipped=() timings=()
 
@@ -85,13 +85,16 @@ tests() {
 }
 
 doc_tests() {
-    local log=$logs/doctests.log
+    local log=$logs/doctests.log status
     echo "== doctests: cargo test --workspace --doc"
-    cargo test --workspace --doc >"$log" 2>&1 || {
-        grep -vE '^(   Compiling|   Doc-tests)' "$log" | tail -n 60
-        grep -q '^test .* FAILED$' "$log" || echo "not ok doctests"
-    }
-    sed -nE 's/^test (.*) \.\.\. ok$/ok \1/p; s/^test (.*) \.\.\. FAILED$/not ok \1/p' "$log"
+    cargo test --workspace --doc >"$log" 2>&1
+    status=$?
+    [ $status = 0 ] || grep -vE '^(   Compiling|   Doc-tests)' "$log" | tail -n 60
+    local ok bad
+    ok=$(sed -nE 's/^test result: .* ([0-9]+) passed; .*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    bad=$(sed -nE 's/^test result: .* ([0-9]+) failed; .*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    echo "   $ok passed, $bad failed"
+    count doctests $status "$ok" "$bad"
 }
 
 # binaries PATTERN: a nextest filter for the test binaries of that name; nextest takes no unknown name.
@@ -102,36 +105,22 @@ binaries() {
 }
 net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binaries 'stories|story')
 
-# checks: what is asked of the text itself; they print `ok`, `not ok` and `skipped:` lines, as `judge` counts them.
 checks() {
-    look fmt cargo fmt --all --check
-    for script in tests/*.sh tests/bench/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || echo "not ok $script"; done
+    check fmt cargo fmt --all --check
+    for script in tests/*.sh tests/bench/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || broken+=("$script"); done
     doc_tests
-    look clippy cargo clippy --workspace --all-targets -- -D warnings
-    RUSTDOCFLAGS=-Dwarnings look rustdoc cargo doc --workspace --no-deps
+    check clippy cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS=-Dwarnings check rustdoc cargo doc --workspace --no-deps
     if command -v cargo-deny >/dev/null; then
-        look deny cargo deny --offline check bans licenses sources
+        check deny cargo deny --offline check bans licenses sources
     else
-        echo "skipped: deny.toml is not checked: cargo-deny is not installed (cargo tidy checks the homes)"
-    fi
-}
-
-# look NAME COMMAND…: one of them.
-look() {
-    local name=$1 log=$logs/$1.log begun=$SECONDS
-    shift
-    echo "== $name: $*"
-    if "$@" >"$log" 2>&1; then
-        echo "   good in $((SECONDS - begun)) s"
-    else
-        tail -n 60 "$log"
-        echo "not ok $name after $((SECONDS - begun)) s; all of it in $log"
+        skipped+=("deny.toml is not checked: cargo-deny is not installed (cargo tidy checks the homes)")
     fi
 }
 
 # script NAME COMMAND…: a runner of its own that prints `ok`, `not ok` and `skipped:` lines.
 script() {
-    local name=$1 log=$logs/$1.out
+    local name=$1 log=$logs/$1.log
     shift
     echo "== $name: $*"
     "$@" 2>&1 | tee "$log"
@@ -140,7 +129,7 @@ script() {
 
 # judge NAME STATUS: counts what such a runner has written into its log.
 judge() {
-    local name=$1 log=$logs/$1.out status=$2
+    local name=$1 log=$logs/$1.log status=$2
     count "$name" "$status" "$(grep -c '^ok ' "$log")" "$(grep -c '^not ok ' "$log")"
     while read -r line; do skipped+=("$name: $line"); done < <(sed -n 's/^skipped: //p' "$log")
     while read -r line; do broken+=("$name: $line"); done < <(sed -n 's/^not ok //p' "$log")
@@ -171,59 +160,50 @@ timed() {
 }
 
 # One run of nextest serves all its suites: while a test of the network waits for packets, others compute.
-# So do the containers, which run beside it. The checks would load the machine until packets are lost.
-filters=() named=() others=() later=()
+# So do containers, which run beside it. The checks would load the machine until packets are lost.
+filters=() named=() others=() docker=
 for suite in "${suites[@]}"; do
     case $suite in
-    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && others+=("script checks checks") ;;
+    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && others+=(checks) ;;
     stories) ready stories build test && filters+=("$stories") && named+=(stories) ;;
     chain) ready chain build test chain && filters+=("$chain") && named+=(chain) ;;
     money) ready money money && others+=("script money payments/contracts/prove.sh") ;;
     net) root_for net && ready net build test net chain && filters+=("$net") && named+=(net) ;;
-    docker) root_for docker && ready docker build docker && later+=("docker bash tests/docker.sh") ;;
+    docker) root_for docker && ready docker build docker && docker=wanted ;;
     esac
 done
-
-# beside NAME COMMAND…: begins a runner that prints `ok`, `not ok` and `skipped:` lines, and goes on.
-declare -A besides=()
 beside() {
-    local name=$1
-    shift
-    echo "== $name: beside what follows"
-    # It takes what the tests leave: some of those wait for packets that come in time.
-    { renice -n 19 "$BASHPID" >/dev/null && "$@"; } >"$logs/$name.out" 2>&1 &
-    besides[$name]=$!
-    trap 'kill "${besides[@]}" 2>/dev/null; wait "${besides[@]}"; exit 130' INT TERM
+    echo "== docker: bash tests/docker.sh, beside what follows"
+    # They take what the tests leave: some of those wait for packets that come in time.
+    nice -n 19 bash tests/docker.sh >"$logs/docker.log" 2>&1 &
+    docker=$!
+    trap 'kill "$docker" 2>/dev/null; wait "$docker"; exit 130' INT TERM
 }
-
-# join NAME: waits for it, shows what it said, and counts.
 join() {
-    local name=$1 status
-    wait "${besides[$name]}"
+    local status
+    wait "$docker"
     status=$?
-    unset "besides[$name]"
-    echo "== $name: what it said"
-    cat "$logs/$name.out"
-    judge "$name" $status
+    trap - INT TERM
+    echo "== docker: what it said"
+    cat "$logs/docker.log"
+    judge docker $status
 }
-
+# It needs the build, and has one of its own where no other suite made it.
+if [ -n "$docker" ] && [ ${#filters[@]} = 0 ]; then beside; fi
 if [ ${#filters[@]} -gt 0 ]; then
     # The build has a line of its own, so that what it costs is seen.
     timed build check build cargo nextest run --workspace --no-run
-fi
-for each in "${later[@]}"; do
-    read -ra words <<<"$each"
-    beside "${words[@]}"
-done
-if [ ${#filters[@]} -gt 0 ]; then
+    [ -z "$docker" ] || beside
     filter=$(printf ' | (%s)' "${filters[@]}")
     timed "$(IFS=+; echo "${named[*]}")" tests tests "${filter# | }"
 fi
-for each in "${others[@]}"; do
-    read -ra words <<<"$each"
-    timed "${words[1]}" "${words[@]}"
+for other in "${others[@]}"; do
+    read -ra words <<<"$other"
+    name=${words[0]}
+    [ "$name" != script ] || name=${words[1]}
+    timed "$name" "${words[@]}"
 done
-for each in "${later[@]}"; do timed "the rest of ${each%% *}" join "${each%% *}"; done
+[ -z "$docker" ] || timed "docker's rest" join
 
 echo
 echo "== total"

@@ -86,6 +86,20 @@ pub struct LockReject {
     pub min_expiry: u64,
 }
 
+impl LockReject {
+    /// A rejection that does not say what would be taken instead.
+    #[must_use]
+    pub const fn of(payment: PaymentId, code: PayErrorCode, held: bool) -> Self {
+        Self {
+            payment,
+            code,
+            held,
+            max_amount: Amount::ZERO,
+            min_expiry: 0,
+        }
+    }
+}
+
 /// The payee of a lock shows its best word and asks for it to be folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fulfill {

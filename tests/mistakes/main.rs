@@ -24,5 +24,6 @@ mod router;
 mod routes;
 mod seller;
 mod store;
+mod stranger;
 mod told;
 mod typed;

@@ -1,15 +1,12 @@
 //! Somebody who says it routes: a node that answers a hello as it was told to, and does nothing else.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use tokio::runtime::Runtime;
-use warren_overlay::{Overlay, OverlayConfig, OverlayEvent};
+use warren_overlay::OverlayEvent;
 use warren_proto::{
     Amount, ChainRef, MAX_HINT_LIFE, NodeId, NodeKey, PayoutAddress, RouteWelcome, RouterHint,
-    SessionFrame, UnixTime,
+    SessionFrame,
 };
 
-use crate::home::until;
+use crate::stranger::{Stranger, now};
 
 /// What it says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,26 +23,17 @@ pub(crate) enum Manner {
 
 /// A running node; it ends when dropped.
 pub(crate) struct Router {
-    runtime: Runtime,
-    overlay: Overlay,
+    stranger: Stranger,
     key: NodeKey,
 }
 
 impl Router {
     /// Listens on loopback and behaves so to whoever says hello.
     pub(crate) fn start(chain: ChainRef, manner: Manner) -> Self {
-        let runtime = Runtime::new().expect("a runtime");
         let key = NodeKey::from_seed(&[8; 32]);
-        let config = OverlayConfig {
-            listen: vec!["/ip4/127.0.0.1/udp/0/quic-v1".to_owned()],
-            serve_dht: true,
-            allow_private: true,
-            ..OverlayConfig::default()
-        };
-        let started = runtime.block_on(async { Overlay::start(config, key.clone()) });
-        let (overlay, mut events) = started.expect("an overlay");
+        let (stranger, mut events) = Stranger::start(&key);
         let hint = hint(&key, chain, manner);
-        runtime.spawn(async move {
+        stranger.runtime.spawn(async move {
             while let Some(event) = events.recv().await {
                 let OverlayEvent::InboundSession { mut stream, .. } = event else {
                     continue;
@@ -57,11 +45,7 @@ impl Router {
                 }
             }
         });
-        Self {
-            runtime,
-            overlay,
-            key,
-        }
+        Self { stranger, key }
     }
 
     /// Who it is.
@@ -71,23 +55,12 @@ impl Router {
 
     /// Where it is reached.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        until("the router to listen", || {
-            let found = self.runtime.block_on(self.overlay.listen_addresses());
-            let found = found.map_err(|it| it.to_string())?;
-            if found.is_empty() {
-                Err("nowhere".to_owned())
-            } else {
-                Ok(found)
-            }
-        })
+        self.stranger.addresses()
     }
 }
 
 fn hint(own: &NodeKey, chain: ChainRef, manner: Manner) -> Option<Vec<u8>> {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a clock");
-    let now = UnixTime::default().plus(since);
+    let now = now();
     let key = match manner {
         Manner::Borrowed => NodeKey::from_seed(&[9; 32]),
         Manner::Modest | Manner::Forged | Manner::Foreign => own.clone(),

@@ -21,7 +21,7 @@ use crate::error::{ErrorCode, Problem};
 use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
-pub(crate) use asking::{answer_payer, ask_payee};
+pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use routed::{
     KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
     routed_start, signed_by_payer,

@@ -210,9 +210,7 @@ impl<E: Engine> Shared<E> {
                     idle = backlog.is_empty();
                 }
                 idle &= out.items().is_empty();
-                sender.flush(&mut out, drops, |whose, bytes| {
-                    self.engine.sent(&crowd, whose, bytes)
-                });
+                self.send(&crowd, &mut sender, &mut out);
                 drop(crowd);
                 if let Some(error) = lost {
                     return self.lose_device(&error);
@@ -249,12 +247,17 @@ impl<E: Engine> Shared<E> {
                 speakers.hear(self.engine.whose(&crowd, packet));
                 self.seal_read(&crowd, read, packet, &mut out);
             }
-            sender.flush(&mut out, drops, |whose, bytes| {
-                self.engine.sent(&crowd, whose, bytes)
-            });
-            if sender.rung() == SendRung::Many {
-                self.sends_many.store(true, Ordering::Relaxed);
-            }
+            self.send(&crowd, &mut sender, &mut out);
+        }
+    }
+
+    /// Sends what was sealed, and notes on which rung.
+    fn send(&self, crowd: &E::Crowd, sender: &mut Sender<'_>, out: &mut Outbox) {
+        sender.flush(out, self.engine.drops(), |whose, bytes| {
+            self.engine.sent(crowd, whose, bytes)
+        });
+        if sender.rung() == SendRung::Many {
+            self.sends_many.store(true, Ordering::Relaxed);
         }
     }
 

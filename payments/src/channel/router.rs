@@ -33,7 +33,7 @@ pub mod rules;
 mod tests;
 
 use warren_proto::{
-    Amount, ChannelId, Fulfill, Lock, LockReject, PayErrorCode, PaymentId, Preimage, UnixTime,
+    ChannelId, Fulfill, Lock, LockReject, PayErrorCode, PaymentId, Preimage, UnixTime,
 };
 
 use super::routed::{Proof, steps_to};
@@ -229,13 +229,7 @@ impl RoutedPayment {
     }
 
     fn reject(&self, code: PayErrorCode) -> RouteEffect {
-        RouteEffect::Reject(LockReject {
-            payment: self.payment,
-            code,
-            held: true,
-            max_amount: Amount::ZERO,
-            min_expiry: 0,
-        })
+        RouteEffect::Reject(LockReject::of(self.payment, code, true))
     }
 
     /// The best word's place and the word; the anchor while there is none.

@@ -18,9 +18,8 @@ use warren_proto::{Amount, NodeId, TowerAnswer, TowerPut, TowerVerdict, UnixTime
 
 use super::appointment::{Appointment, Key};
 use super::errand::{Outcome, claim};
-use super::event::{Job, TowerEvent, TowerRules, TowerStep};
+use super::event::{Change, Job, TowerEvent, TowerRules, TowerStep};
 use super::keeper::Tower;
-use super::record::{put_of, read};
 use super::watch::{Cursor, Seen, look};
 use crate::chain::{Chain, ChainError};
 use crate::handle::{Payments, PaymentsError};
@@ -103,7 +102,7 @@ impl TowerService {
     ) -> Result<Self, PaymentsError> {
         let mut tower = Tower::new(chain.chain_ref(), config.rules);
         for (key, value) in store.scan(Table::Tower)? {
-            read(&key, &value)
+            Change::read(&key, &value)
                 .map_err(|source| PaymentsError::Record {
                     table: "pay.tower",
                     source,
@@ -320,7 +319,7 @@ impl Task {
 
     /// Saves, applies, begins. Says whether it is saved; if not, nothing has happened.
     fn take(&mut self, step: TowerStep, cursor: Option<Cursor>) -> bool {
-        let mut batch: Vec<_> = step.changes.iter().map(put_of).collect();
+        let mut batch: Vec<_> = step.changes.iter().map(Change::put).collect();
         let cursor = cursor.filter(|it| self.cursor.is_none_or(|old| it.is_worth_saving(old)));
         batch.extend(cursor.map(Cursor::put));
         if !batch.is_empty()

@@ -237,13 +237,7 @@ async fn no_word_is_said_of_a_lock_that_was_rejected_further_on() {
         .take_lock(*onward, wei(UNIT), 1)
         .await
         .unwrap();
-    let rejected = LockReject {
-        payment,
-        code: PayErrorCode::Busy,
-        held: false,
-        max_amount: wei(0),
-        min_expiry: 0,
-    };
+    let rejected = LockReject::of(payment, PayErrorCode::Busy, false);
     let told = router
         .payments
         .route_frame(down, RouteFrame::Reject(rejected));

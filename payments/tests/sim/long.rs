@@ -51,9 +51,9 @@ fn target() -> PathBuf {
 /// Four of ten are of routes, as every day.
 fn try_seed(seed: u64) -> Verdict {
     if seed % 10 < 4 {
-        roads::try_seed(seed)
+        roads::ROADS.try_seed(seed)
     } else {
-        random::try_seed(seed)
+        random::LIVES.try_seed(seed)
     }
 }
 

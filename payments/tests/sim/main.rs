@@ -25,5 +25,6 @@ mod node;
 mod random;
 mod road_matrix;
 mod roads;
+mod seeds;
 mod shaky;
 mod writes;

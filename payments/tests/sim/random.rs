@@ -1,64 +1,38 @@
 //! Schedules by seed: all hold, all bad shells are found, and what fails is told in few actions.
 
-use crate::life::check::Verdict;
 use crate::life::host::Breach;
 use crate::life::schedule::{Kind, Schedule, WEIGHTS, kind};
 use crate::life::world::{World, verdict};
+use crate::seeds::Seeds;
 
-/// Seeds of every day, and in how many tests they are run; four thousand more are of routes (`roads.rs`).
-const SEEDS: u64 = 6_000;
-const PARTS: u64 = 3;
-/// Seeds in which a broken rule must show.
-const SOON: u64 = 1_000;
-
-/// Runs a seed. On a failure: what fails, and the least that does.
-pub(crate) fn try_seed(seed: u64) -> Verdict {
-    let schedule = Schedule::from_seed(seed);
-    let Err(words) = verdict(&schedule, None) else {
-        return Ok(());
-    };
-    let small = schedule.shrunk(&mut |it| verdict(it, None).is_err());
-    let actions: Vec<_> = small.0.iter().map(|it| format!("  {it:?}")).collect();
-    let least = verdict(&small, None).err().unwrap_or_default();
-    Err(format!(
-        "WARREN_SEED={seed}: {words}\nin {} actions: {least}\n{}",
-        actions.len(),
-        actions.join("\n")
-    ))
-}
-
-fn part(number: u64) {
-    let share = SEEDS / PARTS;
-    for seed in number * share..(number + 1) * share {
-        if let Err(words) = try_seed(seed) {
-            panic!("{words}");
-        }
-    }
-}
+/// Schedules of one channel; four thousand more are of routes (`roads.rs`).
+pub(crate) const LIVES: Seeds = Seeds {
+    variable: "WARREN_SEED",
+    first: 0,
+    daily: 6_000,
+    parts: 3,
+    verdict,
+};
 
 #[test]
 fn six_thousand_schedules_first_part() {
-    part(0);
+    LIVES.part(0);
 }
 
 #[test]
 fn six_thousand_schedules_second_part() {
-    part(1);
+    LIVES.part(1);
 }
 
 #[test]
 fn six_thousand_schedules_third_part() {
-    part(2);
+    LIVES.part(2);
 }
 
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {
-    let seed = std::env::var("WARREN_SEED").ok();
-    let seed = seed.map_or(0, |it| it.parse().expect("WARREN_SEED is a number"));
-    let outcome = try_seed(seed);
-    println!("WARREN_SEED={seed}: {outcome:?}");
-    assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    LIVES.one();
 }
 
 #[test]
@@ -78,43 +52,29 @@ fn the_same_seed_is_the_same_life() {
     }
 }
 
-/// A harness that finds nothing proves nothing: a shell that breaks a rule is found out.
-fn is_found(breach: Breach) {
-    let found = (0..SOON).find_map(|seed| {
-        let schedule = Schedule::from_seed(seed);
-        verdict(&schedule, Some(breach))
-            .err()
-            .map(|words| (seed, words))
-    });
-    let Some((seed, words)) = found else {
-        panic!("{breach:?} went unnoticed through {SOON} seeds");
-    };
-    println!("{breach:?}: seed {seed}: {words}");
-}
-
 #[test]
 fn a_shell_that_acts_before_it_saves_is_found() {
-    is_found(Breach::ActsFirst);
+    LIVES.find(Breach::ActsFirst);
 }
 
 #[test]
 fn a_shell_that_does_not_save_words_is_found() {
-    is_found(Breach::ForgetsWords);
+    LIVES.find(Breach::ForgetsWords);
 }
 
 #[test]
 fn a_shell_that_sends_transactions_before_it_saves_them_is_found() {
-    is_found(Breach::SendsFirst);
+    LIVES.find(Breach::SendsFirst);
 }
 
 #[test]
 fn a_shell_that_moves_its_cursor_apart_is_found() {
-    is_found(Breach::CursorApart);
+    LIVES.find(Breach::CursorApart);
 }
 
 #[test]
 fn a_shell_that_does_not_rescan_is_found() {
-    is_found(Breach::NoRescan);
+    LIVES.find(Breach::NoRescan);
 }
 
 #[test]

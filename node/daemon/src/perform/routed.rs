@@ -255,20 +255,15 @@ pub(crate) fn offered(channel: ChannelId, offer: Box<LockOffer>) -> RouteOut {
 impl Purse {
     /// The lock was never offered, or nobody answered for it: no word of it is said.
     ///
-    /// `held`: whether somebody may hold it. Answers what to tell the router.
+    /// Answers what to tell the router.
     pub(crate) async fn give_up_lock(
         &self,
         channel: ChannelId,
         payment: PaymentId,
         standing: Standing,
     ) -> Vec<RouteOut> {
-        let frame = RouteFrame::Reject(LockReject {
-            payment,
-            code: PayErrorCode::NoRoute,
-            held: standing == Standing::Offered,
-            max_amount: Amount::ZERO,
-            min_expiry: 0,
-        });
+        let held = standing == Standing::Offered;
+        let frame = RouteFrame::Reject(LockReject::of(payment, PayErrorCode::NoRoute, held));
         let taken = self.payments.route_frame(channel, frame).await;
         taken.unwrap_or_else(|error| {
             tracing::debug!(%error, "a lock is given up");

@@ -8,13 +8,13 @@ use tokio::time::timeout;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
 use warren_payments::{RouteOut, SessionAuth};
 use warren_proto::{
-    Amount, ChannelId, HelloChannel, LockOffer, LockReject, NodeId, PayErrorCode, RouteFrame,
-    RouteHello, RouteWelcome, SessionFrame, SignedRouterHint, hello_nonce,
+    ChannelId, HelloChannel, LockOffer, LockReject, NodeId, PayErrorCode, RouteFrame, RouteHello,
+    RouteWelcome, SessionFrame, SignedRouterHint, hello_nonce,
 };
 
 use super::{MAX_OFFERS, MAX_OFFERS_EACH, OUTBOX, OfferedLock, Own, Routes, Stream};
 use crate::error::{ErrorCode, Problem};
-use crate::perform::problem;
+use crate::perform::{problem, say};
 
 // Our choices.
 /// A hello is good for so long: it is said at once.
@@ -181,16 +181,11 @@ impl Own {
         node: NodeId,
         hello: RouteHello,
     ) -> Result<(SessionStream, Option<SignedRouterHint>), Problem> {
-        let unreachable = |seen: String| Problem::new(ErrorCode::NodeUnreachable, seen);
-        let stream = self.overlay.open_session(node).await;
-        let mut stream = stream.map_err(|error| unreachable(error.to_string()))?;
         let hello = SessionFrame::RouteHello(Box::new(hello));
-        let sent = stream.send(hello).await;
-        sent.map_err(|error| unreachable(error.to_string()))?;
-        let answer = stream.recv().await;
+        let (stream, answer) = say(&self.overlay, node, hello).await?;
         let odd = |seen: String| Problem::new(ErrorCode::RouterUnusable, seen);
         let name = node.short();
-        match answer.map_err(|error| unreachable(error.to_string()))? {
+        match answer {
             Some(SessionFrame::RouteWelcome(welcome)) => {
                 let hint = super::hint::checked(welcome.hint.as_deref(), node, self.clock.now())?;
                 Ok((stream, hint))
@@ -378,12 +373,6 @@ pub(super) fn held(channel: ChannelId, offer: &LockOffer, code: PayErrorCode) ->
 }
 
 fn reject(channel: ChannelId, offer: &LockOffer, code: PayErrorCode, held: bool) -> RouteOut {
-    let frame = RouteFrame::Reject(LockReject {
-        payment: offer.payment,
-        code,
-        held,
-        max_amount: Amount::ZERO,
-        min_expiry: 0,
-    });
+    let frame = RouteFrame::Reject(LockReject::of(offer.payment, code, held));
     RouteOut { channel, frame }
 }

@@ -1,7 +1,7 @@
 //! The machine of one routed payment, and what it lets in.
 
 use proptest::prelude::*;
-use warren_proto::{HashLock, LockOffer, NodeId};
+use warren_proto::{Amount, HashLock, LockOffer, NodeId};
 
 use super::model::parts::{
     DEPOSIT, PAYMENT, PRICE, offer, payee, payer, rules as payee_rules, terms, up_lock, voucher_of,

@@ -11,7 +11,7 @@ use warren_payments::ledger::{Balances, Entry, Posting};
 use warren_payments::store::{ChannelStore as _, Put, Table};
 use warren_proto::{Step, UnixTime};
 
-use super::host::{Act, Breach, Cursor, Host, cursor_put};
+use super::host::{Act, Breach, Cursor, Host};
 use super::names::terms;
 
 /// A sans-IO core that this shell can run. A router's would be a third.
@@ -172,28 +172,8 @@ impl<C: Core> Desk<C> {
             let key = terms().id.as_bytes().to_vec();
             puts.push(Put::new(C::TABLE, key, plan.next.record()));
         }
-        let mut number = self.entries;
-        for posting in plan.postings {
-            let entry = Entry {
-                number,
-                at: plan.at,
-                posting,
-            };
-            puts.push(Put::new(Table::Entry, number.to_be_bytes(), entry.encode()));
-            number += 1;
-        }
-        let moved = plan.cursor.filter(|it| Some(*it) != self.host.cursor);
-        if let Some(cursor) = moved.map(cursor_put) {
-            if self.host.breach == Some(Breach::CursorApart) {
-                self.host.write(vec![cursor])?;
-            } else {
-                puts.push(cursor);
-            }
-        }
-        if !puts.is_empty() {
-            self.host.write(puts)?;
-        }
-        self.host.cursor = plan.cursor.or(self.host.cursor);
+        let entries = (self.entries, plan.postings, plan.at);
+        let number = self.host.commit(puts, entries, plan.cursor)?;
         (self.core, self.entries) = (plan.next, number);
         Ok(())
     }

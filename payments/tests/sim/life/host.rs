@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use warren_payments::calls::Call;
 use warren_payments::chain::{BlockHash, Outcome};
+use warren_payments::ledger::{Entry, Posting};
 use warren_payments::store::{ChannelStore as _, MemoryStore, Put, Table};
 use warren_payments::tx::{
     Job, JobId, Report, SendFailure, SignedTx, TxEffect, TxEvent, TxManager, UnsignedTx,
@@ -125,6 +126,38 @@ impl Host {
 
     pub(crate) fn write(&mut self, puts: Vec<Put>) -> Act<()> {
         self.pass(|it| it.disk.put(puts).unwrap())
+    }
+
+    /// One batch, synced: what changed, its entries in the ledger, numbered from `number`, and the cursor.
+    /// Answers the number of the next entry.
+    pub(crate) fn commit(
+        &mut self,
+        mut puts: Vec<Put>,
+        (mut number, postings, at): (u64, Vec<Posting>, UnixTime),
+        cursor: Option<Cursor>,
+    ) -> Act<u64> {
+        for posting in postings {
+            let entry = Entry {
+                number,
+                at,
+                posting,
+            };
+            puts.push(Put::new(Table::Entry, number.to_be_bytes(), entry.encode()));
+            number += 1;
+        }
+        let moved = cursor.filter(|it| Some(*it) != self.cursor);
+        if let Some(cursor) = moved.map(cursor_put) {
+            if self.breach == Some(Breach::CursorApart) {
+                self.write(vec![cursor])?;
+            } else {
+                puts.push(cursor);
+            }
+        }
+        if !puts.is_empty() {
+            self.write(puts)?;
+        }
+        self.cursor = cursor.or(self.cursor);
+        Ok(number)
     }
 
     /// Chain time brought forward by a clock that may be wrong.

@@ -38,13 +38,7 @@ impl Node {
                 match outcome.refused {
                     None => self.tell_ready(payment, env),
                     Some(code) => {
-                        let no = LockReject {
-                            payment,
-                            code,
-                            held: false,
-                            max_amount: wei(0),
-                            min_expiry: 0,
-                        };
+                        let no = LockReject::of(payment, code, false);
                         self.post(Who::Router, channel, Note::Reject(no), env)
                     }
                 }

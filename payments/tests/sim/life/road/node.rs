@@ -13,7 +13,7 @@ use warren_payments::store::{ChannelStore as _, Put, Table};
 use warren_proto::{ChannelId, PaymentId, Step, UnixTime};
 
 use super::super::chain::Chain;
-use super::super::host::{Act, Breach, Cursor, Host, cursor_put};
+use super::super::host::{Act, Breach, Cursor, Host};
 use super::super::names::{Who, secs};
 use super::paper;
 
@@ -145,29 +145,8 @@ impl Node {
             key: id.as_bytes().to_vec(),
             value: route.as_ref().map(RoutedPayment::encode),
         }));
-        let mut number = self.entries;
-        for posting in batch.postings {
-            let entry = Entry {
-                number,
-                at,
-                posting,
-            };
-            puts.push(Put::new(Table::Entry, number.to_be_bytes(), entry.encode()));
-            number += 1;
-        }
-        let moved = batch.cursor.filter(|it| Some(*it) != self.host.cursor);
-        if let Some(cursor) = moved.map(cursor_put) {
-            if self.host.breach == Some(Breach::CursorApart) {
-                self.host.write(vec![cursor])?;
-            } else {
-                puts.push(cursor);
-            }
-        }
-        if !puts.is_empty() {
-            self.host.write(puts)?;
-        }
-        self.host.cursor = batch.cursor.or(self.host.cursor);
-        self.entries = number;
+        let entries = (self.entries, batch.postings, at);
+        self.entries = self.host.commit(puts, entries, batch.cursor)?;
         self.payers.extend(batch.payers);
         self.payees.extend(batch.payees);
         for (id, route) in batch.routes {

@@ -4,11 +4,9 @@
 
 use warren_payments::calls::Call;
 use warren_payments::channel::ChainFact;
-use warren_payments::store::{ChannelStore as _, Put, Table};
-use warren_payments::tower::{
-    Appointment, Change, Closing, Job, Key, Tower, TowerEvent, TowerRules, TowerStep,
-};
-use warren_proto::{ChannelId, Locator, TowerPut, UnixTime};
+use warren_payments::store::{ChannelStore as _, Table};
+use warren_payments::tower::{Change, Closing, Job, Key, Tower, TowerEvent, TowerRules, TowerStep};
+use warren_proto::{ChannelId, TowerPut, UnixTime};
 
 use super::super::chain::Chain;
 use super::super::host::{Act, Breach, Cursor, Host, cursor_put};
@@ -47,7 +45,7 @@ impl Keep {
     }
 
     fn take(&mut self, step: TowerStep, cursor: Option<Cursor>, env: &mut Env<'_>) -> Act<()> {
-        let mut puts: Vec<_> = step.changes.iter().map(record).collect();
+        let mut puts: Vec<_> = step.changes.iter().map(Change::put).collect();
         let saved = self.host.cursor.map_or(0, |it| it.0);
         let moved = cursor.filter(|it| it.0 >= saved + STRIDE);
         puts.extend(moved.map(cursor_put));
@@ -160,30 +158,9 @@ impl Keep {
         self.host.restart(env.chain)?;
         (self.core, self.jobs, self.slow) = (empty(), Vec::new(), 0);
         for (key, value) in self.host.disk.scan(Table::Tower).unwrap() {
-            let change = match Key::decode(&key) {
-                Some(key) => {
-                    let it = Appointment::decode(&value).unwrap();
-                    Change::Put(key, Some(Box::new(it)))
-                }
-                None => {
-                    let closing = Closing::decode(&value).unwrap();
-                    Change::Closing(Locator::of(&closing.channel), Some(closing))
-                }
-            };
-            self.core.apply(change);
+            let change = Change::read(&key, &value).unwrap();
+            self.core.apply(change.unwrap());
         }
         Ok(())
-    }
-}
-
-fn record(change: &Change) -> Put {
-    let (key, value) = match change {
-        Change::Put(key, it) => (key.encode(), it.as_ref().map(|it| it.encode())),
-        Change::Closing(locator, it) => (Closing::key(locator), it.as_ref().map(Closing::encode)),
-    };
-    Put {
-        table: Table::Tower,
-        key,
-        value,
     }
 }
