@@ -43,19 +43,54 @@ fail() {
     failed=$((failed + 1))
 }
 
+# patiently SECONDS WHAT COMMAND…: an installation: at most so long, its words in a log, a sign of life every 15 s.
+patiently() {
+    local limit=$1 what=$2 log=$logs/contract-install.log begun=$SECONDS seconds=0 job status last
+    shift 2
+    echo "install: $what"
+    timeout --kill-after 10 "$limit" "$@" >"$log" 2>&1 &
+    job=$!
+    trap "kill $job 2>/dev/null; exit 130" INT TERM
+    while kill -0 $job 2>/dev/null; do
+        sleep 1
+        seconds=$((seconds + 1))
+        last=$(tail -n 1 "$log" | cut -c1-90)
+        [ $((seconds % 15)) != 0 ] || echo "install: … $((SECONDS - begun)) s: ${last:-nothing said yet}"
+    done
+    wait $job
+    status=$?
+    trap - INT TERM
+    [ $status != 0 ] || { echo "install: done in $((SECONDS - begun)) s"; return 0; }
+    tail -n 20 "$log"
+    [ $status != 124 ] || echo "install: ended after $limit s, the most it may take"
+    return 1
+}
+
 # npm_in FOLDER: what its lock file names. Where a registry lacks builds for other systems, `npm ci` takes
 # the lock for incomplete; `npm install` then installs what the lock names, by the same hashes.
 npm_in() {
     cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return 0
-    echo "install: npm ci in $1"
-    (cd "$1" && { npm ci --silent || npm install --no-save --silent; }) && cp "$1/package-lock.json" "$1/node_modules/.installed"
+    patiently 600 "what npm's lock names, in $(realpath "$1")" bash -c "cd '$1' && { npm ci --silent || npm install --no-save; }" &&
+        cp "$1/package-lock.json" "$1/node_modules/.installed"
 }
 
-python_tools() {
-    [ -e "$venv/.installed" ] && return 0
-    echo "install: halmos and slither to $venv"
-    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --requirement requirements.txt && touch "$venv/.installed"
-}
+# halmos and slither, in a shell of its own, for the lock. requirements.txt names all they need, so nothing is resolved,
+# and nothing built: a compiler may be missing. What was cut short begins anew; pip's cache keeps what had arrived.
+python_tools() (
+    [ ! -e "$venv/.installed" ] || return 0
+    mkdir -p "$(dirname "$venv")"
+    exec 9>"$venv.lock"
+    flock 9
+    [ ! -e "$venv/.installed" ] || return 0 # Another run has made it meanwhile.
+    for try in 1 2 3; do
+        patiently 300 "an environment of Python, $venv" python3 -m venv --clear "$venv" &&
+            patiently 600 "halmos and slither, try $try of 3" "$venv/bin/pip" install --disable-pip-version-check --progress-bar off \
+                --timeout 30 --retries 2 --no-deps --only-binary :all: --requirement requirements.txt &&
+            "$venv/bin/pip" check && "$venv/bin/halmos" --version && "$venv/bin/slither" --version &&
+            touch "$venv/.installed" && return 0
+    done
+    return 1
+)
 
 tool() { command -v "$1" >/dev/null 2>&1; }
 tool node && tool npm || { echo "skipped: prove.sh: node and npm are needed"; exit 0; }
@@ -94,11 +129,12 @@ run_halmos() {
     local log=$logs/contract-halmos.log status proved bad
     tool python3 && python_tools || { echo "skipped: halmos: no python3 with venv, or PyPI did not answer"; return; }
     FOUNDRY_PROFILE=symbolic forge build >"$log" 2>&1 || { tail -n 30 "$log"; fail "the properties do not compile"; return; }
+    # Each property as it is decided: all of them take minutes.
     FOUNDRY_PROFILE=symbolic timeout 1800 "$venv/bin/halmos" --forge-build-out out-symbolic --function check_ --loop 4 \
-        --solver-timeout-assertion 120s --no-status >>"$log" 2>&1
-    status=$?
-    sed -i 's/\x1b\[[0-9;]*m//g' "$log"
-    sed -nE 's/^\[PASS\] (\w+).*time: ([0-9.]+s).*/ok halmos \1 (\2)/p; s/^\[(FAIL|ERROR|TIMEOUT)\] (\w+).*/not ok halmos \2 \1/p' "$log"
+        --solver-timeout-assertion 120s --no-status 2>&1 | sed -u 's/\x1b\[[0-9;]*m//g' | tee -a "$log" | sed -unE \
+        's/^\[PASS\] (\w+).*time: ([0-9.]+s).*/ok halmos \1 (\2)/p; s/^\[(FAIL|ERROR|TIMEOUT)\] (\w+).*/not ok halmos \2 \1/p'
+    status=${PIPESTATUS[0]}
+    [ $status != 124 ] || echo "halmos: ended after 1800 s, the most it may take"
     proved=$(grep -c '^\[PASS\]' "$log")
     bad=$(grep -cE '^\[(FAIL|ERROR|TIMEOUT)\]' "$log")
     failed=$((failed + bad))
@@ -139,6 +175,11 @@ done
 echo
 echo "== the payment contract"
 printf '%s\n' "${lines[@]}"
+# Beside what other parts have found before.
 IFS=,
-echo "{\"schema\":\"warren.figures/v1\",\"figures\":{${facts[*]}}}" >"$figures/contract.json"
+node -e '
+    const fs = require("node:fs"), [file, facts] = process.argv.slice(1);
+    const before = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")).figures : {};
+    fs.writeFileSync(file, JSON.stringify({ schema: "warren.figures/v1", figures: { ...before, ...JSON.parse(facts) } }) + "\n");
+' "$figures/contract.json" "{${facts[*]}}"
 [ "$failed" = 0 ]

@@ -5,8 +5,12 @@
 // do not care) and handed to `forge test` as the bytes to try. It is killed when a test fails. Mutants that
 // do not compile, or compile to the same bytes, are none. Survivors that cannot be told from the contract by
 // any call are listed in mutants.json with their reason; every other survivor is a hole in the tests.
+//
+// What became of each is a line of out/mutants.done, by the hash of all that it depends on: what is cut short goes on
+// from there, and a changed test or contract is tried anew.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -113,12 +117,18 @@ function compile(text) {
   return output.contracts?.["ChainLock.sol"]?.ChainLock?.evm.bytecode.object || null;
 }
 
+/** What is run, one after the other: fuzz runs, and contracts of tests to leave out; and the most it may take. */
+const rounds = [
+  { runs: 16, without: "InvariantsTest", limit: 600_000 },
+  { runs: 64, without: "(PotTest|ChannelTest|ClaimTest)", limit: 600_000 },
+];
+
 /** The first test that fails on these bytes, or null where none does. */
-function killer(bytes, runs, match) {
+function killer(bytes, { runs, without, limit }) {
   const file = join(here, "out/mutant.json");
   writeFileSync(file, JSON.stringify({ bytecode: `0x${bytes}` }));
   const env = { ...process.env, CHAINLOCK: "out/mutant.json", FOUNDRY_FUZZ_RUNS: `${runs}`, FOUNDRY_INVARIANT_RUNS: "4" };
-  const run = spawnSync(forge, ["test", "--fail-fast", "--no-match-contract", match], { cwd: here, env, encoding: "utf8", timeout: 120_000 });
+  const run = spawnSync(forge, ["test", "--fail-fast", "--no-match-contract", without], { cwd: here, env, encoding: "utf8", timeout: limit });
   if (run.status === 0) return null;
   const [, test] = /^\[FAIL.*\] (\w+)/m.exec(run.stdout) ?? [];
   if (test) return test;
@@ -136,28 +146,66 @@ if (process.argv.includes("--list")) {
 }
 
 mkdirSync(join(here, "out"), { recursive: true });
+const book = join(here, "out/mutants.done");
+const known = new Map(
+  (existsSync(book) ? readFileSync(book, "utf8") : "").split("\n").flatMap((line) => {
+    const [key, fate, end] = line.split("\t"); // A line that was cut short has no end.
+    return end === "." ? [[key, fate]] : [];
+  }),
+);
+/** All that a fate depends on, besides the mutant itself: this program, the tests, their settings and the tools. */
+const judges = createHash("sha256");
+const tests = readdirSync(join(here, "test")).sort().map((it) => `test/${it}`);
+for (const file of ["mutants.mjs", "foundry.toml", "package-lock.json", "../package-lock.json", ...tests]) {
+  judges.update(readFileSync(join(here, file)));
+}
+
+/** What the tests make of a changed source: `none` where it is no mutant, `survived`, or the test that failed. */
+function fate(whole) {
+  const key = judges.copy().update(whole).digest("hex");
+  const before = known.get(key);
+  if (before) return before;
+  const bytes = compile(whole);
+  const none = bytes === null || bytes === plain;
+  const now = none ? "none" : (killer(bytes, rounds[0]) ?? killer(bytes, rounds[1]) ?? "survived");
+  appendFileSync(book, `${key}\t${now}\t.\n`);
+  return now;
+}
+
 const plain = compile(source);
-const first = killer(plain, 8, "InvariantsTest");
-if (first) throw new Error(`the contract itself fails ${first}`);
+for (const round of rounds) {
+  const begun = Date.now();
+  const first = killer(plain, round);
+  if (first) throw new Error(`the contract itself fails ${first}`);
+  // Only what takes many times as long as the contract itself does not end; a busy machine kills no mutant.
+  round.limit = Math.max(120_000, 20 * (Date.now() - begun));
+}
 const explained = JSON.parse(readFileSync(join(here, "mutants.json"), "utf8"));
-const counts = { tried: 0, killed: 0, equal: 0, explained: 0 };
+const counts = { tried: 0, killed: 0, none: 0, explained: 0 };
 const survivors = [];
 const kinds = {};
 const killers = {};
-for (const it of all) {
-  const bytes = compile(it.whole);
-  if (bytes === null || bytes === plain) continue;
+let told = Date.now();
+for (const [at, it] of all.entries()) {
+  const by = fate(it.whole);
+  if (Date.now() - told > 15_000) {
+    told = Date.now();
+    console.log(`   ${at + 1} of ${all.length} changes; ${counts.killed} of ${counts.tried} mutants killed`);
+  }
+  if (by === "none") {
+    counts.none += 1;
+    continue;
+  }
   counts.tried += 1;
-  const by = killer(bytes, 16, "InvariantsTest") ?? killer(bytes, 64, "(PotTest|ChannelTest|ClaimTest)");
   const kind = (kinds[it.kind] ??= { tried: 0, killed: 0 });
   kind.tried += 1;
-  if (by) {
+  if (by !== "survived") {
     counts.killed += 1;
     kind.killed += 1;
     killers[by] = (killers[by] ?? 0) + 1;
     continue;
   }
-  const reason = explained.find((known) => known.from === it.from && known.to === it.to)?.why;
+  const reason = explained.find((other) => other.from === it.from && other.to === it.to)?.why;
   if (reason) counts.explained += 1;
   survivors.push({ ...it, whole: undefined, reason });
   console.log(`SURVIVED line ${it.line} ${it.kind}: ${it.from}\n    ${it.to}\n    ${reason ?? "NOT EXPLAINED"}`);

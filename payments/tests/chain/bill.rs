@@ -13,6 +13,14 @@ pub(crate) struct Line {
     pub(crate) gas: u64,
 }
 
+/// What a call may cost at most, whatever else changes.
+pub(crate) const LIMITS: &[(&str, u64)] = &[
+    ("open from the pot", 55_000),
+    ("claim with 256 words", 71_000),
+    ("close, both agreed", 47_000),
+    ("claimMany of 16", 292_000),
+];
+
 /// One token of 18 digits: amounts fill eight or nine bytes, as they do in life.
 fn tokens(count: u64) -> Amount {
     Amount::from_wei(u128::from(count) * 1_000_000_000_000_000_001).expect("a small amount")

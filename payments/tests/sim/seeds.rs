@@ -1,5 +1,7 @@
 //! What is asked of schedules by their seeds: that all hold, that a broken rule shows, and what fails, in few actions.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::life::check::Verdict;
 use crate::life::host::Breach;
 use crate::life::schedule::Schedule;
@@ -21,7 +23,11 @@ pub(crate) struct Seeds {
 impl Seeds {
     /// Runs a seed. On a failure: what fails, and the least that does.
     pub(crate) fn try_seed(&self, seed: u64) -> Verdict {
-        let holds = |it: &Schedule| (self.verdict)(it, None);
+        // A panic is a failure like any other: it has a seed, and a least schedule.
+        let holds = |it: &Schedule| {
+            let run = AssertUnwindSafe(|| (self.verdict)(it, None));
+            catch_unwind(run).unwrap_or_else(|_| Err("it panicked; its words are above".to_owned()))
+        };
         let schedule = Schedule::from_seed(seed);
         let Err(words) = holds(&schedule) else {
             return Ok(());
