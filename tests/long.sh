@@ -4,10 +4,10 @@
 #
 # money      contract, then schedules
 # contract   more runs of every fuzzed test of the contract, every property, and every mutant (half an hour)
-# schedules  1 000 000 schedules of faults over channels, routes and towers
+# schedules  1 000 000 schedules of faults over channels, routes and towers, on all processors (hours: it says how many)
 # fuzz       every fuzz target under libFuzzer, one after the other; what they find that is new joins the corpora
 #
-# What is done stands in target/, and the next start goes on from there. Sizes:
+# What is done stands in target/, and the next start goes on from there; schedules begin anew when the program changed. Sizes:
 #   WARREN_SCHEDULES     schedules in all
 #   WARREN_FUZZ_SECS     seconds for each target (60)
 #   WARREN_FUZZ_TARGETS  names of targets; all by default
@@ -65,9 +65,9 @@ fuzz_one() {
         return 1
     fi
     runs=$(field number_of_executed_units "$log")
-    # The fewest inputs that reach everything: those of the corpus first, then what is new.
+    # The fewest inputs that reach everything, however often: those of the corpus first, then what is new.
     before=$(ls "$corpus" | wc -l)
-    "$program" -set_cover_merge=1 "$corpus" "$found" >>"$log" 2>&1
+    "$program" -use_counters=0 -set_cover_merge=1 "$corpus" "$found" >>"$log" 2>&1
     rm -rf "$found"
     echo "   $runs runs, $before inputs before, $(ls "$corpus" | wc -l) now"
     echo "$name $runs $secs $(ls "$corpus" | wc -l)" >>target/fuzz/done

@@ -16,13 +16,14 @@ use tokio::time::MissedTickBehavior;
 use warren_proto::{NodeId, NodeKey, UnixTime};
 
 use crate::address::DialRules;
+use crate::beacon::Beacon;
 use crate::behaviour::Behaviour;
 use crate::command::{Command, Reply};
 use crate::config::OverlayConfig;
 use crate::counters::Counters;
 use crate::error::OverlayError;
 use crate::event::{OverlayEvent, OverlayStats, PeerInfo};
-use crate::names::{Bucket, Names, Scope};
+use crate::names::{Bucket, Names, Service};
 use crate::offers::{Herald, OfferIndex};
 use crate::peer;
 use crate::pending::Pending;
@@ -54,9 +55,9 @@ const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
 enum Query {
     Bucket {
         seek: u64,
-        scope: Scope,
+        service: Service,
         bucket: Bucket,
-        exits: BTreeSet<NodeId>,
+        nodes: BTreeSet<NodeId>,
     },
     Record {
         seek: u64,
@@ -99,6 +100,7 @@ pub(crate) struct Actor {
     index: OfferIndex,
     dial_rules: DialRules,
     herald: Herald,
+    beacon: Beacon,
     routing: Routing,
     strikes: Strikes,
     peers: BTreeMap<PeerId, Peer>,
@@ -153,6 +155,7 @@ impl Actor {
             dial_rules: DialRules::new(&parts.config),
             it: parts,
             herald: Herald::default(),
+            beacon: Beacon::default(),
             routing: Routing::new(),
             strikes: Strikes::default(),
             peers: BTreeMap::new(),
@@ -219,6 +222,11 @@ impl Actor {
         match command {
             Command::Publish { offer, reply } => answer(reply, self.publish(*offer)),
             Command::Withdraw { reply } => answer(reply, self.withdraw()),
+            Command::Route { on, reply } => {
+                self.route(on);
+                answer(reply, Ok(()));
+            }
+            Command::Routers { reply } => self.seek_routers(reply),
             Command::OwnOffer { reply } => answer(reply, Ok(self.herald.offer().cloned())),
             Command::Offers { query, reply } => answer(reply, Ok(self.rank(&query))),
             Command::Refresh { query, reply } => self.refresh(query, reply),
@@ -242,6 +250,7 @@ impl Actor {
         let now = Instant::now();
         self.insert_routes(now);
         self.drive_herald(&crate::offers::HeraldEvent::Tick);
+        self.drive_beacon(now);
         self.give_up_late(now);
         self.rejoin_if_alone(now);
         self.drive_seeks();

@@ -22,6 +22,14 @@ pub(crate) enum Command {
     Withdraw {
         reply: Reply<()>,
     },
+    /// This node routes payments from now on, or no more.
+    Route {
+        on: bool,
+        reply: Reply<()>,
+    },
+    Routers {
+        reply: Reply<Vec<NodeId>>,
+    },
     OwnOffer {
         reply: Reply<Option<SignedOffer>>,
     },

@@ -151,6 +151,23 @@ impl Overlay {
         self.ask(|reply| Command::Withdraw { reply }).await
     }
 
+    /// Says in the DHT that this node routes payments, and goes on saying so; or takes it back.
+    ///
+    /// # Errors
+    /// [`OverlayError::Stopped`].
+    pub async fn announce_router(&self, on: bool) -> Result<(), OverlayError> {
+        self.ask(|reply| Command::Route { on, reply }).await
+    }
+
+    /// Nodes that say in the DHT that they route payments, this one aside; takes some seconds. Each has yet to
+    /// say its terms, and to prove that they are its own.
+    ///
+    /// # Errors
+    /// [`OverlayError::Busy`] with too many searches under way; [`OverlayError::Stopped`].
+    pub async fn routers(&self) -> Result<Vec<NodeId>, OverlayError> {
+        self.ask(|reply| Command::Routers { reply }).await
+    }
+
     /// This node's own offer, as it is out now. `None` if there is none.
     ///
     /// # Errors

@@ -20,6 +20,7 @@
 
 mod actor;
 mod address;
+mod beacon;
 mod behaviour;
 mod command;
 mod config;

@@ -23,6 +23,7 @@ use crate::error::OverlayError;
 // Specification.
 const OFFER_KEY_TAG: &[u8] = b"warren/offer/1";
 const EXITS_KEY_TAG: &[u8] = b"warren/exits/1";
+const ROUTERS_KEY_TAG: &[u8] = b"warren/routers/1";
 
 // Our choice.
 /// The deepest level of the trie of buckets: 64 buckets of a few dozen exits each, per country.
@@ -44,6 +45,15 @@ impl Scope {
             Self::Anywhere => "any".to_owned(),
         }
     }
+}
+
+/// What a node announces in the DHT that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// It is an exit, looked for there.
+    Exit(Scope),
+    /// It routes payments; where it is matters to nobody.
+    Router,
 }
 
 /// One place in the trie of buckets: the first `level` bits of a node's hash.
@@ -93,12 +103,16 @@ pub fn offer_key(node: &NodeId) -> [u8; 32] {
         .into()
 }
 
-/// The DHT key under which the exits of `bucket` announce themselves.
+/// The DHT key under which those of `bucket` announce that they serve so.
 #[must_use]
-pub fn exits_key(scope: Scope, bucket: Bucket) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(EXITS_KEY_TAG)
-        .chain_update(scope.tag())
+pub fn service_key(service: Service, bucket: Bucket) -> [u8; 32] {
+    let hasher = match service {
+        Service::Exit(scope) => Sha256::new()
+            .chain_update(EXITS_KEY_TAG)
+            .chain_update(scope.tag()),
+        Service::Router => Sha256::new().chain_update(ROUTERS_KEY_TAG),
+    };
+    hasher
         .chain_update([bucket.level, bucket.index])
         .finalize()
         .into()
@@ -209,9 +223,11 @@ mod tests {
         let node = NodeId::from_bytes([7; 32]);
         let keys = [
             offer_key(&node),
-            exits_key(germany(), Bucket::ROOT),
-            exits_key(Scope::Anywhere, Bucket::ROOT),
-            exits_key(germany(), Bucket::of(&node, 1)),
+            service_key(Service::Exit(germany()), Bucket::ROOT),
+            service_key(Service::Exit(Scope::Anywhere), Bucket::ROOT),
+            service_key(Service::Exit(germany()), Bucket::of(&node, 1)),
+            service_key(Service::Router, Bucket::ROOT),
+            service_key(Service::Router, Bucket::of(&node, 1)),
         ];
         let unique: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(unique.len(), keys.len());

@@ -19,8 +19,8 @@ const MAX_RECORDS: usize = 4096;
 const MAX_KEYS: usize = 4096;
 /// Providers held of one key.
 const MAX_PROVIDERS: usize = 32;
-/// Keys one peer may announce itself under: two tries of seven levels, doubled for a moving level.
-const MAX_KEYS_OF_PEER: usize = 28;
+/// Keys one peer may announce itself under: two tries of seven levels, doubled for a moving level, and a router's four.
+const MAX_KEYS_OF_PEER: usize = 32;
 /// Addresses kept of one provider.
 const MAX_ADDRESSES: usize = 4;
 

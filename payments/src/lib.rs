@@ -39,7 +39,7 @@ use warren_proto::UnixTime;
 
 pub use channel::{
     Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayerChannel, Phase, RoutedAccepted,
-    RouterPolicy, StopReason,
+    RoutedView, RouterPolicy, StopReason,
 };
 pub use codec::CodecError;
 pub use eip712::SessionAuth;

@@ -5,6 +5,7 @@
 //! The wire itself is specified by the comments in `schema/`.
 #![forbid(unsafe_code)]
 
+pub mod credit;
 pub mod id;
 pub mod key;
 pub mod lock;
@@ -19,6 +20,7 @@ pub mod tower;
 pub mod unit;
 mod wire;
 
+pub use credit::Credit;
 pub use id::{
     ChannelId, NodeId, OfferHash, PaymentId, PayoutAddress, SessionId, TermsHash, TxHash,
 };
@@ -32,7 +34,10 @@ pub use payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, CloseConsent, Lock, MAX_LOCKS, MAX_UNITS,
     PayErrorCode, Voucher, VoucherAck, WordFrame,
 };
-pub use receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptBody, Side};
+pub use receipt::{
+    ChannelProof, LockProof, MAX_PROOFS, MAX_RECEIPT_BYTES, PaidBy, Receipt, ReceiptBody,
+    RouteProof, Side,
+};
 pub use route::{
     Fulfill, HelloChannel, HintError, Hop, LockOffer, LockReady, LockReject, MAX_HINT_BYTES,
     MAX_HINT_LIFE, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint, SignedRouterHint,

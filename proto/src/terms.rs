@@ -49,7 +49,7 @@ pub struct SessionTerms {
     pub unit_price: Amount,
     /// Words paid ahead: the consumer's bound on loss.
     pub prepay_units: u32,
-    /// Words served unpaid: the provider's bound on loss.
+    /// Words served unpaid at first. It may grow with what is paid ([`crate::credit`]).
     pub credit_units: u32,
     /// The least deposit the provider accepts.
     pub min_deposit: Amount,

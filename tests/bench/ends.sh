@@ -74,7 +74,7 @@ start() {
     unpaid) ours "$bench" "$many" '--words off' '--words off' ;;
     unpoliced) ours "$bench" "$many" '--policy off' '' && translate ;;
     far) ours "$bench" "$many" '--delay-ms 100' '' ;;
-    far-wide) ours "$bench" "$many" '--delay-ms 100 --credit 64' '' ;;
+    far-fixed) ours "$bench" "$many" '--delay-ms 100 --max-credit 8' '' ;;
     *)
         if [ -n "${others[$name]:-}" ]; then
             ours "${others[$name]}" "$many" '' ''

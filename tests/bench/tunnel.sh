@@ -160,8 +160,9 @@ switches() {
 
 far() {
     local name
-    for name in $(shuffled unpaid far far-wide); do
+    for name in $(shuffled unpaid far far-fixed); do
         start "$name" || { take_down; continue; }
+        flow -t 6 -P 4 >/dev/null # Credit grows with what is paid; what is measured is a session under way.
         for test in $(shuffled up4 down4); do
             local way=()
             [ "$test" = up4 ] || way=(-R)

@@ -24,7 +24,7 @@ macro_rules! doors {
 }
 
 doors! {
-    frame offer terms records answers reverts datagrams packets schedules roads
+    frame offer terms records answers reverts datagrams packets super_packets schedules roads
     payer payee router tower transactions receipt heads
 }
 
@@ -61,6 +61,8 @@ mod error {
         ReceiptAmount,
         ReceiptMeter,
         ReceiptTimes,
+        ReceiptTerms,
+        ReceiptTwice,
     }
 
     #[derive(Debug)]

@@ -75,15 +75,15 @@ fn words() {
         match name.strip_suffix(".hex") {
             Some("signed_offer") => write("offer", "golden", &golden(&name)),
             Some("signed_router_hint") => write("offer", "hint", &golden(&name)),
-            Some("receipt") => {
+            Some(kind @ ("receipt" | "receipt_routed")) => {
                 let bytes = golden(&name);
                 let Ok(SessionFrame::Receipt(receipt)) = SessionFrame::decode(&bytes) else {
                     panic!("the golden receipt is one");
                 };
                 let text = receipts::to_text(&receipt);
-                write("receipt", "file", text.as_bytes());
-                write("receipt", "bytes", &receipt.encode());
-                write("frame", "receipt", &bytes);
+                write("receipt", &format!("{kind}-file"), text.as_bytes());
+                write("receipt", &format!("{kind}-bytes"), &receipt.encode());
+                write("frame", kind, &bytes);
             }
             Some(frame) => write("frame", frame, &golden(&name)),
             None => {}

@@ -20,6 +20,7 @@ mod full_disk;
 mod home;
 mod money;
 mod payer;
+mod receipts;
 mod router;
 mod routes;
 mod seller;

@@ -1,16 +1,12 @@
 //! One world, one session, one truth: every place that shows money shows the same, and the receipt
 //! that both sides signed proves it without either.
 
-use std::process::Command;
-
-use serde_json::Value;
 use warren_daemon::api::types::{
-    ChannelList, DownReport, Earnings, Ledger, ReceiptList, ReceiptSide, Status, WalletView,
+    ChannelList, DownReport, Earnings, Ledger, PaidByView, ReceiptSide, Status, WalletView,
 };
 use warren_proto::Amount;
 
-use crate::stage::{STEP, Stage, one_exit, program};
-use warren::demo::wait;
+use crate::stage::{Stage, one_exit, verified_alone, whole_receipts};
 
 #[test]
 fn every_balance_is_the_ledgers_and_both_sides_hold_the_same_receipt() {
@@ -26,23 +22,17 @@ fn every_balance_is_the_ledgers_and_both_sides_hold_the_same_receipt() {
     assert!(paid >= held);
 
     // The receipt: the same at both, whole, and worth what the books say.
-    let whole = |of: &warren::demo::node::Node| {
-        wait::until("the receipt to be signed by both", STEP, || {
-            let list: ReceiptList = of.ask(&["receipt", "ls"]).map_err(|it| it.to_string())?;
-            match list.receipts.as_slice() {
-                [it] if it.signed_by.len() == 2 => Ok(it.clone()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .expect("a whole receipt")
-    };
+    let whole = |of| whole_receipts(of, 1).remove(0);
     let (ours, theirs) = (whole(&stage.cast.consumer), whole(&stage.cast.exits[0]));
     assert_eq!(ours.text, theirs.text);
     assert_eq!(
         (ours.role, theirs.role),
         (Some(ReceiptSide::Consumer), Some(ReceiptSide::Provider))
     );
-    assert_eq!((ours.paid.base_units, ours.channel), (paid, channel));
+    let PaidByView::Channel(by) = &ours.paid_by else {
+        panic!("{ours:?}")
+    };
+    assert_eq!((ours.paid.base_units, by.channel), (paid, channel));
     assert_eq!(ours.session, report.session);
 
     // The consumer's side.
@@ -75,14 +65,14 @@ fn every_balance_is_the_ledgers_and_both_sides_hold_the_same_receipt() {
     let third = tempfile::tempdir().expect("a folder");
     let (file, bad) = (third.path().join("receipt"), third.path().join("bad"));
     std::fs::write(&file, &ours.text).expect("written");
-    let told = verify(&file, third.path());
+    let told = verified_alone(&file, third.path());
     assert_eq!(told.0, 0, "{told:?}");
     assert_eq!(told.1["paid"]["base_units"], paid.to_string(), "{told:?}");
     let mut text = ours.text.clone().into_bytes();
     let last = text.len() - 2; // Of the provider's signature.
     text[last] = if text[last] == b'0' { b'1' } else { b'0' };
     std::fs::write(&bad, text).expect("written");
-    let told = verify(&bad, third.path());
+    let told = verified_alone(&bad, third.path());
     assert_eq!((told.0, &told.1["code"]), (8, &"W5204".into()), "{told:?}");
 
     // The chain, in the end.
@@ -108,20 +98,4 @@ fn from_csv(stage: &Stage, account: &str) -> Amount {
     let to = fields.filter(|it| it[4] == account);
     let wei = to.map(|it| it[5].parse::<u128>().expect("base units"));
     Amount::from_wei(wei.sum()).expect("an amount")
-}
-
-fn verify(file: &std::path::Path, home: &std::path::Path) -> (i32, Value) {
-    let output = Command::new(program())
-        .args(["--json", "receipt", "verify"])
-        .arg(file)
-        .env("WARREN_HOME", home.join("none"))
-        .output()
-        .expect("it runs");
-    let said = if output.status.success() {
-        &output.stdout
-    } else {
-        &output.stderr
-    };
-    let code = output.status.code().expect("it ends");
-    (code, serde_json::from_slice(said).expect("a document"))
 }

@@ -1,9 +1,10 @@
 //! What every story begins with: a world, its cast, exits that sell, a consumer with money.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::Value;
 use warren::demo::capture::Capture;
 use warren::demo::cast::Cast;
 use warren::demo::node::Node;
@@ -12,7 +13,9 @@ use warren::demo::story;
 use warren::demo::wait;
 use warren::demo::web::Download;
 use warren::demo::world::World;
-use warren_daemon::api::types::{ChannelList, ChannelView, ConsumerView, ExitList, Status};
+use warren_daemon::api::types::{
+    ChannelList, ChannelView, ConsumerView, ExitList, ReceiptList, ReceiptView, Status,
+};
 use warren_proto::{Amount, ChannelId};
 
 /// How long one step may take, on a busy machine.
@@ -169,6 +172,37 @@ impl Stage {
         let remains = self.world.tear_down();
         assert!(remains.is_empty(), "{:?}", remains.in_words());
     }
+}
+
+/// The receipts that a node keeps, newest first, once there are so many and both sides signed each.
+pub(crate) fn whole_receipts(of: &Node, many: usize) -> Vec<ReceiptView> {
+    wait::until("the receipts to be signed by both", STEP, || {
+        let list: ReceiptList = of.ask(&["receipt", "ls"]).map_err(|it| it.to_string())?;
+        let whole = list.receipts.iter().all(|it| it.signed_by.len() == 2);
+        if whole && list.receipts.len() == many {
+            Ok(list.receipts)
+        } else {
+            Err(format!("{:?}", list.receipts))
+        }
+    })
+    .expect("whole receipts")
+}
+
+/// What a third party says of a receipt, with no daemon and nothing but the file: its number, and its document.
+pub(crate) fn verified_alone(file: &Path, home: &Path) -> (i32, Value) {
+    let output = Command::new(program())
+        .args(["--json", "receipt", "verify"])
+        .arg(file)
+        .env("WARREN_HOME", home.join("none"))
+        .output()
+        .expect("it runs");
+    let said = if output.stdout.is_empty() {
+        &output.stderr
+    } else {
+        &output.stdout
+    };
+    let code = output.status.code().expect("it ends");
+    (code, serde_json::from_slice(said).expect("a document"))
 }
 
 /// Whether a world can be built here; says aloud why not.

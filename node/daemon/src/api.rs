@@ -21,8 +21,8 @@ use types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
     DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
     ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
-    ReceiptView, RouteList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
-    UpRequest, WalletView, WithdrawRequest,
+    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
+    UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -89,6 +89,8 @@ pub trait NodeControl: Send + Sync + 'static {
     fn towers(&self) -> Answer<'_, TowerStatus>;
     /// What this node routes, and who routes for it.
     fn routes(&self) -> Answer<'_, RouteList>;
+    /// Routers that the DHT knows of, and what each asks.
+    fn routers(&self) -> Answer<'_, RouterList>;
     /// Who is connected.
     fn peers(&self) -> Answer<'_, PeerList>;
     /// Looks whether this node reaches others and is reached.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use warren_payments::RouterPolicy;
-use warren_proto::{Amount, ChainRef, PayoutAddress, Price, Region};
+use warren_proto::{Amount, ChainRef, Credit, PayoutAddress, Price, Region};
 
 mod build;
 mod error;
@@ -128,8 +128,8 @@ pub struct ExitConfig {
     pub unit_price: Amount,
     /// Words a guest pays ahead.
     pub prepay_units: u32,
-    /// Words served unpaid.
-    pub credit_units: u32,
+    /// Words served unpaid, and how many that may become.
+    pub credit: Credit,
     /// The close window a channel must have, at least.
     pub close_window: Duration,
     /// Policy by name: `web+dns`, `all-but-mail` or `all`.

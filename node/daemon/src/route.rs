@@ -10,6 +10,7 @@
 
 mod hint;
 mod keep;
+mod locks;
 mod neighbours;
 mod onward;
 mod streams;
@@ -22,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use warren_overlay::Overlay;
 use warren_payments::{Payments, RouteOut};
 use warren_proto::{
-    ChannelId, LockOffer, LockReady, NodeId, NodeKey, PayErrorCode, PaymentId, RouteFrame,
+    Amount, ChannelId, LockOffer, LockReady, NodeId, NodeKey, PayErrorCode, PaymentId, RouteFrame,
     SignedRouterHint, UnixTime,
 };
 
@@ -33,6 +34,8 @@ use crate::perform::Purse;
 use crate::store::Store;
 
 pub(crate) use hint::believe;
+pub(crate) use locks::LockFor;
+use locks::Locks;
 pub(crate) use neighbours::{Kind, Neighbour, Neighbours};
 
 // Our choices.
@@ -95,6 +98,7 @@ struct Own {
     key: NodeKey,
     clock: Arc<Clock>,
     neighbours: Neighbours,
+    locks: Locks,
     router: RouterSection,
     exit: mpsc::Sender<OfferedLock>,
     offers: Arc<Semaphore>,
@@ -142,6 +146,7 @@ impl Routes {
     /// [`Problem`] if the neighbours on record cannot be read.
     pub(crate) fn start(parts: RouteParts) -> Result<(Self, mpsc::Receiver<OfferedLock>), Problem> {
         let (exit, inbox) = mpsc::channel(EXIT_INBOX);
+        let locks = Locks::open(Arc::clone(&parts.store)).map_err(|error| error.problem())?;
         let neighbours = Neighbours::open(parts.store).map_err(|error| error.problem())?;
         let own = Arc::new(Own {
             overlay: parts.overlay,
@@ -150,6 +155,7 @@ impl Routes {
             key: parts.key,
             clock: parts.clock,
             neighbours,
+            locks,
             router: parts.router,
             exit,
             offers: Arc::new(Semaphore::new(MAX_OFFERS)),
@@ -196,6 +202,17 @@ impl Routes {
         }
     }
 
+    /// The terms of routers that the DHT knows of, each asked of it now, the cheapest first.
+    ///
+    /// # Errors
+    /// [`Problem`] if the DHT cannot be asked.
+    pub(crate) async fn found(&self) -> Result<Vec<SignedRouterHint>, Problem> {
+        match &self.own {
+            Some(own) => own.found().await,
+            None => Err(hint::no_money()),
+        }
+    }
+
     /// A neighbour's terms as it said them when its stream was opened; `None` if it does not route.
     pub(crate) fn said_by(&self, node: NodeId) -> Option<SignedRouterHint> {
         let own = self.own.as_ref()?;
@@ -220,6 +237,31 @@ impl Routes {
         match &self.own {
             Some(own) => own.neighbours.set(channel, Neighbour { node, kind }).await,
             None => Ok(()),
+        }
+    }
+
+    /// Remembers what a lock of this node's own was made for. Without it, the lock serves one session only.
+    pub(crate) async fn made_lock(&self, payment: PaymentId, it: LockFor) {
+        if let Some(own) = &self.own
+            && let Err(problem) = own.locks.keep(payment, it, own.clock.now()).await
+        {
+            tracing::warn!(seen = %problem.seen, "a lock is not remembered");
+        }
+    }
+
+    /// The locks of this node's own that were made for an exit, at its price for a word.
+    pub(crate) fn locks_for(&self, exit: NodeId, price: Amount) -> Vec<(PaymentId, LockFor)> {
+        let own = self.own.as_ref();
+        own.map(|it| it.locks.made_for(exit, price))
+            .unwrap_or_default()
+    }
+
+    /// The exit does not hold this lock any more.
+    pub(crate) async fn forget_lock(&self, payment: PaymentId) {
+        if let Some(own) = &self.own
+            && let Err(problem) = own.locks.forget(payment).await
+        {
+            tracing::warn!(seen = %problem.seen, "a lock is not forgotten");
         }
     }
 

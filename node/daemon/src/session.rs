@@ -16,7 +16,7 @@
 //! a moment, beside whatever comes next, until its receipt has both signatures.
 //!
 //! Invariants: the consumer never releases more than `due + prepay_units` by its own meter; the
-//! provider never opens the gate beyond `paid + credit_units` by its own.
+//! provider never opens the gate beyond what is paid and its credit by its own.
 
 mod admission;
 mod closing;

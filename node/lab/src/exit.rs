@@ -51,8 +51,9 @@ impl World {
             Ok(terms) => {
                 let signature = terms.sign(&key);
                 let session = terms.session;
+                let credit = exit.admission.credit(&terms);
                 let (machine, effects) =
-                    ProviderSession::new(terms, signature, SessionLimits::default(), now);
+                    ProviderSession::new(terms, signature, credit, SessionLimits::default(), now);
                 let serving = Serving {
                     machine,
                     consumer: from,

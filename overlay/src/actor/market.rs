@@ -10,13 +10,15 @@ use warren_proto::{NodeId, SignedOffer};
 use super::{Actor, Query, wall_clock};
 use crate::error::OverlayError;
 use crate::event::OverlayEvent;
-use crate::names::{self, Bucket, Scope};
+use crate::names::{self, Bucket, Scope, Service};
 use crate::offers::search::announce_level;
 use crate::offers::{HeraldEffect, HeraldEvent, OfferQuery, RankedOffer, Way, ranking};
 
 // Our choice.
 /// Jitter of a renewal: up to two minutes, by node and sequence, so that exits do not renew in step.
 const MAX_JITTER_MILLIS: u64 = 120_000;
+/// How deep a router announces itself. Nobody counts routers: three levels hold some fifty.
+const ROUTER_LEVEL: u8 = 3;
 /// A DHT question is given up after this time even if the DHT never says so.
 pub(super) const QUERY_LIFE: Duration = Duration::from_secs(40);
 
@@ -147,6 +149,27 @@ impl Actor {
         true
     }
 
+    /// The routing table has new nodes: there may be better holders of what this node says.
+    pub(super) fn routes_grew(&mut self) {
+        self.drive_herald(&HeraldEvent::RoutesGrew);
+        self.beacon.routes_grew(Instant::now());
+    }
+
+    /// Says from now on that this node routes payments, or takes it back.
+    pub(super) fn route(&mut self, on: bool) {
+        self.beacon.switch(on, Instant::now());
+        if !on {
+            self.announce_service(Service::Router, ROUTER_LEVEL, false);
+        }
+    }
+
+    pub(super) fn drive_beacon(&mut self, now: Instant) {
+        let is_joined = !self.peers.is_empty();
+        if is_joined && self.beacon.take_due(now) {
+            self.announce_service(Service::Router, ROUTER_LEVEL, true);
+        }
+    }
+
     fn announce_exit(&mut self, offer: &SignedOffer) {
         let now = wall_clock();
         for scope in [
@@ -154,15 +177,21 @@ impl Actor {
             Scope::Country(offer.offer().region.country),
         ] {
             let deepest = announce_level(self.index.population(scope, now) + 1);
-            for level in 0..=deepest {
-                let key = names::exits_key(scope, Bucket::of(&self.node, level));
-                let key = RecordKey::new(&key);
-                let kad = &mut self.it.swarm.behaviour_mut().kad;
-                if offer.offer().is_withdrawal() {
-                    kad.stop_providing(&key);
-                } else if let Ok(query) = kad.start_providing(key) {
-                    self.asked(query.into(), Query::Announce);
-                }
+            let serves = !offer.offer().is_withdrawal();
+            self.announce_service(Service::Exit(scope), deepest, serves);
+        }
+    }
+
+    /// Says in the buckets down to `deepest` that this node serves so, or takes it back.
+    pub(super) fn announce_service(&mut self, service: Service, deepest: u8, serves: bool) {
+        for level in 0..=deepest {
+            let key = names::service_key(service, Bucket::of(&self.node, level));
+            let key = RecordKey::new(&key);
+            let kad = &mut self.it.swarm.behaviour_mut().kad;
+            if !serves {
+                kad.stop_providing(&key);
+            } else if let Ok(query) = kad.start_providing(key) {
+                self.asked(query.into(), Query::Announce);
             }
         }
     }

@@ -349,7 +349,7 @@ impl Actor {
             return;
         }
         self.sought = true;
-        self.drive_herald(&HeraldEvent::RoutesGrew);
+        self.routes_grew();
         let query = OfferQuery {
             countries: self.it.config.countries.clone(),
             ..OfferQuery::default()

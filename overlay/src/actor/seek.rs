@@ -1,4 +1,4 @@
-//! Asking the DHT for exits: buckets first, then the record of each exit found.
+//! Asking the DHT for exits or routers: buckets first, then the record of each exit found.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use warren_proto::NodeId;
 use super::{Actor, Query, answer, wall_clock};
 use crate::command::Reply;
 use crate::error::OverlayError;
-use crate::names::{self, Bucket, Scope};
+use crate::names::{self, Bucket, Scope, Service};
 use crate::offers::{OfferQuery, RankedOffer, Search};
 
 // Our choice.
@@ -24,12 +24,18 @@ const FRESH_ENOUGH: Duration = Duration::from_secs(120);
 /// The best so many are connected to after a search, so that their round trips are known.
 const MEASURED: usize = 6;
 
+/// What is sought, and for whom.
+#[derive(Debug)]
+enum Want {
+    Offers(Box<OfferQuery>, Option<Reply<Vec<RankedOffer>>>),
+    Routers(Reply<Vec<NodeId>>),
+}
+
 /// A search under way.
 #[derive(Debug)]
 pub(super) struct Seek {
-    query: OfferQuery,
-    reply: Option<Reply<Vec<RankedOffer>>>,
-    scopes: Vec<(Scope, Search)>,
+    want: Want,
+    searches: Vec<(Service, Search)>,
     exits: VecDeque<NodeId>,
     fetched: BTreeSet<NodeId>,
     open: usize,
@@ -37,26 +43,36 @@ pub(super) struct Seek {
 
 /// What a search wants to ask next.
 enum Ask {
-    Bucket(Scope, Bucket),
+    Bucket(Service, Bucket),
     Record(NodeId),
 }
 
 impl Seek {
-    fn new(query: OfferQuery, reply: Option<Reply<Vec<RankedOffer>>>) -> Self {
+    fn offers(query: OfferQuery, reply: Option<Reply<Vec<RankedOffer>>>) -> Self {
         let scopes = if query.countries.is_empty() || query.countries.len() > MAX_SCOPES {
-            vec![(Scope::Anywhere, Search::default())]
+            vec![Scope::Anywhere]
         } else {
             query
                 .countries
                 .iter()
-                .map(|it| (Scope::Country(*it), Search::default()))
+                .copied()
+                .map(Scope::Country)
                 .collect()
         };
         let exits = query.nodes.iter().copied().collect();
+        let services = scopes.into_iter().map(Service::Exit);
+        Self::new(Want::Offers(Box::new(query), reply), services, exits)
+    }
+
+    fn new(
+        want: Want,
+        services: impl IntoIterator<Item = Service>,
+        exits: VecDeque<NodeId>,
+    ) -> Self {
+        let searches = services.into_iter().map(|it| (it, Search::default()));
         Self {
-            query,
-            reply,
-            scopes,
+            want,
+            searches: searches.collect(),
             exits,
             fetched: BTreeSet::new(),
             open: 0,
@@ -72,34 +88,44 @@ impl Seek {
                 return Some(Ask::Record(node));
             }
         }
-        let buckets = self.scopes.iter_mut();
-        let mut buckets = buckets.map(|(scope, search)| (*scope, search.next_bucket()));
-        buckets.find_map(|(scope, bucket)| bucket.map(|bucket| Ask::Bucket(scope, bucket)))
+        let buckets = self.searches.iter_mut();
+        let mut buckets = buckets.map(|(service, search)| (*service, search.next_bucket()));
+        buckets.find_map(|(service, bucket)| bucket.map(|bucket| Ask::Bucket(service, bucket)))
     }
 }
 
 impl Actor {
     pub(super) fn refresh(&mut self, query: OfferQuery, reply: Reply<Vec<RankedOffer>>) {
-        if self.seeks.is_full() {
-            answer(
-                reply,
-                Err(OverlayError::Busy {
-                    limit: self.seeks.limit(),
-                }),
-            );
-            return;
+        if let Some(reply) = self.with_room(reply) {
+            self.seek(query, Some(reply));
         }
-        self.seek(query, Some(reply));
+    }
+
+    pub(super) fn seek_routers(&mut self, reply: Reply<Vec<NodeId>>) {
+        if let Some(reply) = self.with_room(reply) {
+            let want = Want::Routers(reply);
+            self.start_seek(Seek::new(want, [Service::Router], VecDeque::new()));
+        }
+    }
+
+    /// The reply, if one more search may begin; else it has been told so.
+    fn with_room<T>(&self, reply: Reply<T>) -> Option<Reply<T>> {
+        if !self.seeks.is_full() {
+            return Some(reply);
+        }
+        let limit = self.seeks.limit();
+        answer(reply, Err(OverlayError::Busy { limit }));
+        None
     }
 
     pub(super) fn seek(&mut self, query: OfferQuery, reply: Option<Reply<Vec<RankedOffer>>>) {
+        self.start_seek(Seek::offers(query, reply));
+    }
+
+    fn start_seek(&mut self, seek: Seek) {
         let (id, now) = (self.next_seek, Instant::now());
         self.next_seek = self.next_seek.wrapping_add(1);
-        if self
-            .seeks
-            .add(id, Seek::new(query, reply), now, SEEK_LIFE)
-            .is_err()
-        {
+        if self.seeks.add(id, seek, now, SEEK_LIFE).is_err() {
             self.count("seek", "no_room");
         }
         self.drive_seek(id);
@@ -131,17 +157,17 @@ impl Actor {
     fn ask(&mut self, seek: u64, ask: Ask) -> bool {
         let now = wall_clock();
         match ask {
-            Ask::Bucket(scope, bucket) => {
-                let key = RecordKey::new(&names::exits_key(scope, bucket));
+            Ask::Bucket(service, bucket) => {
+                let key = RecordKey::new(&names::service_key(service, bucket));
                 let query = self.it.swarm.behaviour_mut().kad.get_providers(key);
-                let exits = BTreeSet::new();
+                let nodes = BTreeSet::new();
                 self.asked(
                     query.into(),
                     Query::Bucket {
                         seek,
-                        scope,
+                        service,
                         bucket,
-                        exits,
+                        nodes,
                     },
                 )
             }
@@ -162,15 +188,18 @@ impl Actor {
     pub(super) fn bucket_answered(
         &mut self,
         id: u64,
-        (scope, bucket): (Scope, Bucket),
-        exits: &BTreeSet<NodeId>,
+        (service, bucket): (Service, Bucket),
+        nodes: &BTreeSet<NodeId>,
     ) {
         let Some(seek) = self.seeks.get_mut(&id) else {
             return;
         };
         seek.open = seek.open.saturating_sub(1);
-        for (_, search) in seek.scopes.iter_mut().filter(|(it, _)| *it == scope) {
-            seek.exits.extend(search.answered(bucket, exits));
+        for (_, search) in seek.searches.iter_mut().filter(|(it, _)| *it == service) {
+            let fresh = search.answered(bucket, nodes);
+            if service != Service::Router {
+                seek.exits.extend(fresh); // Each has an offer; a router is asked for its terms.
+            }
         }
         self.drive_seek(id);
     }
@@ -184,13 +213,22 @@ impl Actor {
 
     /// A search is over: says what is known now, and goes on to measure the best.
     pub(super) fn found(&mut self, seek: Seek) {
-        let ranked = self.rank(&seek.query);
+        let (query, reply) = match seek.want {
+            Want::Offers(query, reply) => (query, reply),
+            Want::Routers(reply) => {
+                let found = seek.searches.iter().flat_map(|(_, it)| it.found());
+                let others = found.copied().filter(|it| *it != self.node);
+                answer(reply, Ok(others.collect()));
+                return;
+            }
+        };
+        let ranked = self.rank(&query);
         let best: Vec<NodeId> = ranked
             .iter()
             .take(MEASURED)
             .map(|it| it.offer.offer().node)
             .collect();
-        if let Some(reply) = seek.reply {
+        if let Some(reply) = reply {
             answer(reply, Ok(ranked));
         }
         for node in best {

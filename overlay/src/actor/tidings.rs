@@ -69,7 +69,7 @@ impl Actor {
             News::RoundTrip { peer, rtt } => self.round_trip(&peer, rtt),
             News::PingLost { peer, why } => self.ping_lost(peer, why),
             News::Routable { peer, address } => self.routable(peer, address),
-            News::RoutesGrew => self.drive_herald(&HeraldEvent::RoutesGrew),
+            News::RoutesGrew => self.routes_grew(),
             News::RecordOffered { source, record } => self.record_offered(source, record),
             News::ProviderOffered { record } => self.provider_offered(record),
             News::Answer {
@@ -326,10 +326,10 @@ impl Actor {
                 .hear_record(record.key.as_ref(), &record.value, wall_clock());
             self.heard(&hearing, Way::Dht, holder.as_ref());
         }
-        if let (Some(Query::Bucket { exits, .. }), Answer::Providers(found)) =
+        if let (Some(Query::Bucket { nodes, .. }), Answer::Providers(found)) =
             (self.queries.get_mut(key), &answer)
         {
-            exits.extend(found.iter().filter_map(peer::node_id));
+            nodes.extend(found.iter().filter_map(peer::node_id));
         }
         if !last {
             return;
@@ -337,11 +337,11 @@ impl Actor {
         match self.queries.take(key) {
             Some(Query::Bucket {
                 seek,
-                scope,
+                service,
                 bucket,
-                exits,
+                nodes,
             }) => {
-                self.bucket_answered(seek, (scope, bucket), &exits);
+                self.bucket_answered(seek, (service, bucket), &nodes);
             }
             Some(Query::Record { seek }) => self.record_answered(seek),
             Some(Query::Store) => {

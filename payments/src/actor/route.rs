@@ -16,7 +16,10 @@ use super::Task;
 use super::obey::reply;
 use super::perform::Outcome;
 use crate::channel::router::RouteEvent;
-use crate::channel::{PayerEvent, PayerRefusal, Proof, RoutedAccepted, RoutedLock, RoutedOrder};
+use crate::channel::{
+    PayerChannel, PayerEvent, PayerRefusal, Proof, RoutedAccepted, RoutedLock, RoutedOrder,
+    RoutedView,
+};
 use crate::handle::{Answer, PayFrame, PaymentsError, RouteAsk, RouteOut, RouteView, TakenLock};
 use crate::voucher::VerifiedVoucher;
 pub(super) use onward::stands_alone;
@@ -59,6 +62,14 @@ pub(crate) enum RouteCommand {
         ready: LockReady,
         last: bool,
         answer: Answer<Option<RouteOut>>,
+    },
+    Own {
+        channel: ChannelId,
+        answer: Answer<Vec<RoutedView>>,
+    },
+    Unfolded {
+        channel: ChannelId,
+        answer: Answer<Vec<RouteOut>>,
     },
     Held {
         payment: PaymentId,
@@ -122,6 +133,14 @@ impl Task {
                 last,
                 answer,
             } => reply(answer, self.fulfill(&ready, last)),
+            RouteCommand::Own { channel, answer } => {
+                let payer = self.book.payers.get(&channel);
+                let locks = payer.map(PayerChannel::routed_locks);
+                reply(answer, Ok(locks.unwrap_or_default()));
+            }
+            RouteCommand::Unfolded { channel, answer } => {
+                reply(answer, Ok(self.unfolded(channel)));
+            }
             RouteCommand::Held {
                 payment,
                 lane,

@@ -12,8 +12,8 @@ use warren_proto::{
 
 use super::{Payments, PaymentsError};
 use crate::actor::{Command, RouteCommand};
-use crate::channel::RoutedAccepted;
 use crate::channel::router::{Stage, rules};
+use crate::channel::{RoutedAccepted, RoutedView};
 
 /// What a consumer asks of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +155,15 @@ impl Payments {
         .await
     }
 
+    /// The locks of routes on this node's own channel to a router; none if it pays no such channel.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`].
+    pub async fn own_locks(&self, channel: ChannelId) -> Result<Vec<RoutedView>, PaymentsError> {
+        self.route(|answer| RouteCommand::Own { channel, answer })
+            .await
+    }
+
     /// The exit said how many units it knows: believed within what a crash here may have forgotten.
     ///
     /// # Errors
@@ -250,6 +259,16 @@ impl Payments {
             answer,
         })
         .await
+    }
+
+    /// Every word on `channel` that is known and not folded, for the router to fold: after a restart, and
+    /// after the router was away, no session asks for them. At most one of each of 16 locks.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`].
+    pub async fn unfolded(&self, channel: ChannelId) -> Result<Vec<RouteOut>, PaymentsError> {
+        self.route(|answer| RouteCommand::Unfolded { channel, answer })
+            .await
     }
 }
 

@@ -13,6 +13,8 @@ use crate::party::{Party, UNIT, assert_conserved, units, wei};
 use crate::street::{DAY, End, HOLD_FEE, Street, UP_PRICE, routing};
 
 const UNITS: u32 = 200;
+/// Words that a crash of the consumer may hide.
+const RESERVE: u32 = 16;
 
 /// A chain whose time is ahead of every clock, so that it alone says what time it is.
 pub(crate) fn tomorrow() -> DevChain {
@@ -265,7 +267,14 @@ async fn a_consumer_and_an_exit_restart_in_the_middle() {
     let ready = before.lock(UNITS, now(&chain)).await.unwrap();
     before.pay(ready, 40).await.unwrap();
 
+    let own = consumer.payments.own_locks(up).await.unwrap();
+    assert_eq!((own.len(), own[0].released), (1, Some(40)));
     (consumer, exit) = (consumer.restarted().await, exit.restarted().await);
+    // Words beyond those that may have been said are new to the exit, and few are given away for it.
+    let own = consumer.payments.own_locks(up).await.unwrap();
+    let fresh = own[0].fresh_from.unwrap();
+    assert_eq!((own[0].payment, own[0].units), (ready.payment, UNITS));
+    assert!((40..40 + RESERVE).contains(&fresh), "{fresh}");
     let (_, wallet, disk) = router.stop();
     router = Party::start_as(&chain, wallet, disk, routing());
     router.payments.refresh().await.unwrap();
@@ -281,4 +290,36 @@ async fn a_consumer_and_an_exit_restart_in_the_middle() {
     after.fold(ready).await.unwrap();
     let held = router.payments.held(up).await.unwrap();
     assert_eq!(held.ack.value_now, wei(UP_PRICE * 45 + HOLD_FEE));
+}
+
+#[tokio::test]
+async fn an_exit_that_restarted_asks_for_every_fold_that_it_is_owed() {
+    let chain = tomorrow();
+    let ([consumer, router, mut exit], up, down) = three_on(&chain).await;
+    let before = street([&consumer, &router, &exit], up, down);
+    let folded = before.lock(UNITS, now(&chain)).await.unwrap();
+    before.pay(folded, 20).await.unwrap();
+    before.fold(folded).await.unwrap();
+    let owed = before.lock(UNITS, now(&chain)).await.unwrap();
+    before.pay(owed, 40).await.unwrap();
+
+    // Its sessions are gone with it; what they paid is not.
+    exit = exit.restarted().await;
+    let after = street([&consumer, &router, &exit], up, down);
+    let asked = exit.payments.unfolded(down).await.unwrap();
+    let shown: Vec<_> = asked.iter().map(|it| it.frame.clone()).collect();
+    let [RouteFrame::Fulfill(shown)] = shown.as_slice() else {
+        panic!("one lock has words that are not folded: {shown:?}")
+    };
+    assert_eq!((shown.payment, shown.k), (owed.payment, 40));
+    after.carry(&after.exit, asked).await.unwrap();
+    assert_eq!(exit.payments.unfolded(down).await.unwrap(), []);
+    let held = router.payments.held(up).await.unwrap();
+    let words = wei(UP_PRICE * (20 + 40) + 2 * HOLD_FEE);
+    assert_eq!(held.ack.value_now, words);
+    // A router shows its own words by its routes, not as an exit.
+    assert_eq!(router.payments.unfolded(up).await.unwrap(), []);
+    let claim = exit.payments.claim(down).await.unwrap();
+    assert!(claim.is_some());
+    assert_eq!(claimed(&chain, down).await, units(60));
 }

@@ -4,12 +4,17 @@ use prost::Message as _;
 
 use super::parts::{
     Result, amount, chain, chain_pb, decode, fixed, meter, meter_pb, need, params, params_pb,
-    price, voucher, voucher_pb, word_pb, words,
+    price, range, units, voucher, voucher_pb, word_pb, words,
 };
 use super::{WireError, pb};
 use crate::id::{NodeId, OfferHash, SessionId, TermsHash};
 use crate::key::Signature;
-use crate::receipt::{MAX_RECEIPT_BYTES, Receipt, ReceiptBody, Side};
+use crate::lock::{HashLock, Preimage};
+use crate::payment::MAX_UNITS;
+use crate::receipt::{
+    ChannelProof, LockProof, MAX_PROOFS, MAX_RECEIPT_BYTES, PaidBy, Receipt, ReceiptBody,
+    RouteProof, Side,
+};
 use crate::unit::UnixTime;
 
 pub(crate) fn receipt_bytes(receipt: &Receipt) -> Vec<u8> {
@@ -56,7 +61,7 @@ fn signature(bytes: &[u8], field: &'static str) -> Result<Option<Signature>> {
 }
 
 pub(crate) fn receipt_body_bytes(it: &ReceiptBody) -> Vec<u8> {
-    let body = pb::ReceiptBody {
+    let common = pb::ReceiptBody {
         session: it.session.as_bytes().to_vec(),
         offer: it.offer.as_bytes().to_vec(),
         terms: it.terms.as_bytes().to_vec(),
@@ -68,17 +73,42 @@ pub(crate) fn receipt_body_bytes(it: &ReceiptBody) -> Vec<u8> {
         prepay_units: it.prepay_units,
         credit_units: it.credit_units,
         chain: Some(chain_pb(&it.chain)),
-        channel: Some(params_pb(&it.channel)),
-        value_before: it.value_before.to_be_bytes().to_vec(),
-        value_after: it.value_after.to_be_bytes().to_vec(),
-        voucher: Some(voucher_pb(&it.voucher)),
-        best: it.best.iter().map(word_pb).collect(),
         consumer_meter: it.consumer_meter.as_ref().map(meter_pb),
         provider_meter: it.provider_meter.as_ref().map(meter_pb),
         started: it.started.as_millis(),
         ended: it.ended.as_millis(),
+        ..pb::ReceiptBody::default()
+    };
+    let body = match &it.paid_by {
+        PaidBy::Channel(by) => pb::ReceiptBody {
+            channel: Some(params_pb(&by.channel)),
+            value_before: by.value_before.to_be_bytes().to_vec(),
+            value_after: by.value_after.to_be_bytes().to_vec(),
+            voucher: Some(voucher_pb(&by.voucher)),
+            best: by.best.iter().map(word_pb).collect(),
+            ..common
+        },
+        PaidBy::Route(by) => pb::ReceiptBody {
+            route: Some(route_pb(by)),
+            ..common
+        },
     };
     body.encode_to_vec()
+}
+
+fn route_pb(it: &RouteProof) -> pb::RouteProof {
+    let lock = |it: &LockProof| pb::LockProof {
+        anchor: it.anchor.as_bytes().to_vec(),
+        before: it.before,
+        k: it.k,
+        word: it.word.expose().to_vec(),
+    };
+    pb::RouteProof {
+        locks: it.locks.iter().map(lock).collect(),
+        earlier_units: it.earlier_units,
+        consumer_terms: it.consumer_terms.as_bytes().to_vec(),
+        provider_terms: it.provider_terms.as_bytes().to_vec(),
+    }
 }
 
 fn read_body(it: &pb::ReceiptBody) -> Result<ReceiptBody> {
@@ -93,14 +123,55 @@ fn read_body(it: &pb::ReceiptBody) -> Result<ReceiptBody> {
         prepay_units: it.prepay_units,
         credit_units: it.credit_units,
         chain: chain(it.chain.clone())?,
-        channel: params(need(it.channel.as_ref(), "channel")?)?,
-        value_before: amount(&it.value_before, "value_before")?,
-        value_after: amount(&it.value_after, "value_after")?,
-        voucher: voucher(need(it.voucher.as_ref(), "voucher")?)?,
-        best: words(&it.best)?,
+        paid_by: match &it.route {
+            Some(route) => PaidBy::Route(read_route(it, route)?),
+            None => PaidBy::Channel(ChannelProof {
+                channel: params(need(it.channel.as_ref(), "channel")?)?,
+                value_before: amount(&it.value_before, "value_before")?,
+                value_after: amount(&it.value_after, "value_after")?,
+                voucher: voucher(need(it.voucher.as_ref(), "voucher")?)?,
+                best: words(&it.best)?,
+            }),
+        },
         consumer_meter: it.consumer_meter.as_ref().map(meter),
         provider_meter: it.provider_meter.as_ref().map(meter),
         started: UnixTime::from_millis(it.started),
         ended: UnixTime::from_millis(it.ended),
+    })
+}
+
+/// What paid is said in one way only.
+fn read_route(body: &pb::ReceiptBody, it: &pb::RouteProof) -> Result<RouteProof> {
+    let others = [
+        body.value_before.len(),
+        body.value_after.len(),
+        body.best.len(),
+        body.channel.iter().count(),
+        body.voucher.iter().count(),
+    ];
+    let (locks, bytes) = (it.locks.len(), others.iter().sum::<usize>());
+    if bytes > 0 || locks == 0 || locks > MAX_PROOFS {
+        return Err(WireError::Range {
+            field: "route",
+            value: locks as u64,
+        });
+    }
+    Ok(RouteProof {
+        locks: it.locks.iter().map(read_lock).collect::<Result<_>>()?,
+        earlier_units: it.earlier_units,
+        consumer_terms: Signature::from_bytes(fixed(&it.consumer_terms, "consumer_terms")?),
+        provider_terms: Signature::from_bytes(fixed(&it.provider_terms, "provider_terms")?),
+    })
+}
+
+fn read_lock(it: &pb::LockProof) -> Result<LockProof> {
+    if it.before > MAX_UNITS {
+        return Err(range("before", it.before));
+    }
+    Ok(LockProof {
+        anchor: HashLock::from_bytes(fixed(&it.anchor, "anchor")?),
+        before: it.before,
+        k: units(it.k)?,
+        word: Preimage::from_bytes(fixed(&it.word, "word")?),
     })
 }

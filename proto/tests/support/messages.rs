@@ -114,6 +114,41 @@ pub(crate) fn terms() -> SessionTerms {
 }
 
 pub(crate) fn receipt() -> Receipt {
+    signed_receipt(PaidBy::Channel(ChannelProof {
+        channel: ChannelParams {
+            payer: PayoutAddress::from_bytes([0xaa; 20]),
+            payee: terms().payee,
+            period_secs: 86_400,
+            salt: 9,
+        },
+        value_before: wei(768),
+        value_after: wei(1668),
+        voucher: voucher(),
+        best: vec![WordFrame {
+            lane: 1,
+            k: 300,
+            word: Preimage::from_bytes([0x99; 32]),
+        }],
+    }))
+}
+
+pub(crate) fn routed_receipt() -> Receipt {
+    let sign = |seed| terms().sign(&NodeKey::from_seed(&[seed; 32]));
+    let lock = |seed, before, k| LockProof {
+        anchor: HashLock::from_bytes([seed; 32]),
+        before,
+        k,
+        word: Preimage::from_bytes([0x99; 32]),
+    };
+    signed_receipt(PaidBy::Route(RouteProof {
+        locks: vec![lock(2, 12, 1024), lock(3, 0, 300)],
+        earlier_units: 0,
+        consumer_terms: sign(2),
+        provider_terms: sign(1),
+    }))
+}
+
+fn signed_receipt(paid_by: PaidBy) -> Receipt {
     let (consumer, provider) = (NodeKey::from_seed(&[2; 32]), NodeKey::from_seed(&[1; 32]));
     let meter = |down, due_units| Meter {
         up: 5,
@@ -133,20 +168,7 @@ pub(crate) fn receipt() -> Receipt {
         prepay_units: terms.prepay_units,
         credit_units: terms.credit_units,
         chain: chain(),
-        channel: ChannelParams {
-            payer: PayoutAddress::from_bytes([0xaa; 20]),
-            payee: terms.payee,
-            period_secs: 86_400,
-            salt: 9,
-        },
-        value_before: wei(768),
-        value_after: wei(1668),
-        voucher: voucher(),
-        best: vec![WordFrame {
-            lane: 1,
-            k: 300,
-            word: Preimage::from_bytes([0x99; 32]),
-        }],
+        paid_by,
         consumer_meter: Some(meter(1 << 20, 2)),
         provider_meter: Some(meter((1 << 20) - 7, 2)),
         started: UnixTime::from_secs(1_800_000_000),

@@ -80,12 +80,14 @@ pub enum ChannelVerb {
     },
     /// Lists what this node routes, and the neighbours that its channels pay for routes.
     Routes,
+    /// Lists the routers that the network knows of, and what each asks.
+    Routers,
     /// Opens one to an exit, or to a router that pays any exit, for later sessions.
     Open {
         /// The exit: its node id, or the beginning of it; or the account to be paid, 0x….
         #[arg(value_name = "NODE", required_unless_present = "router")]
         payee: Option<String>,
-        /// A router instead: its node id, or the beginning of it.
+        /// A router instead: its node id, the beginning of it, or `auto` for the cheapest that is found.
         #[arg(long, value_name = "NODE", conflicts_with = "payee")]
         router: Option<String>,
         /// What to deposit, in tokens. Left out: consumer.deposit.

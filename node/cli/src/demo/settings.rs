@@ -14,6 +14,8 @@ pub const PASSPHRASE_FILE: &str = "passphrase";
 pub const PREPAY_UNITS: u32 = 1;
 /// Words that an exit serves unpaid.
 pub const CREDIT_UNITS: u32 = 8;
+/// What that may grow to.
+pub const MAX_CREDIT_UNITS: u32 = 256;
 
 /// A router's part of each word, in millionths.
 pub const FEE_PPM: u32 = 10_000;
@@ -95,7 +97,7 @@ pub fn exit(site: &Site, way: &Way) -> String {
     let of = |pick: fn(&Asks) -> &String| asks.map(pick).cloned().unwrap_or_default();
     format!(
         "{}{}[exit]\ncountry = \"{}\"\ncity = \"{}\"\nprice_per_gib = \"{}\"\nprice_per_minute = \"{}\"\n\
-         prepay_units = {PREPAY_UNITS}\ncredit_units = {CREDIT_UNITS}\nendpoint = [\"{}:{TUNNEL_PORT}\", \"[{}]:{TUNNEL_PORT}\"]\n\
+         prepay_units = {PREPAY_UNITS}\ncredit_units = {CREDIT_UNITS}\nmax_credit_units = {MAX_CREDIT_UNITS}\nendpoint = [\"{}:{TUNNEL_PORT}\", \"[{}]:{TUNNEL_PORT}\"]\n\
          dns = {:?}\nuplink = \"eth0\"\nallow_documentation = true\n{}",
         overlay(site, &way.bootstrap),
         money(site, way),

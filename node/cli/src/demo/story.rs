@@ -284,11 +284,11 @@ fn paid_channel(exit: &Node) -> Result<ChannelId, NodeError> {
         .ok_or_else(|| exit.odd(&["channel", "ls"], "no channel was paid on"))
 }
 
-/// What one word of this exit is worth: what it risks, divided by the words it serves unpaid.
+/// What one word of this exit is worth: what it risks at most, divided by the words that is.
 fn unit_price(exit: &Node) -> Result<Amount, NodeError> {
     let args = ["exit", "status"];
     let status: ExitStatus = exit.ask(&args)?;
-    let unit = status.at_risk.base_units.wei() / u128::from(settings::CREDIT_UNITS);
+    let unit = status.at_risk.base_units.wei() / u128::from(settings::MAX_CREDIT_UNITS);
     Amount::from_wei(unit).map_err(|it| exit.odd(&args, &it.to_string()))
 }
 

@@ -147,7 +147,7 @@ fn status_page(status: &ExitStatus) -> Page {
     if let Some(rates) = rates(&status.rates) {
         table.row(["rates".to_owned(), rates]);
     }
-    let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID"]);
+    let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID", "AT RISK"]);
     for it in &status.guests {
         let used = it
             .used
@@ -160,6 +160,7 @@ fn status_page(status: &ExitStatus) -> Page {
             text::bytes(used),
             it.due.to_string(),
             it.paid.to_string(),
+            it.at_risk.to_string(),
         ]);
     }
     let sentence = format!(

@@ -19,6 +19,10 @@ pub(super) async fn channel(desk: &mut Desk<'_>, verb: &ChannelVerb) -> Told {
     match verb {
         ChannelVerb::Ls => Ok(list_page(&list(&client).await?)),
         ChannelVerb::Routes => route::list(&client).await,
+        ChannelVerb::Routers => {
+            desk.screen.doing("asking the network for routers");
+            route::routers(&client).await
+        }
         ChannelVerb::Show { id } => Ok(show_page(&find(&client, id).await?)),
         ChannelVerb::Open {
             payee,

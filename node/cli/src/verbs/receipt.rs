@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde_json::json;
 use warren_daemon::api::Client;
-use warren_daemon::api::types::{MeterView, Money, ReceiptList, ReceiptSide, ReceiptView};
+use warren_daemon::api::types::{
+    MeterView, Money, PaidByView, ReceiptList, ReceiptSide, ReceiptView,
+};
 use warren_daemon::config::Token;
 use warren_daemon::error::{ErrorCode, ExitCode, Problem};
 use warren_daemon::receipt::{Signed, Verdict, from_text, verify, view};
@@ -130,11 +132,27 @@ fn facts(it: &ReceiptView) -> Table {
     table.row(["terms".to_owned(), it.terms.to_string()]);
     table.row(["from".to_owned(), it.started.to_string()]);
     table.row(["to".to_owned(), it.ended.to_string()]);
-    table.row(["channel".to_owned(), it.channel.to_string()]);
-    let worth = format!("{}, then {}", it.value_before, it.value_after);
-    table.row(["worth before".to_owned(), worth]);
-    let voucher = format!("number {}, {} words", it.voucher_seq, it.words);
-    table.row(["voucher".to_owned(), voucher]);
+    match &it.paid_by {
+        PaidByView::Channel(by) => {
+            table.row(["channel".to_owned(), by.channel.to_string()]);
+            let worth = format!("{}, then {}", by.value_before, by.value_after);
+            table.row(["worth before".to_owned(), worth]);
+            let voucher = format!("number {}, {} words", by.voucher_seq, it.words);
+            table.row(["voucher".to_owned(), voucher]);
+        }
+        PaidByView::Route(by) => {
+            let words = format!("{} words at {}", it.words, it.unit_price);
+            table.row(["by a route".to_owned(), words]);
+            for lock in &by.locks {
+                let words = format!("words {} to {}", u64::from(lock.before) + 1, lock.word);
+                table.row(["lock".to_owned(), format!("{}, {words}", lock.anchor)]);
+            }
+            if by.words_not_shown > 0 {
+                let words = format!("{} words of locks before those", by.words_not_shown);
+                table.row(["not shown".to_owned(), words]);
+            }
+        }
+    }
     table.row([
         "consumer counted".to_owned(),
         counted(it.consumer_meter.as_ref()),
@@ -207,13 +225,14 @@ fn verified(file: &Path, token: &Token) -> Told {
         Signed::Both => None,
         Signed::Only(side) => Some(side),
     };
+    let proof = proof(&shown);
     let sentence = match half {
         None => format!(
-            "The receipt is good: both sides signed that {} was paid, and voucher and words prove it.",
+            "The receipt is good: both sides signed that {} was paid, and {proof}.",
             shown.paid
         ),
         Some(side) => format!(
-            "The receipt is half ({}): only the {} signed it; voucher and words prove that {} was paid.",
+            "The receipt is half ({}): only the {} signed that {} was paid; {proof}.",
             ErrorCode::ReceiptHalf,
             name(side),
             shown.paid
@@ -226,6 +245,20 @@ fn verified(file: &Path, token: &Token) -> Told {
             .line(format!("  {}", ErrorCode::ReceiptHalf.explain().cause))
             .next(ErrorCode::ReceiptHalf.explain().remedy)
             .ends_with(ExitCode::Degraded)),
+    }
+}
+
+/// What the receipt shows beside who signed.
+fn proof(it: &ReceiptView) -> String {
+    match &it.paid_by {
+        PaidByView::Channel(_) => "voucher and words prove it".to_owned(),
+        PaidByView::Route(by) if by.words_not_shown == 0 => {
+            format!("its {} words open the locks of a route", it.words)
+        }
+        PaidByView::Route(by) => format!(
+            "its {} words open the locks of a route, {} more are said and not shown",
+            it.words, by.words_not_shown
+        ),
     }
 }
 
@@ -244,6 +277,7 @@ fn document(shown: &ReceiptView, verdict: &Verdict, token: &Token) -> serde_json
         "verified": true,
         "code": half.then(|| ErrorCode::ReceiptHalf.to_string()),
         "paid": money(verdict.paid),
+        "words_not_shown": verdict.unshown,
         "due_by_consumer": verdict.due_consumer.map(money),
         "due_by_provider": verdict.due_provider.map(money),
         "receipt": shown,

@@ -1,7 +1,7 @@
 //! `warren channel routes`: payments by way of others, and for others.
 
 use warren_daemon::api::Client;
-use warren_daemon::api::types::{NeighbourRole, RouteList};
+use warren_daemon::api::types::{NeighbourRole, RouteList, RouterList};
 
 use super::Told;
 use crate::page::Page;
@@ -10,6 +10,30 @@ use crate::table::Table;
 pub(super) async fn list(client: &Client) -> Told {
     let list = client.routes().await.map_err(|it| it.problem())?;
     Ok(page(&list))
+}
+
+pub(super) async fn routers(client: &Client) -> Told {
+    let list = client.routers().await.map_err(|it| it.problem())?;
+    Ok(routers_page(&list))
+}
+
+fn routers_page(it: &RouterList) -> Page {
+    if it.routers.is_empty() {
+        return Page::of(it, "No router was found.").next("warren net peers");
+    }
+    let sentence = format!("{} routers; one channel pays every exit.", it.routers.len());
+    let mut table = Table::new(&["NODE", "FEE", "EACH LOCK", "CAPACITY"]);
+    for it in &it.routers {
+        table.row([
+            it.node.short(),
+            format!("{} ppm", it.fee_ppm),
+            it.hold_fee.to_string(),
+            format!("2^{} base units", it.capacity_log2),
+        ]);
+    }
+    Page::of(it, sentence)
+        .table(&table)
+        .next("warren channel open --router auto")
 }
 
 fn page(it: &RouteList) -> Page {

@@ -55,6 +55,7 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/receipts/{session}", get(receipt))
         .route("/v1/towers", get(towers))
         .route("/v1/routes", get(routes))
+        .route("/v1/routers", get(routers))
         .route("/v1/net/peers", get(peers))
         .route("/v1/net/check", get(net_check))
         .route("/v1/events", get(events))
@@ -160,6 +161,10 @@ async fn receipt(State(node): Node, Path(id): Path<String>) -> Reply {
 
 async fn towers(State(node): Node) -> Reply {
     document(node.towers().await)
+}
+
+async fn routers(State(node): Node) -> Reply {
+    document(node.routers().await)
 }
 
 async fn routes(State(node): Node) -> Reply {

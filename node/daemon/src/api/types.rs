@@ -31,8 +31,13 @@ pub use money::{
     TransactionReport, WalletView, WithdrawRequest,
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
-pub use receipt::{MeterView, ReceiptList, ReceiptSide, ReceiptView};
-pub use route::{NeighbourRole, NeighbourView, RouteList, RouteRow, RouteUsed, RouterView};
+pub use receipt::{
+    ChannelProofView, LockProofView, MeterView, PaidByView, ReceiptList, ReceiptSide, ReceiptView,
+    RouteProofView,
+};
+pub use route::{
+    NeighbourRole, NeighbourView, RouteList, RouteRow, RouteUsed, RouterList, RouterRow, RouterView,
+};
 pub use status::{
     ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, OverlayView,
     ShutdownReport, Status, StoreView, TunnelView,
@@ -70,6 +75,7 @@ schemas! {
     ReceiptView => "warren.receipt/v1";
     TowerStatus => "warren.towers/v1";
     RouteList => "warren.routes/v1";
+    RouterList => "warren.routers/v1";
     PeerList => "warren.peers/v1";
     NetCheck => "warren.net-check/v1";
     NodeEvent => "warren.event/v1";

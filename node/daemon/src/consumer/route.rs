@@ -152,6 +152,7 @@ impl Shell {
             // One of a session before, which the exit does not hold any more.
             self.kept.retain(|it| it.made.payment != payment);
             line.locks.remove(&payment);
+            self.parts.routes.forget_lock(payment).await;
             let gone = ConsumerEvent::Route(RouteNews::Gone(payment));
             return Box::pin(self.event(gone)).await;
         };
@@ -202,8 +203,14 @@ impl Shell {
                 for word in &words {
                     line.sends(word);
                 }
+                let best = words.iter().max_by_key(|it| it.k).cloned();
                 for word in words {
                     self.send(SessionFrame::Word(word)).await;
+                }
+                if let Some(word) = best {
+                    let payment = ready.payment;
+                    let said = ConsumerEvent::Route(RouteNews::Said { payment, word });
+                    Box::pin(self.event(said)).await;
                 }
             }
             Err(problem) => {

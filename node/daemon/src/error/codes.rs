@@ -285,14 +285,14 @@ codes! {
         "What it says was changed after it was signed, or another key signed it.",
         "trust the consumer's own copy only: warren receipt verify FILE";
     5205 ReceiptHalf Degraded: "only one side signed the receipt",
-        "The other side went away, or did not agree; what it proves is what the payer's voucher and words are worth, and what one side says.",
+        "The other side went away, or did not agree; what it proves is what the payer's voucher and words are worth, and what one side says; of a route, only that the words are known.",
         "ask the other side for its copy: warren receipt export SESSION FILE";
     5206 ReceiptVoucher Refused: "the receipt's voucher is not the payer's",
         "Its signature is not by the channel's payer, or it is of another channel: the amounts are unproven.",
         "compare the channel on the chain with the receipt: warren receipt show SESSION";
     5207 ReceiptWord Refused: "a word of the receipt does not open its lock",
-        "Hashing it does not lead to the anchor in the voucher: what it claims was never released.",
-        "count the voucher's base only: warren receipt show SESSION";
+        "Hashing it does not lead to the anchor of its lock: what it claims was never released.",
+        "count the voucher's base and the other words only: warren receipt show SESSION";
     5208 ReceiptAmount Refused: "the receipt's amounts do not follow",
         "Voucher and words come to another sum than it says, or more was paid than could be due.",
         "recompute from voucher and words: warren receipt show SESSION";
@@ -302,6 +302,12 @@ codes! {
     5210 ReceiptTimes Refused: "the receipt ends before it begins",
         "Its times contradict each other, so it was not written by a working node.",
         "ask both sides for their copies";
+    5211 ReceiptTerms Refused: "a side did not sign the receipt's terms",
+        "A session that a route paid is one that both sides agreed to by signing its terms; here one signature is not its side's.",
+        "ask both sides for their copies";
+    5212 ReceiptTwice Refused: "the receipt counts words twice",
+        "Two of its locks are one chain of words, whole or in part: what they have in common was paid once.",
+        "count each chain of words once: warren receipt show SESSION";
     6101 BadScenario Usage: "the scenario cannot be understood",
         "A key or value of the scenario file does not fit; file and line are in the message.",
         "warren help swarm run; deploy/scenarios has examples";

@@ -15,7 +15,7 @@ use warren_proto::{
 
 use super::{MoneyNews, Purse, problem};
 use crate::error::{ErrorCode, Problem};
-use crate::route::{Kind, Routes, believe};
+use crate::route::{Kind, LockFor, Routes, believe};
 use crate::session::{LockMade, LockNews, ProviderEvent};
 
 // Our choices.
@@ -194,8 +194,47 @@ async fn by_one(
         hint,
         unit_price,
     };
+    if let Some(made) = held_before(purse, funds, &way, terms, now).await? {
+        return Ok((way, Locked { offer: None, made }));
+    }
     let locked = lock(purse, &funds.routes, &way, terms, now).await?;
     Ok((way, locked))
+}
+
+/// A lock of before a restart. What may have been said of it counts as said: a word that the exit never
+/// heard is given away with the first one that it does, at most 15 of them (see `RESERVE_UNITS` in
+/// warren-payments).
+async fn held_before(
+    purse: &Purse,
+    funds: &RouteFunds,
+    way: &Way,
+    terms: &SessionTerms,
+    now: UnixTime,
+) -> Result<Option<LockMade>, Problem> {
+    let made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+    if made_for.is_empty() {
+        return Ok(None);
+    }
+    let own = purse.payments().own_locks(way.channel).await;
+    let own = own.map_err(|it| problem(&it))?;
+    let made = own.iter().filter_map(|it| {
+        let (_, lock) = made_for
+            .iter()
+            .find(|(payment, _)| *payment == it.payment)?;
+        Some(LockMade {
+            payment: it.payment,
+            units: it.units,
+            said: it.fresh_from?,
+            unit_price: it.lock.unit_price,
+            serve_until: lock.serve_until,
+        })
+    });
+    let good = |it: &LockMade| {
+        let left = it.units.saturating_sub(it.said);
+        left >= LEAST_UNITS && it.serve_until > now.plus(STILL_GOOD)
+    };
+    let made = made.filter(good);
+    Ok(made.max_by_key(|it| it.units.saturating_sub(it.said)))
 }
 
 /// Makes a lock of as many words as the channel's deposit covers; it is on disk when this answers.
@@ -227,12 +266,18 @@ pub(crate) async fn lock(
                 // Until then the router may ask for folds.
                 routes.hold(way.channel, until);
                 let serve_secs = exit_expiry.saturating_sub(SERVE_LEAD.as_secs());
+                let made_for = LockFor {
+                    exit: terms.provider,
+                    exit_price: terms.unit_price,
+                    serve_until: UnixTime::from_secs(serve_secs),
+                };
+                routes.made_lock(offer.payment, made_for).await;
                 let made = LockMade {
                     payment: offer.payment,
                     units,
                     said: 0,
                     unit_price: way.unit_price,
-                    serve_until: UnixTime::from_secs(serve_secs),
+                    serve_until: made_for.serve_until,
                 };
                 let offer = Some(Box::new(offer));
                 return Ok(Locked { offer, made });
@@ -301,11 +346,12 @@ impl Purse {
 
     /// Exit: a consumer's word.
     pub(crate) async fn take_routed_word(&self, ready: LockReady, word: WordFrame) -> MoneyNews {
-        let taken = self.payments.accept_routed_word(ready, word).await;
+        let taken = self.payments.accept_routed_word(ready, word.clone()).await;
         let event = match taken {
             Ok(it) => ProviderEvent::Lock(LockNews::Paid {
                 payment: it.payment,
                 units: it.units,
+                word,
             }),
             Err(error) => ProviderEvent::PaymentRefused(error.code()),
         };

@@ -28,7 +28,8 @@ impl Shell {
         let guest = exit.and_then(|exit| exit.guests.get_mut(&session));
         let Some(guest) = guest else { return };
         let Some(channel) = guest.channel else { return };
-        guest.closing = Some(ProviderClosing::signing(own, self.parts.clock.now()));
+        let now = self.parts.clock.now();
+        guest.closing = Some(ProviderClosing::signing(own.clone(), now));
         let (terms, stream) = (guest.machine.terms().clone(), guest.stream);
         self.sign_aside(session, stream, (terms, channel), (receipt, own));
     }
@@ -109,7 +110,7 @@ impl Shell {
                 return;
             }
             if core.is_waiting() {
-                self.keep_half(terms, channel, *core.counters());
+                self.keep_half(terms, channel, core.counters().clone());
             }
         }
         close(sender);
@@ -155,7 +156,8 @@ impl Shell {
             let Some(it) = self.leaving.get(&session) else {
                 return;
             };
-            let (terms, channel, own) = (it.terms.clone(), it.channel, *it.core.counters());
+            let (terms, channel) = (it.terms.clone(), it.channel);
+            let own = it.core.counters().clone();
             match effect {
                 ProviderClosingEffect::Countersign(receipt) => {
                     let stream = it.stream;

@@ -95,8 +95,9 @@ impl Shell {
         match decided {
             Ok(terms) => {
                 let signature = terms.sign(&self.parts.key);
+                let credit = exit.admission.credit(&terms);
                 let (machine, effects) =
-                    ProviderSession::new(terms, signature, self.parts.limits, now);
+                    ProviderSession::new(terms, signature, credit, self.parts.limits, now);
                 let guest = Guest::new(machine, peer, now);
                 exit.guests.insert(request.session, guest);
                 self.attach(request.session, sender, receiver);

@@ -38,6 +38,7 @@ pub(crate) struct GuestFacts {
     pub used: (ByteCount, ByteCount),
     pub due: Amount,
     pub paid: Amount,
+    pub at_risk: Amount,
     pub channel: Option<ChannelId>,
 }
 
@@ -78,6 +79,7 @@ impl Shell {
                     let (terms, used) = (machine.terms(), machine.used());
                     let units = due_units(terms, used.0.plus(used.1), machine.served(now));
                     let due = terms.unit_price.checked_mul(units.unwrap_or(0));
+                    let at_risk = terms.unit_price.checked_mul(machine.credit_units());
                     GuestFacts {
                         session: *session,
                         node: guest.peer,
@@ -86,6 +88,7 @@ impl Shell {
                         used,
                         due: due.unwrap_or(Amount::MAX),
                         paid: machine.paid(),
+                        at_risk: at_risk.unwrap_or(Amount::MAX),
                         channel: guest.channel,
                     }
                 })

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use warren_payments::{Evidence, Payments};
-use warren_proto::{ChannelId, NodeKey, Receipt, SessionTerms, Side};
+use warren_proto::{ChannelId, NodeKey, PaidBy, Receipt, SessionTerms, Side};
 
-use super::{Counters, Receipts, agrees, body, verify};
+use super::{Counters, Receipts, agrees, body, by_channel, verify};
 
 /// How long the payments may take to say what a channel is worth: they answer in a millisecond, and
 /// a session's end does not wait for a sick disk.
@@ -32,7 +32,8 @@ impl Scribe {
         &self.receipts
     }
 
-    /// Writes and signs what `side` counted. `None`, and a line in the log, without proof of it.
+    /// Writes and signs what `side` counted; the payments are asked about `channel` unless a route paid.
+    /// `None`, and a line in the log, without proof of it.
     pub(crate) async fn half(
         &self,
         side: Side,
@@ -40,8 +41,8 @@ impl Scribe {
         counters: &Counters,
         channel: ChannelId,
     ) -> Option<Receipt> {
-        let evidence = self.evidence(channel).await?;
-        let body = body(side, terms, counters, &evidence);
+        let paid_by = self.paid_by(counters, channel).await?;
+        let body = body(side, terms, counters, paid_by);
         Some(Receipt::new(body).sign(side, &self.key))
     }
 
@@ -54,7 +55,7 @@ impl Scribe {
         channel: ChannelId,
         receipt: Receipt,
     ) -> Option<Receipt> {
-        let held = self.evidence(channel).await?;
+        let held = self.paid_by(counters, channel).await?;
         let why = match agrees(receipt.body(), terms, counters, &held) {
             Ok(()) if !receipt.is_signed_by(Side::Consumer) => "it is not signed".to_owned(),
             Ok(()) => match verify(&receipt) {
@@ -67,7 +68,7 @@ impl Scribe {
             Err(disagreement) => disagreement.to_string(),
         };
         tracing::warn!(session = %terms.session.short(), why, "a receipt is not countersigned");
-        let body = body(Side::Provider, terms, counters, &held);
+        let body = body(Side::Provider, terms, counters, held);
         self.keep(Receipt::new(body).sign(Side::Provider, &self.key))
             .await;
         None
@@ -84,6 +85,14 @@ impl Scribe {
                 false
             }
             Err(_) => false, // The node ends.
+        }
+    }
+
+    /// What proves the session's money: its own count of a route's words, or the channel's voucher.
+    async fn paid_by(&self, counters: &Counters, channel: ChannelId) -> Option<PaidBy> {
+        match &counters.route {
+            Some(route) => Some(PaidBy::Route(route.clone())),
+            None => Some(by_channel(&self.evidence(channel).await?)),
         }
     }
 

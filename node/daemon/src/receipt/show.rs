@@ -2,10 +2,13 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{ByteCount, Meter, NodeId, Receipt, Side};
+use warren_proto::{Amount, ByteCount, LockProof, Meter, NodeId, PaidBy, Receipt, Side};
 
 use super::to_text;
-use crate::api::types::{MeterView, Money, ReceiptSide, ReceiptView, Timestamp, UsageView};
+use crate::api::types::{
+    ChannelProofView, LockProofView, MeterView, Money, PaidByView, ReceiptSide, ReceiptView,
+    RouteProofView, Timestamp, UsageView,
+};
 use crate::config::Token;
 
 /// Shows `receipt`; `own` is this node, if it knows who it is. Nothing is verified here.
@@ -18,6 +21,30 @@ pub fn view(receipt: &Receipt, own: Option<NodeId>, token: &Token) -> ReceiptVie
     ];
     let signed = sides.iter().filter(|it| receipt.signature(it.0).is_some());
     let money = |amount| Money::of(amount, token);
+    let (paid, words, paid_by) = match &it.paid_by {
+        PaidBy::Channel(by) => {
+            let words = by.best.iter().map(|it| u64::from(it.k)).sum();
+            let view = ChannelProofView {
+                channel: by.voucher.channel,
+                payer: by.channel.payer,
+                payee: by.channel.payee,
+                value_before: money(by.value_before),
+                value_after: money(by.value_after),
+                voucher_seq: by.voucher.seq,
+            };
+            let paid = by.value_after.saturating_sub(by.value_before);
+            (paid, words, PaidByView::Channel(view))
+        }
+        PaidBy::Route(by) => {
+            let view = RouteProofView {
+                locks: by.locks.iter().map(lock).collect(),
+                words_not_shown: by.earlier_units,
+            };
+            let paid = it.unit_price.checked_mul(by.units());
+            let words = by.units().saturating_sub(by.earlier_units);
+            (paid.unwrap_or(Amount::MAX), words, PaidByView::Route(view))
+        }
+    };
     ReceiptView {
         session: it.session,
         offer: it.offer,
@@ -26,21 +53,24 @@ pub fn view(receipt: &Receipt, own: Option<NodeId>, token: &Token) -> ReceiptVie
         provider: it.provider,
         signed_by: signed.map(|it| it.1).collect(),
         role: sides.iter().find(|it| Some(it.2) == own).map(|it| it.1),
-        paid: money(it.value_after.saturating_sub(it.value_before)),
+        paid: money(paid),
         unit_price: money(it.unit_price),
-        channel: it.voucher.channel,
         chain_id: it.chain.chain_id,
-        payer: it.channel.payer,
-        payee: it.channel.payee,
-        value_before: money(it.value_before),
-        value_after: money(it.value_after),
-        voucher_seq: it.voucher.seq,
-        words: it.best.iter().map(|it| u64::from(it.k)).sum(),
+        words,
+        paid_by,
         consumer_meter: it.consumer_meter.as_ref().map(meter),
         provider_meter: it.provider_meter.as_ref().map(meter),
         started: Timestamp(it.started),
         ended: Timestamp(it.ended),
         text: to_text(receipt),
+    }
+}
+
+fn lock(it: &LockProof) -> LockProofView {
+    LockProofView {
+        anchor: hex::encode(it.anchor.as_bytes()),
+        before: it.before,
+        word: it.k,
     }
 }
 

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use warren_payments::{Wallet, WordChain};
 use warren_proto::{
-    Amount, ByteCount, ChainRef, ChannelParams, Lock, Meter, NodeKey, OfferHash, PayoutAddress,
-    Price, Receipt, ReceiptBody, SessionId, Side, TermsHash, UnixTime, Voucher, WordFrame,
+    Amount, ByteCount, ChainRef, ChannelParams, ChannelProof, Lock, Meter, NodeKey, OfferHash,
+    PaidBy, PayoutAddress, Price, Receipt, ReceiptBody, SessionId, Side, TermsHash, UnixTime,
+    Voucher, WordFrame,
 };
+
+mod routed;
 
 use super::{Fault, Receipts, Signed, from_text, to_text, verify};
 use crate::error::ErrorCode;
@@ -75,15 +78,17 @@ fn paid(wallet: &Wallet, session: u8) -> ReceiptBody {
         prepay_units: 1,
         credit_units: 4,
         chain,
-        channel,
-        value_before: wei(10 * UNIT),
-        value_after: wei(50 * UNIT),
-        voucher: wallet.account_key().sign_voucher(draft, &chain),
-        best: vec![WordFrame {
-            lane: 0,
-            k: 40,
-            word: words.word(40).unwrap().clone(),
-        }],
+        paid_by: PaidBy::Channel(ChannelProof {
+            channel,
+            value_before: wei(10 * UNIT),
+            value_after: wei(50 * UNIT),
+            voucher: wallet.account_key().sign_voucher(draft, &chain),
+            best: vec![WordFrame {
+                lane: 0,
+                k: 40,
+                word: words.word(40).unwrap().clone(),
+            }],
+        }),
         consumer_meter: Some(meter),
         provider_meter: Some(meter),
         started: NOON,
@@ -127,6 +132,13 @@ fn each_lie_is_found_and_has_a_code_of_its_own() {
         change(&mut body);
         verify(&signed(body)).unwrap_err().problem().code
     };
+    let proof = |change: &dyn Fn(&mut ChannelProof)| {
+        found(&|body| {
+            if let PaidBy::Channel(it) = &mut body.paid_by {
+                change(it);
+            }
+        })
+    };
     let code = |it: ErrorCode| it.to_string();
     let (voucher, word) = (
         code(ErrorCode::ReceiptVoucher),
@@ -139,22 +151,22 @@ fn each_lie_is_found_and_has_a_code_of_its_own() {
     let chain = paid(&wallet, 1).chain;
 
     // Vouchers of somebody else, of another channel, changed after they were signed.
-    let forged = |it: &mut ReceiptBody| {
+    let forged = |it: &mut ChannelProof| {
         let key = stranger.account_key();
         it.voucher = key.sign_voucher(it.voucher.clone(), &chain);
     };
-    assert_eq!(found(&forged), voucher);
-    assert_eq!(found(&|it| it.channel.salt = 2), voucher);
+    assert_eq!(proof(&forged), voucher);
+    assert_eq!(proof(&|it| it.channel.salt = 2), voucher);
     assert_eq!(found(&|it| it.chain.chain_id = 1), voucher);
-    assert_eq!(found(&|it| it.voucher.base = wei(11 * UNIT)), voucher);
+    assert_eq!(proof(&|it| it.voucher.base = wei(11 * UNIT)), voucher);
     // Words that do not lead to the anchor, or count twice.
-    assert_eq!(found(&|it| it.best[0].k = 41), word);
-    assert_eq!(found(&|it| it.best[0].lane = 1), word);
-    assert_eq!(found(&|it| it.best.push(it.best[0].clone())), word);
+    assert_eq!(proof(&|it| it.best[0].k = 41), word);
+    assert_eq!(proof(&|it| it.best[0].lane = 1), word);
+    assert_eq!(proof(&|it| it.best.push(it.best[0].clone())), word);
     // Sums.
-    assert_eq!(found(&|it| it.value_after = wei(51 * UNIT)), amount);
-    assert_eq!(found(&|it| it.best.clear()), amount);
-    assert_eq!(found(&|it| it.value_before = wei(51 * UNIT)), amount);
+    assert_eq!(proof(&|it| it.value_after = wei(51 * UNIT)), amount);
+    assert_eq!(proof(&|it| it.best.clear()), amount);
+    assert_eq!(proof(&|it| it.value_before = wei(51 * UNIT)), amount);
     let meters = |it: &mut ReceiptBody, mib: u64| {
         let meter = Meter {
             up: 0,

@@ -1,13 +1,19 @@
 //! Verifies a receipt with nothing but the receipt: no chain, no node, no clock.
 //!
 //! Sans-IO. What it shows: both sides said this, and the payer's own voucher and words are worth that
-//! much to the payee. What only the chain can say: that the deposit was there, and what was claimed.
+//! much to the payee; of a route, that both agreed to the deal, and that these words of these locks were
+//! known, each counted once. What only the chain can say: that the deposit was there, what was claimed,
+//! and in whose voucher a route's lock stood.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use warren_payments::voucher::worth;
 use warren_payments::{VerifiedVoucher, VoucherError};
-use warren_proto::{Amount, ByteCount, Meter, Receipt, ReceiptBody, Side};
+use warren_proto::{
+    Amount, ByteCount, ChannelProof, LockProof, MAX_PROOFS, Meter, PaidBy, Receipt, ReceiptBody,
+    RouteProof, Side,
+};
 
 use crate::error::{ErrorCode, Problem};
 
@@ -31,6 +37,9 @@ pub struct Verdict {
     pub signed: Signed,
     /// Paid in the session.
     pub paid: Amount,
+    /// Words of `paid` that whoever signed says and nothing here shows: of a route's locks before the
+    /// last [`MAX_PROOFS`].
+    pub unshown: u64,
     /// Due for it by the consumer's meter; `None` if that side did not say.
     pub due_consumer: Option<Amount>,
     /// Due for it by the provider's meter; `None` if that side did not say.
@@ -52,11 +61,44 @@ pub enum Fault {
     /// The voucher is not the payer's, or of another channel.
     #[error("{0}")]
     Voucher(VoucherError),
+    /// A side did not sign the terms of a session that a route paid.
+    #[error("the {0:?}'s signature under the terms is not its own")]
+    Terms(Side),
     /// A word does not open its lock.
     #[error("the word for lock {lane} does not hash to its anchor")]
     Word {
         /// Index of the lock.
         lane: u32,
+    },
+    /// A word of a route is counted twice.
+    #[error("words of lock {lane} are those of a lock before it")]
+    Twice {
+        /// Index of the second one.
+        lane: u32,
+    },
+    /// A lock of a route paid nothing.
+    #[error("lock {lane} is at word {k}, and was at word {before} before")]
+    Unpaid {
+        /// Index of the lock.
+        lane: u32,
+        /// Before.
+        before: u32,
+        /// After.
+        k: u32,
+    },
+    /// Words are said and not shown, though there was room to show them.
+    #[error("{units} words are not shown, beside {locks} locks that are")]
+    Unshown {
+        /// How many.
+        units: u64,
+        /// How many locks are shown.
+        locks: usize,
+    },
+    /// The words come to more than there is.
+    #[error("{units} words come to no amount of money")]
+    Sum {
+        /// How many.
+        units: u64,
     },
     /// Voucher and words come to another amount.
     #[error("voucher and words come to {found}, the receipt says {said}")]
@@ -106,10 +148,15 @@ impl Fault {
             Self::Provider(_) => ErrorCode::ReceiptProvider,
             Self::Unsigned => ErrorCode::ReceiptUnsigned,
             Self::Voucher(_) => ErrorCode::ReceiptVoucher,
+            Self::Terms(_) => ErrorCode::ReceiptTerms,
             Self::Word { .. } => ErrorCode::ReceiptWord,
-            Self::Value { .. } | Self::Falls { .. } | Self::Overpaid { .. } => {
-                ErrorCode::ReceiptAmount
-            }
+            Self::Twice { .. } => ErrorCode::ReceiptTwice,
+            Self::Value { .. }
+            | Self::Falls { .. }
+            | Self::Unpaid { .. }
+            | Self::Unshown { .. }
+            | Self::Sum { .. }
+            | Self::Overpaid { .. } => ErrorCode::ReceiptAmount,
             Self::Due { .. } => ErrorCode::ReceiptMeter,
             Self::Times => ErrorCode::ReceiptTimes,
         };
@@ -117,25 +164,17 @@ impl Fault {
     }
 }
 
-/// Verifies everything a receipt shows. At most 16 · 1024 hashes and three signatures.
+/// Verifies everything a receipt shows. At most 32 · 1024 hashes and four signatures.
 ///
 /// # Errors
 /// The first [`Fault`] found.
 pub fn verify(receipt: &Receipt) -> Result<Verdict, Fault> {
     let body = receipt.body();
     let signed = signatures(receipt)?;
-    let voucher = VerifiedVoucher::verify(body.voucher.clone(), &body.channel, &body.chain)
-        .map_err(Fault::Voucher)?;
-    let found =
-        worth(voucher.get(), &body.best).map_err(|error| Fault::Word { lane: error.lane })?;
-    let (before, after) = (body.value_before, body.value_after);
-    if found != after {
-        let said = after;
-        return Err(Fault::Value { found, said });
-    }
-    let paid = after
-        .checked_sub(before)
-        .map_err(|_| Fault::Falls { before, after })?;
+    let (paid, unshown) = match &body.paid_by {
+        PaidBy::Channel(by) => (by_channel(body, by)?, 0),
+        PaidBy::Route(by) => (by_route(body, by)?, by.earlier_units),
+    };
     let due_consumer = due(body, Side::Consumer, body.consumer_meter.as_ref())?;
     let due_provider = due(body, Side::Provider, body.provider_meter.as_ref())?;
     if let Some(meter) = &body.consumer_meter {
@@ -155,9 +194,66 @@ pub fn verify(receipt: &Receipt) -> Result<Verdict, Fault> {
     Ok(Verdict {
         signed,
         paid,
+        unshown,
         due_consumer,
         due_provider,
     })
+}
+
+/// What the channel gained in the session, by its own voucher and words.
+fn by_channel(body: &ReceiptBody, by: &ChannelProof) -> Result<Amount, Fault> {
+    let voucher = VerifiedVoucher::verify(by.voucher.clone(), &by.channel, &body.chain)
+        .map_err(Fault::Voucher)?;
+    let found = worth(voucher.get(), &by.best).map_err(|error| Fault::Word { lane: error.lane })?;
+    let (before, after) = (by.value_before, by.value_after);
+    if found != after {
+        let said = after;
+        return Err(Fault::Value { found, said });
+    }
+    let fell = |_| Fault::Falls { before, after };
+    after.checked_sub(before).map_err(fell)
+}
+
+/// What the words of a route's locks are worth at the session's price, each counted once.
+fn by_route(body: &ReceiptBody, by: &RouteProof) -> Result<Amount, Fault> {
+    for side in [Side::Consumer, Side::Provider] {
+        if !body.agreed(side, by) {
+            return Err(Fault::Terms(side));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for (lane, lock) in (0..).zip(&by.locks) {
+        opens(lane, lock, &mut seen)?;
+    }
+    let (units, locks) = (by.earlier_units, by.locks.len());
+    if units > 0 && locks < MAX_PROOFS {
+        return Err(Fault::Unshown { units, locks });
+    }
+    let units = by.units();
+    let paid = body.unit_price.checked_mul(units);
+    paid.map_err(|_| Fault::Sum { units })
+}
+
+/// Hashes from the word to the anchor. A hash on the way that was seen before is a word of another lock
+/// here: one chain of words cut into two locks would be counted twice.
+fn opens(lane: u32, lock: &LockProof, seen: &mut BTreeSet<[u8; 32]>) -> Result<(), Fault> {
+    let (before, k) = (lock.before, lock.k);
+    let mut word = lock.word.clone();
+    let mut twice = !seen.insert(*word.expose());
+    for _ in 0..k {
+        word = word.advance(1);
+        twice |= !seen.insert(*word.expose());
+    }
+    if word.expose() != lock.anchor.as_bytes() {
+        return Err(Fault::Word { lane });
+    }
+    if twice {
+        return Err(Fault::Twice { lane });
+    }
+    if k <= before {
+        return Err(Fault::Unpaid { lane, before, k });
+    }
+    Ok(())
 }
 
 fn signatures(receipt: &Receipt) -> Result<Signed, Fault> {

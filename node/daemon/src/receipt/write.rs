@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use warren_payments::Evidence;
-use warren_proto::{Amount, Meter, ReceiptBody, SessionTerms, Side, UnixTime};
+use warren_proto::{
+    Amount, ChannelProof, Meter, PaidBy, ReceiptBody, RouteProof, SessionTerms, Side, UnixTime,
+};
 
 /// How far the two clocks may be apart at the end of a session. Our choice.
 const CLOCKS: Duration = Duration::from_secs(600);
 
 /// What one side counted of a session, and what the other said it counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counters {
     /// This side's meter.
     pub own: Meter,
@@ -21,6 +23,8 @@ pub struct Counters {
     pub started: UnixTime,
     /// When it ended.
     pub ended: UnixTime,
+    /// What a route paid, by this side's count. `None` if a channel paid.
+    pub route: Option<RouteProof>,
 }
 
 /// Why a side does not sign what the other wrote.
@@ -29,9 +33,17 @@ pub enum Disagreement {
     /// It is about another deal.
     #[error("it is about another deal")]
     Terms,
-    /// It is about another channel.
+    /// It is about another channel, or a route where a channel paid, or the reverse.
     #[error("it is about another channel")]
     Channel,
+    /// It is about other locks, or says another number of words of one.
+    #[error("it shows {said} words of the locks that paid, {held} are held")]
+    Locks {
+        /// Words that it shows.
+        said: u64,
+        /// Words that are held.
+        held: u64,
+    },
     /// The channel is worth something else.
     #[error("it says the channel is worth {said}, it is {held}")]
     Value {
@@ -59,14 +71,9 @@ pub enum Disagreement {
     },
 }
 
-/// What `side` writes down of a session.
+/// What `side` writes down of a session that `paid_by` paid.
 #[must_use]
-pub fn body(
-    side: Side,
-    terms: &SessionTerms,
-    counters: &Counters,
-    evidence: &Evidence,
-) -> ReceiptBody {
+pub fn body(side: Side, terms: &SessionTerms, counters: &Counters, paid_by: PaidBy) -> ReceiptBody {
     let (own, theirs) = (Some(counters.own), counters.theirs);
     let (consumer_meter, provider_meter) = match side {
         Side::Consumer => (own, theirs),
@@ -83,11 +90,7 @@ pub fn body(
         prepay_units: terms.prepay_units,
         credit_units: terms.credit_units,
         chain: terms.chain,
-        channel: evidence.params,
-        value_before: evidence.value_before,
-        value_after: evidence.value,
-        voucher: evidence.voucher.clone(),
-        best: evidence.best.clone(),
+        paid_by,
         consumer_meter,
         provider_meter,
         started: counters.started,
@@ -95,8 +98,20 @@ pub fn body(
     }
 }
 
-/// Whether the provider can sign what the consumer wrote: the same deal and channel, the value it
-/// holds, no more paid than it was paid, nothing put into its mouth.
+/// What the payments say of a channel, for a receipt.
+#[must_use]
+pub fn by_channel(evidence: &Evidence) -> PaidBy {
+    PaidBy::Channel(ChannelProof {
+        channel: evidence.params,
+        value_before: evidence.value_before,
+        value_after: evidence.value,
+        voucher: evidence.voucher.clone(),
+        best: evidence.best.clone(),
+    })
+}
+
+/// Whether the provider can sign what the consumer wrote: the same deal and channel or locks, the value or
+/// words it holds, no more paid than it was paid, nothing put into its mouth.
 ///
 /// # Errors
 /// The first [`Disagreement`].
@@ -104,25 +119,17 @@ pub fn agrees(
     said: &ReceiptBody,
     terms: &SessionTerms,
     own: &Counters,
-    held: &Evidence,
+    held: &PaidBy,
 ) -> Result<(), Disagreement> {
     if !said.is_of(terms) {
         return Err(Disagreement::Terms);
     }
-    if said.channel != held.params {
-        return Err(Disagreement::Channel);
-    }
-    if said.value_after != held.value {
-        return Err(Disagreement::Value {
-            said: said.value_after,
-            held: held.value,
-        });
-    }
-    if said.value_before < held.value_before {
-        return Err(Disagreement::Before {
-            said: said.value_before,
-            held: held.value_before,
-        });
+    match (&said.paid_by, held) {
+        (PaidBy::Channel(said), PaidBy::Channel(held)) => same_channel(said, held)?,
+        (PaidBy::Route(said), PaidBy::Route(held)) => same_locks(said, held)?,
+        (PaidBy::Channel(_), PaidBy::Route(_)) | (PaidBy::Route(_), PaidBy::Channel(_)) => {
+            return Err(Disagreement::Channel);
+        }
     }
     let ours = said.provider_meter.unwrap_or_default();
     let is_ours = ours.up <= own.own.up
@@ -138,4 +145,37 @@ pub fn agrees(
         return Err(Disagreement::Times { apart_secs });
     }
     Ok(())
+}
+
+fn same_channel(said: &ChannelProof, held: &ChannelProof) -> Result<(), Disagreement> {
+    if said.channel != held.channel {
+        return Err(Disagreement::Channel);
+    }
+    if said.value_after != held.value_after {
+        return Err(Disagreement::Value {
+            said: said.value_after,
+            held: held.value_after,
+        });
+    }
+    if said.value_before < held.value_before {
+        return Err(Disagreement::Before {
+            said: said.value_before,
+            held: held.value_before,
+        });
+    }
+    Ok(())
+}
+
+/// The same locks to the same word. The consumer may have said words in a session before that never came:
+/// then it begins later than is held, and says that less was paid here.
+fn same_locks(said: &RouteProof, held: &RouteProof) -> Result<(), Disagreement> {
+    let locks = said.locks.iter().zip(&held.locks);
+    let is_same = said.locks.len() == held.locks.len()
+        && said.earlier_units <= held.earlier_units
+        && locks.into_iter().all(|(said, held)| {
+            (said.anchor, said.k) == (held.anchor, held.k) && said.before >= held.before
+        });
+    let (said, held) = (said.units(), held.units());
+    let locks = Disagreement::Locks { said, held };
+    if is_same { Ok(()) } else { Err(locks) }
 }

@@ -1,7 +1,10 @@
 //! Terms of routers: what this node says of itself, and what is believed of others.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use warren_payments::channel::Phase;
 use warren_payments::channel::router::rules;
 use warren_payments::{ChannelView, Role};
@@ -19,6 +22,9 @@ pub(crate) const CLOSE_WINDOW_SECS: u32 = 86_400;
 /// A hint is signed anew when it is so old.
 const RENEW: Duration = Duration::from_secs(600);
 const LIFE: Duration = Duration::from_secs(3600);
+/// Routers of the DHT that are asked for their terms; anybody may say there that it is one.
+const ASKED: usize = 16;
+const ASKED_AT_ONCE: usize = 8;
 
 impl Own {
     /// This node's terms as a router; `None` if it does not route.
@@ -49,6 +55,30 @@ impl Own {
         let signed = hint.sign(&self.key).ok()?;
         self.book().own_hint = Some(signed.clone());
         Some(signed)
+    }
+}
+
+impl Own {
+    /// Routers of this node's chain that the DHT knows of and that say their terms, the cheapest first.
+    pub(super) async fn found(self: &Arc<Self>) -> Result<Vec<SignedRouterHint>, Problem> {
+        let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
+        let known = self.overlay.routers().await.map_err(failed)?;
+        let chain = self.payments().chain_ref();
+        let asked = known.into_iter().take(ASKED).map(|node| {
+            let own = Arc::clone(self);
+            async move { own.terms_of(node).await }
+        });
+        let asked: Vec<_> = futures::stream::iter(asked)
+            .buffer_unordered(ASKED_AT_ONCE)
+            .collect()
+            .await;
+        let mut found: Vec<_> = asked.into_iter().filter_map(Result::ok).collect();
+        found.retain(|it| it.hint().chain == chain);
+        found.sort_by_key(|it| {
+            let it = it.hint();
+            (it.fee_ppm, it.hold_fee, Reverse(it.capacity_log2), it.node)
+        });
+        Ok(found)
     }
 }
 

@@ -19,6 +19,11 @@ const AFTER_START: Duration = Duration::from_secs(3 * 3600);
 impl Own {
     /// Every few seconds, streams that are to stand and do not are dialled again.
     pub(super) async fn keep(self: Arc<Self>) {
+        if self.router.enabled
+            && let Err(error) = self.overlay.announce_router(true).await
+        {
+            tracing::debug!(%error, "nobody is told that this node routes");
+        }
         let until = self.clock.now().plus(AFTER_START);
         for (channel, _) in self.neighbours.all() {
             self.hold(channel, until);

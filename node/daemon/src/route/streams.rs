@@ -64,6 +64,9 @@ impl Routes {
             Some(channel) => {
                 tracing::info!(channel = %channel.short(), peer = %peer.short(), "a neighbour pays by routes");
                 own.stands(channel, sender, receiver);
+                // What was said while nobody could fold it, or before a restart of this node.
+                let unfolded = own.payments().unfolded(channel).await;
+                unfolded.into_iter().flatten().for_each(|it| own.tell(it));
             }
             None => {
                 let _ = sender.close().await; // The peer may be gone.

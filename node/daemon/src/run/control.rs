@@ -10,8 +10,8 @@ use crate::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, Check, CheckVerdict,
     DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus,
     ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList,
-    PeerView, PriceView, ReceiptList, ReceiptView, RouteList, ShutdownReport, Status, TowerStatus,
-    TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    PeerView, PriceView, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport, Status,
+    TowerStatus, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::error::{ErrorCode, Problem};
@@ -173,6 +173,10 @@ impl NodeControl for Node {
 
     fn routes(&self) -> Answer<'_, RouteList> {
         Box::pin(self.route_list())
+    }
+
+    fn routers(&self) -> Answer<'_, RouterList> {
+        Box::pin(self.router_list())
     }
 
     fn peers(&self) -> Answer<'_, PeerList> {

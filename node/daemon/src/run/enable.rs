@@ -167,7 +167,7 @@ impl Node {
                 exit.unit_price
             },
             prepay_units: exit.prepay_units.max(1),
-            credit_units: exit.credit_units,
+            credit_units: exit.credit.first,
             close_window_secs: u32::try_from(exit.close_window.as_secs()).unwrap_or(u32::MAX),
             policy: policy.id(),
             capacity: Capacity {
@@ -187,6 +187,7 @@ impl Node {
             mtu: DEFAULT_MTU,
             endpoints: endpoints(&exit.endpoints)?,
             min_deposit_units: MIN_DEPOSIT_UNITS,
+            max_credit_units: exit.credit.most,
         };
         let tunnel = ExitSpec {
             device: EXIT_DEVICE.to_owned(),

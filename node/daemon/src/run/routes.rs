@@ -8,7 +8,9 @@ use warren_payments::{ChannelView as Held, Phase, Role, RouteView as Routed};
 use warren_proto::{Amount, ChannelId, NodeId, RouterHint, UnixTime};
 
 use super::Node;
-use crate::api::types::{NeighbourRole, NeighbourView, RouteList, RouteRow, RouterView, Timestamp};
+use crate::api::types::{
+    NeighbourRole, NeighbourView, RouteList, RouteRow, RouterList, RouterRow, RouterView, Timestamp,
+};
 use crate::error::{ErrorCode, Problem};
 use crate::perform::problem;
 use crate::route::{Kind, Neighbour};
@@ -23,6 +25,20 @@ impl Node {
             routes: routes.iter().map(|it| self.route_row(it)).collect(),
             neighbours: neighbours.map(|it| self.neighbour_view(it)).collect(),
         })
+    }
+
+    pub(super) async fn router_list(&self) -> Result<RouterList, Problem> {
+        let found = self.routes.found().await?;
+        let row = |it: &RouterHint| RouterRow {
+            node: it.node,
+            fee_ppm: it.fee_ppm,
+            hold_fee: self.money(it.hold_fee),
+            capacity_log2: it.capacity_log2,
+            close_window_secs: it.close_window_secs,
+            valid_until: Timestamp(it.valid_until),
+        };
+        let routers = found.iter().map(|it| row(it.hint())).collect();
+        Ok(RouterList { routers })
     }
 
     fn route_row(&self, it: &Routed) -> RouteRow {
@@ -98,8 +114,16 @@ impl Node {
         it.role == Role::Payer && known.is_some_and(|it| it.kind == Kind::Exit)
     }
 
-    /// A router's terms, asked of it now: by its node id, or the beginning of one that is known here.
+    /// A router's terms, asked of it now: by its node id, the beginning of one that is known here, or `auto` for
+    /// the cheapest that the DHT knows of.
     pub(super) async fn router_terms(&self, text: &str) -> Result<RouterHint, Problem> {
+        if text == "auto" {
+            let found = self.routes.found().await?;
+            return found.first().map(|it| *it.hint()).ok_or_else(|| {
+                let seen = "no router on this chain was found in the DHT";
+                Problem::new(ErrorCode::NotFound, seen).with_next("warren net peers")
+            });
+        }
         let node = self.known_node(text).await?;
         let hint = *self.routes.terms_of(node).await?.hint();
         let ours = self.config.chain.as_ref().map(|it| it.pinned);

@@ -126,7 +126,7 @@ impl Node {
         };
         let exit = &self.config.exit;
         let policy = self.policy(None)?.id();
-        let at_risk = exit.unit_price.checked_mul(exit.credit_units.into());
+        let at_risk = exit.unit_price.checked_mul(exit.credit.most.into());
         let on = facts.on.as_ref();
         let price = on.map_or(exit.price, |it| it.offer.price);
         Ok(ExitStatus {
@@ -176,6 +176,7 @@ impl Node {
             },
             due: self.money(it.due),
             paid: self.money(it.paid),
+            at_risk: self.money(it.at_risk),
             channel: it.channel,
         }
     }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use warren_proto::{
-    Amount, Candidate, NodeId, Refusal, RefusalReason, SessionId, SessionRequest, SessionTerms,
-    SignedOffer, TunnelPublicKey, UnixTime,
+    Amount, Candidate, Credit, NodeId, Refusal, RefusalReason, SessionId, SessionRequest,
+    SessionTerms, SignedOffer, TunnelPublicKey, UnixTime,
 };
 
 use super::SessionLimits;
@@ -27,6 +27,8 @@ pub struct ExitTerms {
     pub endpoints: Vec<Candidate>,
     /// The least deposit, in words.
     pub min_deposit_units: u32,
+    /// Units that a guest may owe at most, however much it has paid.
+    pub max_credit_units: u32,
 }
 
 /// What only a shell can make: fresh keys.
@@ -152,6 +154,15 @@ impl Admission {
         self.places.insert(place, (request.session, consumer));
         let relied = relied.clone();
         Ok(self.terms(request, consumer, &relied, (place, min_deposit), fresh, now))
+    }
+
+    /// What a guest under these terms may owe.
+    #[must_use]
+    pub const fn credit(&self, terms: &SessionTerms) -> Credit {
+        Credit {
+            first: terms.credit_units,
+            most: self.exit.max_credit_units,
+        }
     }
 
     #[expect(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use warren_proto::{
     ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, Price, Refusal, SessionFrame,
-    SessionId, SessionRequest, SessionStart, SessionTerms, SignedOffer, UnixTime,
+    SessionId, SessionRequest, SessionStart, SessionTerms, Signature, SignedOffer, UnixTime,
 };
 
 mod ending;
@@ -42,6 +42,8 @@ pub struct ConsumerSession {
     since: UnixTime,
     heard: UnixTime,
     terms: Option<SessionTerms>,
+    /// The provider's over the terms.
+    granted_by: Option<Signature>,
     start: Option<Box<SessionStart>>,
     used: (ByteCount, ByteCount),
     active_since: Option<UnixTime>,
@@ -65,6 +67,7 @@ impl ConsumerSession {
             since: now,
             heard: now,
             terms: None,
+            granted_by: None,
             start: None,
             used: Default::default(),
             active_since: None,
@@ -236,7 +239,7 @@ impl ConsumerSession {
             return self.end(ConsumerEnd::BadGrant(why), Some(GoodbyeReason::Protocol));
         }
         let mut effects = vec![Do::Fund(Box::new(grant.terms.clone()))];
-        self.terms = Some(grant.terms);
+        (self.terms, self.granted_by) = (Some(grant.terms), Some(grant.signature));
         self.enter(Phase::Funding, now, &mut effects);
         effects
     }

@@ -3,24 +3,24 @@
 //! Sans-IO. [`ProviderSession::handle`] decides; the provider loop verifies money, adds the guest
 //! to the tunnel and sets its allowance.
 //!
-//! The allowance is a number of inner bytes, cumulative: what is paid plus `credit_units`. The
-//! tunnel stops the guest at that very byte, so the bound does not depend on how often this
+//! The allowance is a number of inner bytes, cumulative: what is paid plus the credit. The tunnel stops the guest at that very byte, so the bound does not depend on how often this
 //! machine runs.
 
 use std::time::Duration;
 
 use warren_proto::{
-    Amount, ByteCount, ChannelId, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, SessionFrame,
-    SessionStart, SessionTerms, Signature, UnixTime,
+    Amount, ByteCount, ChannelId, Credit, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode,
+    SessionFrame, SessionStart, SessionTerms, Signature, UnixTime,
 };
 
 mod ending;
 mod event;
+mod gate;
 mod locks;
 pub use event::{LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase};
 
 use self::locks::Locks;
-use super::{SessionLimits, bytes_covered};
+use super::SessionLimits;
 
 use ProviderEffect as Do;
 use ProviderPhase as Phase;
@@ -30,6 +30,7 @@ use ProviderPhase as Phase;
 pub struct ProviderSession {
     terms: SessionTerms,
     signature: Signature,
+    credit: Credit,
     limits: SessionLimits,
     phase: Phase,
     begun: UnixTime,
@@ -59,12 +60,14 @@ impl ProviderSession {
     pub fn new(
         terms: SessionTerms,
         signature: Signature,
+        credit: Credit,
         limits: SessionLimits,
         now: UnixTime,
     ) -> (Self, Vec<Do>) {
         let it = Self {
             terms,
             signature,
+            credit,
             limits,
             phase: Phase::Granted,
             begun: now,
@@ -250,38 +253,6 @@ impl ProviderSession {
         // Totals are cumulative and never fall; a late event changes nothing.
         self.paid = self.paid.max(value.saturating_sub(before));
         self.gate(now)
-    }
-
-    /// Serves what is paid plus credit, to the byte; pauses when that is used up.
-    fn gate(&mut self, now: UnixTime) -> Vec<Do> {
-        match self.phase {
-            Phase::AwaitingWord | Phase::Serving | Phase::Paused => {}
-            Phase::Granted | Phase::AwaitingFunds | Phase::Closed => return Vec::new(),
-        }
-        let paid_units = self.paid_units();
-        if self.phase == Phase::AwaitingWord
-            && paid_units < u64::from(self.terms.prepay_units)
-            && !self.is_free()
-        {
-            return Vec::new();
-        }
-        let served_from = *self.served_from.get_or_insert(now);
-        let limit = paid_units.saturating_add(self.terms.credit_units.into());
-        let allowed = bytes_covered(&self.terms, limit, now.since(served_from));
-        let phase = if allowed > self.total_used() {
-            Phase::Serving
-        } else {
-            Phase::Paused
-        };
-        if phase != self.phase {
-            self.phase = phase;
-            self.since = now;
-        }
-        if allowed == self.allowed {
-            return Vec::new();
-        }
-        self.allowed = allowed;
-        vec![Do::Allow(allowed)]
     }
 
     fn payment_refused(&mut self, code: PayErrorCode) -> Vec<Do> {

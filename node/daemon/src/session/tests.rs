@@ -11,6 +11,7 @@ use warren_proto::*;
 use super::*;
 use receipts::Closings;
 
+mod credit;
 mod deals;
 mod receipts;
 mod routed;
@@ -18,6 +19,8 @@ mod streams;
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
 const UNIT: u64 = 1000;
+/// What the credit of two units may grow to.
+const MAX_CREDIT: u32 = 4;
 
 fn consumer_key() -> NodeKey {
     NodeKey::from_seed(&[1; 32])
@@ -72,6 +75,7 @@ fn offer() -> SignedOffer {
 
 fn admission() -> Admission {
     let exit = ExitTerms {
+        max_credit_units: MAX_CREDIT,
         gateway_v4: Ipv4Addr::new(10, 77, 0, 1),
         gateway_v6: "fd77:7761::1".parse().unwrap(),
         dns: vec![],
@@ -255,8 +259,9 @@ impl Room {
                     Ok(terms) => {
                         let signature = terms.sign(&provider_key());
                         let limits = SessionLimits::default();
+                        let credit = self.admission.credit(&terms);
                         let (it, effects) =
-                            ProviderSession::new(terms, signature, limits, self.now);
+                            ProviderSession::new(terms, signature, credit, limits, self.now);
                         self.provider = Some(it);
                         self.provider_does(effects);
                     }

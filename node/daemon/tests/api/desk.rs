@@ -351,6 +351,11 @@ impl NodeControl for Desk {
         self.note("routes", routes)
     }
 
+    fn routers(&self) -> Answer<'_, RouterList> {
+        let routers = Vec::new();
+        self.note("routers", RouterList { routers })
+    }
+
     fn peers(&self) -> Answer<'_, PeerList> {
         self.note("peers", PeerList { peers: Vec::new() })
     }

@@ -85,6 +85,7 @@ async fn every_question_of_the_client_reaches_the_node() {
     assert_eq!(missing.code, "W1502");
     assert!(missing.seen.contains(&SESSION.to_string()));
     assert_eq!(client.towers().await.unwrap().wanted, 2);
+    assert_eq!(client.routers().await.unwrap().routers, []);
     assert_eq!(client.routes().await.unwrap().router, None);
     client.peers().await.unwrap();
     client.net_check().await.unwrap();
@@ -94,7 +95,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 23\n")
+            .contains("\nwarren_claims_total 24\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");

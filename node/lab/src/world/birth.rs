@@ -150,6 +150,7 @@ impl World {
             .sign(key)
             .map_err(|error| LabError::Offer(error.to_string()))?;
         let terms = ExitTerms {
+            max_credit_units: market.credit_units,
             gateway_v4: Ipv4Addr::new(10, 77, 0, 1),
             gateway_v6: std::net::Ipv6Addr::new(0xfd77, 0x7761, 0, 0, 0, 0, 0, 1),
             dns: Vec::new(),

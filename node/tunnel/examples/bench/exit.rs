@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use warren_proto::ByteCount;
+use warren_proto::{ByteCount, Credit};
 use warren_tunnel::host::{ExitHost, ExitNatSpec};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{
@@ -48,7 +48,10 @@ pub(crate) fn run(args: &Args) {
             exit,
             guests,
             delay: args.millis("delay-ms"),
-            credit: args.number("credit", 8),
+            credit: Credit {
+                first: args.number("credit", 8),
+                most: args.number("max-credit", 256),
+            },
             folder: args.text("folder", "/tmp").into(),
         };
         std::thread::spawn(move || till.serve(stream.unwrap()));
@@ -86,7 +89,7 @@ struct Till {
     guests: Vec<GuestId>,
     delay: Duration,
     /// Units served unpaid.
-    credit: u64,
+    credit: Credit,
     folder: PathBuf,
 }
 
@@ -115,7 +118,7 @@ impl Till {
             frame.wait_for(self.delay);
             let at = usize::from(frame.guest);
             let paid = purses[at].take(&frame).bytes();
-            let allowed = ByteCount::from_bytes(paid + self.credit * UNIT);
+            let allowed = ByteCount::from_bytes(paid + self.credit.units(paid / UNIT) * UNIT);
             self.exit.allow(self.guests[at], allowed).unwrap();
         }
     }

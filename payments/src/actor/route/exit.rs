@@ -1,11 +1,12 @@
 //! The exit: holds locks on words that a consumer says, and asks the router to fold them.
 
 use warren_proto::{
-    Amount, Fulfill, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame, WordFrame,
+    Amount, ChannelId, Fulfill, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame,
+    WordFrame,
 };
 
 use super::super::Task;
-use crate::channel::{PayeeEvent, RoutedAccepted, RoutedNews, Via};
+use crate::channel::{PayeeChannel, PayeeEvent, RoutedAccepted, RoutedNews, Via};
 use crate::handle::{PaymentsError, RouteOut, TakenLock};
 
 impl Task {
@@ -77,21 +78,36 @@ impl Task {
         let channel = ready.channel;
         let payee = self.book.payees.get(&channel);
         let payee = payee.ok_or(PaymentsError::UnknownChannel { channel })?;
-        let payment = ready.payment;
-        let folded = payee.routed_folded(&payment);
-        let best = payee
-            .routed_word(&payment)
-            .zip(payee.routed_anchor(&payment));
-        let news = best.filter(|((k, _), _)| folded.is_some_and(|it| it < *k));
-        Ok(news.map(|((k, word), anchor)| RouteOut {
-            channel,
-            frame: RouteFrame::Fulfill(Fulfill {
-                payment,
-                anchor,
-                k,
-                word,
-                last,
-            }),
-        }))
+        Ok(shown(payee, ready.payment, last))
     }
+
+    /// The exit: the best word of each lock that has one beyond its last fold, whoever's session it paid.
+    /// What this node routes onward is not among them: the route itself shows its words.
+    pub(super) fn unfolded(&self, channel: ChannelId) -> Vec<RouteOut> {
+        let Some(payee) = self.book.payees.get(&channel) else {
+            return Vec::new();
+        };
+        let payments = payee.routed_unfolded();
+        let own = payments.filter(|it| !self.book.routes.contains_key(it));
+        own.filter_map(|it| shown(payee, it, false)).collect()
+    }
+}
+
+fn shown(payee: &PayeeChannel, payment: PaymentId, last: bool) -> Option<RouteOut> {
+    let channel = payee.terms().id;
+    let folded = payee.routed_folded(&payment);
+    let best = payee
+        .routed_word(&payment)
+        .zip(payee.routed_anchor(&payment));
+    let news = best.filter(|((k, _), _)| folded.is_some_and(|it| it < *k));
+    news.map(|((k, word), anchor)| RouteOut {
+        channel,
+        frame: RouteFrame::Fulfill(Fulfill {
+            payment,
+            anchor,
+            k,
+            word,
+            last,
+        }),
+    })
 }

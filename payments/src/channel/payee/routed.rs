@@ -183,6 +183,12 @@ impl PayeeChannel {
         lanes.filter(at_risk).map(|it| it.lock.expiry).min()
     }
 
+    /// Routed payments of which a lock is held and a word is known that is in no base yet.
+    pub fn routed_unfolded(&self) -> impl Iterator<Item = PaymentId> {
+        let lanes = self.held.lanes.iter();
+        lanes.filter_map(|it| it.payment.filter(|_| it.known > 0))
+    }
+
     fn lane_of(&self, payment: &PaymentId) -> Option<(usize, &Lane)> {
         let mut lanes = self.held.lanes.iter().enumerate();
         lanes.find(|(_, it)| it.payment == Some(*payment))

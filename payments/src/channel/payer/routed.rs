@@ -53,6 +53,13 @@ pub(in crate::channel) enum WordsStanding {
     Dead,
 }
 
+impl OwnWords {
+    /// Units that may have been said; `None` unless words may be said.
+    pub(super) fn fresh_from(&self) -> Option<u32> {
+        (self.standing == WordsStanding::Ready).then(|| self.released.max(self.reserved))
+    }
+}
+
 impl RoutedLane {
     /// Units of the whole lock, folded ones included.
     pub(in crate::channel) fn units(&self) -> u32 {

@@ -21,6 +21,9 @@ pub struct RoutedView {
     pub folded: u32,
     /// Units said; `None` if the words are not this node's own.
     pub released: Option<u32>,
+    /// Units that may have been said, whatever a crash has hidden: words beyond them are new to everybody.
+    /// `None` unless the exit holds the lock and the words are this node's own.
+    pub fresh_from: Option<u32>,
 }
 
 impl PayerChannel {
@@ -112,6 +115,7 @@ impl PayerChannel {
             units: lane.units(),
             folded: lane.folded,
             released: lane.own.map(|it| it.released),
+            fresh_from: lane.own.and_then(|it| it.fresh_from()),
         })
     }
 

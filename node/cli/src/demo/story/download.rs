@@ -74,8 +74,8 @@ impl Worst {
         let Ok(status) = exit.ask::<ExitStatus>(&["exit", "status"]) else {
             return; // Too busy to answer now: the next look counts.
         };
-        self.bound = status.at_risk.base_units;
         for guest in &status.guests {
+            self.bound = self.bound.max(guest.at_risk.base_units);
             let unpaid = guest.due.base_units.saturating_sub(guest.paid.base_units);
             self.unpaid = self.unpaid.max(unpaid);
         }

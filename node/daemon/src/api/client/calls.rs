@@ -7,8 +7,8 @@ use crate::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
     DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
     ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
-    ReceiptView, RouteList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
-    UpRequest, WalletView, WithdrawRequest,
+    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
+    UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -141,6 +141,14 @@ impl Client {
     /// [`ClientError`](super::ClientError)
     pub async fn routes(&self) -> Answered<RouteList> {
         self.get("/v1/routes").await
+    }
+
+    /// `GET /v1/routers`.
+    ///
+    /// # Errors
+    /// [`ClientError`](super::ClientError)
+    pub async fn routers(&self) -> Answered<RouterList> {
+        self.get("/v1/routers").await
     }
 
     /// Who is connected.

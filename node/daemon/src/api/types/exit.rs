@@ -77,7 +77,7 @@ pub struct ExitStatus {
     pub consent: Option<ConsentRecord>,
     /// Price asked.
     pub price: PriceView,
-    /// The most this node can lose to one guest: what it serves unpaid.
+    /// The most this node can ever lose to one guest: what it serves unpaid to one that has paid much.
     pub at_risk: Money,
     /// Where it says it is. `None` if the configuration does not say.
     pub region: Option<Region>,
@@ -149,6 +149,8 @@ pub struct GuestView {
     pub due: Money,
     /// Paid so far.
     pub paid: Money,
+    /// The most it may owe now; grows with what it has paid.
+    pub at_risk: Money,
     /// What pays. `None` for a free session.
     pub channel: Option<ChannelId>,
 }

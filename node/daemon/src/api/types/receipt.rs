@@ -54,22 +54,13 @@ pub struct ReceiptView {
     pub paid: Money,
     /// Worth of one word.
     pub unit_price: Money,
-    /// The channel.
-    pub channel: ChannelId,
-    /// The chain it is on.
+    /// The chain that the money is on.
     pub chain_id: u64,
-    /// The account that paid.
-    pub payer: PayoutAddress,
-    /// The account that was paid.
-    pub payee: PayoutAddress,
-    /// What the channel was worth to the payee before.
-    pub value_before: Money,
-    /// And after.
-    pub value_after: Money,
-    /// Number of the voucher in force at the end.
-    pub voucher_seq: u64,
-    /// Words shown, over all locks.
+    /// Words shown, over all locks; of a route, only those that paid this session.
     pub words: u64,
+    /// With what it was paid: the fields of one kind or of the other.
+    #[serde(flatten)]
+    pub paid_by: PaidByView,
     /// What the consumer counted. `None` if it did not say.
     pub consumer_meter: Option<MeterView>,
     /// What the provider counted. `None` if it did not say.
@@ -80,4 +71,51 @@ pub struct ReceiptView {
     pub ended: Timestamp,
     /// What `receipt export` writes and `receipt verify` reads.
     pub text: String,
+}
+
+/// With what a session was paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PaidByView {
+    /// A channel between the two sides.
+    Channel(ChannelProofView),
+    /// A route; no router and no channel is named.
+    Route(RouteProofView),
+}
+
+/// The proof of what a channel paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelProofView {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The account that paid.
+    pub payer: PayoutAddress,
+    /// The account that was paid.
+    pub payee: PayoutAddress,
+    /// What the channel was worth to the payee before.
+    pub value_before: Money,
+    /// And after.
+    pub value_after: Money,
+    /// Number of the voucher in force at the end.
+    pub voucher_seq: u64,
+}
+
+/// The proof of what a route's locks paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteProofView {
+    /// In the order in which their first words were said; the newest 32.
+    pub locks: Vec<LockProofView>,
+    /// Words of locks before those, which the receipt says and does not show.
+    pub words_not_shown: u64,
+}
+
+/// What one lock paid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockProofView {
+    /// Its anchor, as the contract knows it: 32 bytes in hex.
+    pub anchor: String,
+    /// The first word that paid this session, less one.
+    pub before: u32,
+    /// The last one.
+    pub word: u32,
 }

@@ -75,6 +75,30 @@ pub struct RouteRow {
     pub expires: Timestamp,
 }
 
+/// Answer to `GET /v1/routers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterList {
+    /// Routers on this node's chain that answered, the cheapest first.
+    pub routers: Vec<RouterRow>,
+}
+
+/// What a router asks, by its own signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterRow {
+    /// Which.
+    pub node: NodeId,
+    /// Its part of each word, in millionths of what the next hop gets.
+    pub fee_ppm: u32,
+    /// What it asks for each lock.
+    pub hold_fee: Money,
+    /// It says that it can lock about 2^n base units onward.
+    pub capacity_log2: u32,
+    /// The least close window of a channel to it, seconds.
+    pub close_window_secs: u32,
+    /// Until when it says so.
+    pub valid_until: Timestamp,
+}
+
 /// What a neighbour is to this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use warren_payments::RouterPolicy;
-use warren_proto::{Amount, CountryCode, Price, Region};
+use warren_proto::{Amount, CountryCode, Credit, Price, Region};
 
 use super::Said;
 use super::nets::{net_v4, net_v6};
@@ -61,7 +61,7 @@ pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigE
         price_per_gib,
         unit_price,
         prepay_units: said.count_u32("exit.prepay_units"),
-        credit_units: said.count_u32("exit.credit_units"),
+        credit: credit(said)?,
         close_window: Duration::from_secs(said.count("exit.close_window_secs")),
         policy: said.text("exit.policy").to_owned(),
         guests_max: said.count_u32("exit.guests_max"),
@@ -128,6 +128,20 @@ pub(super) fn router(said: &Said<'_>, token: &Token) -> Result<RouterSection, Co
         budget: said.money("router.budget", token)?,
         max_channels: usize::try_from(said.count("router.max_channels")).unwrap_or(1),
     })
+}
+
+fn credit(said: &Said<'_>) -> Result<Credit, ConfigError> {
+    let credit = Credit {
+        first: said.count_u32("exit.credit_units"),
+        most: said.count_u32("exit.max_credit_units"),
+    };
+    if credit.most < credit.first {
+        return Err(said.bad(
+            "exit.max_credit_units",
+            "at least exit.credit_units is needed",
+        ));
+    }
+    Ok(credit)
 }
 
 fn country(said: &Said<'_>, text: &str) -> Result<CountryCode, ConfigError> {

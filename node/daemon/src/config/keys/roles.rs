@@ -8,7 +8,7 @@ use super::{Key, Kind, count, key};
 const MOST_KBIT: u64 = 1_000_000_000;
 
 /// By section.
-pub(super) const ROLES: [Key; 43] = [
+pub(super) const ROLES: [Key; 44] = [
     key(
         "exit.enabled",
         Kind::Switch,
@@ -55,7 +55,13 @@ pub(super) const ROLES: [Key; 43] = [
         "exit.credit_units",
         count(1, 1024),
         "8",
-        "Words served unpaid: the most this exit can lose to one guest.",
+        "Words served unpaid at first; each 16 that a guest has paid add one.",
+    ),
+    key(
+        "exit.max_credit_units",
+        count(1, 4096),
+        "256",
+        "Words served unpaid at most: what this exit can lose to a guest that has paid 16 times that.",
     ),
     key(
         "exit.close_window_secs",

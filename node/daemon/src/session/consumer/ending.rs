@@ -2,7 +2,9 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Goodbye, GoodbyeReason, Meter, PayErrorCode, SessionFrame, SessionTerms};
+use warren_proto::{
+    Goodbye, GoodbyeReason, Meter, PayErrorCode, RouteProof, SessionFrame, SessionTerms,
+};
 
 use super::{ConsumerEnd, ConsumerSession, Do, Phase};
 use crate::receipt::Counters;
@@ -15,12 +17,15 @@ impl ConsumerSession {
 
     pub(super) fn end(&mut self, end: ConsumerEnd, goodbye: Option<GoodbyeReason>) -> Vec<Do> {
         let mut effects = Vec::new();
-        // By a route, the exit asks for the fold, and no receipt proves what a router's voucher does.
-        let paying = self.released > 0 && !self.is_routed();
-        if let Some(terms) = self.terms.as_ref().filter(|_| paying) {
-            effects.push(Do::Attest(Box::new(self.counters(terms))));
+        let route = self.route_proof();
+        // Words of a route that could not be said paid nothing.
+        let paid = self.released > 0 && (!self.is_routed() || route.is_some());
+        if let Some(terms) = self.terms.as_ref().filter(|_| paid) {
+            effects.push(Do::Attest(Box::new(self.counters(terms, route))));
         }
-        if paying && !matches!(end, ConsumerEnd::ExitLost | ConsumerEnd::PaymentRefused(_)) {
+        // By a route, the exit asks for the fold.
+        let folds = self.released > 0 && !self.is_routed();
+        if folds && !matches!(end, ConsumerEnd::ExitLost | ConsumerEnd::PaymentRefused(_)) {
             effects.push(Do::Finish);
         }
         if let Some(reason) = goodbye {
@@ -64,7 +69,7 @@ impl ConsumerSession {
         }
     }
 
-    fn counters(&self, terms: &SessionTerms) -> Counters {
+    fn counters(&self, terms: &SessionTerms, route: Option<RouteProof>) -> Counters {
         let (up, down) = self.used;
         let served = self.served(self.now);
         let own = Meter {
@@ -79,6 +84,7 @@ impl ConsumerSession {
             theirs: said.then_some(self.theirs),
             started: self.begun,
             ended: self.now,
+            route,
         }
     }
 }

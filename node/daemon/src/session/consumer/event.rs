@@ -5,6 +5,7 @@
 use warren_proto::{
     Amount, ByteCount, GoodbyeReason, LockReady, NodeId, PayErrorCode, PaymentId, Refusal,
     SessionFrame, SessionId, SessionStart, SessionTerms, SignedOffer, TunnelPublicKey, VoucherAck,
+    WordFrame,
 };
 
 use super::lanes::LockMade;
@@ -128,6 +129,13 @@ pub enum RouteNews {
     },
     /// The exit holds the lock, and it is the one that was offered: words may be said.
     Usable(LockReady),
+    /// The best word that was said of a lock: for the receipt.
+    Said {
+        /// Which payment.
+        payment: PaymentId,
+        /// The word.
+        word: WordFrame,
+    },
     /// The exit does not hold a lock of a session before any more.
     Gone(PaymentId),
     /// A lock comes to nothing.
@@ -148,7 +156,7 @@ pub enum RouteOrder {
     Offer(PaymentId),
     /// Check that this is what was offered, then say Usable, or Failed.
     Confirm(LockReady),
-    /// Say so many words of this lock, cumulative, to the exit.
+    /// Say so many words of this lock, cumulative, to the exit; then Said.
     Release {
         /// The lock.
         ready: LockReady,

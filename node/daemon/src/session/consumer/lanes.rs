@@ -11,7 +11,9 @@
 
 use std::time::Duration;
 
-use warren_proto::{Amount, LockReady, PaymentId, UnixTime};
+use warren_proto::{Amount, LockReady, PaymentId, RouteProof, Signature, UnixTime, WordFrame};
+
+use crate::receipt::Tally;
 
 // Our choices.
 /// The next lock is asked for when so few words are left: some seconds of a fast line.
@@ -73,11 +75,13 @@ pub(super) struct Lanes {
     tried: Option<UnixTime>,
     said: u64,
     unit_price: Amount,
+    /// For the receipt.
+    tally: Tally,
 }
 
 impl Lanes {
     /// A session begins with a lock that its start names.
-    pub(super) const fn new(lock: LockMade, now: UnixTime) -> Self {
+    pub(super) fn new(lock: LockMade, now: UnixTime) -> Self {
         Self {
             held: Vec::new(),
             pending: Some((Stage::Named(lock), now)),
@@ -85,6 +89,7 @@ impl Lanes {
             tried: None,
             said: 0,
             unit_price: lock.unit_price,
+            tally: Tally::default(),
         }
     }
 
@@ -196,6 +201,19 @@ impl Lanes {
             }
         }
         orders
+    }
+
+    /// The best word that was said of a lock, now that it was.
+    pub(super) fn said_word(&mut self, payment: PaymentId, word: &WordFrame) {
+        let lane = self.held.iter().find(|it| it.ready.payment == payment);
+        if let Some(lane) = lane {
+            self.tally.count(lane.ready.anchor, lane.lock.said, word);
+        }
+    }
+
+    /// What was paid, with both sides' signatures over the terms; `None` if nothing was.
+    pub(super) fn proof(&self, consumer: Signature, provider: Signature) -> Option<RouteProof> {
+        self.tally.proof(consumer, provider)
     }
 
     /// Asks for the next lock if it is time; `budget`: words that the user still allows.

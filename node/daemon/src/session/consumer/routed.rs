@@ -2,7 +2,9 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Amount, LockReady, PayErrorCode, PaymentId, SessionFrame, UnixTime};
+use warren_proto::{
+    Amount, LockReady, PayErrorCode, PaymentId, RouteProof, SessionFrame, UnixTime,
+};
 
 use super::{ConsumerEnd, ConsumerSession, Do, Phase};
 use crate::session::consumer::event::{RouteNews, RouteOrder};
@@ -44,6 +46,12 @@ impl ConsumerSession {
                     }
                     _ => self.pay(now),
                 }
+            }
+            RouteNews::Said { payment, word } => {
+                if let Some(lanes) = &mut self.lanes {
+                    lanes.said_word(payment, &word);
+                }
+                Vec::new()
             }
             RouteNews::Gone(payment) => {
                 let lanes = self.lanes.as_mut();
@@ -107,12 +115,14 @@ impl ConsumerSession {
         let mut effects: Vec<_> = say
             .map(|(ready, units)| Do::Route(RouteOrder::Release { ready, units }))
             .collect();
+        let says = !effects.is_empty();
         self.released = lanes.said();
         let cap = cap.map_or(u64::MAX, |it| u64::try_from(it).unwrap_or(u64::MAX));
         if lanes.ask(cap.saturating_sub(self.released), now) {
             effects.push(Do::Route(RouteOrder::Next));
         }
-        if self.released < wanted && lanes.is_dry(now) {
+        // The receipt counts what was said: not before the last words are.
+        if self.released < wanted && lanes.is_dry(now) && !says {
             let reason = warren_proto::GoodbyeReason::Asked;
             effects.extend(self.end(
                 ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity),
@@ -152,6 +162,12 @@ impl ConsumerSession {
     #[must_use]
     pub const fn is_routed(&self) -> bool {
         self.lanes.is_some()
+    }
+
+    /// What the route's locks paid; `None` if nothing, or a channel pays.
+    pub(super) fn route_proof(&self) -> Option<RouteProof> {
+        let (start, granted) = (self.start.as_ref()?, self.granted_by?);
+        self.lanes.as_ref()?.proof(start.signature, granted)
     }
 
     /// What one word costs this node; `None` before the terms are known.

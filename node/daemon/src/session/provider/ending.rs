@@ -11,10 +11,7 @@ use crate::session::due_units;
 impl ProviderSession {
     /// The consumer says what the session came to, once; its goodbye is next.
     pub(super) fn receipt(&mut self, receipt: Box<Receipt>) -> Vec<Do> {
-        if self.paid == Amount::ZERO
-            || self.is_routed()
-            || std::mem::replace(&mut self.receipted, true)
-        {
+        if !self.has_proof() || std::mem::replace(&mut self.receipted, true) {
             return Vec::new();
         }
         let own = Box::new(self.counters());
@@ -30,7 +27,7 @@ impl ProviderSession {
         self.phase = Phase::Closed;
         effects.push(Do::RemoveGuest);
         effects.extend(self.last_folds());
-        if self.paid > Amount::ZERO && !self.receipted && !self.is_routed() {
+        if self.has_proof() && !self.receipted {
             // A consumer that said goodbye has sent its receipt before, or has none.
             let comes = goodbye.is_some() && self.stream_lost.is_none();
             let own = Box::new(self.counters());
@@ -42,6 +39,11 @@ impl ProviderSession {
         }
         effects.push(Do::Ended(end));
         effects
+    }
+
+    /// Whether something was paid that a receipt can show. Never the voucher of a route: it is the router's.
+    fn has_proof(&self) -> bool {
+        self.paid > Amount::ZERO && (!self.is_routed() || self.route_proof().is_some())
     }
 
     /// What this side has counted up to `now`.
@@ -62,6 +64,7 @@ impl ProviderSession {
             theirs: self.theirs,
             started: self.begun,
             ended: self.now,
+            route: self.route_proof(),
         }
     }
 }

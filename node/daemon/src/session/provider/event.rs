@@ -88,7 +88,7 @@ pub enum ProviderEvent {
 }
 
 /// What a session that is paid by a route hears of its locks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockNews {
     /// The lock that this session named is on disk.
     Held {
@@ -103,8 +103,10 @@ pub enum LockNews {
     Paid {
         /// Which payment.
         payment: PaymentId,
-        /// Over the whole lock.
+        /// Known over the whole lock.
         units: u32,
+        /// The word; it may be one that was known before, or an older one.
+        word: WordFrame,
     },
 }
 

@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use warren_proto::{
-    Amount, LockReady, PayErrorCode, PaymentId, SessionFrame, SessionStart, UnixTime, WordFrame,
+    Amount, LockReady, PayErrorCode, PaymentId, RouteProof, SessionFrame, SessionStart, Signature,
+    UnixTime, WordFrame,
 };
 
 use super::{Do, Phase, ProviderEnd, ProviderSession};
+use crate::receipt::Tally;
 use crate::session::provider::event::{LockNews, LockOrder};
 
 /// Numbers of locks on one stream (specification: below 16); the oldest is given anew.
@@ -36,6 +38,10 @@ pub(super) struct Locks {
     /// Words of locks whose number was given anew.
     before: u64,
     next: u32,
+    /// For the receipt.
+    tally: Tally,
+    /// The consumer's over the terms. `None` before its Start.
+    consent: Option<Signature>,
 }
 
 impl Locks {
@@ -54,6 +60,18 @@ impl Locks {
 
     fn find(&mut self, is_it: impl Fn(&Held) -> bool) -> Option<&mut Held> {
         self.held.iter_mut().find(|it| is_it(it))
+    }
+
+    fn paid(&mut self, payment: PaymentId, units: u32, word: &WordFrame) {
+        let Some(held) = self.find(|it| it.ready.payment == payment) else {
+            return;
+        };
+        let (anchor, first, is_new) = (held.ready.anchor, held.first, units > held.known);
+        held.known = held.known.max(units);
+        // Only the word by which more is known now was checked against the lock.
+        if is_new && word.k == units {
+            self.tally.count(anchor, first, word);
+        }
     }
 
     /// What the best words are to be folded; with `last`, whatever was asked before.
@@ -93,6 +111,7 @@ impl ProviderSession {
             );
         }
         let locks = self.locks.get_or_insert_default();
+        locks.consent = Some(start.signature);
         let known = locks.held.iter().any(|it| it.ready.payment == payment);
         let mut effects = Vec::new();
         if !known {
@@ -132,13 +151,15 @@ impl ProviderSession {
                 units,
                 serve_until,
             } => self.lock_held(ready, units, serve_until, now),
-            LockNews::Paid { payment, units } => {
+            LockNews::Paid {
+                payment,
+                units,
+                word,
+            } => {
                 let Some(locks) = &mut self.locks else {
                     return Vec::new();
                 };
-                if let Some(held) = locks.find(|it| it.ready.payment == payment) {
-                    held.known = held.known.max(units);
-                }
+                locks.paid(payment, units, &word);
                 let paid = self.terms.unit_price.checked_mul(locks.units());
                 self.paid_up_to(paid.unwrap_or(Amount::MAX), now)
             }
@@ -244,5 +265,11 @@ impl ProviderSession {
     #[must_use]
     pub const fn is_routed(&self) -> bool {
         self.locks.is_some()
+    }
+
+    /// What the route's locks paid; `None` if nothing, or a channel pays.
+    pub(super) fn route_proof(&self) -> Option<RouteProof> {
+        let locks = self.locks.as_ref()?;
+        locks.tally.proof(locks.consent?, self.signature)
     }
 }

@@ -3,7 +3,7 @@
 use warren_payments::Evidence;
 
 use super::*;
-use crate::receipt::{Counters, EXCHANGE, agrees, body};
+use crate::receipt::{Counters, EXCHANGE, agrees, body, by_channel};
 
 /// What the two ends hold of the receipt.
 #[derive(Default)]
@@ -30,7 +30,8 @@ impl Room {
 
     pub(super) fn consumer_attests(&mut self, counters: &Counters) {
         let terms = self.consumer.terms().unwrap();
-        let body = body(Side::Consumer, terms, counters, &self.evidence());
+        let paid_by = by_channel(&self.evidence());
+        let body = body(Side::Consumer, terms, counters, paid_by);
         let half = Receipt::new(body).sign(Side::Consumer, &consumer_key());
         self.closing.kept.0 = Some(half.clone());
         self.closing.consumer = Some(ConsumerClosing::waiting(half.clone(), self.now));
@@ -44,7 +45,7 @@ impl Room {
         if self.closing.short {
             held.value = held.value.saturating_sub(Amount::from_wei_u64(1));
         }
-        if agrees(receipt.body(), terms, own, &held).is_err() {
+        if agrees(receipt.body(), terms, own, &by_channel(&held)).is_err() {
             return self.provider_half(own);
         }
         let whole = receipt.sign(Side::Provider, &provider_key());
@@ -55,7 +56,7 @@ impl Room {
 
     pub(super) fn provider_half(&mut self, own: &Counters) {
         let terms = self.provider.as_ref().unwrap().terms();
-        let body = body(Side::Provider, terms, own, &self.evidence());
+        let body = body(Side::Provider, terms, own, by_channel(&self.evidence()));
         let half = Receipt::new(body).sign(Side::Provider, &provider_key());
         self.closing.kept.1 = Some(half);
     }
@@ -86,7 +87,7 @@ impl Room {
         } else {
             core.tick(self.now)
         };
-        let own = *core.counters();
+        let own = core.counters().clone();
         for effect in effects {
             match effect {
                 ProviderClosingEffect::Countersign(receipt) => {
@@ -107,7 +108,7 @@ impl Room {
         let kept = consumer.as_ref().unwrap();
         assert!(kept.is_signed_by(Side::Consumer) && kept.is_signed_by(Side::Provider));
         assert_eq!(
-            kept.body().value_after.wei(),
+            kept.body().by_channel().unwrap().value_after.wei(),
             u128::from(self.released * UNIT)
         );
         assert!(self.closing.consumer.is_none() && self.closing.provider.is_none());
@@ -208,8 +209,9 @@ fn what_a_provider_does_not_agree_with() {
         theirs: None,
         started: room.now,
         ended: room.now,
+        route: None,
     };
-    let held = room.evidence();
+    let held = by_channel(&room.evidence());
     let says = |change: fn(&mut ReceiptBody)| {
         let mut said = said.clone();
         change(&mut said);
@@ -221,9 +223,16 @@ fn what_a_provider_does_not_agree_with() {
         says(|it| it.terms = TermsHash::from_bytes([0; 32])),
         Err(No::Terms)
     );
-    assert_eq!(says(|it| it.channel.salt = 77), Err(No::Channel));
+    let says_of = |change: fn(&mut ChannelProof)| {
+        let mut said = said.clone();
+        if let PaidBy::Channel(it) = &mut said.paid_by {
+            change(it);
+        }
+        agrees(&said, &terms, &own, &held)
+    };
+    assert_eq!(says_of(|it| it.channel.salt = 77), Err(No::Channel));
     assert!(matches!(
-        says(|it| it.value_after = Amount::MAX),
+        says_of(|it| it.value_after = Amount::MAX),
         Err(No::Value { .. })
     ));
     let more = |it: &mut ReceiptBody| {
