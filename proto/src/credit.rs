@@ -19,15 +19,6 @@ pub struct Credit {
 }
 
 impl Credit {
-    /// Credit that never grows.
-    #[must_use]
-    pub const fn fixed(units: u32) -> Self {
-        Self {
-            first: units,
-            most: units,
-        }
-    }
-
     /// Units served unpaid once `paid` are paid in this session.
     ///
     /// # Examples

@@ -15,6 +15,40 @@ pub(super) struct Closings {
     pub(super) short: bool,
 }
 
+impl Closings {
+    pub(super) fn consumer_hears(&mut self, event: ConsumerEvent, now: UnixTime) {
+        let Some(core) = &self.consumer else {
+            return;
+        };
+        let effects = if let ConsumerEvent::Frame(frame) = event {
+            core.frame(frame)
+        } else {
+            core.tick(now)
+        };
+        for effect in effects {
+            match effect {
+                ConsumerClosingEffect::Keep(receipt) => self.kept.0 = Some(*receipt),
+                ConsumerClosingEffect::Over => self.consumer = None,
+            }
+        }
+    }
+
+    /// What the provider's closing makes of `event`, and its counters. `None` if there is none.
+    pub(super) fn provider_hears(
+        &mut self,
+        event: ProviderEvent,
+        now: UnixTime,
+    ) -> Option<(Counters, Vec<ProviderClosingEffect>)> {
+        let core = self.provider.as_mut()?;
+        let effects = if let ProviderEvent::Frame(frame) = event {
+            core.frame(frame).into_iter().collect()
+        } else {
+            core.tick(now)
+        };
+        Some((core.counters().clone(), effects))
+    }
+}
+
 impl Room {
     fn evidence(&self) -> Evidence {
         let terms = self.consumer.terms().unwrap();
@@ -62,32 +96,13 @@ impl Room {
     }
 
     pub(super) fn consumer_closing(&mut self, event: ConsumerEvent) {
-        let Some(core) = &self.closing.consumer else {
-            return;
-        };
-        let effects = if let ConsumerEvent::Frame(frame) = event {
-            core.frame(frame)
-        } else {
-            core.tick(self.now)
-        };
-        for effect in effects {
-            match effect {
-                ConsumerClosingEffect::Keep(receipt) => self.closing.kept.0 = Some(*receipt),
-                ConsumerClosingEffect::Over => self.closing.consumer = None,
-            }
-        }
+        self.closing.consumer_hears(event, self.now);
     }
 
     pub(super) fn provider_closing(&mut self, event: ProviderEvent) {
-        let Some(core) = &mut self.closing.provider else {
+        let Some((own, effects)) = self.closing.provider_hears(event, self.now) else {
             return;
         };
-        let effects = if let ProviderEvent::Frame(frame) = event {
-            core.frame(frame).into_iter().collect()
-        } else {
-            core.tick(self.now)
-        };
-        let own = core.counters().clone();
         for effect in effects {
             match effect {
                 ProviderClosingEffect::Countersign(receipt) => {

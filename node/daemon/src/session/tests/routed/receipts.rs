@@ -36,32 +36,13 @@ impl Route {
     }
 
     pub(super) fn consumer_closing(&mut self, event: ConsumerEvent) {
-        let Some(core) = &self.closing.consumer else {
-            return;
-        };
-        let effects = if let ConsumerEvent::Frame(frame) = event {
-            core.frame(frame)
-        } else {
-            core.tick(self.now)
-        };
-        for effect in effects {
-            match effect {
-                ConsumerClosingEffect::Keep(receipt) => self.closing.kept.0 = Some(*receipt),
-                ConsumerClosingEffect::Over => self.closing.consumer = None,
-            }
-        }
+        self.closing.consumer_hears(event, self.now);
     }
 
     pub(super) fn provider_closing(&mut self, event: ProviderEvent) {
-        let Some(core) = &mut self.closing.provider else {
+        let Some((own, effects)) = self.closing.provider_hears(event, self.now) else {
             return;
         };
-        let effects = if let ProviderEvent::Frame(frame) = event {
-            core.frame(frame).into_iter().collect()
-        } else {
-            core.tick(self.now)
-        };
-        let own = core.counters().clone();
         for effect in effects {
             match effect {
                 ProviderClosingEffect::Countersign(receipt) => {
