@@ -204,9 +204,12 @@ impl<E: Engine> Shared<E> {
                 let due = self.engine.seal_held(&crowd, &mut out);
                 let mut idle = true;
                 if let Some(backlog) = speakers.backlog(self.device.rung()) {
-                    backlog.turn(|read, packet| {
-                        self.seal_read(&crowd, read, packet, &mut out);
-                    });
+                    let mut sealed = 0;
+                    while sealed < DRAIN_BYTES && !backlog.is_empty() {
+                        sealed += backlog.turn(|read, packet| {
+                            self.seal_read(&crowd, read, packet, &mut out);
+                        });
+                    }
                     idle = backlog.is_empty();
                 }
                 idle &= out.items().is_empty();

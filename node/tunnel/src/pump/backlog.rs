@@ -20,11 +20,30 @@ use crate::spec::{DeviceRung, MOST_MTU};
 // Our choice.
 /// How long it is read ahead after the guests that spoke last were several.
 const SEVERAL: Duration = Duration::from_secs(1);
-/// Slots: about as many bytes as the kernel queues for us.
-const SUPER_SLOTS: (usize, usize) = (32, (1 << 16) + 64);
-const PLAIN_SLOTS: (usize, usize) = (512, MOST_MTU as usize + 64);
+/// How many reads it holds, how long one may be, and how many bytes it holds in all. Memory is touched
+/// only where something lies; a slot that is free again is the next one taken.
+const SUPER_ROOM: Room = Room {
+    slots: 256,
+    slot_len: (1 << 16) + 64,
+    bytes: 2 << 20,
+};
+const PLAIN_ROOM: Room = Room {
+    slots: 512,
+    slot_len: MOST_MTU as usize + 64,
+    bytes: 512 * MOST_MTU as usize,
+};
+/// Where there are more guests than this, each may have such a part as long as there is room.
+const LEAST_PART: usize = 32;
 /// What one guest has sealed before it is the next one's turn: one super-packet.
 const QUANTUM: usize = 60_000;
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    slots: usize,
+    slot_len: usize,
+    bytes: usize,
+}
 
 /// A read that waits in a slot.
 #[derive(Debug, Clone, Copy)]
@@ -33,25 +52,38 @@ struct Waiting {
     read: ReadPacket,
 }
 
+impl Waiting {
+    const fn len(&self) -> usize {
+        self.read.end - self.read.start
+    }
+}
+
+/// What waits of one guest.
+#[derive(Debug, Default)]
+struct Queue {
+    reads: VecDeque<Waiting>,
+    bytes: usize,
+}
+
 /// The slots, and whose reads are in them.
 #[derive(Debug)]
 pub(super) struct Backlog {
     memory: Vec<u8>,
-    slot_len: usize,
-    slots: usize,
+    room: Room,
     free: Vec<usize>,
-    queues: HashMap<u32, VecDeque<Waiting>>,
+    bytes: usize,
+    queues: HashMap<u32, Queue>,
     /// Who has something waiting, in turn.
     ring: VecDeque<u32>,
 }
 
 impl Backlog {
-    pub(super) fn new(slots: usize, slot_len: usize) -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
-            memory: vec![0; slots * slot_len],
-            slot_len,
-            slots,
-            free: (0..slots).rev().collect(),
+            memory: vec![0; room.slots * room.slot_len],
+            room,
+            free: (0..room.slots).rev().collect(),
+            bytes: 0,
             queues: HashMap::new(),
             ring: VecDeque::new(),
         }
@@ -64,55 +96,66 @@ impl Backlog {
     /// Memory for the next read. `None` if every slot is taken.
     pub(super) fn room(&mut self) -> Option<&mut [u8]> {
         let slot = *self.free.last()?;
-        self.memory
-            .get_mut(slot * self.slot_len..(slot + 1) * self.slot_len)
+        let len = self.room.slot_len;
+        self.memory.get_mut(slot * len..(slot + 1) * len)
     }
 
     /// Keeps what was read into the room, for `whose`. Says whether it did: not if that guest has
-    /// its part of the slots already.
+    /// its part of the bytes already. Who has nothing here always finds room for one read.
     pub(super) fn keep(&mut self, whose: u32, read: ReadPacket) -> bool {
-        let queue = self.queues.entry(whose).or_default();
-        // As many parts as speakers and one more, so that the next one finds room.
-        let others = self.ring.len() - usize::from(!queue.is_empty());
-        let most = (self.slots / (others + 2)).max(2);
-        if queue.len() >= most {
-            return false;
-        }
-        let Some(slot) = self.free.pop() else {
+        let Some(slot) = self.free.last().copied() else {
             return false;
         };
-        if queue.is_empty() {
+        let waiting = Waiting { slot, read };
+        let queue = self.queues.entry(whose).or_default();
+        if queue.reads.is_empty() {
             self.ring.push_back(whose);
+        } else {
+            // As many parts as speakers and one more, so that the next one finds room.
+            let part = self.room.bytes / (self.ring.len() + 1);
+            let fits = |held: usize, most: usize| held + waiting.len() <= most;
+            let spare = fits(self.bytes, self.room.bytes)
+                && fits(queue.bytes, self.room.bytes / LEAST_PART);
+            if !fits(queue.bytes, part) && !spare {
+                return false;
+            }
         }
-        queue.push_back(Waiting { slot, read });
+        self.free.pop();
+        self.bytes += waiting.len();
+        queue.bytes += waiting.len();
+        queue.reads.push_back(waiting);
         true
     }
 
-    /// Hands out the reads of whose turn it is.
-    pub(super) fn turn(&mut self, mut seal: impl FnMut(&ReadPacket, &mut [u8])) {
-        let Some(whose) = self.ring.pop_front() else {
-            return;
-        };
+    /// Hands out the reads of whose turn it is; says how many bytes.
+    pub(super) fn turn(&mut self, mut seal: impl FnMut(&ReadPacket, &mut [u8])) -> usize {
         let mut bytes = 0;
+        let Some(whose) = self.ring.pop_front() else {
+            return bytes;
+        };
         let Some(queue) = self.queues.get_mut(&whose) else {
-            return;
+            return bytes;
         };
         while bytes < QUANTUM
-            && let Some(Waiting { slot, read }) = queue.pop_front()
+            && let Some(waiting) = queue.reads.pop_front()
         {
-            let start = slot * self.slot_len;
+            let Waiting { slot, read } = waiting;
+            let start = slot * self.room.slot_len;
             seal(
                 &read,
                 &mut self.memory[start + read.start..start + read.end],
             );
-            bytes += read.end - read.start;
+            bytes += waiting.len();
             self.free.push(slot);
         }
-        if queue.is_empty() {
+        self.bytes -= bytes;
+        queue.bytes -= bytes;
+        if queue.reads.is_empty() {
             self.queues.remove(&whose);
         } else {
             self.ring.push_back(whose);
         }
+        bytes
     }
 }
 
@@ -140,11 +183,11 @@ impl Speakers {
             self.until = None;
             return None;
         }
-        let (slots, len) = match rung {
-            DeviceRung::TcpUdp | DeviceRung::Tcp => SUPER_SLOTS,
-            DeviceRung::Plain => PLAIN_SLOTS,
+        let room = match rung {
+            DeviceRung::TcpUdp | DeviceRung::Tcp => SUPER_ROOM,
+            DeviceRung::Plain => PLAIN_ROOM,
         };
-        Some(self.backlog.get_or_insert_with(|| Backlog::new(slots, len)))
+        Some(self.backlog.get_or_insert_with(|| Backlog::new(room)))
     }
 }
 
@@ -160,7 +203,7 @@ impl<E: Engine> Shared<E> {
             return Ok(());
         };
         // A guest that sends faster than it is read must not keep us reading.
-        for _ in 0..2 * backlog.slots {
+        for _ in 0..2 * backlog.room.slots {
             let Some(room) = backlog.room() else { break };
             match self.device.read(room, 0) {
                 Ok(Some(read)) => {
@@ -207,9 +250,17 @@ mod tests {
         sealed
     }
 
+    fn backlog(slots: usize, slot_len: usize, bytes: usize) -> Backlog {
+        Backlog::new(Room {
+            slots,
+            slot_len,
+            bytes,
+        })
+    }
+
     #[test]
     fn a_guest_with_little_waits_for_one_turn_of_another() {
-        let mut backlog = Backlog::new(32, 65_000);
+        let mut backlog = backlog(32, 65_000, 32 * 65_000);
         (0..20).for_each(|at| {
             keep(&mut backlog, 1, at, 64_000);
         });
@@ -221,7 +272,7 @@ mod tests {
 
     #[test]
     fn small_packets_of_a_turn_go_together_and_in_order() {
-        let mut backlog = Backlog::new(512, 2000);
+        let mut backlog = backlog(512, 2000, 512 * 1500);
         for at in 0..100 {
             assert!(keep(&mut backlog, 1, at, 1400));
         }
@@ -234,15 +285,35 @@ mod tests {
 
     #[test]
     fn whoever_fills_its_part_loses_its_own_and_others_find_room() {
-        let mut backlog = Backlog::new(30, 100);
-        let kept = (0..100).filter(|_| keep(&mut backlog, 1, 1, 50)).count();
-        assert_eq!(kept, 15, "half of it, as long as nobody else speaks");
-        let kept = (0..100).filter(|_| keep(&mut backlog, 2, 2, 50)).count();
-        assert_eq!(kept, 10);
-        assert!(keep(&mut backlog, 3, 3, 50));
+        let mut backlog = backlog(100, 100, 3000);
+        let mut kept = |whose| {
+            (0..100)
+                .filter(|_| keep(&mut backlog, whose, 1, 50))
+                .count()
+        };
+        assert_eq!(kept(1), 30, "half of it, as long as nobody else speaks");
+        assert_eq!(kept(2), 20);
+        assert_eq!(kept(3), 15);
         while !backlog.is_empty() {
             turn(&mut backlog);
         }
-        assert_eq!((backlog.free.len(), backlog.queues.len()), (30, 0));
+        assert_eq!((backlog.free.len(), backlog.queues.len()), (100, 0));
+        assert_eq!(backlog.bytes, 0);
+    }
+
+    #[test]
+    fn of_a_hundred_guests_each_finds_room_for_more_than_one_read() {
+        let mut backlog = backlog(256, 70_000, 2 << 20);
+        for read in 0..2 {
+            for whose in 0..100 {
+                assert!(
+                    keep(&mut backlog, whose, 1, 9_000),
+                    "guest {whose}, read {read}"
+                );
+            }
+        }
+        // Whoever speaks first has not taken the others' room.
+        (0..300).for_each(|_| drop(keep(&mut backlog, 0, 1, 60_000)));
+        assert!(keep(&mut backlog, 100, 1, 60_000));
     }
 }
