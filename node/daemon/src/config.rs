@@ -94,6 +94,10 @@ pub struct ChainConfig {
     pub confirmations: u32,
     /// What one coin is worth, in base units of the token. `None`: nobody said.
     pub coin_price: Option<Amount>,
+    /// A claim is made once it brings so many times its gas; 0: only when told or forced.
+    pub claim_factor: u32,
+    /// The most a unit of gas may cost, in wei of the chain's coin.
+    pub fee_cap: Amount,
     /// How often to ask for news.
     pub poll: Duration,
     /// Where the first look begins. `None`: the last 50 000 blocks.

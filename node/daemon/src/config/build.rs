@@ -78,6 +78,9 @@ pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     })
 }
 
+/// Wei in a gwei.
+const GWEI: u64 = 1_000_000_000;
+
 fn chain(said: &Said<'_>, units: &Token) -> Result<Option<ChainConfig>, ConfigError> {
     const BECAUSE: &str = "chain.rpc_url is: a chain is used only with its contract pinned";
     let rpc_urls = said.texts("chain.rpc_url");
@@ -109,6 +112,8 @@ fn chain(said: &Said<'_>, units: &Token) -> Result<Option<ChainConfig>, ConfigEr
         },
         confirmations: said.count_u32("chain.confirmations"),
         coin_price: Some(said.money("chain.coin_price", units)?).filter(|it| *it > Amount::ZERO),
+        claim_factor: said.count_u32("chain.claim_factor"),
+        fee_cap: Amount::from_wei_u64(said.count("chain.fee_cap_gwei").saturating_mul(GWEI)),
         poll: Duration::from_millis(said.count("chain.poll_millis")),
         first_block: Some(said.count("chain.first_block")).filter(|it| *it > 0),
     }))

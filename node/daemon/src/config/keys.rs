@@ -133,6 +133,18 @@ const NODE: [Key; 23] = [
         "What one coin for gas is worth in tokens, so that a claim never costs more gas than it brings; 0: unknown, only the usual cap holds.",
     ),
     key(
+        "chain.claim_factor",
+        count(0, 1_000_000),
+        "20",
+        "An exit claims by itself once that brings so many times its gas; 0: only when told to, or when it is the last chance.",
+    ),
+    key(
+        "chain.fee_cap_gwei",
+        count(1, 1_000_000),
+        "500",
+        "The most that a unit of gas may cost, unless a deadline is near and more is at stake.",
+    ),
+    key(
         "chain.poll_millis",
         count(50, 600_000),
         "2000",

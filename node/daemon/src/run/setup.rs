@@ -146,6 +146,7 @@ fn payments_config(chain: &ChainConfig, config: &Config) -> PaymentsConfig {
     PaymentsConfig {
         settle: SettlePolicy {
             rate: chain.coin_price.map_or(usual.rate, Rate::Told),
+            worth_factor: chain.claim_factor,
             ..usual
         },
         fresh_keys: config.wallet.fresh_keys,
@@ -153,6 +154,7 @@ fn payments_config(chain: &ChainConfig, config: &Config) -> PaymentsConfig {
         scan_from: chain.first_block,
         confirmations: chain.confirmations.into(),
         poll: chain.poll,
+        fee_cap: chain.fee_cap,
         ..PaymentsConfig::default()
     }
 }
@@ -262,4 +264,34 @@ pub(super) fn routes(
         store: Arc::clone(store),
         router: config.router.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn what_the_operator_says_of_claims_reaches_the_payments() {
+        let address = "0x00000000000000000000000000000000000000aa";
+        let flags = [
+            ("chain.rpc_url", "http://127.0.0.1:1"),
+            ("chain.chain_id", "7"),
+            ("chain.contract", address),
+            ("chain.token", address),
+            ("chain.coin_price", "1500"),
+            ("chain.claim_factor", "3"),
+            ("chain.fee_cap_gwei", "90"),
+        ];
+        let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let config = Config::load(&Sources {
+            flags: flags.to_vec(),
+            ..Sources::default()
+        });
+        let config = config.unwrap();
+        let told = payments_config(config.chain.as_ref().unwrap(), &config);
+        assert_eq!(told.settle.worth_factor, 3);
+        assert!(matches!(told.settle.rate, Rate::Told(it) if it.wei() == 1500 * 10_u128.pow(18)));
+        assert_eq!(told.fee_cap.wei(), 90 * 10_u128.pow(9));
+    }
 }
