@@ -29,7 +29,7 @@ const fn joined() -> [Key; NODE.len() + ROLES.len()] {
 }
 
 /// What the node is, whatever it does.
-const NODE: [Key; 23] = [
+const NODE: [Key; 25] = [
     key(
         "node.home",
         Kind::Text,
