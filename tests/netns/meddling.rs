@@ -2,19 +2,28 @@
 
 use warren_daemon::api::types::{ConsumerState, ExitStatus, Status};
 
-use crate::stage::{STEP, Stage, one_exit};
+use crate::stage::{STEP, Stage, one_exit, two_exits};
 
 /// Whether the node warns of this.
 fn warns(status: &Status, code: &str) -> bool {
     status.warnings.iter().any(|it| it.code == code)
 }
 
+fn is_on(it: &ExitStatus) -> Result<(), String> {
+    if it.enabled {
+        Ok(())
+    } else {
+        Err("off".to_owned())
+    }
+}
+
 #[test]
 fn firewall_and_devices_that_others_take_away_are_made_again() {
-    let Some(mut stage) = Stage::set("meddling", &one_exit()) else {
+    let Some(mut stage) = Stage::set("meddling", &two_exits()) else {
         return;
     };
-    let view = stage.up(&["up"]);
+    let view = stage.up(&["up", "--sort", "price", "--fallback", "any"]);
+    let seller = stage.seller(&view);
     let offload = view.tunnel.as_ref().and_then(|it| it.offload.clone());
     let offload = offload.expect("the rungs in use are said");
     let said = stage.cast.consumer.typed_as_text(&["status"]);
@@ -25,10 +34,10 @@ fn firewall_and_devices_that_others_take_away_are_made_again() {
     );
     let (host, lent) = (
         stage.cast.consumer.host().clone(),
-        stage.cast.exits[0].host().clone(),
+        stage.cast.exits[seller].host().clone(),
     );
     let known = lent.run("nft", &["list", "set", "inet", "warren_exit", "own4"]);
-    let public = stage.world.plan().exits[0].public_v4().to_string();
+    let public = stage.world.plan().exits[seller].public_v4().to_string();
     assert!(known.expect("a set").contains(&public), "its router's");
 
     let capture = stage.capture();
@@ -42,7 +51,7 @@ fn firewall_and_devices_that_others_take_away_are_made_again() {
             Err(format!("{:?}", it.warnings))
         }
     };
-    let (consumer, exit) = (&mut stage.cast.consumer, &mut stage.cast.exits[0]);
+    let (consumer, exit) = (&mut stage.cast.consumer, &mut stage.cast.exits[seller]);
     for node in [consumer, exit] {
         node.wait_for("a warning", STEP, &["status"], mended)
             .expect("a warning");
@@ -65,14 +74,19 @@ fn firewall_and_devices_that_others_take_away_are_made_again() {
     assert_eq!(now.session, view.session);
     assert!(now.used.down_bytes.bytes() > 2 << 20, "{:?}", now.used);
 
-    // The exit's goes: it begins anew by itself, and the consumer with it.
+    // The exit's goes: its guest is told, and goes elsewhere without a leak; it begins anew by itself.
     lent.run("ip", &["link", "del", "warren-exit"]).expect("ip");
     let next = stage.session_when("the next session", |it| {
         it.session != view.session && it.state == ConsumerState::Active
     });
-    assert_eq!(next.exit, view.exit);
+    assert_ne!(next.exit, view.exit);
     let got = stage.download(1 << 20, 60).map(|it| it.bytes);
-    assert_eq!(got, Some(1 << 20), "by the exit's other device");
+    assert_eq!(got, Some(1 << 20), "by another exit");
+    stage.cast.exits[seller]
+        .wait_for("the exit to be on", STEP, &["exit", "status"], is_on)
+        .expect("the exit begins anew");
+    let device = lent.run("ip", &["link", "show", "warren-exit"]);
+    device.expect("the exit's device");
     let summary = capture.finish(stage.world.plan()).expect("a whole capture");
     assert_eq!(summary.foreign, 0, "{:?}", summary.samples);
     stage.strike();
@@ -115,14 +129,7 @@ fn an_exit_that_boots_before_its_line_is_up_begins_once_it_is() {
         .chain(way.split_whitespace())
         .collect();
     host.run("ip", &line).expect("ip");
-    let on = |it: &ExitStatus| {
-        if it.enabled {
-            Ok(())
-        } else {
-            Err("off".to_owned())
-        }
-    };
-    exit.wait_for("the exit to be on", STEP, &["exit", "status"], on)
+    exit.wait_for("the exit to be on", STEP, &["exit", "status"], is_on)
         .expect("the exit begins by itself");
     let calm: Status = exit.ask(&["status"]).expect("a status");
     assert!(!warns(&calm, "W2108"), "{:?}", calm.warnings);
