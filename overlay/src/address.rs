@@ -45,11 +45,14 @@ pub(crate) fn parse_bootstrap(text: &str) -> Result<(PeerId, Multiaddr), Overlay
 #[must_use]
 pub fn host_of(text: &str) -> Option<String> {
     let address: Multiaddr = text.parse().ok()?;
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.to_string()),
-        Protocol::Ip6(ip) => Some(ip.to_string()),
-        _ => name(&address),
+    let first = address.iter().next()?;
+    if let Protocol::Ip4(ip) = first {
+        return Some(ip.to_string());
     }
+    if let Protocol::Ip6(ip) = first {
+        return Some(ip.to_string());
+    }
+    name(&address)
 }
 
 fn starts_well(address: &Multiaddr) -> bool {

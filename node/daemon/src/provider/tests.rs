@@ -103,9 +103,11 @@ impl Bench {
             loop {
                 tokio::select! {
                     Some(news) = self.shell.heard.recv() => self.shell.hear(news).await,
-                    frame = guest.recv() => match frame.unwrap().unwrap() {
-                        SessionFrame::Meter(_) => {}
-                        other => break other,
+                    frame = guest.recv() => {
+                        let frame = frame.unwrap().unwrap();
+                        if !matches!(frame, SessionFrame::Meter(_)) {
+                            break frame;
+                        }
                     },
                 }
             }

@@ -158,9 +158,11 @@ fn after_minutes(per_mib: u64, minutes: u32) -> (Option<ByteCount>, ProviderPhas
     let mut effects = exit.handle(ProviderEvent::Paid { value }, NOON);
     let later = NOON.plus(Duration::from_secs(60) * minutes);
     effects.extend(exit.handle(ProviderEvent::Tick, later));
-    let allowed = effects.iter().rev().find_map(|it| match it {
-        ProviderEffect::Allow(bytes) => Some(*bytes),
-        _ => None,
+    let allowed = effects.iter().rev().find_map(|it| {
+        if let ProviderEffect::Allow(bytes) = it {
+            return Some(*bytes);
+        }
+        None
     });
     (allowed, exit.phase())
 }

@@ -24,6 +24,8 @@ const GETGEN: u16 = SUBSYSTEM | 16;
 const GEN_ID: u16 = 1;
 /// A netlink header, then the header of the netfilter family.
 const HEADERS: usize = 16 + 4;
+/// A question is its headers alone.
+const QUESTION_BYTES: u32 = 20;
 
 // Our choice.
 /// The kernel answers before the question returns; this only bounds a kernel that does not.
@@ -115,7 +117,7 @@ fn generation() -> io::Result<u32> {
     )?;
     setsockopt(&socket, ReceiveTimeout, &TimeVal::new(PATIENCE_SECS, 0))?;
     let mut question = Vec::with_capacity(HEADERS);
-    question.extend((HEADERS as u32).to_ne_bytes());
+    question.extend(QUESTION_BYTES.to_ne_bytes());
     question.extend(GETGEN.to_ne_bytes());
     question.extend(NLM_F_REQUEST.to_ne_bytes());
     question.extend([0; 12]); // Number and port; family, version, resource: of no meaning here.
