@@ -65,8 +65,17 @@ fn firewall_and_devices_that_others_take_away_are_made_again() {
 
     // The device goes: the same session goes on with another.
     host.run("ip", &["link", "del", "warren0"]).expect("ip");
-    let there = || host.run("ip", &["link", "show", "warren0"]);
-    let again = || there().map(drop).map_err(|it| it.to_string());
+    // Its rules come last; a connection begun before would keep the address of the wrong device.
+    let again = || {
+        let run = |words: &[&str]| host.run("ip", words).map_err(|it| it.to_string());
+        run(&["link", "show", "warren0"])?;
+        let rules = run(&["rule", "list"])?;
+        if rules.contains("7770:") {
+            Ok(())
+        } else {
+            Err(rules)
+        }
+    };
     warren::demo::wait::until("the device to be made again", STEP, again).expect("a device");
     let got = stage.download(1 << 20, 60).map(|it| it.bytes);
     assert_eq!(got, Some(1 << 20), "by another device");
