@@ -32,6 +32,29 @@ pub(crate) fn parse_bootstrap(text: &str) -> Result<(PeerId, Multiaddr), Overlay
     }
 }
 
+/// The IP address or the name that a multiaddr in text starts with. `None` if it starts with neither, or is
+/// no multiaddr.
+///
+/// # Examples
+/// ```
+/// # use warren_overlay::host_of;
+/// assert_eq!(host_of("/ip4/203.0.113.7/udp/4077/quic-v1").as_deref(), Some("203.0.113.7"));
+/// assert_eq!(host_of("/dns6/exit.example/tcp/4077").as_deref(), Some("exit.example"));
+/// assert_eq!(host_of("exit.example:4077"), None);
+/// ```
+#[must_use]
+pub fn host_of(text: &str) -> Option<String> {
+    let address: Multiaddr = text.parse().ok()?;
+    let first = address.iter().next()?;
+    if let Protocol::Ip4(ip) = first {
+        return Some(ip.to_string());
+    }
+    if let Protocol::Ip6(ip) = first {
+        return Some(ip.to_string());
+    }
+    name(&address)
+}
+
 fn starts_well(address: &Multiaddr) -> bool {
     let first = address.iter().next();
     matches!(first, Some(Protocol::Ip4(_) | Protocol::Ip6(_))) || name(address).is_some()

@@ -12,6 +12,9 @@ use crate::offers::IndexLimits;
 pub const DEFAULT_MAX_PEERS: u32 = 96;
 /// How many sessions' streams may stand at once unless told otherwise.
 pub const DEFAULT_MAX_SESSIONS: usize = 256;
+/// Of these, how many one peer may hold: a session and the one it replaces, a neighbour's stream, a
+/// tower's, an answer to a payer, and as many again.
+pub const DEFAULT_PEER_SESSIONS: usize = 8;
 /// How long a session frame may take once begun, each way, unless told otherwise.
 pub const DEFAULT_FRAME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -39,6 +42,8 @@ pub struct OverlayConfig {
     pub max_peers: u32,
     /// How many inbound session streams may stand at once.
     pub max_sessions: usize,
+    /// How many of them one peer may hold.
+    pub peer_sessions: usize,
     /// How long a session frame may take once begun, each way.
     pub frame_limit: Duration,
     /// How many offers to remember.
@@ -58,6 +63,7 @@ impl Default for OverlayConfig {
             countries: Vec::new(),
             max_peers: DEFAULT_MAX_PEERS,
             max_sessions: DEFAULT_MAX_SESSIONS,
+            peer_sessions: DEFAULT_PEER_SESSIONS,
             frame_limit: DEFAULT_FRAME_LIMIT,
             index: IndexLimits::default(),
         }

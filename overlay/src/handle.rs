@@ -1,12 +1,10 @@
 //! The door of this crate: start an overlay, and ask it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use libp2p::{StreamProtocol, Swarm, swarm};
-use libp2p_stream::{Control, IncomingStreams, OpenStreamError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use libp2p_stream::{Control, OpenStreamError};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use warren_proto::{NodeId, NodeKey, SignedOffer};
 
@@ -19,6 +17,7 @@ use crate::error::OverlayError;
 use crate::event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
 use crate::names::Names;
 use crate::offers::{OfferQuery, RankedOffer};
+use crate::porter::{Places, Porter};
 use crate::session_stream::SessionStream;
 use crate::{address, behaviour, peer, snapshot, transport};
 
@@ -83,7 +82,7 @@ impl Overlay {
         let inbound = control.accept(sessions.clone()).map_err(taken)?;
         let asked = control.accept(protocol(names.offers())?).map_err(taken)?;
         let porter = Porter {
-            places: Arc::new(Semaphore::new(config.max_sessions)),
+            places: Places::new(config.max_sessions, config.peer_sessions),
             frame_limit: config.frame_limit,
             events: events.downgrade(),
             counters: counters.clone(),
@@ -342,34 +341,4 @@ fn swarm(
             })?;
     }
     Ok(swarm)
-}
-
-/// Takes inbound session streams off libp2p at once, because libp2p drops what waits.
-struct Porter {
-    places: Arc<Semaphore>,
-    frame_limit: Duration,
-    events: mpsc::WeakSender<OverlayEvent>,
-    counters: Counters,
-}
-
-impl Porter {
-    async fn run(self, mut inbound: IncomingStreams) {
-        while let Some((peer, stream)) = inbound.next().await {
-            let (Some(peer), Ok(place)) = (
-                peer::node_id(&peer),
-                self.places.clone().try_acquire_owned(),
-            ) else {
-                self.counters.count("session", "refused");
-                continue;
-            };
-            let stream = SessionStream::new(peer, stream, Some(place), self.frame_limit);
-            let Some(events) = self.events.upgrade() else {
-                return;
-            };
-            match events.try_send(OverlayEvent::InboundSession { peer, stream }) {
-                Ok(()) => self.counters.count("session", "inbound"),
-                Err(_) => self.counters.count("session", "nobody_took_it"),
-            }
-        }
-    }
 }

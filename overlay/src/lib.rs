@@ -33,6 +33,7 @@ pub mod names;
 pub mod offers;
 mod peer;
 mod pending;
+mod porter;
 mod record_store;
 mod routing;
 mod session_stream;
@@ -41,7 +42,11 @@ mod strikes;
 mod translate;
 mod transport;
 
-pub use config::{DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, OverlayConfig};
+pub use address::host_of;
+pub use config::{
+    DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, DEFAULT_PEER_SESSIONS,
+    OverlayConfig,
+};
 pub use error::{OverlayError, StreamError};
 pub use event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
 pub use handle::Overlay;

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use futures::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use libp2p::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use warren_proto::{MAX_FRAME_BYTES, NodeId, SessionFrame};
 
 use crate::error::StreamError;
+use crate::porter::Place;
 
 // Specification.
 const LENGTH_BYTES: usize = 4;
@@ -39,7 +39,7 @@ pub struct SessionSender {
     stream: WriteHalf<Stream>,
     broken: bool,
     limit: Duration,
-    _place: Option<Arc<OwnedSemaphorePermit>>,
+    _place: Option<Arc<Place>>,
 }
 
 /// The half that receives.
@@ -50,14 +50,14 @@ pub struct SessionReceiver {
     buffer: FrameBuffer,
     broken: bool,
     limit: Duration,
-    _place: Option<Arc<OwnedSemaphorePermit>>,
+    _place: Option<Arc<Place>>,
 }
 
 impl SessionStream {
     pub(crate) fn new(
         peer: NodeId,
         stream: Stream,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
         patience: Duration,
     ) -> Self {
         let (reader, writer) = stream.split();

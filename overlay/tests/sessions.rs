@@ -229,6 +229,33 @@ async fn there_is_place_for_so_many_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_peer_that_opens_many_sessions_leaves_places_for_others() {
+    let listen = |it: &mut warren_overlay::OverlayConfig| {
+        it.listen = vec![QUIC_V4.to_owned()];
+        it.max_sessions = 4;
+        it.peer_sessions = 2;
+    };
+    let mut exit = Node::with(1, listen).await;
+    let greedy = consumer(&exit).await;
+    let mut held = Vec::new();
+    for up in 0..4 {
+        let mut ours = greedy.overlay.open_session(exit.id()).await.unwrap();
+        let _ = ours.send(meter(up)).await;
+        held.push(ours);
+    }
+    let theirs = [inbound(&mut exit).await, inbound(&mut exit).await];
+    let address = exit.address.clone();
+    let modest = Node::with(3, |it| it.bootstrap = vec![address]).await;
+    let mut ours = modest.overlay.open_session(exit.id()).await.unwrap();
+    ours.send(meter(7)).await.unwrap();
+    // Had the greedy one got more than its share, its third stream would come first.
+    let mut next = inbound(&mut exit).await;
+    assert_eq!(next.peer(), modest.id());
+    assert_eq!(next.recv().await.unwrap(), Some(meter(7)));
+    drop((held, theirs));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_not_there_is_unreachable() {
     let node = Node::start(3, QUIC_V4, &[]).await;
     let gone = node.overlay.open_session(world::key(9).id()).await;

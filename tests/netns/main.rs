@@ -18,6 +18,7 @@ mod exit_dies;
 mod exit_stops_serving;
 mod exit_without_ipv6;
 mod kill_switch_off;
+mod meddling;
 mod names;
 mod payer_closes;
 mod routed;

@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_daemon::api::types::{PriceView, RouteUsed};
+use warren_daemon::api::types::{OffloadView, PriceView, RouteUsed};
 use warren_proto::Region;
 
 /// Bytes in binary units, three digits.
@@ -68,6 +68,15 @@ pub fn route(it: &RouteUsed) -> String {
         it.unit_price,
         it.exit_price,
         it.hold_fee
+    )
+}
+
+/// How a tunnel passes packets.
+#[must_use]
+pub fn offload(it: &OffloadView) -> String {
+    format!(
+        "device {}, sent as {}, received {}",
+        it.device, it.send, it.receive
     )
 }
 

@@ -13,6 +13,7 @@ mod pay;
 mod receipt;
 mod route;
 mod view;
+mod watch;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -31,10 +32,12 @@ use self::host::Line;
 use self::live::{Heard, Live};
 use self::receipt::Leaving;
 pub(crate) use self::view::ConsumerFacts;
+use self::watch::Watch;
 use crate::api::types::{DownRequest, UpEvent, UpStage};
 use crate::clock::Clock;
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
+use crate::metrics::Metrics;
 use crate::perform::{KeptLock, Purse, RouteWish};
 use crate::receipt::Scribe;
 use crate::route::Routes;
@@ -62,6 +65,7 @@ pub(crate) struct ConsumerParts {
     pub limits: SessionLimits,
     pub journal: PathBuf,
     pub token: Token,
+    pub metrics: Arc<Metrics>,
 }
 
 /// What the user wants, already in the node's own words.
@@ -121,12 +125,15 @@ struct Shell {
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     facts: ConsumerFacts,
+    watch: Watch,
 }
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut looks = interval(watch::LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 order = inbox.recv() => match order {
@@ -135,6 +142,7 @@ impl Shell {
                 },
                 Some(heard) = self.heard.recv() => self.hear(heard).await,
                 _ = ticks.tick() => self.tick().await,
+                _ = looks.tick() => self.look().await,
             }
         }
         // The node ends: say goodbye, lower the tunnel, keep the kill switch up.
@@ -163,6 +171,7 @@ impl Shell {
         let since = self.parts.clock.now();
         let kill_switch = wanted.kill_switch;
         self.facts = ConsumerFacts::default();
+        self.watch = Watch::default();
         self.plan = Some(Plan {
             wanted,
             progress: Some(progress),
@@ -345,7 +354,7 @@ impl Shell {
     }
 
     async fn down(&mut self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {
-        if self.plan.is_none() && !self.line.is_protected() {
+        if self.plan.is_none() && !self.line.has_kill_switch() {
             return Err(Problem::new(
                 ErrorCode::NotUp,
                 "no session runs and nothing is blocked",

@@ -13,12 +13,15 @@ pub mod error;
 pub mod identity;
 pub mod lockfile;
 pub mod metrics;
+mod outlet;
 mod perform;
 mod provider;
 pub mod receipt;
 mod route;
 mod run;
 pub mod session;
+#[cfg(test)]
+mod stand;
 pub mod store;
 mod tower;
 

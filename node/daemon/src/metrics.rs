@@ -80,6 +80,8 @@ metrics! {
     ConsumerUpBytes Counter "warren_consumer_up_bytes_total" "Inner bytes to exits.";
     ConsumerDownBytes Counter "warren_consumer_down_bytes_total" "Inner bytes from exits.";
     KillSwitch Gauge "warren_kill_switch_on" "1 while nothing may leave outside the tunnel.";
+    FirewallMeddled Counter "warren_firewall_meddled_total" "How often another program took this node's firewall rules away.";
+    TunnelsLost Counter "warren_tunnels_lost_total" "How often a tunnel's device was gone and made anew.";
     Paid Counter "warren_paid_base_units_total" "Paid to exits, in the token's base units.";
     Earned Counter "warren_earned_base_units_total" "Paid by guests, in the token's base units.";
     Claimable Gauge "warren_claimable_base_units" "Earned and not yet claimed, in the token's base units.";

@@ -10,25 +10,31 @@
 mod closing;
 mod door;
 mod guest;
+mod handle;
 mod route;
 mod view;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use warren_overlay::{Overlay, SessionStream};
 use warren_proto::{
-    ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer, TunnelPublicKey,
+    Candidate, ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer,
+    TunnelPublicKey,
 };
 use warren_tunnel::host::{Carries, ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel, Shape};
 
 use self::closing::Leaving;
 use self::guest::{Guest, Heard, News};
+pub(crate) use self::handle::Provider;
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
@@ -78,6 +84,16 @@ pub(crate) struct Enable {
     pub nat: ExitNatSpec,
 }
 
+/// Where an exit is known, as looked up last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its WireGuard endpoints, for guests to come.
+    pub endpoints: Vec<Candidate>,
+    /// All addresses it is known by. They may be its router's, which answers them from inside with its
+    /// own pages: no guest reaches them.
+    pub deny: Vec<IpNet>,
+}
+
 /// An order to the loop.
 pub(crate) enum Order {
     Enable {
@@ -95,68 +111,8 @@ pub(crate) enum Order {
         stream: Box<SessionStream>,
     },
     Renewed(Box<SignedOffer>),
+    Known(Box<Known>),
     ChannelClosing(ChannelId),
-}
-
-/// The way to the loop.
-#[derive(Clone)]
-pub(crate) struct Provider {
-    orders: mpsc::Sender<Order>,
-}
-
-impl Provider {
-    /// Starts the loop; nothing is shared before an `Enable`.
-    pub(crate) fn start(parts: ProviderParts) -> Self {
-        let (orders, inbox) = mpsc::channel(INBOX);
-        let (heard_by, heard) = mpsc::channel(256);
-        let shell = Shell {
-            parts,
-            exit: None,
-            leaving: BTreeMap::new(),
-            heard_by,
-            heard,
-            served: 0,
-        };
-        tokio::spawn(shell.run(inbox));
-        Self { orders }
-    }
-
-    pub(crate) async fn enable(&self, what: Enable) -> Result<(), Problem> {
-        self.ask(|reply| Order::Enable {
-            what: Box::new(what),
-            reply,
-        })
-        .await?
-    }
-
-    pub(crate) async fn disable(&self) -> Result<(), Problem> {
-        self.ask(|reply| Order::Disable { reply }).await?
-    }
-
-    pub(crate) async fn view(&self) -> Result<Box<ProviderFacts>, Problem> {
-        self.ask(|reply| Order::View { reply }).await
-    }
-
-    pub(crate) async fn tell(&self, order: Order) {
-        // The loop outlives every sender but the last; there is nobody left to tell then.
-        let _ = self.orders.send(order).await;
-    }
-
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, Problem> {
-        let (reply, answer) = oneshot::channel();
-        self.orders
-            .send(order(reply))
-            .await
-            .map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())
-    }
-}
-
-fn stopped() -> Problem {
-    Problem::new(
-        ErrorCode::ShuttingDown,
-        "the exit's part of the node has ended",
-    )
 }
 
 /// A running exit.
@@ -168,6 +124,10 @@ struct Exit {
     guests: BTreeMap<SessionId, Guest>,
     since: warren_proto::UnixTime,
     offer: SignedOffer,
+    /// No guest's packet passes: the deny table does not stand.
+    shut: bool,
+    /// How often somebody else took the deny table away.
+    meddled: u64,
 }
 
 struct Shell {
@@ -177,12 +137,17 @@ struct Shell {
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     served: u64,
+    looks: u64,
+    /// What is wrong with the exit, or ended the last one. `None` while all is well.
+    trouble: Option<Problem>,
 }
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut looks = interval(watch::LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 order = inbox.recv() => match order {
@@ -192,6 +157,7 @@ impl Shell {
                 Some(heard) = self.heard.recv() => self.hear(heard).await,
                 Some(lock) = self.parts.locks.recv() => self.lock_offered(lock).await,
                 _ = ticks.tick() => self.tick().await,
+                _ = looks.tick() => self.look().await,
             }
         }
         let _ = self.disable().await;
@@ -215,6 +181,7 @@ impl Shell {
                     exit.offer = *offer;
                 }
             }
+            Order::Known(known) => self.known_by(*known).await,
             Order::ChannelClosing(channel) => self.channel_closing(channel).await,
         }
     }
@@ -232,13 +199,15 @@ impl Shell {
             .clone()
             .sign(&self.parts.key)
             .map_err(unsayable)?;
-        let tunnel =
-            ExitTunnel::start(what.tunnel.clone()).map_err(|error| machine::tunnel(&error))?;
+        let spec = what.tunnel.clone();
+        let started = spawn_blocking(move || ExitTunnel::start(spec)).await;
+        let started = started.map_err(|error| Problem::new(ErrorCode::Internal, error))?;
+        let tunnel = started.map_err(|error| machine::tunnel(&error))?;
         tunnel.set_shape(what.shape);
         let host = match ExitHost::enable(&self.parts.journal, what.nat.clone()).await {
             Ok(host) => host,
             Err(error) => {
-                tunnel.stop();
+                stop(tunnel).await;
                 return Err(Problem::of_host(&error));
             }
         };
@@ -267,7 +236,10 @@ impl Shell {
             guests,
             since,
             offer,
+            shut: false,
+            meddled: 0,
         });
+        self.trouble = None;
         let overlay = self.parts.overlay.clone();
         if let Err(error) = overlay.publish_offer(published).await {
             let _ = self.disable().await;
@@ -294,7 +266,7 @@ impl Shell {
             return Ok(());
         };
         // Guests are cut off first; the deny table goes last.
-        exit.tunnel.stop();
+        stop(exit.tunnel).await;
         let undone = exit.host.undo().await;
         tracing::info!("exit off");
         undone.map(|_| ()).map_err(|error| Problem::of_host(&error))
@@ -391,3 +363,13 @@ impl Shell {
         }
     }
 }
+
+/// Its threads are waited for, which must hold up no task.
+async fn stop(tunnel: ExitTunnel) {
+    if let Err(error) = spawn_blocking(move || tunnel.stop()).await {
+        tracing::error!(%error, "the tunnel was not stopped in order");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
 mod channels;
 mod control;
 mod enable;
+mod keeper;
+mod known;
 mod money;
 mod ready;
 mod receipts;
@@ -69,6 +71,7 @@ pub(crate) struct Node {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: tokio::sync::broadcast::Sender<NodeEvent>,
     pub(crate) ending: watch::Sender<bool>,
+    pub(crate) keeping: keeper::Keeping,
     /// What was wrong at the start and stays so.
     pub(crate) warnings: Vec<Problem>,
     /// Whether the chain was found to be the pinned one since it last failed to answer.
@@ -155,6 +158,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         limits,
         journal: home.join("consumer.journal"),
         token: config.token.clone(),
+        metrics: Arc::clone(&metrics),
     });
     let (events, _) = tokio::sync::broadcast::channel(EVENTS);
     let (ending, mut ended) = watch::channel(false);
@@ -179,6 +183,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         metrics,
         events,
         ending,
+        keeping: keeper::Keeping::default(),
         warnings,
         chain_known: AtomicBool::new(false),
     });
@@ -187,8 +192,9 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         tokio::spawn(payment_news(Arc::clone(&node), payment_events));
     }
     if enable_at_start {
-        node.enable_from_consent().await;
+        node.want_exit();
     }
+    tokio::spawn(Arc::clone(&node).keep_exit());
     tracing::info!(node = %node.key.id().short(), socket = %socket.display(), "daemon up");
     let mut api_ends = ended.clone();
     let end_of_api = async move {
@@ -245,7 +251,7 @@ impl Node {
 
     /// The reverse of the start: sessions first, then the line, then the overlay.
     async fn wind_down(&self) {
-        let _ = self.provider.disable().await;
+        let _ = self.end_exit().await;
         let keep = crate::api::types::DownRequest { keep_blocked: true };
         let _ = self.consumer.down(keep).await;
         // The streams of receipts end with the overlay.

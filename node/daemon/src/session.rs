@@ -39,7 +39,7 @@ pub use provider::{
 
 use std::time::Duration;
 
-use warren_proto::{Amount, AmountOverflow, ByteCount, SessionTerms};
+use warren_proto::{Amount, AmountOverflow, ByteCount, Price, SessionTerms};
 
 /// Words due under `terms` for a whole session so far, rounded up to the next word.
 ///
@@ -60,10 +60,14 @@ pub fn due_units(
 /// Inner bytes that `units` words pay for after `served`; what the gate may let through.
 ///
 /// The inverse of [`due_units`], rounded down: passing exactly so many bytes makes at most `units`
-/// due. A price of zero per MiB never runs out by bytes.
+/// due. A price of zero per MiB never runs out by bytes, but a price per minute runs out by time: then
+/// nothing is covered, not even what would be free by itself. A free session never runs out.
 #[must_use]
 pub fn bytes_covered(terms: &SessionTerms, units: u64, served: Duration) -> ByteCount {
     const MINUTE_MS: u128 = 60_000;
+    if terms.price == Price::default() {
+        return ByteCount::from_bytes(u64::MAX);
+    }
     let paid = terms.unit_price.wei().saturating_mul(u128::from(units));
     let by_time = terms
         .price
@@ -75,6 +79,7 @@ pub fn bytes_covered(terms: &SessionTerms, units: u64, served: Duration) -> Byte
     let per_mib = terms.price.per_mib.wei().saturating_mul(MINUTE_MS);
     match scaled.checked_div(per_mib) {
         Some(bytes) => ByteCount::from_bytes(u64::try_from(bytes).unwrap_or(u64::MAX)),
-        None => ByteCount::from_bytes(u64::MAX),
+        None if left > 0 => ByteCount::from_bytes(u64::MAX),
+        None => ByteCount::default(),
     }
 }

@@ -261,6 +261,7 @@ impl World {
             ConsumerEnd::BadGrant(_) => "bad_grant",
             ConsumerEnd::TimedOut(_) => "timed_out",
             ConsumerEnd::CapReached => "cap_reached",
+            ConsumerEnd::LineLost => "line_lost",
         };
         self.note(me, name, &session.short(), buying.passed.into());
         if *end == ConsumerEnd::Asked {

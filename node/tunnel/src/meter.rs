@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use warren_proto::ByteCount;
 
 /// Inner bytes carried so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// From the consumer to the exit.
     pub up: ByteCount,

@@ -318,8 +318,15 @@ impl PeerState {
         }
     }
 
-    /// Roams: only ever called for a sender that authenticated.
+    /// Roams: only ever called for a sender that authenticated. One whose port is 0 is heard and not
+    /// followed: nothing can be sent there, and a send that is refused may cost other peers.
     fn heard(&mut self, origin: Origin) {
+        self.received = Some(origin.at);
+        self.life.active = true;
+        (self.spoke, self.unanswered) = (false, None);
+        if origin.from.remote.port() == 0 {
+            return;
+        }
         // Who seeks leaves the choice of its own address to the system, which follows routes as
         // they change; who answers keeps to the address it was spoken to by.
         self.endpoint = Some(match &mut self.persistence {
@@ -329,9 +336,6 @@ impl PeerState {
             }
             Persistence::Answers => origin.from,
         });
-        self.received = Some(origin.at);
-        self.life.active = true;
-        (self.spoke, self.unanswered) = (false, None);
     }
 }
 

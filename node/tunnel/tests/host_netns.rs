@@ -18,12 +18,16 @@ mod exit;
 mod exit_host;
 #[path = "host_netns/exit_lab.rs"]
 mod exit_lab;
+#[path = "host_netns/full_disk.rs"]
+mod full_disk;
 #[path = "host_netns/holder.rs"]
 mod holder;
 #[path = "host_netns/kill_switch.rs"]
 mod kill_switch;
 #[path = "host_netns/lab.rs"]
 mod lab;
+#[path = "host_netns/meddling.rs"]
+mod meddling;
 #[path = "host_netns/passes.rs"]
 mod passes;
 #[path = "host_netns/probe.rs"]

@@ -149,6 +149,17 @@ fn a_guest_roams_by_an_authentic_packet_only() {
 }
 
 #[test]
+fn nobody_roams_to_a_port_that_nothing_can_be_sent_to() {
+    let mut pair = Pair::connected();
+    pair.to_exit(&pair.up(&to_server(10))[0]);
+    let nowhere = std::net::SocketAddr::new(away().ip(), 0);
+    pair.from = nowhere;
+    let came = pair.to_exit(&pair.up(&to_server(10))[0]).0;
+    assert_eq!(came, [to_server(10)], "it is authentic, and carried");
+    assert_eq!(pair.endpoint(), Some(home()));
+}
+
+#[test]
 fn guests_do_not_reach_each_other() {
     let pair = Pair::connected();
     let neighbour = Ipv4Addr::new(10, 77, 0, 9);

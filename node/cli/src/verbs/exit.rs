@@ -147,6 +147,9 @@ fn status_page(status: &ExitStatus) -> Page {
     if let Some(rates) = rates(&status.rates) {
         table.row(["rates".to_owned(), rates]);
     }
+    if let Some(offload) = &status.offload {
+        table.row(["packets".to_owned(), text::offload(offload)]);
+    }
     let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID", "AT RISK"]);
     for it in &status.guests {
         let used = it

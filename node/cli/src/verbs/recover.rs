@@ -24,15 +24,19 @@ pub(super) async fn run(desk: &mut Desk<'_>, args: &RecoverArgs) -> Told {
     if args.store {
         return store(desk, args);
     }
-    let mut all = RecoverReport::default();
+    let (mut all, mut failed) = (RecoverReport::default(), None);
     for journal in node::journals(&desk.config()?) {
-        let report = host::recover(&journal)
-            .await
-            .map_err(|it| Problem::of_host(&it))?;
-        all.changes.extend(report.changes);
-        all.unreadable_lines.extend(report.unreadable_lines);
+        match host::recover(&journal).await {
+            Ok(report) => {
+                all.changes.extend(report.changes);
+                all.unreadable_lines.extend(report.unreadable_lines);
+                all.unwritten = all.unwritten.or(report.unwritten);
+            }
+            // The other journal may be what keeps this machine without a network.
+            Err(error) => failed = failed.or(Some(Problem::of_host(&error))),
+        }
     }
-    Ok(page(&all))
+    failed.map_or_else(|| Ok(page(&all)), Err)
 }
 
 /// The word is typed by a person who was shown what it means, or given to this very run.
@@ -103,6 +107,7 @@ fn page(report: &RecoverReport) -> Page {
     let json = json!({
         "schema": "warren.recover/v1", "clean": report.is_clean(), "undone": report.undone(),
         "changes": report.changes, "unreadable_lines": report.unreadable_lines,
+        "unwritten": report.unwritten,
     });
     let sentence = match (report.is_clean(), report.undone()) {
         (true, 0) => "Nothing to undo: this machine's network is as it was.".to_owned(),
@@ -115,6 +120,11 @@ fn page(report: &RecoverReport) -> Page {
     for line in &report.unreadable_lines {
         page = page.line(format!(
             "  journal line {line} could not be read and was skipped"
+        ));
+    }
+    if let Some(reason) = &report.unwritten {
+        page = page.line(format!(
+            "  the journal could not be told ({reason}); what is undone is undone all the same"
         ));
     }
     if report.is_clean() {

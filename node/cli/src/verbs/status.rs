@@ -52,6 +52,9 @@ fn page(status: &Status) -> Page {
     }
     if let Some(it) = &status.exit {
         table.row(["exit".to_owned(), exit_sentence(it)]);
+        if let Some(offload) = &it.offload {
+            table.row(["packets".to_owned(), text::offload(offload)]);
+        }
         table.row([
             "earned".to_owned(),
             format!("{}, of it claimable {}", it.earned, it.claimable),
@@ -176,6 +179,9 @@ fn consumer_rows(table: &mut Table, it: &ConsumerView) {
                 tunnel.device, tunnel.endpoint, tunnel.mtu
             ),
         ]);
+    }
+    if let Some(offload) = it.tunnel.as_ref().and_then(|it| it.offload.as_ref()) {
+        table.row(["packets".to_owned(), text::offload(offload)]);
     }
     let kill_switch = if it.kill_switch {
         "on"

@@ -11,6 +11,7 @@ mod exit;
 mod market;
 mod money;
 mod net;
+mod offload;
 mod receipt;
 mod route;
 mod status;
@@ -31,6 +32,7 @@ pub use money::{
     TransactionReport, WalletView, WithdrawRequest,
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
+pub use offload::OffloadView;
 pub use receipt::{
     ChannelProofView, LockProofView, MeterView, PaidByView, ReceiptList, ReceiptSide, ReceiptView,
     RouteProofView,

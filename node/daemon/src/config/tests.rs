@@ -43,6 +43,15 @@ fn the_defaults_are_a_configuration_that_shares_nothing() {
 }
 
 #[test]
+fn a_word_is_worth_a_mebibyte_or_where_only_time_is_asked_for_a_minute() {
+    let exit = |prices: &str| with_file(&format!("[exit]\n{prices}")).unwrap().exit;
+    let by_time = exit("price_per_gib = \"0\"\nprice_per_minute = \"0.5\"\n");
+    assert_eq!(by_time.unit_price, by_time.price.per_minute);
+    let both = exit("price_per_gib = \"1024\"\nprice_per_minute = \"0.5\"\n");
+    assert_eq!(both.unit_price, both.price.per_mib);
+}
+
+#[test]
 fn a_later_source_wins_and_explain_says_who_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");

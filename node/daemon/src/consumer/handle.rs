@@ -30,6 +30,7 @@ impl Consumer {
             heard_by,
             heard,
             facts: Default::default(),
+            watch: Default::default(),
         };
         tokio::spawn(shell.run(inbox));
         Self { orders }

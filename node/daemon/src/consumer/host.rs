@@ -12,10 +12,11 @@ use warren_tunnel::host::{
     Carries, ConsumerHost, DEVICE, DnsSpec, HostError, KillSwitchSpec, MARK, RouteSpec,
 };
 use warren_tunnel::{
-    ConsumerTunnel, Offload, TunnelError, TunnelKey, TunnelSpec, TunnelState, Usage,
+    ConsumerTunnel, Offload, Rungs, TunnelError, TunnelKey, TunnelSpec, TunnelState, TunnelWarning,
+    Usage,
 };
 
-use crate::error::{Problem, machine};
+use crate::error::{ErrorCode, Problem, machine};
 
 /// WireGuard's usual interval against NAT timeouts.
 const KEEPALIVE: Duration = Duration::from_secs(25);
@@ -29,6 +30,12 @@ pub(super) enum LineError {
     /// Device or socket.
     #[error(transparent)]
     Tunnel(#[from] TunnelError),
+    /// What was changed on this machine is not all taken back; the journal has the rest.
+    #[error("not everything could be taken back: {0}")]
+    Left(String),
+    /// The thread that was to do it ended.
+    #[error("a part of the tunnel died: {0}")]
+    Died(String),
 }
 
 impl LineError {
@@ -37,6 +44,10 @@ impl LineError {
         match self {
             Self::Host(error) => Problem::of_host(error),
             Self::Tunnel(error) => machine::tunnel(error),
+            Self::Left(_) => {
+                Problem::new(ErrorCode::LeftOvers, self.to_string().replace('\n', "; "))
+            }
+            Self::Died(_) => Problem::new(ErrorCode::Internal, self),
         }
     }
 }
@@ -47,18 +58,51 @@ pub(super) struct Line {
     journal: PathBuf,
     host: Option<ConsumerHost>,
     tunnel: Option<ConsumerTunnel>,
+    /// What the tunnel was raised with, to be raised again. `None` once it is lowered.
+    raised: Option<Raised>,
+    /// Carried in this session by devices before this one.
+    before: Usage,
     last: Option<Usage>,
+    dns: Vec<IpAddr>,
+    /// The kill switch was taken away and cannot be made again.
+    bare: bool,
+}
+
+/// What a session's tunnel is made of.
+#[derive(Debug, Clone)]
+struct Raised {
+    carries: Carries,
+    terms: SessionTerms,
+    key: TunnelKey,
     dns: Vec<IpAddr>,
 }
 
+/// What a look at the line found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// All as it was left.
+    Sound,
+    /// Somebody took the kill switch away; it stands again.
+    Meddled,
+    /// The same, and it cannot be made again.
+    Bare(LineError),
+    /// The tunnel's device was gone; it is there again, with the same session.
+    Renewed,
+    /// The same, and it cannot be had again.
+    Lost(LineError),
+}
+
 impl Line {
-    pub(super) const fn new(journal: PathBuf) -> Self {
+    pub(super) fn new(journal: PathBuf) -> Self {
         Self {
             journal,
             host: None,
             tunnel: None,
+            raised: None,
+            before: Usage::default(),
             last: None,
             dns: Vec::new(),
+            bare: false,
         }
     }
 
@@ -70,6 +114,7 @@ impl Line {
             Some(_) => self.unprotect().await?,
             None => {}
         }
+        self.bare = false;
         self.host = Some(if kill_switch {
             ConsumerHost::protect(&self.journal, &KillSwitchSpec::default()).await?
         } else {
@@ -86,14 +131,44 @@ impl Line {
         key: TunnelKey,
         dns: Vec<IpAddr>,
     ) -> Result<(), LineError> {
-        let carries = carries(offer);
-        let endpoints: Vec<_> = terms.endpoints.iter().map(|it| it.address).collect();
         self.lower().await?;
+        (self.last, self.before) = (None, Usage::default());
+        let carries = carries(offer);
+        let terms = terms.clone();
+        let raised = Raised {
+            carries,
+            terms,
+            key,
+            dns,
+        };
+        self.lift(raised).await
+    }
+
+    /// A tunnel without all of its routes is none: what fails half way is lowered, and stays wanted.
+    async fn lift(&mut self, raised: Raised) -> Result<(), LineError> {
+        let lifted = self.lift_all(raised.clone()).await;
+        if lifted.is_err()
+            && let Err(error) = self.lower().await
+        {
+            tracing::error!(%error, "half a tunnel could not be taken down");
+        }
+        self.raised = Some(raised);
+        lifted
+    }
+
+    async fn lift_all(&mut self, raised: Raised) -> Result<(), LineError> {
+        let Raised {
+            carries,
+            terms,
+            key,
+            dns,
+        } = raised;
+        let endpoints: Vec<_> = terms.endpoints.iter().map(|it| it.address).collect();
         if let Some(host) = &mut self.host {
             host.allow_endpoints(&endpoints).await?;
         }
-        self.last = None;
-        let tunnel = ConsumerTunnel::up(spec(terms, key, endpoints, carries))?;
+        let spec = spec(&terms, key, endpoints, carries);
+        let tunnel = aside(move || ConsumerTunnel::up(spec)).await??;
         tunnel.measure(match carries {
             Carries::V6 => terms.gateway_v6.into(),
             Carries::V4 | Carries::Both => terms.gateway_v4.into(),
@@ -117,42 +192,97 @@ impl Line {
         Ok(())
     }
 
+    /// Looks whether kill switch and device still stand, and makes again what does not; to be called each
+    /// second. The kill switch comes first: nothing may leave while the tunnel is renewed.
+    pub(super) async fn look(&mut self) -> Found {
+        let mut found = Found::Sound;
+        if let Some(host) = &mut self.host
+            && !host.stands().await
+        {
+            match host.restore().await {
+                Ok(()) => found = Found::Meddled,
+                Err(error) => {
+                    self.bare = true;
+                    return Found::Bare(error.into());
+                }
+            }
+        }
+        self.bare = false;
+        let dead = self.tunnel.as_ref().is_some_and(|it| !it.is_healthy());
+        // Without a tunnel but raised: an earlier renewal failed half way.
+        let half = self.tunnel.is_none() && self.raised.is_some();
+        let Some(raised) = self.raised.clone().filter(|_| dead || half) else {
+            return found;
+        };
+        match self.renew(raised).await {
+            Ok(()) => Found::Renewed,
+            Err(error) => Found::Lost(error),
+        }
+    }
+
+    async fn renew(&mut self, raised: Raised) -> Result<(), LineError> {
+        let lowered = self.lower().await;
+        self.raised = Some(raised.clone());
+        lowered?;
+        self.before = self.last.unwrap_or_default();
+        self.lift(raised).await
+    }
+
     /// Takes tunnel and routes down; the kill switch, where there is one, stays.
     pub(super) async fn lower(&mut self) -> Result<(), LineError> {
-        self.dns.clear();
+        self.raised = None;
         if let Some(host) = &mut self.host {
             host.release().await?;
         }
+        self.dns.clear();
+        self.end_tunnel().await
+    }
+
+    async fn end_tunnel(&mut self) -> Result<(), LineError> {
         if let Some(tunnel) = self.tunnel.take() {
-            self.last = Some(tunnel.down());
+            let carried = aside(move || tunnel.down()).await?;
+            self.last = Some(sum(self.before, carried));
         }
         Ok(())
     }
 
-    /// Lifts the kill switch too.
+    /// Lifts the kill switch too, whatever else cannot be done.
     pub(super) async fn unprotect(&mut self) -> Result<(), LineError> {
-        self.lower().await?;
-        if let Some(host) = self.host.take() {
-            host.undo().await?;
+        if let Err(error) = self.lower().await {
+            tracing::warn!(%error, "the line was not lowered in order");
         }
-        Ok(())
+        self.dns.clear();
+        let undone = match self.host.take() {
+            Some(host) => host.undo().await.map(Some),
+            None => Ok(None),
+        };
+        self.end_tunnel().await?;
+        match undone? {
+            Some(report) if !report.is_clean() => Err(LineError::Left(report.to_string())),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Takes the tunnel down and leaves the kill switch, or its absence, as it is: with none,
     /// nothing is kept.
     pub(super) async fn rest(&mut self) -> Result<(), LineError> {
-        if self.is_protected() {
+        if self.has_kill_switch() {
             self.lower().await
         } else {
             self.unprotect().await
         }
     }
 
-    /// Whether the kill switch is up.
-    pub(super) fn is_protected(&self) -> bool {
+    /// Whether there is a kill switch, as far as it is ours to say.
+    pub(super) fn has_kill_switch(&self) -> bool {
         self.host
             .as_ref()
             .is_some_and(ConsumerHost::has_kill_switch)
+    }
+
+    /// Whether the kill switch is up, and nobody was seen to have taken it away for good.
+    pub(super) fn is_protected(&self) -> bool {
+        self.has_kill_switch() && !self.bare
     }
 
     /// The resolvers that programs are told now; empty where nothing was changed.
@@ -161,14 +291,33 @@ impl Line {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.tunnel
-            .as_ref()
-            .map(ConsumerTunnel::usage)
-            .or(self.last)
+        let now = self.tunnel.as_ref().map(ConsumerTunnel::usage);
+        now.map(|it| sum(self.before, it)).or(self.last)
+    }
+
+    /// How packets pass, and what the tunnel does without. `None` while there is none.
+    pub(super) fn equipment(&self) -> Option<(Rungs, Vec<TunnelWarning>)> {
+        let tunnel = self.tunnel.as_ref()?;
+        Some((tunnel.rungs(), tunnel.warnings().to_vec()))
     }
 
     pub(super) fn state(&self) -> Option<TunnelState> {
         self.tunnel.as_ref().map(ConsumerTunnel::state)
+    }
+}
+
+/// Runs what waits for threads or the kernel where that holds up no other task.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LineError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| LineError::Died(error.to_string()))
+}
+
+fn sum(before: Usage, now: Usage) -> Usage {
+    Usage {
+        up: before.up.plus(now.up),
+        down: before.down.plus(now.down),
     }
 }
 
@@ -232,3 +381,6 @@ fn spec(
         offload: Offload::Auto,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -306,7 +306,7 @@ impl Shell {
     /// What stopped the session, if something else than the machine's verdict is known.
     pub(super) fn cause(&self, end: &ConsumerEnd) -> Option<Problem> {
         match end {
-            ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) => {
+            ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) | ConsumerEnd::LineLost => {
                 self.live.as_ref().and_then(|live| live.problem.clone())
             }
             ConsumerEnd::Asked

@@ -6,12 +6,13 @@ use std::time::Duration;
 use warren_proto::{
     Amount, ByteCount, ChannelId, NodeId, Region, SessionId, SessionTerms, UnixTime,
 };
-use warren_tunnel::TunnelState;
 use warren_tunnel::host::{Carries, DEVICE};
+use warren_tunnel::{Rungs, TunnelState, TunnelWarning};
 
 use super::{Shell, host};
 use crate::api::types::{
-    ConsumerState, ConsumerView, Money, PriceView, RouteUsed, Timestamp, TunnelView, UsageView,
+    ConsumerState, ConsumerView, Money, OffloadView, PriceView, RouteUsed, Timestamp, TunnelView,
+    UsageView,
 };
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
@@ -29,6 +30,8 @@ pub(crate) struct ConsumerFacts {
     pub problem: Option<Problem>,
     /// Whether an exit is being looked for.
     pub choosing: bool,
+    /// What was found wrong with kill switch or device since the last `up`. `None` if nothing was.
+    pub trouble: Option<Problem>,
 }
 
 /// The facts of one session.
@@ -51,7 +54,17 @@ pub(crate) struct SessionFacts {
     pub channel: Option<ChannelId>,
     pub way: Option<Way>,
     pub tunnel: Option<TunnelState>,
+    /// How packets pass, and what the tunnel does without. `None` while there is none.
+    pub equipment: Option<(Rungs, Vec<TunnelWarning>)>,
     pub dns: Vec<IpAddr>,
+}
+
+impl SessionFacts {
+    /// Its tunnel's equipment. `None` while it has no tunnel, or none any more.
+    pub(crate) fn equipped(&self) -> Option<&(Rungs, Vec<TunnelWarning>)> {
+        let over = self.phase == ConsumerPhase::Closed;
+        self.equipment.as_ref().filter(|_| !over)
+    }
 }
 
 impl Shell {
@@ -62,6 +75,7 @@ impl Shell {
             return ConsumerFacts {
                 protected,
                 choosing,
+                trouble: self.watch.trouble.clone(),
                 ..self.facts.clone()
             };
         };
@@ -89,6 +103,7 @@ impl Shell {
             channel: live.channel,
             way: live.route.as_ref().map(|it| it.way),
             tunnel: self.line.state(),
+            equipment: self.line.equipment(),
             dns: self.line.dns().to_vec(),
         };
         ConsumerFacts {
@@ -96,6 +111,7 @@ impl Shell {
             protected,
             choosing,
             problem: None,
+            trouble: self.watch.trouble.clone(),
         }
     }
 }
@@ -168,6 +184,7 @@ fn tunnel_view(terms: &SessionTerms, it: &SessionFacts) -> TunnelView {
         handshake_age_secs: state
             .and_then(|it| it.since_handshake)
             .map(|it| it.as_secs()),
+        offload: it.equipped().map(|(rungs, _)| OffloadView::of(*rungs)),
     }
 }
 
@@ -197,6 +214,10 @@ pub(super) fn problem(end: &ConsumerEnd, cause: Option<Problem>, protected: bool
             } else {
                 "the exit fell silent; traffic is NOT blocked: the kill switch is off"
             },
+        ),
+        ConsumerEnd::LineLost => Problem::new(
+            ErrorCode::TunnelLost,
+            "the tunnel's device was deleted and cannot be had again",
         ),
         ConsumerEnd::CapReached => {
             Problem::new(ErrorCode::SpendingCap, "the session's cap is used up")

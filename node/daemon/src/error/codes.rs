@@ -182,6 +182,15 @@ codes! {
     2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time",
         "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked.",
         "warren down, or warren exit disable; after a crash: warren recover";
+    2111 FirewallMeddled Degraded: "another program takes Warren's firewall rules away",
+        "A firewall service that starts anew, or `nft flush ruleset`, removes the tables of others too; Warren looks each second and makes its own again.",
+        "find what flushes the firewall: nft monitor";
+    2112 TunnelLost Failed: "the tunnel's device is gone",
+        "Somebody deleted it, or a part of the tunnel died; it is made anew, and until then nothing passes.",
+        "warren status; if it stays so, restart the daemon";
+    2113 TunnelBare Degraded: "the tunnel does without something",
+        "The system refused a part that makes it faster or easier to tell apart; it works all the same.",
+        "run the daemon as root; sysctl net.core.wmem_max net.core.rmem_max";
     3101 NoPeers Timeout: "no peer could be reached",
         "No bootstrap address answers: the network is down, blocked, or the addresses are old.",
         "warren net check";

@@ -1,10 +1,9 @@
 //! The receipts of guests that left: signed aside, sent on the stream that stays open for a moment.
 
-use warren_overlay::SessionSender;
 use warren_proto::{ChannelId, Receipt, SessionFrame, SessionId, SessionTerms, Side, UnixTime};
 
 use super::Shell;
-use super::guest::{Guest, Heard, News};
+use super::guest::{Guest, Heard, News, Talk};
 use crate::receipt::{Counters, Exchange};
 use crate::session::{ProviderClosing, ProviderClosingEffect};
 
@@ -17,7 +16,7 @@ pub(super) struct Leaving {
     terms: SessionTerms,
     channel: ChannelId,
     stream: u64,
-    sender: Option<SessionSender>,
+    talk: Talk,
     _exchange: Exchange,
 }
 
@@ -91,19 +90,21 @@ impl Shell {
 
     /// A guest is gone: its stream goes too, unless a receipt is under way.
     pub(super) fn leave(&mut self, session: SessionId, mut guest: Guest) {
-        let sender = guest.sender.take();
+        let talk = guest.talk.take();
         let waits = guest.closing.take();
         if let (Some(core), Some(channel), Some(scribe)) =
             (waits, guest.channel, &self.parts.scribe)
         {
             let terms = guest.machine.terms().clone();
-            if self.leaving.len() < MAX_LEAVING && sender.is_some() {
+            if self.leaving.len() < MAX_LEAVING
+                && let Some(talk) = talk
+            {
                 let leaving = Leaving {
                     core,
                     terms,
                     channel,
                     stream: guest.stream,
-                    sender,
+                    talk,
                     _exchange: scribe.receipts().exchange(),
                 };
                 self.leaving.insert(session, leaving);
@@ -113,7 +114,6 @@ impl Shell {
                 self.keep_half(terms, channel, core.counters().clone());
             }
         }
-        close(sender);
     }
 
     /// Whether `session` is in Closing.
@@ -130,9 +130,9 @@ impl Shell {
             News::Broken if it.stream == stream => it.core.lost(),
             News::Broken | News::Money(_) => Vec::new(),
             News::Receipt(signed) => {
-                if let (Some(sender), Some(receipt)) = (&mut it.sender, signed) {
+                if let Some(receipt) = signed {
                     // Whoever went away has its half.
-                    let _ = sender.send(SessionFrame::Receipt(receipt)).await;
+                    let _ = it.talk.outlet.send(SessionFrame::Receipt(receipt));
                 }
                 it.core.signed()
             }
@@ -171,17 +171,9 @@ impl Shell {
                 }
                 ProviderClosingEffect::KeepHalf => self.keep_half(terms, channel, own),
                 ProviderClosingEffect::Over => {
-                    let gone = self.leaving.remove(&session);
-                    close(gone.and_then(|it| it.sender));
+                    self.leaving.remove(&session);
                 }
             }
         }
-    }
-}
-
-fn close(sender: Option<SessionSender>) {
-    if let Some(mut sender) = sender {
-        // The peer may be gone; closing then has a deadline of its own.
-        tokio::spawn(async move { sender.close().await });
     }
 }

@@ -5,6 +5,7 @@ use warren_proto::{GoodbyeReason, NodeId, Refusal, RefusalReason, SessionFrame, 
 
 use super::guest::{Guest, Heard};
 use super::{FIRST_FRAME, Shell};
+use crate::outlet::Outlet;
 use crate::perform::answer_payer;
 use crate::session::{Fresh, ProviderEvent, ProviderSession};
 
@@ -59,7 +60,7 @@ impl Shell {
         &mut self,
         peer: NodeId,
         request: SessionRequest,
-        mut sender: SessionSender,
+        sender: SessionSender,
         receiver: SessionReceiver,
     ) {
         let now = self.parts.clock.now();
@@ -82,10 +83,16 @@ impl Shell {
             provider_key: exit.what.tunnel_key,
             payee_nonce: rand::random(),
         };
-        let decided = if has_space {
+        // A session is named by whoever asks for it: nobody takes the place of another by its name.
+        let (id, leaving) = (&request.session, &self.leaving);
+        let held = exit.guests.contains_key(id) || leaving.contains_key(id);
+        let is_taken = held && !request.resume;
+        let decided = if has_space && !is_taken {
             exit.admission.decide(&request, peer, fresh, now)
         } else {
-            tracing::warn!("the disk is nearly full: no guest is taken");
+            if !has_space {
+                tracing::warn!("the disk is nearly full: no guest is taken");
+            }
             Err(Refusal {
                 session: request.session,
                 reason: RefusalReason::Internal,
@@ -105,8 +112,9 @@ impl Shell {
             }
             Err(refusal) => {
                 tracing::debug!(peer = %peer.short(), reason = %refusal.reason, "request refused");
-                let _ = sender.send(SessionFrame::Refusal(refusal)).await;
-                let _ = sender.close().await;
+                // Said and closed aside: whoever does not read holds up nobody.
+                let outlet = Outlet::start(&self.parts.control, sender);
+                let _ = outlet.send(SessionFrame::Refusal(refusal));
             }
         }
     }

@@ -1,12 +1,16 @@
 //! One guest: its machine, its stream, its place in the tunnel; and what its effects do.
 
+use tokio::task::AbortHandle;
 use warren_overlay::{SessionReceiver, SessionSender};
 use warren_proto::{
-    ChannelId, NodeId, PayErrorCode, Receipt, SessionFrame, SessionId, SessionRequest, UnixTime,
+    ByteCount, ChannelId, GoodbyeReason, NodeId, PayErrorCode, Receipt, SessionFrame, SessionId,
+    SessionRequest, UnixTime,
 };
 use warren_tunnel::{GuestId, GuestSpec};
 
 use super::Shell;
+use super::watch::gate;
+use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
 use crate::session::{ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
 
@@ -45,7 +49,26 @@ pub(super) struct Guest {
     pub(super) stream: u64,
     /// A receipt is waited for, or being signed.
     pub(super) closing: Option<ProviderClosing>,
-    pub(super) sender: Option<SessionSender>,
+    pub(super) talk: Option<Talk>,
+    /// What the gate was last told, or will be once it may open.
+    pub(super) allowed: ByteCount,
+}
+
+/// A stream to a guest: what is said waits here, what is heard comes to the loop.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub(super) outlet: Outlet,
+    _reader: Reader,
+}
+
+/// The task that reads; a stream that was replaced, or whose guest is gone, is read no more.
+#[derive(Debug)]
+struct Reader(AbortHandle);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Guest {
@@ -58,7 +81,8 @@ impl Guest {
             channel: None,
             stream: 0,
             closing: None,
-            sender: None,
+            talk: None,
+            allowed: ByteCount::from_bytes(0),
         }
     }
 }
@@ -79,9 +103,8 @@ impl Shell {
             return;
         };
         guest.stream = guest.stream.wrapping_add(1);
-        guest.sender = Some(sender);
         let (stream, heard_by) = (guest.stream, self.heard_by.clone());
-        self.parts.control.spawn(async move {
+        let reader = self.parts.control.spawn(async move {
             while let Ok(Some(frame)) = receiver.recv().await {
                 let news = News::Frame(frame);
                 if heard_by
@@ -104,13 +127,17 @@ impl Shell {
                 })
                 .await;
         });
+        guest.talk = Some(Talk {
+            outlet: Outlet::start(&self.parts.control, sender),
+            _reader: Reader(reader.abort_handle()),
+        });
     }
 
     /// Performs effects in their order.
     pub(super) async fn perform(&mut self, session: SessionId, effects: Vec<ProviderEffect>) {
         for effect in effects {
             match effect {
-                ProviderEffect::Send(frame) => self.send(session, frame).await,
+                ProviderEffect::Send(frame) => self.send(session, frame),
                 ProviderEffect::TakePayment(start) => self.take_payment(session, *start).await,
                 ProviderEffect::TakeVoucher(voucher) => {
                     let Some(purse) = self.parts.purse.clone() else {
@@ -135,17 +162,13 @@ impl Shell {
                         v4: terms.consumer_v4,
                         v6: terms.consumer_v6,
                     };
-                    self.add_guest(session, spec);
-                }
-                ProviderEffect::Allow(bytes) => {
-                    let Some(exit) = &self.exit else { continue };
-                    let at = exit.guests.get(&session).and_then(|guest| guest.tunnel);
-                    if let Some(at) = at
-                        && let Err(error) = exit.tunnel.allow(at, bytes)
-                    {
-                        tracing::warn!(%error, "allowance cannot be set");
+                    if !self.add_guest(session, spec) {
+                        // What follows says that it can shake hands, which it cannot.
+                        let stop = ProviderEvent::Stop(GoodbyeReason::Shutdown);
+                        return Box::pin(self.event(session, stop)).await;
                     }
                 }
+                ProviderEffect::Allow(bytes) => self.allow(session, bytes),
                 ProviderEffect::Countersign { receipt, own } => {
                     self.countersign(session, *receipt, *own);
                 }
@@ -169,7 +192,7 @@ impl Shell {
     /// Acts on what the purse said: frames for the consumer, then the event for the machine.
     pub(super) async fn money(&mut self, session: SessionId, heard: MoneyNews) {
         for frame in heard.frames {
-            self.send(session, frame).await;
+            self.send(session, frame);
         }
         Box::pin(self.event(session, heard.event)).await;
     }
@@ -185,11 +208,11 @@ impl Shell {
             guest.closing = None;
         }
         if let Some(receipt) = signed {
-            self.send(session, SessionFrame::Receipt(receipt)).await;
+            self.send(session, SessionFrame::Receipt(receipt));
         }
     }
 
-    async fn send(&mut self, session: SessionId, frame: SessionFrame) {
+    fn send(&mut self, session: SessionId, frame: SessionFrame) {
         let Some(guest) = self
             .exit
             .as_mut()
@@ -197,11 +220,28 @@ impl Shell {
         else {
             return;
         };
-        if let Some(sender) = &mut guest.sender
-            && sender.send(frame).await.is_err()
+        if let Some(talk) = &guest.talk
+            && let Err(error) = talk.outlet.send(frame)
         {
-            // The reader notices the same and says so.
-            guest.sender = None;
+            tracing::debug!(session = %session.short(), %error, "stream given up");
+            guest.talk = None;
+            let (now, lost) = (self.parts.clock.now(), ProviderEvent::StreamLost);
+            // It only begins to wait for the guest to come back: there is nothing to perform.
+            drop(guest.machine.handle(lost, now));
+        }
+    }
+
+    fn allow(&mut self, session: SessionId, bytes: ByteCount) {
+        let Some(exit) = &mut self.exit else { return };
+        let Some(guest) = exit.guests.get_mut(&session) else {
+            return;
+        };
+        guest.allowed = bytes;
+        let at = guest.tunnel;
+        if let Some(at) = at
+            && let Err(error) = exit.tunnel.set_gate(at, gate(exit, bytes))
+        {
+            tracing::warn!(%error, "allowance cannot be set");
         }
     }
 
@@ -248,15 +288,19 @@ impl Shell {
         })
     }
 
-    fn add_guest(&mut self, session: SessionId, spec: GuestSpec) {
-        let Some(exit) = &mut self.exit else { return };
+    /// Whether it has a place in the tunnel now.
+    fn add_guest(&mut self, session: SessionId, spec: GuestSpec) -> bool {
+        let Some(exit) = &mut self.exit else {
+            return false;
+        };
         let Some(guest) = exit.guests.get_mut(&session) else {
-            return;
+            return false;
         };
         match exit.tunnel.add_guest(spec) {
             Ok(at) => guest.tunnel = Some(at),
             Err(error) => tracing::error!(%error, "guest cannot be added"),
         }
+        guest.tunnel.is_some()
     }
 
     fn remove_guest(&mut self, session: SessionId) {

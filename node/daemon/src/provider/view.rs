@@ -2,9 +2,10 @@
 
 use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Offer, OfferHash, SessionId, UnixTime};
 
-use warren_tunnel::ShapeCounts;
+use warren_tunnel::{Rungs, ShapeCounts, TunnelWarning};
 
 use super::Shell;
+use crate::error::Problem;
 use crate::metrics::Metric;
 use crate::session::{ProviderPhase, due_units};
 
@@ -15,6 +16,8 @@ pub(crate) struct ProviderFacts {
     pub on: Option<ExitFacts>,
     /// Sessions ended since the daemon started.
     pub served: u64,
+    /// What is wrong with it, or ended the last one. `None` while all is well.
+    pub trouble: Option<Problem>,
 }
 
 /// A running exit.
@@ -25,6 +28,8 @@ pub(crate) struct ExitFacts {
     pub offer_hash: OfferHash,
     pub endpoints: Vec<String>,
     pub shaped: ShapeCounts,
+    pub rungs: Rungs,
+    pub lacks: Vec<TunnelWarning>,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -45,7 +50,12 @@ pub(crate) struct GuestFacts {
 impl Shell {
     /// The numbers of the tunnel begin anew with each exit, as counters may.
     pub(super) fn tell_metrics(&self) {
-        let Some(exit) = &self.exit else { return };
+        let on = self.exit.as_ref();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let metrics = &self.parts.metrics;
+        metrics.set(Metric::ExitEnabled, u64::from(on.is_some()));
+        metrics.set(Metric::Guests, count(on.map_or(0, |it| it.guests.len())));
+        let Some(exit) = on else { return };
         let (shaped, handshakes) = (exit.tunnel.shape_counts(), exit.tunnel.handshake_counts());
         for (metric, value) in [
             (Metric::ExitDelayed, shaped.delayed),
@@ -71,6 +81,8 @@ impl Shell {
                 .map(|it| it.address.to_string())
                 .collect(),
             shaped: exit.tunnel.shape_counts(),
+            rungs: exit.tunnel.rungs(),
+            lacks: exit.tunnel.warnings().to_vec(),
             guests: exit
                 .guests
                 .iter()
@@ -97,6 +109,7 @@ impl Shell {
         ProviderFacts {
             on,
             served: self.served,
+            trouble: self.trouble.clone(),
         }
     }
 }

@@ -98,7 +98,7 @@ impl NodeControl for Node {
 
     fn exit_enable(&self, request: ExitEnableRequest) -> Answer<'_, ExitStatus> {
         Box::pin(async move {
-            self.become_exit(&request).await?;
+            self.begin_exit(&request).await?;
             self.metrics.add(Metric::OffersPublished, 1);
             self.exit_view().await
         })
@@ -106,7 +106,7 @@ impl NodeControl for Node {
 
     fn exit_disable(&self) -> Answer<'_, ExitStatus> {
         Box::pin(async move {
-            self.provider.disable().await?;
+            self.end_exit().await?;
             self.exit_view().await
         })
     }

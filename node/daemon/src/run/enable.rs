@@ -5,8 +5,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use warren_proto::{
-    Amount, Candidate, CandidateKind, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress,
-    PolicyId, Price,
+    Amount, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress, PolicyId, Price,
 };
 use warren_tunnel::host::{DnsOffer, EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
@@ -15,7 +14,7 @@ use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Sha
 use super::{Node, resolvers};
 use crate::api::types::{ConsentRecord, ExitEnableRequest, Timestamp};
 use crate::error::{ErrorCode, Problem};
-use crate::provider::Enable;
+use crate::provider::{Enable, Known};
 use crate::session::ExitTerms;
 
 /// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
@@ -23,9 +22,6 @@ use crate::session::ExitTerms;
 const MIN_DEPOSIT_UNITS: u32 = 64;
 
 const BYTES_PER_KBIT: u64 = 125;
-
-/// As many as session terms may name.
-const MOST_ENDPOINTS: usize = 8;
 
 /// The consent as kept on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,19 +71,17 @@ impl Node {
         self.config.node.home.join("consent.json")
     }
 
-    /// Enables the exit at the start of the daemon, if its owner consented before.
-    pub(super) async fn enable_from_consent(&self) {
-        if let Err(problem) = self.become_exit(&ExitEnableRequest::default()).await {
-            tracing::error!(code = %problem.code, seen = %problem.seen, "exit not enabled");
-        }
-    }
-
     pub(super) async fn become_exit(&self, request: &ExitEnableRequest) -> Result<(), Problem> {
         let policy = self.policy(request.policy.as_deref())?;
         let id = policy.id();
         self.store.headroom().demand()?;
         self.check_consent(request, &id)?;
-        let what = self.exit_to_be(request, policy)?;
+        if self.config.exit.endpoints.is_empty() {
+            let seen = "exit.endpoint is not set";
+            return Err(Problem::new(ErrorCode::ConfigMissing, seen));
+        }
+        let known = self.known_now();
+        let what = self.exit_to_be(request, policy, known.await?)?;
         self.provider.enable(what).await
     }
 
@@ -133,14 +127,12 @@ impl Node {
         &self,
         request: &ExitEnableRequest,
         policy: ExitPolicy,
+        known: Known,
     ) -> Result<Enable, Problem> {
         let exit = &self.config.exit;
         let missing =
             |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
         let region = exit.region.clone().ok_or_else(|| missing("exit.country"))?;
-        if exit.endpoints.is_empty() {
-            return Err(missing("exit.endpoint"));
-        }
         let price = self.price(request)?;
         let (chain, payee) = self.payee(&price)?;
         let (gateway_v4, inner4) =
@@ -161,11 +153,7 @@ impl Node {
             price,
             chain,
             payee,
-            unit_price: if exit.unit_price == Amount::ZERO {
-                price.per_mib
-            } else {
-                exit.unit_price
-            },
+            unit_price: exit.unit_price,
             prepay_units: exit.prepay_units.max(1),
             credit_units: exit.credit.first,
             close_window_secs: u32::try_from(exit.close_window.as_secs()).unwrap_or(u32::MAX),
@@ -185,7 +173,7 @@ impl Node {
             gateway_v6,
             dns: resolvers::for_guests(&exit.dns, &own_name_servers(), &policy)?,
             mtu: DEFAULT_MTU,
-            endpoints: endpoints(&exit.endpoints)?,
+            endpoints: known.endpoints,
             min_deposit_units: MIN_DEPOSIT_UNITS,
             max_credit_units: exit.credit.most,
         };
@@ -216,6 +204,7 @@ impl Node {
             gateway4: gateway_v4,
             gateway6: gateway_v6,
             policy,
+            also_deny: known.deny,
             dns: DnsOffer::None,
             ..ExitNatSpec::default()
         };
@@ -285,36 +274,4 @@ fn inner_v6(text: &str) -> Option<(Ipv6Addr, ipnet::Ipv6Net)> {
         Ipv6Addr::from(u128::from(net.network()).checked_add(1)?),
         net,
     ))
-}
-
-/// The configured endpoints, looked up now: guests get addresses, never names.
-///
-/// A name that has no address now is done without as long as another has one.
-fn endpoints(texts: &[String]) -> Result<Vec<Candidate>, Problem> {
-    use std::net::ToSocketAddrs as _;
-    let (mut found, mut failed) = (Vec::new(), Vec::new());
-    for text in texts {
-        match text.to_socket_addrs() {
-            Ok(addresses) => found.extend(addresses),
-            Err(error) => failed.push(format!("{text}: {error}")),
-        }
-    }
-    for seen in &failed {
-        tracing::warn!(seen, "an exit.endpoint has no address");
-    }
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for address in found {
-        let candidate = Candidate {
-            kind: CandidateKind::Mapped,
-            address,
-        };
-        if candidates.len() < MOST_ENDPOINTS && !candidates.contains(&candidate) {
-            candidates.push(candidate);
-        }
-    }
-    if candidates.is_empty() {
-        let seen = format!("exit.endpoint has no address: {}", failed.join("; "));
-        return Err(Problem::new(ErrorCode::ConfigBadValue, seen));
-    }
-    Ok(candidates)
 }

@@ -6,7 +6,7 @@ use warren_proto::Amount;
 use super::{Node, wish};
 use crate::api::types::{
     ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView, Money,
-    OverlayView, PriceView, RatesView, Status, StoreView, Timestamp, UsageView,
+    OffloadView, OverlayView, PriceView, RatesView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::perform::problem;
@@ -40,7 +40,15 @@ impl Node {
         if let Err(problem) = self.store.headroom().demand() {
             warnings.push(problem);
         }
-        let enabled = self.provider.view().await?.on.is_some();
+        let provider = self.provider.view().await?;
+        let enabled = provider.on.is_some();
+        warnings.extend(facts.trouble.clone());
+        warnings.extend(provider.trouble);
+        warnings.extend(self.keeping.trouble());
+        let used = facts.session.iter().filter_map(|it| it.equipped());
+        let lacks = used.flat_map(|(_, lacks)| lacks);
+        let lacks = lacks.chain(provider.on.iter().flat_map(|it| &it.lacks));
+        warnings.extend(lacks.map(|it| Problem::new(ErrorCode::TunnelBare, it)));
         Ok(Status {
             node: self.key.id(),
             network: self.config.node.network.clone(),
@@ -147,6 +155,7 @@ impl Node {
                 delayed_packets: on.map_or(0, |it| it.shaped.delayed),
                 dropped_packets: on.map_or(0, |it| it.shaped.dropped),
             },
+            offload: on.map(|it| OffloadView::of(it.rungs)),
             guests: on.map(|it| self.guests(it)).unwrap_or_default(),
             earned,
             claimable,

@@ -77,6 +77,11 @@ impl Admission {
         self.offers.truncate(OFFERS_KEPT);
     }
 
+    /// Guests to come find this exit there.
+    pub fn moved(&mut self, endpoints: Vec<Candidate>) {
+        self.exit.endpoints = endpoints;
+    }
+
     /// Grants nothing more; sessions under way go on.
     pub const fn drain(&mut self) {
         self.draining = true;

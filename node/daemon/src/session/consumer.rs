@@ -159,6 +159,12 @@ impl ConsumerSession {
             ConsumerEvent::Funded { .. }
             | ConsumerEvent::FundsMissing
             | ConsumerEvent::TunnelUp => Vec::new(),
+            ConsumerEvent::LineLost => match self.phase {
+                Phase::Connecting | Phase::Active | Phase::Stalled => {
+                    self.end(ConsumerEnd::LineLost, Some(GoodbyeReason::Asked))
+                }
+                Phase::Negotiating | Phase::Funding | Phase::Starting | Phase::Closed => Vec::new(),
+            },
             ConsumerEvent::Usage { up, down } => {
                 self.used = (self.used.0.max(up), self.used.1.max(down));
                 self.pay(now)

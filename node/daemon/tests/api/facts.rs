@@ -28,6 +28,7 @@ pub(crate) fn exit_status() -> ExitStatus {
             guest_kbit: NonZeroU64::new(20_000),
             ..RatesView::default()
         },
+        offload: None,
         guests: Vec::new(),
         earned: money(3),
         claimable: money(2),

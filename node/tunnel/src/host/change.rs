@@ -90,8 +90,10 @@ pub(crate) async fn make(journal: &mut Journal, changes: &[Change]) -> Result<()
         let seq = journal.record(change)?;
         if let Err(error) = change.apply().await {
             // A refused change must not be pending: somebody may make the same one later.
-            if change.undo().await.is_ok() {
-                journal.forget(seq)?;
+            if change.undo().await.is_ok()
+                && let Err(unwritten) = journal.forget(seq)
+            {
+                tracing::warn!(%unwritten, "the journal is owed a line");
             }
             return Err(error);
         }
@@ -102,20 +104,23 @@ pub(crate) async fn make(journal: &mut Journal, changes: &[Change]) -> Result<()
 
 /// Takes back, newest first, the pending changes that `chosen` picks.
 ///
-/// One that fails stays in the journal and does not hold up the others.
+/// One that fails stays in the journal and does not hold up the others; nor does a journal that cannot
+/// be written, such as on a full disk.
 pub(crate) async fn take_back(
     journal: &mut Journal,
     chosen: impl Fn(&Change) -> bool,
-) -> Result<RecoverReport, HostError> {
+) -> RecoverReport {
     let mut report = RecoverReport {
         changes: Vec::new(),
         unreadable_lines: journal.unreadable_lines().to_vec(),
+        unwritten: None,
     };
     let entries: Vec<_> = journal.pending().iter().rev().cloned().collect();
     for entry in entries.iter().filter(|entry| chosen(&entry.change)) {
         let outcome = match entry.change.undo().await {
             Ok(outcome) => {
-                journal.forget(entry.seq)?;
+                let written = journal.forget(entry.seq);
+                report.unwritten = written.err().map(|error| error.to_string());
                 outcome
             }
             Err(error) => Outcome::Failed(error.to_string()),
@@ -126,5 +131,8 @@ pub(crate) async fn take_back(
             outcome,
         });
     }
-    Ok(report)
+    if let Some(error) = &report.unwritten {
+        tracing::warn!(%error, "the journal does not say yet what was taken back");
+    }
+    report
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::change::{make, take_back};
 use super::journal::Journal;
-use super::nft::{self, EXIT_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, check_device};
+use super::nft::{self, EXIT_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing, check_device};
 use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, RouteSpec, Sysctl};
 use super::{dns, routes, sysctl};
 
@@ -16,6 +16,15 @@ use super::{dns, routes, sysctl};
 #[derive(Debug)]
 pub struct ConsumerHost {
     journal: Journal,
+    /// `None` without a kill switch.
+    kill_switch: Option<KillSwitch>,
+}
+
+/// The kill switch as it was made, to be made again should somebody else take it away.
+#[derive(Debug)]
+struct KillSwitch {
+    spec: KillSwitchSpec,
+    standing: Standing,
 }
 
 impl ConsumerHost {
@@ -35,17 +44,23 @@ impl ConsumerHost {
         no_exit_here().await?;
         let mut host = Self {
             journal: Journal::open(journal)?,
+            kill_switch: None,
         };
         let script = nft::kill_switch_script(spec);
         let table = Change::NftTable(NftTable {
             name: KILL_SWITCH_TABLE.to_owned(),
             script,
         });
-        if host.has_kill_switch() {
+        let left = host.journal.pending().iter();
+        if { left }.any(|entry| is_kill_switch(&entry.change)) {
             table.apply().await?;
         } else {
             make(&mut host.journal, &[table]).await?;
         }
+        let mut standing = Standing::default();
+        standing.made(KILL_SWITCH_TABLE).await;
+        let spec = spec.clone();
+        host.kill_switch = Some(KillSwitch { spec, standing });
         host.release().await?;
         Ok(host)
     }
@@ -58,8 +73,41 @@ impl ConsumerHost {
     pub async fn exposed(journal: &Path) -> Result<Self, HostError> {
         no_exit_here().await?;
         let mut journal = Journal::open(journal)?;
-        take_back(&mut journal, |_| true).await?;
-        Ok(Self { journal })
+        take_back(&mut journal, |_| true).await;
+        let kill_switch = None;
+        Ok(Self {
+            journal,
+            kill_switch,
+        })
+    }
+
+    /// Whether the kill switch still is as it was made; true without one. Cheap as long as nobody changes
+    /// the firewall: to be asked each second. What cannot be told counts as not.
+    pub async fn stands(&mut self) -> bool {
+        match &mut self.kill_switch {
+            Some(it) => it.standing.stands(KILL_SWITCH_TABLE).await,
+            None => true,
+        }
+    }
+
+    /// Makes the kill switch again, in one transaction, after [`stands`](Self::stands) said no.
+    ///
+    /// # Errors
+    /// As the host gave; then nothing blocks but the routes, if they are up.
+    pub async fn restore(&mut self) -> Result<(), HostError> {
+        if let Some(it) = &mut self.kill_switch {
+            nft::run(&nft::kill_switch_script(&it.spec)).await?;
+            it.standing.made(KILL_SWITCH_TABLE).await;
+        }
+        Ok(())
+    }
+
+    async fn ensure(&mut self) -> Result<(), HostError> {
+        if self.stands().await {
+            return Ok(());
+        }
+        tracing::warn!("the kill switch was taken away by somebody else; it is made again");
+        self.restore().await
     }
 
     /// Replaces the endpoints that marked packets may go to, in one transaction. Without a kill
@@ -68,10 +116,13 @@ impl ConsumerHost {
     /// # Errors
     /// As the host gave; the old endpoints then stand.
     pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
-        if !self.has_kill_switch() {
-            return Ok(());
+        self.ensure().await?;
+        if let Some(it) = &mut self.kill_switch {
+            nft::run(&nft::endpoints_script(endpoints)).await?;
+            it.spec.endpoints = endpoints.to_vec();
+            it.standing.made(KILL_SWITCH_TABLE).await;
         }
-        nft::run(&nft::endpoints_script(endpoints)).await
+        Ok(())
     }
 
     /// Leads everything into the tunnel whose device exists by now, IPv6 included or blocked.
@@ -97,20 +148,22 @@ impl ConsumerHost {
     }
 
     /// Takes routes and name servers back and leaves the kill switch up: between two sessions
-    /// nothing leaks.
+    /// nothing leaks. If somebody took the kill switch away, it is made again before.
     ///
     /// # Errors
-    /// Only if the journal cannot be written; what else failed is in the report.
+    /// If the kill switch is gone and cannot be made again: nothing is then taken back, for the routes
+    /// are all that still blocks. What else failed is in the report.
     pub async fn release(&mut self) -> Result<RecoverReport, HostError> {
-        take_back(&mut self.journal, |change| !is_kill_switch(change)).await
+        self.ensure().await?;
+        Ok(take_back(&mut self.journal, |change| !is_kill_switch(change)).await)
     }
 
     /// Takes everything back, the kill switch last.
     ///
     /// # Errors
-    /// Only if the journal cannot be written; what else failed is in the report.
+    /// Only if the journal cannot be removed; what else failed is in the report.
     pub async fn undo(mut self) -> Result<RecoverReport, HostError> {
-        let report = take_back(&mut self.journal, |_| true).await?;
+        let report = take_back(&mut self.journal, |_| true).await;
         self.journal.close()?;
         Ok(report)
     }
@@ -136,12 +189,9 @@ impl ConsumerHost {
             .collect()
     }
 
-    /// Whether the kill switch is up.
+    /// Whether there is a kill switch. Whether it still [`stands`](Self::stands) is another question.
     pub fn has_kill_switch(&self) -> bool {
-        self.journal
-            .pending()
-            .iter()
-            .any(|entry| is_kill_switch(&entry.change))
+        self.kill_switch.is_some()
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use ipnet::IpNet;
+
 use super::change::{make, take_back};
 use super::journal::Journal;
 use super::netlink::{Netlink, default_uplinks, default_uplinks_of};
 use super::nft::{
-    self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, check_device,
+    self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, Standing, check_device,
 };
 use super::{Carries, Change, DEVICE, Family, HostError, NftTable, RecoverReport, Sysctl};
 
@@ -21,6 +23,7 @@ pub struct ExitHost {
     spec: ExitNatSpec,
     around: ExitSurroundings,
     carries: Carries,
+    standing: Standing,
 }
 
 /// How many guest packets were refused, and why. Never where they wanted to go.
@@ -62,7 +65,7 @@ impl ExitHost {
         }
         no_consumer_here(&spec.device).await?;
         let mut journal = Journal::open(journal)?;
-        take_back(&mut journal, |_| true).await?;
+        take_back(&mut journal, |_| true).await;
         let v6_uplinks = default_uplinks_of(Family::V6).await?;
         let settings = forwarding(&spec, &v6_uplinks)?;
         let around = surroundings(&spec, &settings).await?;
@@ -72,6 +75,8 @@ impl ExitHost {
             script,
         });
         make(&mut journal, &[table]).await?;
+        let mut standing = Standing::default();
+        standing.made(EXIT_TABLE).await;
         make(&mut journal, &settings).await?;
         let v6 = spec.uplinks.iter().any(|it| v6_uplinks.contains(it))
             && super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
@@ -81,16 +86,66 @@ impl ExitHost {
             spec,
             around,
             carries,
+            standing,
         })
     }
 
-    /// Reads the host's networks again and replaces the table; call it when addresses change.
+    /// Reads the networks the host is in again and denies those it has come into; says whether anything
+    /// changed. To be called every few seconds: providers change prefixes, owners plug cables.
     ///
     /// # Errors
-    /// As the host gave; the old table then stands.
-    pub async fn refresh(&mut self) -> Result<(), HostError> {
-        self.around.own = Netlink::open()?.own_networks(&self.spec.device).await?;
-        nft::run(&nft::exit_script(&self.spec, &self.around)).await
+    /// As the host gave; what was denied then stays so.
+    pub async fn refresh(&mut self) -> Result<bool, HostError> {
+        let own = Netlink::open()?.own_networks(&self.spec.device).await?;
+        if own == self.around.own {
+            return Ok(false);
+        }
+        let around = ExitSurroundings {
+            own,
+            ..self.around.clone()
+        };
+        nft::run(&nft::own_script(&self.spec, &around)).await?;
+        self.around = around;
+        self.standing.made(EXIT_TABLE).await;
+        Ok(true)
+    }
+
+    /// Replaces what guests may not reach besides the policy's blocks and the host's own networks: the
+    /// addresses at which this exit is known, which may be its router's.
+    ///
+    /// # Errors
+    /// As the host gave; what was denied then stays so.
+    pub async fn also_deny(&mut self, nets: Vec<IpNet>) -> Result<(), HostError> {
+        if nets == self.spec.also_deny {
+            return Ok(());
+        }
+        let spec = ExitNatSpec {
+            also_deny: nets,
+            ..self.spec.clone()
+        };
+        nft::run(&nft::own_script(&spec, &self.around)).await?;
+        self.spec = spec;
+        self.standing.made(EXIT_TABLE).await;
+        Ok(())
+    }
+
+    /// Whether the deny table still is as it was made. Cheap as long as nobody changes the firewall: to be
+    /// asked each second. What cannot be told counts as not.
+    pub async fn stands(&mut self) -> bool {
+        self.standing.stands(EXIT_TABLE).await
+    }
+
+    /// Makes the deny table again, in one transaction, after [`stands`](Self::stands) said no. Guests must
+    /// be shut out until it stands: forwarding does not end with the table. Its counters begin anew.
+    ///
+    /// # Errors
+    /// As the host gave; then nothing is denied.
+    pub async fn restore(&mut self) -> Result<(), HostError> {
+        let own = Netlink::open()?.own_networks(&self.spec.device).await;
+        self.around.own = own?;
+        nft::run(&nft::exit_script(&self.spec, &self.around)).await?;
+        self.standing.made(EXIT_TABLE).await;
+        Ok(())
     }
 
     /// Replaces the policy. Flows that were allowed go on, except to addresses now denied.
@@ -104,6 +159,7 @@ impl ExitHost {
         };
         nft::run(&nft::exit_script(&spec, &self.around)).await?;
         self.spec = spec;
+        self.standing.made(EXIT_TABLE).await;
         Ok(())
     }
 
@@ -135,9 +191,9 @@ impl ExitHost {
     /// Takes everything back: forwarding first, the deny table last.
     ///
     /// # Errors
-    /// Only if the journal cannot be written; what else failed is in the report.
+    /// Only if the journal cannot be removed; what else failed is in the report.
     pub async fn undo(mut self) -> Result<RecoverReport, HostError> {
-        let report = take_back(&mut self.journal, |_| true).await?;
+        let report = take_back(&mut self.journal, |_| true).await;
         self.journal.close()?;
         Ok(report)
     }

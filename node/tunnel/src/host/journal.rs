@@ -4,6 +4,10 @@
 //! `{"seq":1,"fact":"undone","sum":…}` after it was taken back. A line whose sum does not fit is torn
 //! and skipped. When nothing is pending the file is removed.
 //!
+//! A full disk stops changes from being made, never from being taken back: an `undone` that cannot be
+//! written is owed, and written before the next line. Until then a recovery would undo its change once
+//! more, which is the same as once.
+//!
 //! Invariant: a change on the host has a synced line here. The lock on the file belongs to the
 //! process that makes changes and dies with it, however it dies.
 
@@ -34,6 +38,10 @@ pub struct Journal {
     pending: Vec<JournalEntry>,
     unreadable: Vec<usize>,
     next_seq: u64,
+    /// The file ends inside a line, which must not swallow the next one.
+    torn: bool,
+    /// Taken back, but not written yet.
+    owed: Vec<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -78,6 +86,8 @@ impl Journal {
             pending: vec![],
             unreadable: vec![],
             next_seq: 1,
+            torn: false,
+            owed: vec![],
         };
         journal.read_back().map_err(failed("read"))?;
         Ok(journal)
@@ -88,9 +98,10 @@ impl Journal {
     /// # Errors
     /// The change must then not be made.
     pub fn record(&mut self, change: &Change) -> Result<u64, HostError> {
+        self.pay()?;
         let seq = self.next_seq;
+        self.next_seq += 1; // Also if it fails: its line may be there in part.
         self.write(seq, Fact::Do(change.clone()))?;
-        self.next_seq += 1;
         self.pending.push(JournalEntry {
             seq,
             change: change.clone(),
@@ -98,10 +109,23 @@ impl Journal {
         Ok(seq)
     }
 
-    /// Notes that the change `seq` was taken back.
+    /// Notes that the change `seq` was taken back: it is pending no more, whether or not the line could
+    /// be written.
+    ///
+    /// # Errors
+    /// The line is owed: it is written before the next one.
     pub(crate) fn forget(&mut self, seq: u64) -> Result<(), HostError> {
-        self.write(seq, Fact::Undone)?;
         self.pending.retain(|entry| entry.seq != seq);
+        self.owed.push(seq);
+        self.pay()
+    }
+
+    /// Writes what is owed.
+    fn pay(&mut self) -> Result<(), HostError> {
+        while let Some(seq) = self.owed.first().copied() {
+            self.write(seq, Fact::Undone)?;
+            self.owed.remove(0);
+        }
         Ok(())
     }
 
@@ -116,8 +140,9 @@ impl Journal {
     }
 
     /// Removes the file if nothing is pending.
-    pub(crate) fn close(self) -> Result<(), HostError> {
+    pub(crate) fn close(mut self) -> Result<(), HostError> {
         if !self.pending.is_empty() {
+            let _ = self.pay(); // What is still owed is only undone once more.
             return Ok(());
         }
         match std::fs::remove_file(&self.path) {
@@ -151,11 +176,7 @@ impl Journal {
                 Fact::Undone => self.pending.retain(|entry| entry.seq != line.seq),
             }
         }
-        if bytes.last().is_some_and(|byte| *byte != b'\n') {
-            // A torn tail must not swallow the next line.
-            self.file.write_all(b"\n")?;
-            self.file.sync_all()?;
-        }
+        self.torn = bytes.last().is_some_and(|byte| *byte != b'\n');
         Ok(())
     }
 
@@ -168,10 +189,16 @@ impl Journal {
         line.sum = line.sum_now().map_err(HostError::JournalEncode)?;
         let mut text = serde_json::to_string(&line).map_err(HostError::JournalEncode)?;
         text.push('\n');
+        if self.torn {
+            text.insert(0, '\n');
+        }
+        // Until the whole line is on disk, its beginning may be.
+        self.torn = true;
         let written = self
             .file
             .write_all(text.as_bytes())
             .and_then(|()| self.file.sync_all());
+        self.torn = written.is_err();
         written
             .and_then(|()| self.sync_folder())
             .map_err(|source| HostError::File {

@@ -5,8 +5,11 @@
 
 mod exit_nat;
 mod kill_switch;
+mod standing;
 
-pub use exit_nat::{DnsOffer, ExitNatSpec, ExitSurroundings, GuestLimits, exit_script};
+pub use exit_nat::{DnsOffer, ExitNatSpec, ExitSurroundings, GuestLimits, exit_script, own_script};
+pub(crate) use standing::Standing;
+
 pub use kill_switch::{KillSwitchSpec, endpoints_script, kill_switch_script};
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ pub async fn recover(path: &Path) -> Result<RecoverReport, HostError> {
         return Ok(RecoverReport::default());
     }
     let mut journal = Journal::open(path)?;
-    let report = take_back(&mut journal, |_| true).await?;
+    let report = take_back(&mut journal, |_| true).await;
     journal.close()?;
     Ok(report)
 }

@@ -49,6 +49,9 @@ pub struct RecoverReport {
     /// Journal lines that could not be read. A torn last line is harmless: its change was never
     /// made. Others may have stood for a change that is still there.
     pub unreadable_lines: Vec<usize>,
+    /// Why the journal could not be told of what was undone. `None` if it was. Undoing that once more
+    /// changes nothing.
+    pub unwritten: Option<String>,
 }
 
 impl RecoverReport {
@@ -79,6 +82,12 @@ impl fmt::Display for RecoverReport {
         }
         for number in &self.unreadable_lines {
             writeln!(f, "journal line {number}: unreadable, skipped")?;
+        }
+        if let Some(reason) = &self.unwritten {
+            writeln!(
+                f,
+                "journal: {reason}; what is undone is undone all the same"
+            )?;
         }
         Ok(())
     }

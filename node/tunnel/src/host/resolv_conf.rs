@@ -1,7 +1,8 @@
 //! Replaces `resolv.conf` and puts back what was there, byte for byte.
 //!
 //! By renaming, so that no reader sees half a file; where the file is a mount of its own, as in
-//! containers, it cannot be renamed over and is written in place.
+//! containers, it cannot be renamed over and is written in place, and so it is on a full disk: there the
+//! old bytes find room where ours are.
 
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -127,7 +128,13 @@ fn put(path: &Path, content: &FileContent) -> io::Result<()> {
     match content {
         FileContent::Absent => return fs::remove_file(path),
         FileContent::Link(target) => symlink(target, &temporary)?,
-        FileContent::Text(..) | FileContent::Bytes(..) => write(&temporary, content)?,
+        FileContent::Text(..) | FileContent::Bytes(..) => match write(&temporary, content) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let _ = fs::remove_file(&temporary);
+                return overwrite(path, content);
+            }
+            other => other?,
+        },
     }
     match fs::rename(&temporary, path) {
         Err(error) if is_mounted(&error) => {
@@ -150,6 +157,16 @@ fn write(path: &Path, content: &FileContent) -> io::Result<()> {
         .truncate(true)
         .open(path)?;
     file.write_all(content.bytes().unwrap_or_default())?;
+    file.set_permissions(Permissions::from_mode(content.mode()))?;
+    file.sync_all()
+}
+
+/// Writes over what is there before the rest is cut off: it needs no more room than both have.
+fn overwrite(path: &Path, content: &FileContent) -> io::Result<()> {
+    let bytes = content.bytes().unwrap_or_default();
+    let mut file = File::options().write(true).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
     file.set_permissions(Permissions::from_mode(content.mode()))?;
     file.sync_all()
 }

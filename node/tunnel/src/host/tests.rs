@@ -86,6 +86,7 @@ fn a_report_reads_line_by_line() {
             line("firewall table inet warren", Outcome::Undone),
         ],
         unreadable_lines: vec![3],
+        unwritten: Some("disk full".to_owned()),
     };
     assert!(report.is_clean());
     report.changes.push(line(
@@ -98,6 +99,7 @@ fn a_report_reads_line_by_line() {
         firewall table inet warren: undone
         IPv4 rule 7761: failed: no right
         journal line 3: unreadable, skipped
+        journal: disk full; what is undone is undone all the same
     "#]]
     .assert_eq(&report.to_string());
     assert_eq!(

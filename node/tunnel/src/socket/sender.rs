@@ -101,6 +101,11 @@ impl<'s> Sender<'s> {
                         drops.add(DropReason::Refused, run.len() as u64);
                         return run.len();
                     }
+                    // The wait was for nothing: one for each run would only add delay.
+                    Refusal::Full => {
+                        drops.add(DropReason::Refused, rest.len() as u64);
+                        return rest.len();
+                    }
                 }
                 self.send_batch(out, run, drops, sent)
             }
@@ -165,16 +170,21 @@ impl Target {
 pub(super) enum Refusal {
     /// Kernel or line card cannot: never again on this socket.
     Always,
-    /// The path is narrower than thought: the kernel may still cut single datagrams.
+    /// This path does not take it: it is narrower than thought, or its address is none. Single
+    /// datagrams may still pass.
     ThisPath,
-    /// Nothing to do with segments: no route, no room.
+    /// Nothing to do with segments: no route.
     Loss,
+    /// The line took nothing in the time a send may wait.
+    Full,
 }
 
 pub(super) fn refusal(error: &io::Error) -> Refusal {
     match error.raw_os_error() {
-        Some(libc::EIO | libc::EINVAL | libc::EOPNOTSUPP) => Refusal::Always,
-        Some(libc::EMSGSIZE) => Refusal::ThisPath,
+        Some(libc::EIO | libc::EOPNOTSUPP) => Refusal::Always,
+        // EINVAL is also what a bad address gets: one guest's must not cost the others.
+        Some(libc::EMSGSIZE | libc::EINVAL) => Refusal::ThisPath,
+        _ if error.kind() == io::ErrorKind::WouldBlock => Refusal::Full,
         _ => Refusal::Loss,
     }
 }

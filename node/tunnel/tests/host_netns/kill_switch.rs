@@ -33,7 +33,7 @@ pub(crate) fn journal() -> (tempfile::TempDir, PathBuf) {
 
 /// Packets of the consumer that say something to anybody: all but neighbour discovery, multicast
 /// listener reports, and the tunnel's own.
-fn leaks(capture: &mut Capture, lab: &ConsumerLab) -> Vec<Seen> {
+pub(crate) fn leaks(capture: &mut Capture, lab: &ConsumerLab) -> Vec<Seen> {
     let own =
         [net::CONSUMER4, net::CONSUMER6, net::TUNNEL4, net::TUNNEL6].map(|it| it.parse().unwrap());
     for server in [net::SERVER4, net::SERVER6] {

@@ -12,9 +12,9 @@ use crate::holder::{Holder, Stage};
 use crate::kill_switch::{journal, spec};
 use crate::lab::{ConsumerLab, Namespace, assert_same, can_run, sh};
 
-const OLD: &str = "# kept by hand\nsearch example.org\nnameserver 192.0.2.53\n";
+pub(crate) const OLD: &str = "# kept by hand\nsearch example.org\nnameserver 192.0.2.53\n";
 
-fn file_dns(path: &Path) -> DnsSpec {
+pub(crate) fn file_dns(path: &Path) -> DnsSpec {
     let servers: Vec<IpAddr> = vec![
         "10.77.0.1".parse().unwrap(),
         "fd77:7761::1".parse().unwrap(),

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, OfferHash, PolicyId, Region, SessionId};
 
-use super::{Check, Money, PriceView, Timestamp, UsageView};
+use super::{Check, Money, OffloadView, PriceView, Timestamp, UsageView};
 
 /// Answer to `POST /v1/exit/check`: changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,8 @@ pub struct ExitStatus {
     pub guests_max: u32,
     /// How fast they are carried.
     pub rates: RatesView,
+    /// How packets pass. `None` while nothing is shared.
+    pub offload: Option<OffloadView>,
     /// Guests now.
     pub guests: Vec<GuestView>,
     /// Earned since the store was made.

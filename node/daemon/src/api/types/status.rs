@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, PayoutAddress, Region, SessionId};
 
-use super::{ExitStatus, Money, PriceView, RouteUsed, RouterView, Timestamp, UsageView};
+use super::{
+    ExitStatus, Money, OffloadView, PriceView, RouteUsed, RouterView, Timestamp, UsageView,
+};
 use crate::error::Problem;
 
 /// The node at a glance.
@@ -189,6 +191,8 @@ pub struct TunnelView {
     pub mtu: u32,
     /// Seconds since the last handshake. `None` before the first.
     pub handshake_age_secs: Option<u64>,
+    /// How packets pass. `None` while the device is not there.
+    pub offload: Option<OffloadView>,
 }
 
 /// Answer to `POST /v1/shutdown`.

@@ -20,7 +20,11 @@ pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigE
         per_minute: said.money("exit.price_per_minute", token)?,
     };
     let unit_price = match said.money("exit.unit_price", token)? {
-        Amount::ZERO => price.per_mib.max(Amount::from_wei_u64(1)),
+        // A MiB; a minute where only time is asked for.
+        Amount::ZERO if price.per_mib == Amount::ZERO => {
+            price.per_minute.max(Amount::from_wei_u64(1))
+        }
+        Amount::ZERO => price.per_mib,
         set => set,
     };
     let city = said.text("exit.city").to_owned();

@@ -66,6 +66,8 @@ pub enum ConsumerEnd {
     ExitLost,
     /// The spending cap is reached.
     CapReached,
+    /// This side's own tunnel is gone and cannot be had again.
+    LineLost,
 }
 
 impl ConsumerEnd {
@@ -73,7 +75,7 @@ impl ConsumerEnd {
     #[must_use]
     pub const fn try_next(&self) -> bool {
         match self {
-            Self::Asked | Self::Unfunded | Self::CapReached => false,
+            Self::Asked | Self::Unfunded | Self::CapReached | Self::LineLost => false,
             Self::Refused(_)
             | Self::Ended(_)
             | Self::PaymentRefused(_)
@@ -104,6 +106,8 @@ pub enum ConsumerEvent {
     Route(RouteNews),
     /// The tunnel's handshake is done.
     TunnelUp,
+    /// The tunnel cannot be had, or not again.
+    LineLost,
     /// Inner bytes so far, by the own meter.
     Usage {
         /// Consumer → exit.

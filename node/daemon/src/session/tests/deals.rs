@@ -86,25 +86,94 @@ fn an_exit_refuses_what_it_cannot_serve() {
     );
 }
 
+/// What the exit grants at this price; a word is worth [`UNIT`].
+fn terms_at(per_mib: u64, per_minute: u64) -> SessionTerms {
+    let request = SessionRequest {
+        session: SessionId::from_bytes([3; 16]),
+        offer: offer().hash(),
+        price: offer().offer().price,
+        tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+        chain: offer().offer().chain,
+        resume: false,
+    };
+    let terms = admission().decide(&request, consumer_key().id(), fresh(), NOON);
+    SessionTerms {
+        price: Price {
+            per_mib: Amount::from_wei_u64(per_mib),
+            per_minute: Amount::from_wei_u64(per_minute),
+        },
+        ..terms.unwrap()
+    }
+}
+
 #[test]
 fn what_is_covered_is_exactly_what_is_due() {
-    let terms = {
-        let request = SessionRequest {
-            session: SessionId::from_bytes([3; 16]),
-            offer: offer().hash(),
-            price: offer().offer().price,
-            tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
-            chain: offer().offer().chain,
-            resume: false,
-        };
-        admission()
-            .decide(&request, consumer_key().id(), fresh(), NOON)
-            .unwrap()
-    };
+    let terms = terms_at(UNIT, 0);
     for units in [0, 1, 2, 77, 1000] {
         let bytes = bytes_covered(&terms, units, Duration::ZERO);
         assert_eq!(due_units(&terms, bytes, Duration::ZERO), Ok(units));
         let more = ByteCount::from_bytes(bytes.bytes() + 1);
         assert_eq!(due_units(&terms, more, Duration::ZERO), Ok(units + 1));
+    }
+}
+
+#[test]
+fn when_the_minutes_paid_for_are_over_nothing_more_is_covered() {
+    let minute = Duration::from_secs(60);
+    for per_mib in [0, UNIT] {
+        let terms = terms_at(per_mib, UNIT);
+        for units in [0_u32, 1, 2, 77] {
+            let covered = |served| bytes_covered(&terms, units.into(), served);
+            for served in [minute * units, minute * units + minute] {
+                assert_eq!(covered(served), ByteCount::default(), "{units} words");
+            }
+            if units > 0 {
+                let before = minute * units - Duration::from_secs(6);
+                assert!(covered(before) > ByteCount::default(), "{units} words");
+                // At most what was paid for is then due.
+                let bytes = covered(before).bytes().min(ByteCount::MIB / 10);
+                let due = due_units(&terms, ByteCount::from_bytes(bytes), before);
+                assert_eq!(due, Ok(units.into()));
+            }
+        }
+    }
+    let free = terms_at(0, 0);
+    let endless = bytes_covered(&free, 0, minute * 1000);
+    assert_eq!(endless, ByteCount::from_bytes(u64::MAX));
+}
+
+/// What an exit allows a guest that has paid one word and may owe two, and in which phase it is then.
+fn after_minutes(per_mib: u64, minutes: u32) -> (Option<ByteCount>, ProviderPhase) {
+    let terms = terms_at(per_mib, UNIT);
+    let credit = admission().credit(&terms);
+    let signature = terms.sign(&provider_key());
+    let start = Box::new(start(&terms));
+    let limits = SessionLimits::default();
+    let (mut exit, _) = ProviderSession::new(terms, signature, credit, limits, NOON);
+    let value = Amount::ZERO;
+    let usable = true;
+    exit.handle(ProviderEvent::Frame(SessionFrame::Start(start)), NOON);
+    exit.handle(ProviderEvent::PaymentTaken { value, usable }, NOON);
+    let value = Amount::from_wei_u64(UNIT);
+    let mut effects = exit.handle(ProviderEvent::Paid { value }, NOON);
+    let later = NOON.plus(Duration::from_secs(60) * minutes);
+    effects.extend(exit.handle(ProviderEvent::Tick, later));
+    let allowed = effects.iter().rev().find_map(|it| {
+        if let ProviderEffect::Allow(bytes) = it {
+            return Some(*bytes);
+        }
+        None
+    });
+    (allowed, exit.phase())
+}
+
+#[test]
+fn who_stops_paying_for_time_is_served_the_prepaid_and_the_credit_and_no_more() {
+    for per_mib in [0, UNIT] {
+        let (allowed, phase) = after_minutes(per_mib, 2);
+        assert!(allowed > Some(ByteCount::default()), "{allowed:?}");
+        assert_eq!(phase, ProviderPhase::Serving);
+        let over = after_minutes(per_mib, 3);
+        assert_eq!(over, (Some(ByteCount::default()), ProviderPhase::Paused));
     }
 }

@@ -7,6 +7,7 @@
 //! of the host cannot turn an own address into a container's; after it (`from_guest`) so that no
 //! NAT rule of the host can lead a guest inside.
 
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -37,7 +38,8 @@ pub struct ExitNatSpec {
     pub gateway6: Ipv6Addr,
     /// What guests may reach.
     pub policy: ExitPolicy,
-    /// What they may not reach besides: the router's outer address as peers see it, other sites.
+    /// What they may not reach besides: the addresses at which the exit is known, which may be its
+    /// router's and answer from inside with its pages; other sites.
     pub also_deny: Vec<IpNet>,
     /// Whether the gateway answers names.
     pub dns: DnsOffer,
@@ -191,18 +193,34 @@ table inet {table} {{
     )
 }
 
-fn sets(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
+/// Renders the replacement of the networks that are the host's own, in one transaction; counters and what
+/// guests have open stay.
+pub fn own_script(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
+    let (own4, own6) = own(spec, around);
+    let mut script = String::new();
+    for (set, nets) in [("own4", own4), ("own6", own6)] {
+        let _ = writeln!(script, "flush set inet {EXIT_TABLE} {set}");
+        let nets: Vec<String> = nets.iter().map(IpNet::to_string).collect();
+        if !nets.is_empty() {
+            let list = nets.join(", ");
+            let _ = writeln!(script, "add element inet {EXIT_TABLE} {set} {{ {list} }}");
+        }
+    }
+    script
+}
+
+/// What no guest reaches besides the policy's blocks, IPv4 and IPv6.
+fn own(spec: &ExitNatSpec, around: &ExitSurroundings) -> (Vec<IpNet>, Vec<IpNet>) {
     let kept = |net: &&IpNet| !spec.policy.is_lab_internet(net);
-    let own: Vec<IpNet> = around
-        .own
-        .iter()
-        .filter(kept)
-        .chain(&spec.also_deny)
-        .copied()
-        .collect();
-    let (own4, own6): (Vec<_>, Vec<_>) = IpNet::aggregate(&own)
+    let own = around.own.iter().filter(kept).chain(&spec.also_deny);
+    let own: Vec<IpNet> = own.copied().collect();
+    IpNet::aggregate(&own)
         .into_iter()
-        .partition(|net| matches!(net, IpNet::V4(_)));
+        .partition(|net| matches!(net, IpNet::V4(_)))
+}
+
+fn sets(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
+    let (own4, own6) = own(spec, around);
     let GuestLimits { guests, .. } = spec.limits;
     let meter = |name: &str, family: &str, flags: &str| {
         format!("\tset {name} {{\n\t\ttype {family}\n\t\tsize {guests}\n\t\tflags {flags}\n\t}}\n")

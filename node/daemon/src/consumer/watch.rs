@@ -1,0 +1,75 @@
+//! What the consumer's line stands on, looked at each second: its kill switch and its device.
+
+use std::time::Duration;
+
+use super::Shell;
+use super::host::Found;
+use crate::error::{ErrorCode, Problem};
+use crate::metrics::Metric;
+use crate::session::{ConsumerEvent, ConsumerPhase};
+
+/// Between two looks. One costs a question to the kernel and no program.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// Renewals of a device that fail in a row before the session is given up.
+const MOST_FAILED: u32 = 3;
+
+/// What the looks found so far.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    meddled: u64,
+    failed: u32,
+    /// `None` while all is well and always was.
+    pub(super) trouble: Option<Problem>,
+}
+
+impl Shell {
+    pub(super) async fn look(&mut self) {
+        let found = self.line.look().await;
+        let (watch, metrics) = (&mut self.watch, &self.parts.metrics);
+        match found {
+            Found::Sound => watch.failed = 0,
+            Found::Meddled => {
+                watch.meddled = watch.meddled.saturating_add(1);
+                metrics.add(Metric::FirewallMeddled, 1);
+                let times = watch.meddled;
+                tracing::error!(times, "the kill switch was taken away; it stands again");
+                let seen = format!("the kill switch was taken away {times} times; it stands again");
+                watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+            Found::Bare(error) => {
+                if self.line.has_kill_switch() {
+                    tracing::error!(%error, "the kill switch is gone and cannot be made again");
+                }
+                let seen = format!("the kill switch is GONE and cannot be made again: {error}");
+                watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+            Found::Renewed => {
+                watch.failed = 0;
+                metrics.add(Metric::TunnelsLost, 1);
+                tracing::warn!("the tunnel's device was gone; it is there again");
+            }
+            Found::Lost(error) => {
+                watch.failed = watch.failed.saturating_add(1);
+                tracing::error!(%error, "the tunnel's device is gone and cannot be had again");
+                let problem = error.problem();
+                let over = watch.failed >= MOST_FAILED;
+                if let Some(live) = &mut self.live {
+                    live.problem = Some(problem);
+                }
+                if over {
+                    self.watch.failed = 0;
+                    self.event(ConsumerEvent::LineLost).await;
+                }
+            }
+        }
+        self.tell_metrics();
+    }
+
+    fn tell_metrics(&self) {
+        let phase = self.live.as_ref().map(|it| it.phase());
+        let is_up = phase == Some(ConsumerPhase::Active);
+        let metrics = &self.parts.metrics;
+        metrics.set(Metric::ConsumerUp, u64::from(is_up));
+        metrics.set(Metric::KillSwitch, u64::from(self.line.is_protected()));
+    }
+}

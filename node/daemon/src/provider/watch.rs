@@ -1,0 +1,132 @@
+//! What an exit stands on, looked at each second: its device, its deny table, the networks it is in, the
+//! addresses it is known by.
+//!
+//! Forwarding outlives the deny table: whoever flushes the firewall would open the owner's network to
+//! guests. So without the table no guest's packet passes, until it stands again.
+
+use std::time::Duration;
+
+use warren_tunnel::Gate;
+
+use super::{Exit, Known, Shell};
+use crate::error::{ErrorCode, Problem};
+use crate::metrics::Metric;
+
+/// Between two looks at device and table; the table's costs one question to the kernel.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// So many looks between two at the networks, which costs a listing of the routes.
+const NETWORKS: u64 = 5;
+
+impl Shell {
+    pub(super) async fn look(&mut self) {
+        self.looks = self.looks.wrapping_add(1);
+        let Some(exit) = &mut self.exit else { return };
+        if !exit.tunnel.is_healthy() {
+            let device = exit.what.tunnel.device.clone();
+            return self.device_is_lost(&device).await;
+        }
+        if !exit.host.stands().await {
+            return self.make_table_again().await;
+        }
+        if exit.shut {
+            open(exit);
+        }
+        if self.looks.is_multiple_of(NETWORKS) {
+            match exit.host.refresh().await {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::info!("this machine came into other networks; denied to guests")
+                }
+                Err(error) => tracing::warn!(%error, "the networks of this machine cannot be read"),
+            }
+        }
+    }
+
+    /// Guests are shut out first: from now until the table stands nothing is denied by it.
+    async fn make_table_again(&mut self) {
+        let Some(exit) = &mut self.exit else { return };
+        if !exit.shut {
+            shut(exit);
+            exit.meddled = exit.meddled.saturating_add(1);
+            self.parts.metrics.add(Metric::FirewallMeddled, 1);
+            tracing::error!("the deny table was taken away; guests are shut out until it stands");
+        }
+        match exit.host.restore().await {
+            Ok(()) => {
+                open(exit);
+                let seen = format!(
+                    "the exit's deny table was taken away {} times; it stands again",
+                    exit.meddled
+                );
+                self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+            Err(error) => {
+                let seen =
+                    format!("the deny table is gone and guests are shut out: {error}; tried again");
+                self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+        }
+    }
+
+    /// Without its device an exit serves nobody: its guests are told to go elsewhere, and its keeper
+    /// makes it anew.
+    async fn device_is_lost(&mut self, device: &str) {
+        tracing::error!(
+            device,
+            "the exit's tunnel device is gone; the exit is made anew"
+        );
+        self.parts.metrics.add(Metric::TunnelsLost, 1);
+        if let Err(error) = self.disable().await {
+            tracing::warn!(seen = %error.seen, "the exit was not taken down in full");
+        }
+        let seen = format!("{device} was deleted, or a packet thread died");
+        self.trouble = Some(Problem::new(ErrorCode::TunnelLost, seen));
+    }
+
+    pub(super) async fn known_by(&mut self, known: Known) {
+        let Some(exit) = &mut self.exit else { return };
+        let before = &exit.what.terms.endpoints;
+        let same = known.endpoints.len() == before.len()
+            && known.endpoints.iter().all(|it| before.contains(it));
+        if !same {
+            tracing::info!(endpoints = ?known.endpoints, "this exit is reached elsewhere now");
+            exit.what.terms.endpoints = known.endpoints.clone();
+            exit.admission.moved(known.endpoints);
+        }
+        match exit.host.also_deny(known.deny.clone()).await {
+            Ok(()) => exit.what.nat.also_deny = known.deny,
+            // Said again at the next look-up.
+            Err(error) => {
+                tracing::warn!(%error, "this exit's addresses cannot be denied to guests")
+            }
+        }
+    }
+}
+
+fn shut(exit: &mut Exit) {
+    exit.shut = true;
+    set_gates(exit);
+}
+
+fn open(exit: &mut Exit) {
+    exit.shut = false;
+    set_gates(exit);
+}
+
+/// A guest that is gone meanwhile has no gate.
+fn set_gates(exit: &Exit) {
+    for guest in exit.guests.values() {
+        if let Some(at) = guest.tunnel {
+            let _ = exit.tunnel.set_gate(at, gate(exit, guest.allowed));
+        }
+    }
+}
+
+/// The gate of a guest that may use so much.
+pub(super) const fn gate(exit: &Exit, allowed: warren_proto::ByteCount) -> Gate {
+    if exit.shut {
+        Gate::Paused
+    } else {
+        Gate::Until(allowed)
+    }
+}

@@ -1,0 +1,140 @@
+//! Where this exit is known: the endpoints it gives its guests, and every address that may be its router's.
+//!
+//! Looked up again and again, for a home line's address changes; and never so that a slow name server
+//! holds up a task.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures::future::join_all;
+use ipnet::IpNet;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+use warren_overlay::host_of;
+use warren_proto::{Candidate, CandidateKind};
+
+use crate::error::{ErrorCode, Problem};
+use crate::provider::Known;
+
+// Our choice.
+/// For one name; a resolver that takes longer has none for us.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Addresses denied to guests at most: more than any exit has.
+const MOST_DENIED: usize = 64;
+
+// Specification.
+/// As many as session terms may name.
+const MOST_ENDPOINTS: usize = 8;
+
+/// Looks up the configured `endpoints` (host:port) and the `external` multiaddrs: guests get addresses,
+/// never names.
+///
+/// A name that has no address now is done without as long as another has one. What it had when it was
+/// `denied` last stays so: a name server that fails must not open the router to guests.
+///
+/// # Errors
+/// [`ErrorCode::ConfigBadValue`] if no endpoint has an address.
+pub(super) async fn look_up(
+    endpoints: &[String],
+    external: &[String],
+    denied: &[IpNet],
+) -> Result<Known, Problem> {
+    let outer = external.iter().filter_map(|it| host_of(it));
+    let outer: Vec<_> = outer.map(|host| (host, 0_u16)).collect();
+    let (found, outer) = tokio::join!(
+        join_all(endpoints.iter().map(|text| addresses(text, text.as_str()))),
+        join_all(
+            outer
+                .iter()
+                .map(|at| addresses(&at.0, (at.0.as_str(), at.1)))
+        ),
+    );
+    let failed: Vec<String> = found
+        .iter()
+        .chain(&outer)
+        .filter_map(|it| it.as_ref().err().cloned())
+        .collect();
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for address in found.iter().flatten().flatten().copied() {
+        let kind = CandidateKind::Mapped;
+        let candidate = Candidate { kind, address };
+        if candidates.len() < MOST_ENDPOINTS && !candidates.contains(&candidate) {
+            candidates.push(candidate);
+        }
+    }
+    if candidates.is_empty() {
+        let seen = format!("exit.endpoint has no address: {}", failed.join("; "));
+        return Err(Problem::new(ErrorCode::ConfigBadValue, seen));
+    }
+    let all = found.iter().chain(&outer).flatten().flatten();
+    let ips = all.map(|it| it.ip().to_canonical());
+    let mut deny: Vec<IpNet> = ips
+        .filter(|it: &IpAddr| !it.is_unspecified())
+        .map(IpNet::from)
+        .collect();
+    if !failed.is_empty() {
+        let seen = failed.join("; ");
+        tracing::warn!(seen, "a name of this exit has no address now");
+        deny.extend_from_slice(denied);
+    }
+    deny.sort_unstable();
+    deny.dedup();
+    deny.truncate(MOST_DENIED);
+    Ok(Known {
+        endpoints: candidates,
+        deny,
+    })
+}
+
+/// The addresses of one name, looked up on a thread of its own.
+async fn addresses(
+    text: &str,
+    host: impl tokio::net::ToSocketAddrs,
+) -> Result<Vec<SocketAddr>, String> {
+    match timeout(PATIENCE, lookup_host(host)).await {
+        Ok(Ok(found)) => Ok(found.collect()),
+        Ok(Err(error)) => Err(format!("{text}: {error}")),
+        Err(_) => Err(format!("{text}: no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn texts(all: &[&str]) -> Vec<String> {
+        all.iter().map(|it| (*it).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn every_address_an_exit_is_known_by_is_denied_to_its_guests() {
+        let endpoints = texts(&["203.0.113.7:41820", "[2001:db8::7]:41820"]);
+        let external = texts(&[
+            "/ip4/203.0.113.8/udp/4077/quic-v1",
+            "/ip6/2001:db8::7/tcp/4077",
+            "/memory/1",
+        ]);
+        let known = look_up(&endpoints, &external, &[]).await.unwrap();
+        let said: Vec<_> = known.endpoints.iter().map(|it| it.address).collect();
+        assert_eq!(
+            said,
+            ["203.0.113.7:41820", "[2001:db8::7]:41820"].map(|it| it.parse().unwrap())
+        );
+        let deny = ["203.0.113.7/32", "203.0.113.8/32", "2001:db8::7/128"];
+        assert_eq!(known.deny, deny.map(|it| it.parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_done_without_and_what_it_had_stays_denied() {
+        let endpoints = texts(&["203.0.113.7:41820", "nobody.invalid:41820"]);
+        let before: Vec<IpNet> = vec!["203.0.113.99/32".parse().unwrap()];
+        let known = look_up(&endpoints, &[], &before).await.unwrap();
+        assert_eq!(known.endpoints.len(), 1);
+        let deny = ["203.0.113.7/32", "203.0.113.99/32"];
+        assert_eq!(known.deny, deny.map(|it| it.parse().unwrap()));
+        let none = look_up(&texts(&["nobody.invalid:1"]), &[], &before).await;
+        assert!(none.unwrap_err().is(ErrorCode::ConfigBadValue));
+    }
+}
