@@ -13,7 +13,7 @@ use super::schedule::{Action, Kind};
 use super::wire::Frame;
 use super::world::World;
 
-/// A consent binds for so long.
+/// A consent binds for so long at most: what the product takes.
 const CONSENT_SECS: u64 = 600;
 
 impl World {
@@ -104,7 +104,7 @@ impl World {
                 self.buy(|payer, env| payer.take(PayerEvent::TopUpAsked { amount }, env));
             }
             150..185 => self.buy(|payer, env| payer.take(PayerEvent::CloseAsked(None), env)),
-            185..230 => self.ask_close(),
+            185..230 => self.ask_close(b),
             _ => {
                 // A payee gives back only what it does not want.
                 let now = self.payee.desk.host.now(&self.chain);
@@ -116,8 +116,10 @@ impl World {
         }
     }
 
-    pub(crate) fn ask_close(&mut self) {
-        let not_after = secs(self.chain.time).plus(Duration::from_secs(CONSENT_SECS));
+    /// Asks for a consent that binds for a part of the longest time: 255 is all of it.
+    pub(crate) fn ask_close(&mut self, part: u8) {
+        let life = CONSENT_SECS * u64::from(part) / 255;
+        let not_after = secs(self.chain.time).plus(Duration::from_secs(life));
         self.wires.send(Who::Payee, Frame::AskClose { not_after });
     }
 
