@@ -320,6 +320,21 @@ async fn one_that_says_gas_is_dear_makes_nothing_sure() {
     assert_eq!((alone.base_fee, alone.floor), (fees.base_fee, Amount::ZERO));
 }
 
+/// What a call took from the pot is written in the ledger: one endpoint's word is not enough for that.
+#[tokio::test]
+async fn what_a_transaction_asked_for_is_not_believed_of_one() {
+    let scene = scene().await;
+    let tx = scene.truth().await[0].tx;
+    let real = scene.chain.calldata(tx).await;
+    assert!(real.as_ref().is_ok_and(Option::is_some));
+    scene.b.becomes(|method, _, _| {
+        let nothing = || Ok(Value::Null);
+        (method == "eth_getTransactionByHash").then(nothing)
+    });
+    is_disputed(scene.two().calldata(tx).await);
+    assert_eq!(scene.three().calldata(tx).await, real);
+}
+
 #[tokio::test]
 async fn babble_is_no_answer() {
     let scene = scene().await;

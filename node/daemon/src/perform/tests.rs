@@ -105,10 +105,10 @@ impl Pair {
                 PayFrame::Voucher(it) => self.exit.accept_voucher(it).await,
                 PayFrame::Word(it) => self.exit.accept_word(self.channel, it).await,
             };
-            match told(taken) {
-                ProviderEvent::Paid { value } => told_of.push(value),
-                other => panic!("{other:?}"),
-            }
+            let ProviderEvent::Paid { value } = told(taken) else {
+                panic!("it is not taken")
+            };
+            told_of.push(value);
         }
         told_of
     }
