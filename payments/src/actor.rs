@@ -34,10 +34,10 @@ pub(crate) use self::command::{Command, RouteCommand};
 use crate::chain::{Chain, Head};
 use crate::channel::PayerChannel;
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
-use crate::store::ChannelStore;
+use crate::store::{ChannelStore, Table};
 use crate::wall_clock;
 
-use crate::tx::{Done, SubmitterConfig, TxError, TxRules};
+use crate::tx::{Done, SubmitterConfig, TxError, TxRules, bill};
 use crate::wallet::Wallet;
 use book::Book;
 use keys::{ACCOUNT, Keyring, Senders};
@@ -111,8 +111,10 @@ struct Task {
     sweeping: BTreeSet<ChannelId>,
     /// Closings that some endpoint tells of and not enough agree on, and the earliest end told.
     feared: BTreeMap<ChannelId, u64>,
-    /// Closing channels whose claim, on its way, was told that time is short.
-    urged: BTreeSet<ChannelId>,
+    /// Channels whose claim, on its way, was told that time is short, and until when it is (chain seconds).
+    urged: BTreeMap<ChannelId, u64>,
+    /// What transactions cost that the last run had no time to write down.
+    bills: Vec<Done>,
     /// A channel that another machine opened with this wallet.
     stranger: Option<ChannelId>,
     polling: bool,
@@ -139,6 +141,11 @@ pub(crate) fn start(
         fee_cap: config.fee_cap,
         urgent: config.settle.closing_margin,
     };
+    let bills = bill::open(&store.scan(Table::Tx)?);
+    let bills = bills.map_err(|source| PaymentsError::Record {
+        table: "pay.tx",
+        source,
+    })?;
     let used = book.payers.values().map(PayerChannel::key_index).max();
     let ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
     let (told, mined) = mpsc::channel(REPORTS);
@@ -172,7 +179,8 @@ pub(crate) fn start(
         retries: BTreeMap::new(),
         sweeping: BTreeSet::new(),
         feared: BTreeMap::new(),
-        urged: BTreeSet::new(),
+        urged: BTreeMap::new(),
+        bills,
         stranger: None,
         polling: false,
         after_this_news: Vec::new(),

@@ -97,7 +97,7 @@ pub trait Chain: Send + Sync + fmt::Debug {
 
     /// Returns what a transaction asked of the contract, as calldata; `None` if it is unknown or went elsewhere.
     ///
-    /// For the books alone: where several endpoints answer, one of them is believed.
+    /// For the books alone: it says where money came from that went into a channel.
     fn calldata(&self, tx: TxHash) -> ChainFuture<'_, Option<Vec<u8>>>;
 
     /// Executes a call against the newest block without keeping its effects.
@@ -114,6 +114,13 @@ pub trait Chain: Send + Sync + fmt::Debug {
 
     /// Returns what gas costs at the moment.
     fn fees(&self) -> ChainFuture<'_, Fees>;
+
+    /// Returns what gas costs as far as anybody says; agreed or not.
+    ///
+    /// For weighing, and for calls that are lost if they wait until the endpoints agree.
+    fn fees_heard(&self) -> ChainFuture<'_, Fees> {
+        self.fees()
+    }
 
     /// Returns every closing that any endpoint tells of in blocks from `from` on, agreed or not.
     ///
@@ -255,6 +262,9 @@ pub enum Outcome {
 pub struct Fees {
     /// Burnt per gas in the next block.
     pub base_fee: Amount,
+    /// Surely burnt per gas in the next block: `base_fee`, unless the endpoints do not agree on it. Then the
+    /// least that any of them says; zero if too few say anything.
+    pub floor: Amount,
     /// Per gas to the block's maker, to be taken soon.
     pub tip: Amount,
 }

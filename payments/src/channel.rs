@@ -13,7 +13,7 @@
 pub mod accept;
 pub mod event;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod payee;
 pub mod payer;
 mod record;

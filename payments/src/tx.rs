@@ -2,6 +2,7 @@
 //!
 //! [`TxManager`] decides, [`Submitter`] signs, saves and sends.
 
+pub(crate) mod bill;
 pub mod event;
 pub mod fee;
 mod flight;

@@ -1,7 +1,7 @@
 //! The words a payer releases: a hash chain per tranche, re-derivable from one secret.
 //!
 //! ```text
-//! HKDF(master, channel, tranche) = w_n ──keccak──▶ w_{n−1} ──▶ … ──▶ w_1 ──▶ w_0 = anchor
+//! HKDF(master, channel, tranche, n) = w_n ──keccak──▶ w_{n−1} ──▶ … ──▶ w_1 ──▶ w_0 = anchor
 //! ```
 //!
 //! The anchor is public (it stands in the lock); word `k` pays `k` units. A word says all the
@@ -15,7 +15,7 @@ use warren_proto::{ChannelId, HashLock, MAX_UNITS, Preimage};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 // Specification: docs/payments.md, "Words of a tranche".
-const INFO: &[u8] = b"warren/chain/1";
+const INFO: &[u8] = b"warren/chain/2";
 
 /// The secret all word chains of a wallet come from.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -42,7 +42,8 @@ pub struct WordChain {
 }
 
 impl WordChain {
-    /// Derives the chain of `units` words; the same input gives the same words.
+    /// Derives the chain of `units` words; the same input gives the same words, and another length others:
+    /// else a word of the shorter chain would be a later one of the longer.
     ///
     /// `units` above [`MAX_UNITS`] is cut to it: no payee takes a longer lock.
     #[must_use]
@@ -50,7 +51,8 @@ impl WordChain {
         let units = units.min(MAX_UNITS);
         let mut seed = [0_u8; 32];
         let number = tranche.to_be_bytes();
-        let info = [INFO, channel.as_bytes().as_slice(), number.as_slice()];
+        let length = units.to_be_bytes();
+        let info = [INFO, channel.as_bytes().as_slice(), &number, &length];
         // 32 bytes is one SHA-256 block: expansion fails above 255 blocks only.
         let expanded = Hkdf::<Sha256>::new(None, &master.0).expand_multi_info(&info, &mut seed);
         debug_assert!(expanded.is_ok());
@@ -103,11 +105,15 @@ mod tests {
     use super::*;
 
     fn chain(tranche: u64) -> WordChain {
+        chain_of(tranche, 256)
+    }
+
+    fn chain_of(tranche: u64, units: u32) -> WordChain {
         WordChain::derive(
             &WordMaster::from_bytes([7; 32]),
             &ChannelId::from_bytes([1; 32]),
             tranche,
-            256,
+            units,
         )
     }
 
@@ -125,6 +131,18 @@ mod tests {
     fn the_same_secret_gives_the_same_words_and_another_tranche_gives_others() {
         assert_eq!(chain(1).anchor(), chain(1).anchor());
         assert_ne!(chain(1).anchor(), chain(2).anchor());
+    }
+
+    #[test]
+    fn no_word_of_a_chain_is_one_of_a_longer_chain_with_the_same_number() {
+        let (short, long) = (chain_of(1, 64), chain_of(1, 128));
+        let words = |it: &WordChain| {
+            (1..=it.units())
+                .filter_map(|k| it.word(k).cloned())
+                .collect()
+        };
+        let (short, long): (Vec<Preimage>, Vec<Preimage>) = (words(&short), words(&long));
+        assert!(short.iter().all(|it| !long.contains(it)));
     }
 
     #[test]

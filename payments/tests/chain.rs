@@ -26,6 +26,8 @@ mod dev;
 mod foreign;
 #[path = "chain/gas.rs"]
 mod gas;
+#[path = "chain/jam.rs"]
+mod jam;
 #[path = "chain/locks.rs"]
 mod locks;
 #[path = "chain/model.rs"]

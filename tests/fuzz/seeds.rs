@@ -178,6 +178,7 @@ fn transaction() -> Vec<u8> {
     let fee = Amount::from_wei_u64(9);
     let fees = warren_payments::chain::Fees {
         base_fee: fee,
+        floor: fee,
         tip: fee,
     };
     let asked = empty.handle(&TxEvent::Asked(job)).next;

@@ -5,6 +5,8 @@
 
 mod asking;
 mod routed;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -120,7 +122,8 @@ impl Purse {
 fn told(taken: Result<Accepted, PayErrorCode>) -> ProviderEvent {
     match taken {
         Ok(accepted) => ProviderEvent::Paid {
-            value: accepted.ack.value_now,
+            // Not what the channel could be claimed for: words that a route pays for somebody else raise that.
+            value: accepted.paid,
         },
         Err(code) => ProviderEvent::PaymentRefused(code),
     }
@@ -320,12 +323,19 @@ async fn take_first(
     usable
         .map_err(|_| PayErrorCode::NotConfirmed)?
         .map_err(refused)?;
-    let before = payments
-        .begin_session(channel, terms.unit_price)
-        .await
-        .map_err(refused)?;
-    let taken = payments.accept_voucher(payment.voucher.clone()).await?;
-    Ok((before.ack.value_now, taken.ack))
+    begin(payments, terms.unit_price, payment.voucher.clone()).await
+}
+
+/// What the channel's payer had paid for this session when it began, and what is held now.
+async fn begin(
+    payments: &Payments,
+    unit_price: Amount,
+    voucher: Voucher,
+) -> Result<(Amount, VoucherAck), PayErrorCode> {
+    let begun = payments.begin_session(voucher.channel, unit_price);
+    let before = begun.await.map_err(|it| it.code())?;
+    let taken = payments.accept_voucher(voucher).await?;
+    Ok((before.paid, taken.ack))
 }
 
 /// Tells a payment mishap in the user's words.

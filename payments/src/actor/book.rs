@@ -14,6 +14,7 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::handle::{PaymentsError, Role};
 use crate::ledger::{Books, Entry, Posting};
 use crate::store::{ChannelStore, Put, StoreError, Table};
+use crate::tx::{Done, bill};
 
 const CURSOR_KEY: &[u8] = b"cursor";
 const CURSOR_VERSION: u8 = 1;
@@ -57,6 +58,8 @@ pub(super) enum Effect {
 pub(super) struct Batch {
     payers: BTreeMap<ChannelId, PayerChannel>,
     payees: BTreeMap<ChannelId, PayeeChannel>,
+    /// Channels that paid this node and are over, or were never worth a claim.
+    forgotten: Vec<ChannelId>,
     /// `None` forgets the payment.
     routes: BTreeMap<PaymentId, Option<RoutedPayment>>,
     to_save: BTreeSet<(bool, ChannelId)>,
@@ -64,6 +67,8 @@ pub(super) struct Batch {
     cursor: Option<Cursor>,
     born: Option<u64>,
     pot: Option<PotBook>,
+    /// Of bills that are written down with this.
+    puts: Vec<Put>,
     effects: Vec<Effect>,
 }
 
@@ -110,7 +115,7 @@ impl Book {
         store: &dyn ChannelStore,
         now: UnixTime,
     ) -> Result<Vec<Effect>, StoreError> {
-        let mut puts = Vec::new();
+        let mut puts = batch.puts;
         for (is_payer, id) in &batch.to_save {
             let (table, value) = if *is_payer {
                 (Table::Payer, batch.payers.get(id).map(PayerChannel::encode))
@@ -119,6 +124,11 @@ impl Book {
             };
             puts.extend(value.map(|it| Put::new(table, id.as_bytes().as_slice(), it)));
         }
+        puts.extend(batch.forgotten.iter().map(|id| Put {
+            table: Table::Payee,
+            key: id.as_bytes().to_vec(),
+            value: None,
+        }));
         puts.extend(batch.routes.iter().map(|(id, route)| Put {
             table: Table::Route,
             key: id.as_bytes().to_vec(),
@@ -163,6 +173,9 @@ impl Book {
         }
         self.payers.extend(batch.payers);
         self.payees.extend(batch.payees);
+        for id in batch.forgotten {
+            self.payees.remove(&id);
+        }
         for (id, route) in batch.routes {
             match route {
                 Some(route) => drop(self.routes.insert(id, route)),
@@ -259,6 +272,10 @@ impl Batch {
         self.payers.insert(id, step.next);
     }
 
+    pub(super) fn forget_payee(&mut self, id: ChannelId) {
+        self.forgotten.push(id);
+    }
+
     pub(super) fn take_payee(&mut self, step: Step<PayeeChannel, PayeeEffect>) {
         let id = step.next.terms().id;
         if step.save {
@@ -280,6 +297,12 @@ impl Batch {
 
     pub(super) fn post(&mut self, posting: Posting) {
         self.postings.push(posting);
+    }
+
+    /// Writes down what a transaction cost; its bill goes.
+    pub(super) fn pay_bill(&mut self, done: &Done) {
+        self.post(Posting::gas(done.cost).by(done.tx));
+        self.puts.push(bill::paid(done.tx));
     }
 
     pub(super) fn move_cursor(&mut self, cursor: Cursor) {

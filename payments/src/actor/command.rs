@@ -130,6 +130,7 @@ pub(crate) enum Command {
     },
     ClaimFor {
         claim: Box<Claim>,
+        deadline: Option<UnixTime>,
         answer: Answer<TxHash>,
     },
     Consent {

@@ -39,12 +39,13 @@ impl Task {
     }
 
     fn held_by(&self, payee: &PayeeChannel) -> Option<Evidence> {
+        let now = self.now();
         Some(Evidence {
             params: payee.terms().params,
             voucher: payee.voucher()?.clone(),
-            best: payee.best_words(),
-            value: payee.value(self.now()),
-            value_before: payee.value_before(),
+            best: payee.best_words(now),
+            value: payee.value(now),
+            value_before: payee.value_before(now),
         })
     }
 
@@ -59,9 +60,16 @@ impl Task {
     }
 
     /// The ledger's sums, and what is released but not folded yet: a payer's words are written
-    /// down with the voucher that folds them.
+    /// down with the voucher that folds them, a payee's when some have come together.
     pub(super) fn books(&self) -> Books {
         let mut books = self.book.books.clone();
+        let now = self.now();
+        for channel in self.book.payees.values() {
+            let unbooked = channel.unbooked(now);
+            if unbooked > Amount::ZERO {
+                books.is_earning(channel.terms().id, unbooked);
+            }
+        }
         for channel in self.book.payers.values() {
             let id = channel.terms().id;
             let paid = books.channel(&id).paid;

@@ -7,6 +7,7 @@
 mod fear;
 mod look;
 mod pot;
+mod room;
 mod told;
 mod undone;
 
@@ -26,11 +27,8 @@ use crate::handle::{PaymentEvent, PaymentsError, Role};
 use look::Outlook;
 pub(super) use look::{News, Unheard};
 pub(super) use pot::PotBook;
+use room::Room;
 pub(super) use told::Told;
-
-// Our choice.
-/// Channels that pay this node; each cost its opener gas and a deposit.
-const MAX_PAYEE_CHANNELS: usize = 65_536;
 
 impl Task {
     /// Starts a look at the chain unless one is under way.
@@ -102,6 +100,9 @@ impl Task {
     /// What the records say now holds, whatever the program was doing when it ended.
     pub(super) fn restart(&mut self) {
         let (now, mut batch) = (self.now(), Batch::default());
+        for done in std::mem::take(&mut self.bills) {
+            batch.pay_bill(&done);
+        }
         for id in self.book.payers.keys() {
             let _known = batch.pay(&self.book, *id, &PayerEvent::Restarted, now);
         }
@@ -123,7 +124,6 @@ impl Task {
         self.clock.disagreed = None;
         self.clock.heard_at = Instant::now();
         self.gas_price = news.gas_price;
-        let now = self.now();
         let ring = &self.ring;
         let ours = |it: &PayoutAddress| ring.place_of(it).is_some();
         let safe = news.safe.map(|it| it.number);
@@ -172,7 +172,7 @@ impl Task {
             }
             self.tell(change);
         }
-        self.settle(now, news.head.timestamp);
+        self.settle(news.head.timestamp);
         Ok(())
     }
 
@@ -180,11 +180,18 @@ impl Task {
     /// a key of this wallet pays from and this store has lost or never had.
     fn find(&mut self, told: &Told, batch: &mut Batch) -> Result<(), PaymentsError> {
         let chain = self.chain.chain_ref();
-        for (params, block) in told.opened() {
+        let (mut room, mut strangers) = (Room::new(&self.book.payees), Vec::new());
+        for (params, deposit, block) in told.opened() {
             let terms = ChannelTerms::new(*params, chain);
             let known = self.book.payees.contains_key(&terms.id);
             let is_ours = params.payee == self.ring.account();
-            if is_ours && !known && self.book.payees.len() < MAX_PAYEE_CHANNELS {
+            if is_ours
+                && !known
+                && let Some(forgotten) = room.make(*deposit)
+            {
+                if let Some(id) = forgotten {
+                    batch.forget_payee(id);
+                }
                 let channel = PayeeChannel::watch(terms, self.config.rules);
                 batch.take_payee(Step::to(channel).saved());
             }
@@ -197,8 +204,11 @@ impl Task {
             let units = self.config.tranche_units;
             batch.take_payer(Step::to(PayerChannel::found(terms, index, units)).saved());
             if self.book.born.is_some_and(|it| *block > it) {
-                self.is_shared(terms.id);
+                strangers.push(terms.id);
             }
+        }
+        for channel in strangers {
+            self.is_shared(channel);
         }
         Ok(())
     }

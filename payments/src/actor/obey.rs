@@ -14,6 +14,7 @@ use crate::calls::Call;
 use crate::channel::{Accepted, ChannelTerms, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent};
 use crate::eip712::SessionAuth;
 use crate::handle::{Answer, ChannelView, PaymentsError, Role};
+use crate::tx::Stake;
 use crate::voucher::{VerifiedVoucher, verify_signature};
 
 impl Task {
@@ -133,9 +134,15 @@ impl Task {
             }
             Command::Held { channel, answer } => reply(answer, self.held(channel)),
             Command::Claim { channel, answer } => self.claim(channel, answer),
-            Command::ClaimFor { claim, answer } => {
+            Command::ClaimFor {
+                claim,
+                deadline,
+                answer,
+            } => {
+                let worth = None; // To somebody else: it lifts no cap of this account.
+                let stake = Some(Stake { worth, deadline });
                 let call = Call::Claim(*claim);
-                self.submit(None, Role::Payee, call, Waiter::Tx(answer));
+                self.submit_at(None, Role::Payee, (call, stake), Waiter::Tx(answer));
             }
             Command::Consent {
                 channel,

@@ -62,11 +62,11 @@ impl Task {
         } else {
             None
         };
-        let held = self.book.payees.get(&channel);
+        let (now, held) = (self.now(), self.book.payees.get(&channel));
         Ok(ChannelAnswer {
             channel,
             voucher: held.and_then(PayeeChannel::voucher).cloned(),
-            best: held.map(PayeeChannel::best_words).unwrap_or_default(),
+            best: held.map(|it| it.best_words(now)).unwrap_or_default(),
             consent,
         })
     }

@@ -80,9 +80,13 @@ impl Outcome {
     }
 }
 
+/// What names a chain of words: its channel, its number there, its length. Of one number there may be
+/// several: a length that the deposit does not cover is tried before one that it does.
+type ChainName = (ChannelId, u64, u32);
+
 /// Chains of words derived lately, newest last.
 #[derive(Default)]
-pub(super) struct WordCache(VecDeque<((ChannelId, u64), WordChain)>);
+pub(super) struct WordCache(VecDeque<(ChainName, WordChain)>);
 
 impl WordCache {
     pub(super) fn chain(
@@ -91,7 +95,7 @@ impl WordCache {
         channel: ChannelId,
         (tranche, units): (u64, u32),
     ) -> &WordChain {
-        let key = (channel, tranche);
+        let key = (channel, tranche, units);
         let at = match self.0.iter().position(|(it, _)| *it == key) {
             Some(at) => at,
             None => {

@@ -73,6 +73,7 @@ pub(crate) enum RouteCommand {
     },
     Held {
         payment: PaymentId,
+        unit_price: Amount,
         lane: u32,
         answer: Answer<Option<TakenLock>>,
     },
@@ -143,9 +144,10 @@ impl Task {
             }
             RouteCommand::Held {
                 payment,
+                unit_price,
                 lane,
                 answer,
-            } => reply(answer, Ok(self.held_lock(payment, lane))),
+            } => reply(answer, Ok(self.held_lock(payment, unit_price, lane))),
             RouteCommand::Onward {
                 offer,
                 down,

@@ -12,7 +12,7 @@ use crate::settle::{ClaimView, Settle};
 use crate::tx::Stake;
 
 impl Task {
-    pub(super) fn settle(&mut self, now: UnixTime, chain_time: UnixTime) {
+    pub(super) fn settle(&mut self, chain_time: UnixTime) {
         let mut batch = Batch::default();
         for channel in self.book.payees.values() {
             if channel.is_claiming() || self.is_resting(&channel.terms().id) {
@@ -48,7 +48,7 @@ impl Task {
             Ok(outcome) => self.finish_round(outcome),
             Err(error) => tracing::error!(%error, "cannot settle"),
         }
-        self.urge(now, chain_time);
+        self.urge(chain_time);
     }
 
     /// Where the channel stands, or would if what some endpoint says were true.
@@ -61,45 +61,52 @@ impl Task {
         }
     }
 
-    /// A claim that was sent while there was time hears once that there is a deadline now.
-    fn urge(&mut self, now: UnixTime, chain_time: UnixTime) {
-        let margin = self.config.settle.closing_margin;
-        let is_late = |it: &&PayeeChannel| match self.feared_phase(it) {
-            Phase::Closing { closes_at } => {
-                chain_time.plus(margin) >= UnixTime::from_secs(closes_at)
-            }
-            Phase::Opening | Phase::Open | Phase::Closed => false,
+    /// When the claim on `channel` brings nothing any more, or less: the end of the close window, or of a lock
+    /// with a word known. Chain seconds; `None` if it can wait.
+    fn deadline(&self, channel: &PayeeChannel, chain_time: UnixTime) -> Option<u64> {
+        let ends = match self.feared_phase(channel) {
+            Phase::Closing { closes_at } => Some(closes_at),
+            Phase::Opening | Phase::Open | Phase::Closed => None,
         };
-        let urged = |it: &&PayeeChannel| self.urged.contains(&it.terms().id);
-        let payees = self.book.payees.values();
-        let late = payees.filter(|it| it.is_claiming() && !urged(it) && is_late(it));
-        let claims = late.filter_map(|it| Some((it.terms().id, it.claim_now(now)?)));
-        for (id, claim) in claims.collect::<Vec<_>>() {
-            self.urged.insert(id);
-            // The same call as the one on its way, so it is merged with it and brings the deadline.
+        ends.into_iter()
+            .chain(channel.first_expiry(chain_time))
+            .min()
+    }
+
+    /// A claim that was sent while there was time hears that there is a deadline now, or a sooner one.
+    fn urge(&mut self, chain_time: UnixTime) {
+        let soon = chain_time.plus(self.config.settle.closing_margin).as_secs();
+        let payees = self.book.payees.values().filter(|it| it.is_claiming());
+        let late = payees.filter_map(|it| {
+            let (id, deadline) = (it.terms().id, self.deadline(it, chain_time)?);
+            let told = self.urged.get(&id);
+            let is_news = deadline <= soon && told.is_none_or(|it| deadline < *it);
+            Some((id, deadline, it.claim_now(chain_time).filter(|_| is_news)?))
+        });
+        for (id, deadline, claim) in late.collect::<Vec<_>>() {
+            self.urged.insert(id, deadline);
+            // The same call as the one on its way is merged with it and brings the deadline. If more is known
+            // by now it is a call of its own, which may overtake the one that was sent.
             self.submit(Some(id), Role::Payee, Call::Claim(claim), Waiter::Nobody);
         }
-        let closing = |id: &ChannelId| {
-            self.book
-                .payees
-                .get(id)
-                .is_some_and(PayeeChannel::is_claiming)
-        };
-        let kept = self.urged.iter().copied().filter(closing).collect();
-        self.urged = kept;
+        let payees = &self.book.payees;
+        self.urged
+            .retain(|id, _| payees.get(id).is_some_and(PayeeChannel::is_claiming));
     }
 
     /// What a claim on `channel` brings, in coin, and until when.
     pub(super) fn stake(&self, channel: ChannelId) -> Option<Stake> {
         let payee = self.book.payees.get(&channel)?;
-        let deadline = match self.feared_phase(payee) {
-            Phase::Closing { closes_at } => Some(UnixTime::from_secs(closes_at)),
-            Phase::Opening | Phase::Open | Phase::Closed => None,
-        };
-        let brings = payee.claimable(self.now());
+        // A lock lives by the chain's time.
+        let chain_time = self
+            .clock
+            .head
+            .map_or_else(|| self.now(), |it| it.timestamp);
+        let deadline = self.deadline(payee, chain_time);
+        let brings = payee.claimable(chain_time);
         Some(Stake {
             worth: self.config.settle.in_coin(brings),
-            deadline,
+            deadline: deadline.map(UnixTime::from_secs),
         })
     }
 }

@@ -16,9 +16,8 @@ use crate::calls::Call;
 use crate::chain::{ChainError, Revert};
 use crate::channel::{ChainAction, PayeeEvent, PayerChannel, PayerEvent};
 use crate::handle::{PaymentEvent, PaymentsError, Role};
-use crate::ledger::Posting;
 
-use crate::tx::{Done, StartError, TxError};
+use crate::tx::{Done, Stake, StartError, TxError};
 
 // Our choices: what failed by itself is tried again by itself, but not with every look.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -61,13 +60,24 @@ impl Task {
         call: Call,
         waiter: Waiter,
     ) {
+        let is_claim = matches!(call, Call::Claim(_));
+        let stake = channel.filter(|_| is_claim).and_then(|it| self.stake(it));
+        self.submit_at(channel, role, (call, stake), waiter);
+    }
+
+    /// The same; with a stake, it is lost if it comes too late, and does no harm if it is made twice.
+    pub(super) fn submit_at(
+        &mut self,
+        channel: Option<ChannelId>,
+        role: Role,
+        (call, stake): (Call, Option<Stake>),
+        waiter: Waiter,
+    ) {
         let index = channel
             .filter(|_| role == Role::Payer)
             .and_then(|it| self.book.payers.get(&it))
             .map_or(ACCOUNT, PayerChannel::key_index);
         let hands = self.hands(index);
-        let is_claim = matches!(call, Call::Claim(_));
-        let stake = channel.filter(|_| is_claim).and_then(|it| self.stake(it));
         let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
         tokio::spawn(async move {
             let result = match (hands, stake) {
@@ -132,7 +142,7 @@ impl Task {
             return;
         }
         let mut batch = Batch::default();
-        batch.post(Posting::gas(done.cost).by(done.tx));
+        batch.pay_bill(done);
         if let Err(error) = self.take(batch) {
             tracing::warn!(%error, tx = %done.tx, "gas is not in the ledger");
         }
@@ -163,11 +173,12 @@ impl Task {
         tracing::info!(?channel, %reason, "transaction did not happen");
         let failed = match error {
             TxError::Refused { call, source } => failure(call, source.clone()),
-            TxError::Undone { .. } | TxError::QueueFull { .. } | TxError::Stopped { .. } => {
-                PaymentsError::Transaction {
-                    reason: reason.clone(),
-                }
-            }
+            TxError::Undone { .. }
+            | TxError::TooDear { .. }
+            | TxError::QueueFull { .. }
+            | TxError::Stopped { .. } => PaymentsError::Transaction {
+                reason: reason.clone(),
+            },
         };
         if let Some(channel) = channel {
             let (_, fails) = self

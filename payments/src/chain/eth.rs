@@ -216,20 +216,27 @@ impl<T: EthNode> Chain for T {
 
     fn fees(&self) -> ChainFuture<'_, Fees> {
         Box::pin(async move {
-            let method = "eth_feeHistory";
-            let history = self
-                .ask(method, json!([quantity(1_u8), "latest", []]))
-                .await?;
-            let next = field(&history, "baseFeePerGas").and_then(|it| it.as_array()?.last());
-            let base_fee = next
-                .and_then(gas_price)
-                .ok_or_else(|| nonsense(method, "no fee"))?;
+            let base_fee = next_base_fee(self).await?;
             let method = "eth_maxPriorityFeePerGas";
             let tip = self.ask(method, json!([])).await?;
             let tip = gas_price(&tip).ok_or_else(|| nonsense(method, "no fee"))?;
-            Ok(Fees { base_fee, tip })
+            Ok(Fees {
+                base_fee,
+                floor: base_fee,
+                tip,
+            })
         })
     }
+}
+
+/// What the block after the newest one burns per gas.
+pub(super) async fn next_base_fee<T: EthNode>(node: &T) -> Result<Amount, ChainError> {
+    let method = "eth_feeHistory";
+    let history = node.ask(method, json!([quantity(1_u8), "latest", []]));
+    let history = history.await?;
+    let next = field(&history, "baseFeePerGas").and_then(|it| it.as_array()?.last());
+    let next = next.and_then(gas_price);
+    next.ok_or_else(|| nonsense(method, "no fee"))
 }
 
 async fn verify<T: EthNode>(node: &T) -> Result<(), ChainError> {

@@ -14,6 +14,7 @@
 
 mod ballot;
 mod chain;
+mod fees;
 mod health;
 mod height;
 mod seat;

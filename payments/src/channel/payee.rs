@@ -27,6 +27,9 @@ use crate::voucher::VerifiedVoucher;
 /// How far `now` may be ahead of the block that a consent is used in: two minutes of a wrong clock, and
 /// blocks that a reorganisation may yet replace. Our choice.
 const DOUBT: Duration = Duration::from_secs(300);
+/// What words earn is written in the ledger after so many; until then the channel's record alone has it. Our
+/// choice: as often as a new tranche comes.
+const WORDS_AN_ENTRY: u64 = 256;
 /// A payee that leaves does not come back.
 const FOR_EVER: UnixTime = UnixTime::from_millis(u64::MAX);
 
@@ -145,7 +148,10 @@ impl PayeeChannel {
                     return self.refuse(PayErrorCode::OverCommitted); // Part of it was undone.
                 }
                 let credit = PayeeEffect::Credit(next.accepted(now));
-                next.durable(now).then(credit)
+                let lane = usize::try_from(frame.lane).ok();
+                let lane = lane.and_then(|it| next.held.lanes.get(it));
+                let unit_price = lane.map_or(Amount::ZERO, |it| it.lock.unit_price);
+                next.kept(unit_price, now).then(credit)
             }
             Ok(None) => Step::stay(self).then(PayeeEffect::Credit(self.accepted(now))),
             Err(code) => self.refuse(code),
@@ -249,9 +255,11 @@ impl PayeeChannel {
             return self.refuse(PayErrorCode::Busy);
         }
         let final_amount = self.value(now).max(self.claimed);
-        // From here on nothing may be earned: the consent could be used against it.
+        // From here on nothing may be earned: the consent could be used against it. So could every one
+        // given before it.
+        let until = self.consent.map_or(not_after, |it| it.max(not_after));
         let next = Self {
-            consent: Some(not_after),
+            consent: Some(until),
             ..self.clone()
         };
         next.durable(now).then(PayeeEffect::Consent {
@@ -282,18 +290,19 @@ impl PayeeChannel {
         }
     }
 
-    /// Saves the state, and with it all words and what they earned.
+    /// Saves the state after a word: an entry for each would make the ledger as long as the traffic.
+    fn kept(self, unit_price: Amount, now: UnixTime) -> Step {
+        let most = unit_price.checked_mul(WORDS_AN_ENTRY);
+        if self.unbooked(now) >= most.unwrap_or(Amount::MAX) {
+            return self.durable(now);
+        }
+        Step::to(self).saved()
+    }
+
+    /// Saves the state, and with it all words; what they earned goes into the ledger.
     fn durable(mut self, now: UnixTime) -> Step {
-        // What the chain paid was earned, though a restored store may not know for what; and once
-        // the channel is closed, nothing else is.
-        let value = match self.phase {
-            Phase::Closed => self.claimed,
-            Phase::Opening | Phase::Open | Phase::Closing { .. } => {
-                self.value(now).max(self.claimed)
-            }
-        };
-        let earned = value.saturating_sub(self.booked);
-        self.booked = self.booked.max(value);
+        let earned = self.unbooked(now);
+        self.booked = self.booked.checked_add(earned).unwrap_or(Amount::MAX);
         let book = PayeeEffect::Book(Posting::earned(self.terms.id, earned));
         Step::to(self)
             .saved()

@@ -106,11 +106,23 @@ impl Payments {
 
     /// Claims for another payee, at this account's gas: the money goes to the channel's payee.
     ///
+    /// `deadline`: when it brings nothing, or less, in chain time; `None` if it can wait. It goes before what
+    /// can wait, but never pays more for gas than the usual cap.
+    ///
     /// # Errors
     /// [`PaymentsError::Transaction`] if it would bring nothing, or did not happen.
-    pub async fn claim_for(&self, claim: Claim) -> Result<TxHash, PaymentsError> {
+    pub async fn claim_for(
+        &self,
+        claim: Claim,
+        deadline: Option<UnixTime>,
+    ) -> Result<TxHash, PaymentsError> {
         let claim = Box::new(claim);
-        self.ask(|answer| Command::ClaimFor { claim, answer }).await
+        let ask = |answer| Command::ClaimFor {
+            claim,
+            deadline,
+            answer,
+        };
+        self.ask(ask).await
     }
 
     /// Agrees to close at what is held now. Until `not_after` nothing more can be earned.

@@ -207,17 +207,20 @@ impl Payments {
         .await
     }
 
-    /// A lock that this node holds, to be told again on a new stream; `None` once it is in no voucher.
+    /// A lock that this node holds, to be told again on a new stream; `None` once it is in no voucher, and
+    /// for one whose words are worth less than `unit_price` or are paid onward by this node.
     ///
     /// # Errors
     /// [`PaymentsError::Stopped`].
     pub async fn held_lock(
         &self,
         payment: PaymentId,
+        unit_price: Amount,
         lane: u32,
     ) -> Result<Option<TakenLock>, PaymentsError> {
         self.route(|answer| RouteCommand::Held {
             payment,
+            unit_price,
             lane,
             answer,
         })

@@ -90,6 +90,12 @@ impl Books {
         channel.paid = plus(channel.paid, amount);
     }
 
+    /// Counts what words earned and is not yet written down.
+    pub(crate) fn is_earning(&mut self, id: ChannelId, amount: Amount) {
+        let channel = self.channels.entry(id).or_default();
+        channel.earned = plus(channel.earned, amount);
+    }
+
     /// The books of one channel; all zero if the ledger does not know it.
     #[must_use]
     pub fn channel(&self, id: &ChannelId) -> ChannelBooks {

@@ -1,6 +1,6 @@
 //! One claim for a payee that is away: asked for what it would bring, then made.
 
-use warren_proto::Amount;
+use warren_proto::{Amount, UnixTime};
 
 use super::event::Job;
 use crate::chain::{Chain, ChannelStatus};
@@ -32,7 +32,15 @@ pub(super) async fn claim(
     if gain == Amount::ZERO || gain < min_gain {
         return Outcome::Idle;
     }
-    match payments.claim_for(job.claim.clone()).await {
+    let locks = &job.claim.voucher.locks;
+    let shown = job.claim.reveals.iter();
+    let shown = shown.filter_map(|it| locks.get(usize::from(it.index)));
+    let expiries = shown.map(|it| it.expiry).filter(|it| *it > 0);
+    let first = expiries
+        .map(UnixTime::from_secs)
+        .chain(state.closes_at)
+        .min();
+    match payments.claim_for(job.claim.clone(), first).await {
         Ok(_) => Outcome::Paid(gain),
         Err(error) => Outcome::Failed(error.to_string()),
     }

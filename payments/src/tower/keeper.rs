@@ -19,8 +19,10 @@ use super::seal;
 /// Claims begun by one tick: a block has room for more, this node's patience not.
 const MAX_JOBS: usize = 16;
 const DAY_SECS: u64 = 24 * 3600;
-/// A claim that failed is tried again after so long.
+/// A claim that failed is tried again after so long, then after twice that, and so on.
 const RETRY_SECS: u64 = 30;
+/// But after no longer than this, until its put ends: the last chance may be twenty minutes long.
+const MAX_RETRY_SECS: u64 = 300;
 /// A closing is remembered for so long after its window: a reorganisation may bring it back.
 const AFTERMATH_SECS: u64 = 24 * 3600;
 
@@ -41,6 +43,8 @@ pub struct Tower {
     // Not on record.
     paces: BTreeMap<NodeId, Pace>,
     under_way: BTreeSet<Key>,
+    /// How often in a row the claim of a put failed.
+    fails: BTreeMap<Key, u32>,
     /// Claims of this day, by owner. Forgotten by a restart: at most one day's more.
     made: BTreeMap<NodeId, u32>,
     day: u64,
@@ -57,6 +61,7 @@ impl Tower {
             closings: BTreeMap::new(),
             paces: BTreeMap::new(),
             under_way: BTreeSet::new(),
+            fails: BTreeMap::new(),
             made: BTreeMap::new(),
             day: 0,
         }
@@ -70,6 +75,7 @@ impl Tower {
             }
             Change::Put(key, None) => {
                 self.puts.remove(&key);
+                self.fails.remove(&key);
             }
             Change::Closing(locator, Some(it)) => {
                 self.closings.insert(locator, it);
@@ -279,7 +285,8 @@ impl Tower {
             if !has_budget(&self.made, &key.owner, &self.rules) {
                 continue;
             }
-            match seal::open(&self.chain, &due.channel, it.number, &it.sealed) {
+            let at = (it.number, secs);
+            match seal::open(&self.chain, &due.channel, at, &it.sealed) {
                 Ok((claim, value)) => {
                     let made = self.made.entry(key.owner).or_default();
                     *made = made.saturating_add(1);
@@ -305,6 +312,7 @@ impl Tower {
 
     fn settled(&mut self, key: Key, number: u64) -> TowerStep {
         self.under_way.remove(&key);
+        self.fails.remove(&key);
         let spent = self.puts.get(&key).filter(|it| it.number == number);
         let changes = spent.map(|it| {
             let next = Appointment {
@@ -329,7 +337,12 @@ impl Tower {
     fn failed(&mut self, key: Key, now: UnixTime) -> TowerStep {
         self.under_way.remove(&key);
         self.take_back(&key);
-        let again = now.as_secs().saturating_add(RETRY_SECS);
+        let fails = self.fails.get(&key).copied().unwrap_or(0);
+        if self.puts.contains_key(&key) {
+            self.fails.insert(key, fails.saturating_add(1));
+        }
+        let wait = RETRY_SECS.saturating_mul(1 << fails.min(8));
+        let again = now.as_secs().saturating_add(wait.min(MAX_RETRY_SECS));
         let changes = self.puts.get(&key).and_then(|it| {
             let due = it.due?;
             let next = Appointment {

@@ -8,8 +8,8 @@ use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use warren_proto::{
-    Amount, ChainRef, ChannelId, Locator, MAX_SEALED_BYTES, TowerClaim, TowerDeadline, TowerPut,
-    WireError,
+    Amount, ChainRef, ChannelId, Locator, Lock, MAX_SEALED_BYTES, TowerClaim, TowerDeadline,
+    TowerPut, WireError, WordFrame,
 };
 use zeroize::Zeroizing;
 
@@ -74,9 +74,11 @@ pub fn put(
         .encrypt(&XNonce::from(nonce), payload)
         .ok()?;
     let sealed = [nonce.as_slice(), &sealed].concat();
-    // The first lock that expires is the last moment; the margin is R4 of docs/payments.md.
-    let expiries = evidence.voucher.locks.iter().map(|it| it.expiry);
-    let first = expiries.filter(|it| *it > 0).min();
+    // The first lock that expires with a word known is the last moment; the margin is R4 of docs/payments.md.
+    let lane = |it: &WordFrame| usize::try_from(it.lane).ok();
+    let lanes = evidence.best.iter().filter_map(lane);
+    let locks = lanes.filter_map(|it| evidence.voucher.locks.get(it));
+    let first = locks.map(|it| it.expiry).filter(|it| *it > 0).min();
     let deadline = first.map(|it| TowerDeadline {
         channel: *channel,
         act_at: it.saturating_sub(CLAIM_MARGIN_SECS),
@@ -93,14 +95,15 @@ pub fn put(
 /// R4: a claim starts so long before a lock expires.
 const CLAIM_MARGIN_SECS: u64 = 20 * 60;
 
-/// Opens a put for a channel and proves what is inside; with it, what it is worth in all.
+/// Opens a put for a channel and proves what is inside; with it, what it is worth in all at `now`, in chain
+/// seconds. Words of locks that are over by then are left out: one of them would undo the whole claim.
 ///
 /// # Errors
 /// [`SealError`]: nothing in it can be claimed with.
 pub fn open(
     chain: &ChainRef,
     channel: &ChannelId,
-    number: u64,
+    (number, now): (u64, u64),
     sealed: &[u8],
 ) -> Result<(Claim, Amount), SealError> {
     let (nonce, sealed) = sealed
@@ -119,11 +122,16 @@ pub fn open(
         return Err(SealError::OtherChannel);
     }
     let verified = VerifiedVoucher::verify(inside.voucher.clone(), &inside.params, chain)?;
-    let value = worth(verified.get(), &inside.best)?;
+    let locks = &verified.get().locks;
+    let lock = |it: &WordFrame| usize::try_from(it.lane).ok().and_then(|it| locks.get(it));
+    let is_over = |it: &Lock| it.expiry > 0 && it.expiry <= now;
+    let best = inside.best.into_iter();
+    let best: Vec<_> = best.filter(|it| !lock(it).is_some_and(is_over)).collect();
+    let value = worth(verified.get(), &best)?;
     let evidence = Evidence {
         params: inside.params,
         voucher: inside.voucher,
-        best: inside.best,
+        best,
         value,
         value_before: value,
     };

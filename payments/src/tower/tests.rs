@@ -13,6 +13,7 @@ use crate::evidence::Evidence;
 use crate::wallet::Wallet;
 use crate::words::WordChain;
 
+mod late;
 mod picker;
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -126,7 +127,7 @@ fn a_put_is_opened_by_its_channels_id_and_by_nothing_else() {
     let wallet = Wallet::generate().unwrap();
     let it = evidence(&wallet, 1, 40, 0);
     let put = sealed(&it, 5);
-    let open = |channel: &ChannelId, number| open(&chain(), channel, number, &put.sealed);
+    let open = |channel: &ChannelId, number| open(&chain(), channel, (number, 0), &put.sealed);
     let (claim, value) = open(&it.0, 5).unwrap();
     assert_eq!((claim.params, value), (it.1.params, wei(40)));
     assert_eq!(
@@ -381,6 +382,6 @@ proptest! {
         let _ = Appointment::decode(&bytes);
         let _ = Closing::decode(&bytes);
         let _ = Key::decode(&bytes);
-        let _ = open(&chain(), &ChannelId::from_bytes([1; 32]), 1, &bytes);
+        let _ = open(&chain(), &ChannelId::from_bytes([1; 32]), (1, 0), &bytes);
     }
 }

@@ -161,6 +161,13 @@ pub enum Report {
     Confirmed(Seen),
     /// No node takes it.
     Rejected,
+    /// A block burns more for each gas than this call, which cannot wait, may pay: nothing was sent.
+    TooDear {
+        /// What a block burns at least.
+        floor: Amount,
+        /// What the call may pay.
+        cap: Amount,
+    },
     /// Too many calls wait.
     QueueFull,
 }

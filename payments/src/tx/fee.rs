@@ -95,6 +95,7 @@ mod tests {
     fn the_first_price_stays_below_the_cap() {
         let fees = Fees {
             base_fee: wei(100),
+            floor: wei(100),
             tip: wei(7),
         };
         assert_eq!(
@@ -167,6 +168,7 @@ mod tests {
         };
         let market = Fees {
             base_fee: wei(400),
+            floor: wei(400),
             tip: wei(2),
         };
         let next = price.bumped(Some(&market), wei(1000));

@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Amount, UnixTime};
+use warren_proto::{Amount, TxHash, UnixTime};
 
 use super::event::{Job, Seen, TxEffect};
 use super::fee::{self, GasPrice};
@@ -13,6 +13,18 @@ use crate::chain::Fees;
 /// Versions of one transaction: 12.5 % each, so the last pays some 40 times the first.
 const MAX_VERSIONS: usize = 32;
 
+/// Calls that one nonce is offered to, one after the other; our choice.
+pub(super) const MAX_BEFORE: usize = 4;
+
+/// A call that had a nonce before, and may yet get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub(super) job: Job,
+    pub(super) gas_limit: u64,
+    pub(super) price: GasPrice,
+    pub(super) versions: Vec<SignedTx>,
+}
+
 /// A transaction on its way, with all its versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flight {
@@ -21,6 +33,9 @@ pub(crate) struct Flight {
     pub(super) price: GasPrice,
     /// Oldest first; any of them may be the one that gets in.
     pub(super) versions: Vec<SignedTx>,
+    /// Calls that could not pay for this nonce and were overtaken, oldest first; any of their versions may
+    /// be the one that gets in.
+    pub(super) before: Vec<Before>,
     /// The newest block when the last version was sent.
     pub(super) sent_at: u64,
     pub(super) seen: Option<Seen>,
@@ -38,6 +53,94 @@ pub(super) enum Verdict {
 }
 
 impl Flight {
+    /// Not signed and not priced yet.
+    pub(super) const fn new(job: Job, gas_limit: u64, head: u64) -> Self {
+        Self {
+            job,
+            gas_limit,
+            price: GasPrice {
+                max_fee: Amount::ZERO,
+                tip: Amount::ZERO,
+            },
+            versions: Vec::new(),
+            before: Vec::new(),
+            sent_at: head,
+            seen: None,
+            lost_at: None,
+        }
+    }
+
+    /// Every version that may be in a block, of whichever call.
+    pub(super) fn all_versions(&self) -> impl Iterator<Item = &SignedTx> {
+        let before = self.before.iter().flat_map(|it| &it.versions);
+        before.chain(&self.versions)
+    }
+
+    /// Every call that waits for this nonce.
+    pub(super) fn jobs(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.before.iter().map(|it| &it.job).chain([&self.job])
+    }
+
+    pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
+        let before = self.before.iter_mut().map(|it| &mut it.job);
+        before.chain([&mut self.job])
+    }
+
+    /// The call that the version `tx` makes.
+    pub(super) fn job_of(&self, tx: TxHash) -> &Job {
+        let is_it = |it: &&Before| it.versions.iter().any(|it| it.hash == tx);
+        self.before
+            .iter()
+            .find(is_it)
+            .map_or(&self.job, |it| &it.job)
+    }
+
+    /// Whether no block takes it as it is, and it may not pay what one would take.
+    pub(super) fn is_jammed(&self, market: &Fees, rules: &TxRules, time: UnixTime) -> bool {
+        let can_pay = |it: GasPrice| it.max_fee >= market.floor;
+        let cap = self.cap(rules, time);
+        let dearer = self.price.bumped(Some(market), cap);
+        let dearer = dearer.filter(|_| self.versions.len() < MAX_VERSIONS);
+        let waits = self.seen.is_none() && self.lost_at.is_none() && !self.versions.is_empty();
+        waits && !can_pay(self.price) && !dearer.is_some_and(can_pay)
+    }
+
+    /// Gives its nonce to `next`, which must pay so much more that pools let it take the place; `None` if it
+    /// may not.
+    pub(super) fn overtaken_by(
+        self,
+        mut next: Self,
+        market: &Fees,
+        (rules, time): (&TxRules, UnixTime),
+    ) -> Option<Self> {
+        if self.before.len() >= MAX_BEFORE {
+            return None;
+        }
+        next.price = self.price.bumped(Some(market), next.cap(rules, time))?;
+        next.before = self.before;
+        next.before.push(Before {
+            job: self.job,
+            gas_limit: self.gas_limit,
+            price: self.price,
+            versions: self.versions,
+        });
+        Some(next)
+    }
+
+    /// What it was before the last call overtook it; `None` if none did.
+    pub(super) fn fallen_back(&self) -> Option<Self> {
+        let mut before = self.before.clone();
+        let last = before.pop()?;
+        Some(Self {
+            job: last.job,
+            gas_limit: last.gas_limit,
+            price: last.price,
+            versions: last.versions,
+            before,
+            ..self.clone()
+        })
+    }
+
     pub(super) fn verdict(&self, head: u64, rules: &TxRules) -> Verdict {
         let deep = |since: u64| head.saturating_add(1).saturating_sub(since) >= rules.confirmations;
         let waited = head.saturating_sub(self.sent_at);

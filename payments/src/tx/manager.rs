@@ -4,14 +4,16 @@
 //!
 //! ```text
 //! asked ──▶ queued ──▶ preparing ──Prepared──▶ signing ──Signed, saved──▶ in flight
-//!                         │ Refused                          bump ▲        │    │ another took
+//!                         │ Refused, too dear                bump ▲        │    │ another took
 //!                         ▼                                       └────────┘    ▼ the nonce: queued
 //!                       failed                           in a block ──N blocks──▶ confirmed
 //!                                                            └──reorg──▶ in flight
 //! ```
 //!
 //! Invariant: what was broadcast is on disk, every version of it, until it is confirmed.
-//! At most one call waits for a block; the next starts when it is in one.
+//! At most one call waits for a block; the next starts when it is in one, or overtakes it (`turn`).
+
+mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -82,7 +84,7 @@ impl TxManager {
     pub fn watched(&self) -> impl Iterator<Item = TxHash> + '_ {
         self.flights
             .values()
-            .flat_map(|it| it.versions.iter().map(|it| it.hash))
+            .flat_map(|it| it.all_versions().map(|it| it.hash))
     }
 
     /// Whether nothing is waiting or on its way.
@@ -132,81 +134,6 @@ impl TxManager {
         }
     }
 
-    fn take(&self, job: &Job) -> TxStep {
-        let mut next = self.clone();
-        let waiting = next.queue.iter_mut().chain(&mut next.preparing);
-        let mut known = waiting.chain(next.flights.values_mut().map(|it| &mut it.job));
-        if let Some(known) = known.find(|it| it.id == job.id) {
-            if job.stake.is_none() || known.stake == job.stake {
-                return Step::stay(self);
-            }
-            // More is at stake than when it was asked for first, or sooner.
-            known.stake = job.stake;
-            return Step::to(next).saved();
-        }
-        if next.queue.len() >= MAX_QUEUE {
-            return Step::stay(self).then(TxEffect::Report(job.id, Report::QueueFull));
-        }
-        // What has a deadline goes before what has none.
-        let has_deadline = |it: &Job| it.stake.is_some_and(|it| it.deadline.is_some());
-        let place = if has_deadline(job) {
-            next.queue.iter().take_while(|it| has_deadline(it)).count()
-        } else {
-            next.queue.len()
-        };
-        next.queue.insert(place, job.clone());
-        next.start(Vec::new(), false)
-    }
-
-    /// Starts the next call if nothing stands in its way.
-    fn start(mut self, mut effects: Vec<TxEffect>, save: bool) -> TxStep {
-        let waits_for_block = self.flights.values().any(|it| it.seen.is_none());
-        let free = self.preparing.is_none() && !waits_for_block;
-        if free
-            && self.flights.len() < MAX_FLIGHTS
-            && let Some(job) = self.queue.pop_front()
-        {
-            effects.push(TxEffect::Prepare(job.clone()));
-            self.preparing = Some(job);
-        }
-        Step {
-            next: self,
-            save,
-            effects,
-        }
-    }
-
-    /// `preparing → signing`: the nonce comes after everything that is on its way.
-    fn prepared(&self, id: JobId, gas_limit: u64, fees: &Fees, nonce: u64) -> TxStep {
-        let Some(job) = self.preparing.as_ref().filter(|it| it.id == id) else {
-            return Step::stay(self);
-        };
-        let after_ours = self
-            .flights
-            .keys()
-            .next_back()
-            .map_or(0, |it| it.saturating_add(1));
-        let none = GasPrice {
-            max_fee: Amount::ZERO,
-            tip: Amount::ZERO,
-        };
-        let mut flight = Flight {
-            job: job.clone(),
-            gas_limit,
-            price: none,
-            versions: Vec::new(),
-            sent_at: self.head,
-            seen: None,
-            lost_at: None,
-        };
-        flight.price = GasPrice::first(fees, flight.cap(&self.rules, self.clock));
-        let unsigned = flight.unsigned(nonce.max(after_ours), self.rules.chain_id);
-        let mut next = self.clone();
-        next.preparing = None;
-        next.flights.insert(unsigned.nonce, flight);
-        Step::to(next).then(TxEffect::Sign(unsigned))
-    }
-
     fn refused(&self, id: JobId) -> TxStep {
         if self.preparing.as_ref().is_none_or(|it| it.id != id) {
             return Step::stay(self);
@@ -219,7 +146,9 @@ impl TxManager {
     /// `signing → in flight`: saved with its bytes before it is sent.
     fn signed(&self, unsigned: &UnsignedTx, signed: &SignedTx) -> TxStep {
         let mut next = self.clone();
-        let Some(flight) = next.flights.get_mut(&unsigned.nonce) else {
+        let flight = next.flights.get_mut(&unsigned.nonce);
+        // It may have been overtaken meanwhile: then nobody has seen this version.
+        let Some(flight) = flight.filter(|it| it.job.data == unsigned.data) else {
             return Step::stay(self);
         };
         flight.price = GasPrice {
@@ -253,7 +182,10 @@ impl TxManager {
             SendFailure::Final if flight.versions.len() == 1 => {
                 let mut next = self.clone();
                 let id = flight.job.id;
-                next.flights.remove(nonce);
+                match flight.fallen_back() {
+                    Some(before) => drop(next.flights.insert(*nonce, before)),
+                    None => drop(next.flights.remove(nonce)),
+                }
                 next.start(vec![TxEffect::Report(id, Report::Rejected)], true)
             }
             SendFailure::Final => Step::stay(self),
@@ -271,15 +203,16 @@ impl TxManager {
         for (at, old) in &self.flights {
             // A nonce that some endpoint made up is never reached. Only what does no harm twice was
             // ever sent with such a nonce.
-            if old.job.stake.is_some() && lowest == Some(*at) && nonce < *at {
-                next.queue.push_front(old.job.clone());
+            let is_harmless = old.jobs().all(|it| it.stake.is_some());
+            if is_harmless && lowest == Some(*at) && nonce < *at {
+                next.again(old.jobs().cloned());
                 next.flights.remove(at);
                 save = true;
                 continue;
             }
             let ours = seen
                 .iter()
-                .find(|it| old.versions.iter().any(|v| v.hash == it.tx));
+                .find(|it| old.all_versions().any(|v| v.hash == it.tx));
             let mut flight = Flight {
                 seen: ours.copied(),
                 ..old.clone()
@@ -294,12 +227,14 @@ impl TxManager {
             };
             match flight.verdict(number, &self.rules) {
                 Verdict::Confirmed(seen) => {
-                    effects.push(TxEffect::Report(old.job.id, Report::Confirmed(seen)));
+                    let done = old.job_of(seen.tx).id;
+                    effects.push(TxEffect::Report(done, Report::Confirmed(seen)));
+                    next.again(old.jobs().filter(|it| it.id != done).cloned());
                     next.flights.remove(at);
                     save = true;
                 }
                 Verdict::Lost => {
-                    next.queue.push_front(old.job.clone());
+                    next.again(old.jobs().cloned());
                     next.flights.remove(at);
                     save = true;
                 }
@@ -325,7 +260,7 @@ impl TxManager {
         next.blind = self.blind.saturating_add(1);
         let patience = self.rules.bump_after_blocks.max(1);
         if !next.blind.is_multiple_of(patience) {
-            return Step::to(next);
+            return next.start(Vec::new(), false);
         }
         let unseen = |it: &&(&u64, &Flight)| it.1.seen.is_none() && it.1.lost_at.is_none();
         let said = self.flights.iter().collect::<Vec<_>>();
@@ -336,7 +271,8 @@ impl TxManager {
                 it.repeat()
             }
         });
-        Step::to(next).then_all(effects)
+        let effects = effects.collect();
+        next.start(effects, false)
     }
 }
 

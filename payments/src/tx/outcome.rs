@@ -50,6 +50,16 @@ pub enum TxError {
         /// Where.
         block: u64,
     },
+    /// Gas costs more than may be paid for this call; nothing was sent.
+    #[error("{call}: a gas costs {floor} wei at least, and this call may pay {cap}")]
+    TooDear {
+        /// The call's name.
+        call: &'static str,
+        /// What a block burns for each gas.
+        floor: Amount,
+        /// `chain.fee_cap`, or less if the call brings less.
+        cap: Amount,
+    },
     /// Too many calls wait.
     #[error("{call}: too many calls wait")]
     QueueFull {

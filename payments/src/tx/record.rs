@@ -7,13 +7,15 @@ use warren_proto::{PayoutAddress, TxHash, UnixTime};
 use super::SignedTx;
 use super::event::{Job, JobId, Stake};
 use super::fee::GasPrice;
-use super::flight::Flight;
+use super::flight::{Before, Flight, MAX_BEFORE};
 use super::manager::{TxManager, TxRules};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::store::{Put, Records, Table};
 
-const VERSION: u8 = 2;
-/// Did not say what is at stake.
+const VERSION: u8 = 3;
+/// Had one call for each nonce.
+const LONE_VERSION: u8 = 2;
+/// Did not say what is at stake either.
 const OLD_VERSION: u8 = 1;
 /// Nothing we send is longer.
 const MAX_BYTES: usize = 256 * 1024;
@@ -70,19 +72,38 @@ pub(crate) fn nonce_of(account: PayoutAddress, key: &[u8]) -> Option<u64> {
 
 fn encode(flight: &Flight) -> Vec<u8> {
     let mut writer = Writer::new(VERSION);
+    let (price, versions) = (&flight.price, &flight.versions);
+    call(
+        &mut writer,
+        &flight.job,
+        flight.gas_limit,
+        (price, versions),
+    );
+    writer.list(&flight.before, |writer, it| {
+        call(writer, &it.job, it.gas_limit, (&it.price, &it.versions));
+    });
+    writer.finish()
+}
+
+fn call(
+    writer: &mut Writer,
+    job: &Job,
+    gas_limit: u64,
+    (price, versions): (&GasPrice, &[SignedTx]),
+) {
     writer
-        .bytes(&flight.job.id.0)
-        .bytes(flight.job.to.as_bytes())
-        .amount(flight.job.value)
-        .u64(flight.gas_limit)
-        .amount(flight.price.max_fee)
-        .amount(flight.price.tip);
-    long(&mut writer, &flight.job.data);
-    writer.list(&flight.versions, |writer, it| {
+        .bytes(&job.id.0)
+        .bytes(job.to.as_bytes())
+        .amount(job.value)
+        .u64(gas_limit)
+        .amount(price.max_fee)
+        .amount(price.tip);
+    long(writer, &job.data);
+    writer.list(versions, |writer, it| {
         writer.bytes(it.hash.as_bytes());
         long(writer, &it.raw);
     });
-    writer.option(flight.job.stake.as_ref(), |writer, it| {
+    writer.option(job.stake.as_ref(), |writer, it| {
         let deadline = it.deadline.map(|it| it.as_secs());
         writer.option(it.worth.as_ref(), |writer, it| {
             writer.amount(*it);
@@ -91,13 +112,32 @@ fn encode(flight: &Flight) -> Vec<u8> {
             writer.u64(*it);
         });
     });
-    writer.finish()
 }
 
 /// Reads a flight back; where it stands is learnt from the chain.
 fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
-    let is_old = bytes.first() == Some(&OLD_VERSION);
-    let mut reader = Reader::new(bytes, if is_old { OLD_VERSION } else { VERSION })?;
+    let version = match bytes.first() {
+        Some(it @ &(OLD_VERSION | LONE_VERSION)) => *it,
+        Some(_) | None => VERSION,
+    };
+    let mut reader = Reader::new(bytes, version)?;
+    let newest = read_call(&mut reader, version)?;
+    let before = if version < VERSION {
+        Vec::new()
+    } else {
+        let read = |reader: &mut Reader<'_>| read_call(reader, version);
+        reader.list(MAX_BEFORE, "before", read)?
+    };
+    reader.finish()?;
+    Ok(Flight {
+        price: newest.price,
+        versions: newest.versions,
+        before,
+        ..Flight::new(newest.job, newest.gas_limit, 0)
+    })
+}
+
+fn read_call(reader: &mut Reader<'_>, version: u8) -> Result<Before, CodecError> {
     let id = JobId(reader.array()?);
     let to = reader.address()?;
     let value = reader.amount()?;
@@ -106,21 +146,20 @@ fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
         max_fee: reader.amount()?,
         tip: reader.amount()?,
     };
-    let data = read_long(&mut reader)?;
+    let data = read_long(reader)?;
     let mut versions = Vec::new();
     for _ in 0..reader.u32()? {
         let hash = TxHash::from_bytes(reader.array()?);
         versions.push(SignedTx {
             hash,
-            raw: read_long(&mut reader)?,
+            raw: read_long(reader)?,
         });
     }
-    let stake = if is_old {
+    let stake = if version == OLD_VERSION {
         None
     } else {
-        read_stake(&mut reader)?
+        read_stake(reader)?
     };
-    reader.finish()?;
     let job = Job {
         id,
         to,
@@ -128,14 +167,11 @@ fn decode(bytes: &[u8]) -> Result<Flight, CodecError> {
         data,
         stake,
     };
-    Ok(Flight {
+    Ok(Before {
         job,
         gas_limit,
         price,
         versions,
-        sent_at: 0,
-        seen: None,
-        lost_at: None,
     })
 }
 
@@ -208,9 +244,24 @@ mod tests {
                     hash: TxHash::from_bytes([6; 32]),
                 },
             ],
+            before: vec![],
             sent_at: 0,
             seen: None,
             lost_at: None,
+        }
+    }
+
+    fn overtaking(stake: Option<Stake>) -> Flight {
+        let (first, second) = (flight(None), flight(stake));
+        let before = [first, second].map(|it| Before {
+            job: it.job,
+            gas_limit: it.gas_limit,
+            price: it.price,
+            versions: it.versions,
+        });
+        Flight {
+            before: before.into(),
+            ..flight(stake)
         }
     }
 
@@ -225,12 +276,17 @@ mod tests {
             for end in 0..bytes.len() {
                 assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
             }
+            let third = overtaking(stake);
+            assert_eq!(decode(&encode(&third)), Ok(third));
         }
     }
 
     #[test]
-    fn a_flight_of_the_version_before_is_read() {
+    fn flights_of_earlier_versions_are_read() {
         let mut bytes = encode(&flight(None));
+        bytes[0] = LONE_VERSION;
+        bytes.truncate(bytes.len() - 4); // How many were overtaken.
+        assert_eq!(decode(&bytes), Ok(flight(None)));
         bytes[0] = OLD_VERSION;
         bytes.pop(); // The flag that says that nothing is at stake.
         assert_eq!(decode(&bytes), Ok(flight(None)));

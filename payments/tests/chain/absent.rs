@@ -53,7 +53,8 @@ async fn two_endpoints_of_which_one_is_dead_decide_nothing() {
     // What does no harm if it is a lie goes on.
     assert_eq!(two.nonce_heard(payer).await, scene.chain.nonce(payer).await);
     assert_eq!(two.closings_heard(1).await.unwrap().len(), 1);
-    two.fees().await.unwrap();
+    assert!(two.fees().await.unwrap_err().is_unagreed());
+    two.fees_heard().await.unwrap();
     scene.b.mends();
     assert_eq!(two.head().await, Ok(scene.chain.tip()));
 }

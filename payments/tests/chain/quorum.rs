@@ -1,5 +1,7 @@
 //! Several endpoints, of which some lie, lag or die: none ever makes money count alone.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use warren_payments::calls::Call;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
@@ -12,6 +14,7 @@ use warren_proto::{Amount, ChainRef, PayoutAddress, TxHash};
 use crate::twisted::{Twisted, quorum, truth};
 use crate::world::{DEPOSIT, Hands, World, wei};
 
+const GWEI: u64 = 1_000_000_000;
 const NOBODY: PayoutAddress = PayoutAddress::from_bytes([0xbb; 20]);
 
 /// A chain on which a channel was opened and is closing, and three ways to it.
@@ -247,9 +250,12 @@ async fn a_liar_sets_neither_fees_nor_gas_nor_refusals() {
         _ => None,
     });
     for quorum in [scene.two(), scene.three()] {
-        assert_eq!(quorum.fees().await, Ok(fees));
+        let seen = quorum.fees().await.unwrap();
+        assert_eq!((seen.base_fee, seen.floor), (fees.base_fee, fees.floor));
+        assert!(seen.tip <= wei(2 * GWEI), "{seen:?}");
         assert_eq!(quorum.estimate(request.clone()).await, Ok(gas));
     }
+    assert_eq!(scene.three().fees().await, Ok(fees));
     scene.b.becomes(|method, _, _| {
         let refused = || Err(ChainError::Reverted(Revert::NotOpen));
         (method == "eth_estimateGas").then(refused)
@@ -266,6 +272,67 @@ async fn a_liar_sets_neither_fees_nor_gas_nor_refusals() {
         wanted: DEPOSIT,
     };
     assert_eq!(error, ChainError::Reverted(reason));
+}
+
+/// Gas at nothing, from one that also answers first: a claim would wait in the pool until it is worth nothing.
+#[tokio::test(start_paused = true)]
+async fn one_that_says_gas_costs_nothing_is_not_believed_however_fast_it_is() {
+    let scene = scene().await;
+    let fees = scene.chain.fees().await.unwrap();
+    assert!(fees.base_fee > Amount::ZERO && fees.tip > Amount::ZERO);
+    scene.b.becomes(|method, params, chain| match method {
+        "eth_maxPriorityFeePerGas" => Some(Ok(hex(0))),
+        "eth_feeHistory" => {
+            let mut history = truth(chain, method, params).ok()?;
+            history["baseFeePerGas"] = json!([hex(0), hex(0)]);
+            Some(Ok(history))
+        }
+        _ => None,
+    });
+    assert_eq!(scene.three().fees().await, Ok(fees));
+    is_disputed(scene.two().fees().await);
+    let two = scene.two().fees_heard().await.unwrap();
+    assert_eq!((two.base_fee, two.tip), (fees.base_fee, fees.tip));
+    assert_eq!(two.floor, Amount::ZERO, "nothing is sure");
+    scene.a.answers_after(Duration::from_secs(1));
+    let slow = scene.two().fees_heard().await.unwrap();
+    assert_eq!((slow.base_fee, slow.tip), (fees.base_fee, fees.tip));
+}
+
+/// And the other way round: nobody is kept from sending by one that says it is too dear.
+#[tokio::test]
+async fn one_that_says_gas_is_dear_makes_nothing_sure() {
+    let scene = scene().await;
+    let fees = scene.chain.fees().await.unwrap();
+    scene.b.becomes(|method, params, chain| {
+        let mut history =
+            (method == "eth_feeHistory").then(|| truth(chain, method, params).ok())??;
+        history["baseFeePerGas"] = json!([hex(0), hex(u64::MAX)]);
+        Some(Ok(history))
+    });
+    assert_eq!(scene.three().fees().await, Ok(fees));
+    is_disputed(scene.two().fees().await);
+    let two = scene.two().fees_heard().await.unwrap();
+    assert_eq!((two.floor, two.tip), (fees.base_fee, fees.tip));
+    // One of two that is gone stops nobody either.
+    scene.b.dies();
+    let alone = scene.two().fees_heard().await.unwrap();
+    assert_eq!((alone.base_fee, alone.floor), (fees.base_fee, Amount::ZERO));
+}
+
+/// What a call took from the pot is written in the ledger: one endpoint's word is not enough for that.
+#[tokio::test]
+async fn what_a_transaction_asked_for_is_not_believed_of_one() {
+    let scene = scene().await;
+    let tx = scene.truth().await[0].tx;
+    let real = scene.chain.calldata(tx).await;
+    assert!(real.as_ref().is_ok_and(Option::is_some));
+    scene.b.becomes(|method, _, _| {
+        let nothing = || Ok(Value::Null);
+        (method == "eth_getTransactionByHash").then(nothing)
+    });
+    is_disputed(scene.two().calldata(tx).await);
+    assert_eq!(scene.three().calldata(tx).await, real);
 }
 
 #[tokio::test]

@@ -14,17 +14,17 @@ use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress};
 
 use crate::world::{Hands, World, key, wei};
 
-const GWEI: u64 = 1_000_000_000;
-const POLL: Duration = Duration::from_millis(100);
-const TO: PayoutAddress = PayoutAddress::from_bytes([0xaa; 20]);
+pub(crate) const GWEI: u64 = 1_000_000_000;
+pub(crate) const POLL: Duration = Duration::from_millis(100);
+pub(crate) const TO: PayoutAddress = PayoutAddress::from_bytes([0xaa; 20]);
 
-struct Rig {
-    chain: DevChain,
-    store: MemoryStore,
+pub(crate) struct Rig {
+    pub(crate) chain: DevChain,
+    pub(crate) store: MemoryStore,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let genesis = DevGenesis {
             mining: Mining::Manual,
             ..DevGenesis::default()
@@ -35,7 +35,7 @@ impl Rig {
         }
     }
 
-    fn submitter(&self, confirmations: u64) -> Submitter {
+    pub(crate) fn submitter(&self, confirmations: u64) -> Submitter {
         self.submitter_on(Arc::new(self.chain.clone()), confirmations)
     }
 
@@ -52,13 +52,13 @@ impl Rig {
     }
 
     /// Lets the task look at the chain, then makes a block.
-    async fn block(&self) {
+    pub(crate) async fn block(&self) {
         tokio::time::sleep(3 * POLL).await;
         self.chain.mine();
         tokio::time::sleep(3 * POLL).await;
     }
 
-    async fn blocks_until(&self, task: Asked) -> Result<Done, TxError> {
+    pub(crate) async fn blocks_until(&self, task: Asked) -> Result<Done, TxError> {
         for _ in 0..40 {
             if task.is_finished() {
                 return task.await.unwrap();
@@ -69,14 +69,14 @@ impl Rig {
     }
 }
 
-type Asked = tokio::task::JoinHandle<Result<Done, TxError>>;
+pub(crate) type Asked = tokio::task::JoinHandle<Result<Done, TxError>>;
 
-fn ask(submitter: &Submitter, call: Call) -> Asked {
+pub(crate) fn ask(submitter: &Submitter, call: Call) -> Asked {
     let submitter = submitter.clone();
     tokio::spawn(async move { submitter.submit(call).await })
 }
 
-fn transfer(value: u64) -> Call {
+pub(crate) fn transfer(value: u64) -> Call {
     Call::Transfer {
         to: TO,
         amount: wei(value),

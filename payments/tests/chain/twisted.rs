@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use serde_json::Value;
 use warren_payments::chain::dev::DevChain;
@@ -20,6 +21,7 @@ type Twist =
 pub(crate) struct Twisted {
     chain: DevChain,
     twist: Arc<Mutex<Arc<Twist>>>,
+    delay: Arc<Mutex<Option<Duration>>>,
 }
 
 impl Twisted {
@@ -27,7 +29,17 @@ impl Twisted {
         Self {
             chain: chain.clone(),
             twist: Arc::new(Mutex::new(Arc::new(|_, _, _| None))),
+            delay: Arc::default(),
         }
+    }
+
+    /// Says what it says, only later.
+    #[allow(
+        dead_code,
+        reason = "one of the two tests that share this file needs it"
+    )]
+    pub(crate) fn answers_after(&self, delay: Duration) {
+        *self.delay.lock().unwrap() = Some(delay);
     }
 
     /// From the next question on.
@@ -74,6 +86,7 @@ pub(crate) fn truth(chain: &DevChain, method: &str, params: &Value) -> Result<Va
         "eth_getTransactionReceipt",
         "eth_getTransactionCount",
         "eth_call",
+        "eth_feeHistory",
     ];
     let method = known
         .into_iter()
@@ -96,9 +109,16 @@ impl EthNode for Twisted {
 
     fn ask(&self, method: &'static str, params: Value) -> ChainFuture<'_, Value> {
         let twist = Arc::clone(&self.twist.lock().unwrap());
-        match twist(method, &params, &self.chain) {
+        let answer: ChainFuture<'_, Value> = match twist(method, &params, &self.chain) {
             Some(answer) => Box::pin(std::future::ready(answer)),
             None => self.chain.ask(method, params),
+        };
+        match *self.delay.lock().unwrap() {
+            Some(delay) => Box::pin(async move {
+                tokio::time::sleep(delay).await;
+                answer.await
+            }),
+            None => answer,
         }
     }
 }

@@ -1,14 +1,20 @@
 //! One ledger: at every step it agrees with the channels' records, with what others are told, and
 //! with the chain. And the evidence of a channel is worth what the books say.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use warren_payments::calls::Call;
+use warren_payments::chain::Chain as _;
 use warren_payments::channel::Phase;
 use warren_payments::ledger::{Account, Books};
+use warren_payments::store::{ChannelStore as _, Table};
+use warren_payments::tx::{Submitter, SubmitterConfig, TxRules};
 use warren_payments::voucher::worth;
 use warren_payments::{PaymentEvent, Role, VerifiedVoucher};
-use warren_proto::ChannelId;
+use warren_proto::{ChannelId, PayoutAddress};
 
-use crate::party::{Party, begin, open, pay, units, wei, world};
-use warren_payments::chain::Chain as _;
+use crate::party::{Party, begin, config, open, pay, units, wei, world};
 
 /// The books of a party against everything else that shows its money.
 pub(crate) async fn agreed(party: &Party) -> Books {
@@ -32,7 +38,12 @@ pub(crate) async fn agreed(party: &Party) -> Books {
                 );
             }
             Role::Payee => {
-                assert_eq!(book, written, "every word is written down");
+                let unwritten = book.earned.saturating_sub(written.earned);
+                assert!(
+                    unwritten < units(256),
+                    "words are written when some have come"
+                );
+                assert_eq!(book.claimed, written.claimed);
                 assert_eq!((book.earned, book.claimed), (it.value, it.claimed));
             }
         }
@@ -141,4 +152,44 @@ async fn what_a_channel_takes_from_the_pot_is_written_so() {
     let now = chain.token_balance(payer.account()).await.unwrap().wei();
     assert_eq!(ledger.net(Account::Wallet), signed(now) - signed(wallet));
     assert_eq!(ledger.net(Account::Deposited), signed(units(140).wei()));
+}
+
+/// The process ends after a transaction is confirmed and forgotten, and before its cost is written down.
+#[tokio::test]
+async fn what_a_transaction_cost_is_in_the_ledger_once_whenever_the_power_fails() {
+    let chain = world();
+    let (_, wallet, store) = Party::rich(&chain).await.stop();
+    let rules = TxRules {
+        chain_id: chain.chain_ref().chain_id,
+        confirmations: 1,
+        bump_after_blocks: 3,
+        fee_cap: config().fee_cap,
+        urgent: Duration::from_secs(1200),
+    };
+    let sending = SubmitterConfig {
+        rules,
+        poll: Duration::from_millis(10),
+    };
+    // Nobody reads what it tells.
+    let (told, _unread) = tokio::sync::mpsc::channel(1);
+    let (at, disk) = (Arc::new(chain.clone()), Arc::new(store.clone()));
+    let key = wallet.account_key().clone();
+    let submitter = Submitter::start_telling(at, disk, key, sending, Some(told)).unwrap();
+    let call = Call::Transfer {
+        to: PayoutAddress::from_bytes([9; 20]),
+        amount: wei(5),
+    };
+    let done = submitter.submit(call).await.unwrap();
+    drop(submitter);
+
+    let mut party = Party::start(&chain, wallet, store.snapshot());
+    for run in 0..2 {
+        party.payments.refresh().await.unwrap();
+        let entries = party.payments.ledger().await.unwrap();
+        let gas = entries.iter().filter(|it| it.posting.to == Account::Gas);
+        let gas: Vec<_> = gas.map(|it| (it.posting.amount, it.posting.tx)).collect();
+        assert_eq!(gas, [(done.cost, Some(done.tx))], "run {run}");
+        assert_eq!(party.store.scan(Table::Tx).unwrap(), vec![]);
+        party = party.restarted().await;
+    }
 }

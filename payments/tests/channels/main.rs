@@ -9,6 +9,7 @@ mod close;
 mod crash;
 mod digest;
 mod keys;
+mod lanes;
 mod laws;
 mod mended;
 mod party;
@@ -21,6 +22,7 @@ mod row;
 mod spike;
 mod street;
 mod tower;
+mod tower_late;
 mod truth;
 #[path = "../chain/twisted.rs"]
 mod twisted;

@@ -52,6 +52,11 @@ async fn six_hundred_units_over_three_tranches() {
     assert_eq!(earned.total_out(Account::Customers), units(600).wei());
     assert_eq!(earned.net(Account::Claimable), 0);
     assert_eq!(earned.net(Account::Pot), 0);
+    let entries = payee.payments.ledger().await.unwrap();
+    let words = entries
+        .iter()
+        .filter(|it| it.posting.from == Account::Customers);
+    assert!(words.count() <= 6, "600 words are a few entries");
 }
 
 async fn ledger(party: &Party) -> Balances {

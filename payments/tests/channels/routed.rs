@@ -280,7 +280,8 @@ async fn a_consumer_and_an_exit_restart_in_the_middle() {
     router.payments.refresh().await.unwrap();
     let after = street([&consumer, &router, &exit], up, down);
     // The exit says what it knows; what the consumer forgot, it believes.
-    let told = exit.payments.held_lock(ready.payment, 0).await.unwrap();
+    let told = exit.payments.held_lock(ready.payment, wei(UNIT), 0);
+    let told = told.await.unwrap();
     let told = told.unwrap().ready;
     assert_eq!(told, ready, "told again on the new stream");
     let payments = &consumer.payments;

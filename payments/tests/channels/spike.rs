@@ -9,6 +9,8 @@ use warren_payments::{PaymentsConfig, Rate, SettlePolicy, Wallet};
 use warren_proto::{Amount, ChannelId};
 
 use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
+use crate::routed::{open_for_a_day, tomorrow};
+use crate::street::{lock_of, say};
 
 const GWEI: u64 = 1_000_000_000;
 const SPIKE: Amount = wei(50 * GWEI);
@@ -119,4 +121,68 @@ async fn a_claim_that_brings_less_than_its_gas_costs_nothing_even_at_the_end() {
         (scene.claimed().await, scene.spent().await),
         (Amount::ZERO, Amount::ZERO)
     );
+}
+
+/// A claim that is not worth its gas is made at the end all the same, and would have been in the way for ever.
+#[tokio::test]
+async fn a_claim_that_cannot_pay_for_itself_holds_up_no_other() {
+    let chain = world();
+    let (small, large) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let (_, wallet, store) = Party::rich(&chain).await.stop();
+    // One unit is worth less than a gwei for each gas of a claim, 320 of them some 250.
+    let payee = Party::start_as(&chain, wallet, store, thrifty(16_000));
+    let dust = open(&small, &payee, units(1000)).await;
+    begin(&small, &payee, dust).await;
+    pay(&small, &payee, dust, 0, 1).await;
+    let channel = open(&large, &payee, units(1000)).await;
+    begin(&large, &payee, channel).await;
+    pay(&large, &payee, channel, 0, 320).await;
+
+    let coin = chain.native_balance(payee.account()).await.unwrap();
+    let scene = Scene {
+        chain,
+        channel,
+        payee,
+        coin,
+    };
+    small.payments.close(dust, None).await.unwrap();
+    scene.chain.set_base_fee(SPIKE);
+    scene.chain.advance(HOUR.mul_f32(0.75));
+    scene.blocks(10).await;
+    assert!(!scene.payee.payments.channels().await.unwrap().is_empty());
+
+    scene.chain.set_base_fee(wei(GWEI));
+    large.payments.close(channel, None).await.unwrap();
+    scene.chain.set_base_fee(SPIKE);
+    scene.chain.advance(HOUR.mul_f32(0.75));
+    scene.blocks(200).await;
+    assert_eq!(scene.claimed().await, units(320));
+}
+
+/// R4 is a deadline like the end of a close window: what is not claimed before it is lost.
+#[tokio::test]
+async fn words_of_a_lock_that_is_about_to_expire_may_cost_what_they_bring() {
+    let chain = tomorrow();
+    let payer = Party::rich(&chain).await;
+    let (_, wallet, store) = Party::rich(&chain).await.stop();
+    let payee = Party::start_as(&chain, wallet, store, thrifty(16_000));
+    let channel = open_for_a_day(&payer, &payee, units(1000)).await;
+    let ready = lock_of(&payer, &payee, (channel, units(1)), 320).await;
+    say(&payer, &payee, ready, 320).await;
+    let coin = chain.native_balance(payee.account()).await.unwrap();
+    let scene = Scene {
+        chain,
+        channel,
+        payee,
+        coin,
+    };
+    scene.chain.set_base_fee(SPIKE);
+    scene.chain.advance(HOUR);
+    scene.blocks(12).await;
+    assert_eq!(scene.claimed().await, Amount::ZERO, "gas may get cheaper");
+    scene.chain.set_base_fee(SPIKE);
+    scene.chain.advance(HOUR.mul_f32(0.75));
+    scene.blocks(60).await;
+    assert_eq!(scene.claimed().await, units(320), "later it brings nothing");
+    assert!(scene.spent().await <= wei(20_000_000 * GWEI));
 }

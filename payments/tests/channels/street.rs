@@ -169,3 +169,38 @@ impl Street {
         Ok(())
     }
 }
+
+/// A lock on `channel` that lives for two hours, on words that its payer says itself: a route of one hop.
+pub(crate) async fn lock_of(
+    payer: &Party,
+    payee: &Party,
+    (channel, price): (ChannelId, Amount),
+    units: u32,
+) -> LockReady {
+    let expiry = payer.chain().tip().timestamp.as_secs() + 7200;
+    let ask = RouteAsk {
+        channel,
+        unit_price: price,
+        units,
+        expiry,
+        onward: Vec::new(),
+        hold_fee: Amount::ZERO,
+    };
+    let offer = payer.payments.offer_lock(ask).await.unwrap();
+    let taken = payee.payments.take_lock(offer, price, 0).await.unwrap();
+    let ready = taken.ready;
+    payer.payments.lock_ready(channel, ready).await.unwrap();
+    ready
+}
+
+/// Says words of such a lock until `to` are paid.
+pub(crate) async fn say(payer: &Party, payee: &Party, ready: LockReady, to: u32) {
+    let words = payer.payments.release_routed(ready.channel, ready, to);
+    for word in words.await.unwrap() {
+        payee
+            .payments
+            .accept_routed_word(ready, word)
+            .await
+            .unwrap();
+    }
+}

@@ -12,22 +12,22 @@ use warren_proto::{Amount, ChannelId, Locator, NodeId, TowerPut, TowerVerdict};
 use crate::party::{HOUR, Party, assert_conserved, begin, open, pay, units, wei, world};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const PAYEE: NodeId = NodeId::from_bytes([1; 32]);
+pub(crate) const PAYEE: NodeId = NodeId::from_bytes([1; 32]);
 const STRANGER: NodeId = NodeId::from_bytes([2; 32]);
 
 /// A node that is a tower.
-struct Keep {
-    party: Party,
-    service: TowerService,
+pub(crate) struct Keep {
+    pub(crate) party: Party,
+    pub(crate) service: TowerService,
 }
 
 impl Keep {
-    async fn on(chain: &DevChain) -> Self {
+    pub(crate) async fn on(chain: &DevChain) -> Self {
         Self::of(chain, Party::rich(chain).await).await
     }
 
     /// Starts, and has seen the chain when this returns.
-    async fn of(chain: &DevChain, party: Party) -> Self {
+    pub(crate) async fn of(chain: &DevChain, party: Party) -> Self {
         let config = TowerConfig {
             rules: TowerRules::default(),
             min_gain: wei(1),
@@ -39,7 +39,7 @@ impl Keep {
         Self { party, service }
     }
 
-    async fn puts(&self, owner: NodeId, put: TowerPut) -> TowerVerdict {
+    pub(crate) async fn puts(&self, owner: NodeId, put: TowerPut) -> TowerVerdict {
         self.service.put(owner, put).await.verdict
     }
 
@@ -50,7 +50,7 @@ impl Keep {
 }
 
 /// What a payee leaves with a tower, as it stands now.
-async fn sealed(payee: &Party, channel: ChannelId, number: u64) -> TowerPut {
+pub(crate) async fn sealed(payee: &Party, channel: ChannelId, number: u64) -> TowerPut {
     let evidence = payee.payments.evidence(channel).await.unwrap().unwrap();
     seal(&evidence, channel, (number, far_ahead(payee.chain())))
 }
@@ -68,7 +68,7 @@ async fn claimed(chain: &DevChain, channel: ChannelId) -> Amount {
 }
 
 /// Waits until the payee was paid exactly this much; fails at once should it be more.
-async fn claimed_when(chain: &DevChain, channel: ChannelId, wanted: Amount) {
+pub(crate) async fn claimed_when(chain: &DevChain, channel: ChannelId, wanted: Amount) {
     let reached = async {
         loop {
             let claimed = claimed(chain, channel).await;

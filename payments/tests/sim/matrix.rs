@@ -136,7 +136,7 @@ impl World {
                     self.earn(PayeeEvent::CloseAsked);
                 }
             }
-            Agree => self.ask_close(),
+            Agree => self.ask_close(255),
             StartClose => self.buy(|payer, env| payer.take(PayerEvent::CloseAsked(None), env)),
             Window => self.pass(PERIOD_SECS / 12),
             Restart => {

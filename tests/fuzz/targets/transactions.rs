@@ -59,6 +59,7 @@ pub(crate) fn live(bytes: &[u8]) {
 fn fees(script: &mut Script<'_>) -> Fees {
     Fees {
         base_fee: script.money(),
+        floor: script.money(),
         tip: script.money(),
     }
 }

@@ -338,9 +338,9 @@ impl Purse {
         taken.map_err(|it| it.code())
     }
 
-    /// Exit: a lock that it took before.
-    pub(crate) async fn held_lock(&self, payment: PaymentId, lane: u32) -> Option<TakenLock> {
-        let held = self.payments.held_lock(payment, lane).await;
+    /// Exit: a lock that it took before (its payment, its number now), and whose words are worth so much.
+    pub(crate) async fn held_lock(&self, it: (PaymentId, u32), least: Amount) -> Option<TakenLock> {
+        let held = self.payments.held_lock(it.0, least, it.1).await;
         held.ok().flatten()
     }
 

@@ -65,7 +65,11 @@ impl Shell {
                 tracing::warn!(session = %session.short(), "a payment of another session is named");
             }
             LockOrder::Find { payment, lane } => {
-                if let Some(taken) = purse.held_lock(payment, lane).await {
+                let guest = self.guests().and_then(|it| it.get(&session));
+                let Some(guest) = guest else { return };
+                let unit_price = guest.machine.terms().unit_price;
+                let held = purse.held_lock((payment, lane), unit_price);
+                if let Some(taken) = held.await {
                     self.lock_held(session, taken).await;
                 }
             }

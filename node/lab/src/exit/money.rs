@@ -9,7 +9,7 @@ use warren_payments::channel::{
 };
 use warren_payments::eip712::SessionAuth;
 use warren_payments::voucher::{VerifiedVoucher, verify_signature};
-use warren_proto::{ChannelId, PayErrorCode, SessionId, SessionStart, Voucher};
+use warren_proto::{Amount, ChannelId, PayErrorCode, SessionId, SessionStart, Voucher};
 
 use super::CLAIMS_A_ROUND;
 use crate::nodes::Kept;
@@ -83,7 +83,6 @@ impl World {
         id: ChannelId,
     ) -> Result<(), LabError> {
         let pins = self.bank.pins();
-        let now = self.now;
         let Some(exit) = self.nodes[me].exit_mut() else {
             return Ok(());
         };
@@ -104,26 +103,16 @@ impl World {
             let refused = ProviderEvent::PaymentRefused(PayErrorCode::BadSignature);
             return self.exit_event(me, session, refused);
         };
-        let before = self.kept_value(me, id, now);
         let refused = self.payee_event(me, id, None, &PayeeEvent::Voucher(verified))?;
         let event = match refused {
             Some(code) => ProviderEvent::PaymentRefused(code),
+            // The run began with it: nothing was paid before.
             None => ProviderEvent::PaymentTaken {
-                value: before,
+                value: Amount::ZERO,
                 usable: true,
             },
         };
         self.exit_event(me, session, event)
-    }
-
-    fn kept_value(
-        &self,
-        me: usize,
-        id: ChannelId,
-        now: warren_proto::UnixTime,
-    ) -> warren_proto::Amount {
-        let kept = self.nodes[me].exit().and_then(|it| it.channels.get(&id));
-        kept.map(|it| it.channel.value(now)).unwrap_or_default()
     }
 
     pub(super) fn take_voucher(
@@ -174,7 +163,7 @@ impl World {
             match effect {
                 PayeeEffect::Credit(accepted) => {
                     if let Some(session) = session {
-                        let value = accepted.ack.value_now;
+                        let value = accepted.paid;
                         self.exit_event(me, session, ProviderEvent::Paid { value })?;
                     }
                 }
@@ -211,7 +200,7 @@ impl World {
         let Some(exit) = self.nodes[me].exit().filter(|it| it.alive) else {
             return Ok(false);
         };
-        let owes = |kept: &&Kept| kept.channel.claimable(now) > warren_proto::Amount::ZERO;
+        let owes = |kept: &&Kept| kept.channel.claimable(now) > Amount::ZERO;
         let owing = exit.channels.values().filter(owes).take(CLAIMS_A_ROUND);
         let ids: Vec<_> = owing.map(|it| it.channel.terms().id).collect();
         for id in &ids {

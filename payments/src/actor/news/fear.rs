@@ -44,7 +44,7 @@ impl Task {
             Err(error) => tracing::error!(%error, "cannot mark channels"),
         }
         // What was known to close before has a deadline too, whether or not anybody agrees now.
-        self.settle(now, now);
+        self.settle(now);
     }
 
     /// The endpoints agree: what they say counts, and nothing else.

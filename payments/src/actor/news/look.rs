@@ -122,7 +122,7 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
         Some(number) if number >= from || rewound => chain.block(number).await?,
         Some(_) | None => None,
     };
-    let fees = chain.fees().await?;
+    let fees = chain.fees_heard().await?;
     let gas_price = fees.base_fee.checked_add(fees.tip).unwrap_or(Amount::MAX);
     // If the newest block changed meanwhile, the events may be of another history.
     let same = chain

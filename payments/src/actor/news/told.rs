@@ -24,7 +24,7 @@ struct Last {
 #[derive(Debug, Default)]
 pub(in crate::actor) struct Told {
     channels: BTreeMap<ChannelId, Last>,
-    opened: Vec<(ChannelParams, u64)>,
+    opened: Vec<(ChannelParams, Amount, u64)>,
     closing: BTreeSet<ChannelId>,
     young: BTreeSet<ChannelId>,
     pot: Vec<PotEvent>,
@@ -79,7 +79,7 @@ impl Told {
                 deposit,
             } => {
                 self.channels.entry(*channel).or_default().deposit = Some(*deposit);
-                self.opened.push((*params, event.block));
+                self.opened.push((*params, *deposit, event.block));
             }
             EventKind::ToppedUp {
                 channel, deposit, ..
@@ -112,8 +112,8 @@ impl Told {
         }
     }
 
-    /// Channels that were opened, by whomever, and in which block.
-    pub(in crate::actor) fn opened(&self) -> &[(ChannelParams, u64)] {
+    /// Channels that were opened, by whomever, with how much, and in which block.
+    pub(in crate::actor) fn opened(&self) -> &[(ChannelParams, Amount, u64)] {
         &self.opened
     }
 

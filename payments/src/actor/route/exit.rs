@@ -20,6 +20,10 @@ impl Task {
         let (payment, anchor) = (offer.payment, offer.lock.anchor);
         let verified = self.verified(offer.voucher)?;
         let channel = verified.get().channel;
+        if self.is_known_elsewhere(&payment, channel) {
+            let code = PayErrorCode::AnchorReused;
+            return Err(PaymentsError::NotTaken { channel, code });
+        }
         let news = RoutedNews::Lock {
             voucher: verified,
             payment,
@@ -32,13 +36,22 @@ impl Task {
             channel,
             code: PayErrorCode::Internal,
         };
-        self.held_lock(payment, lane).ok_or(internal)
+        self.held_lock(payment, unit_price, lane).ok_or(internal)
     }
 
-    /// The exit: a lock that it holds, as it was told; `None` once it is in no voucher any more.
-    pub(super) fn held_lock(&self, payment: PaymentId, lane: u32) -> Option<TakenLock> {
-        let mut payees = self.book.payees.values();
-        let payee = payees.find(|it| it.routed(&payment).is_some())?;
+    /// The exit: a lock that it holds, as it was told; `None` once it is in no voucher any more. None either
+    /// for one whose words are worth less than `unit_price`, or belong to somebody further on.
+    pub(super) fn held_lock(
+        &self,
+        payment: PaymentId,
+        unit_price: Amount,
+        lane: u32,
+    ) -> Option<TakenLock> {
+        let pays = |it: &&PayeeChannel| {
+            let price = it.routed_price(&payment);
+            price.is_some_and(|it| it >= unit_price) && !self.is_onward(&payment, it.terms().id)
+        };
+        let payee = self.book.payees.values().find(pays)?;
         let ready = LockReady {
             payment,
             anchor: payee.routed_anchor(&payment)?,
@@ -88,8 +101,21 @@ impl Task {
             return Vec::new();
         };
         let payments = payee.routed_unfolded();
-        let own = payments.filter(|it| !self.book.routes.contains_key(it));
+        let own = payments.filter(|it| !self.is_onward(it, channel));
         own.filter_map(|it| shown(payee, it, false)).collect()
+    }
+
+    /// Whether this node routes that payment onward, by the lock that `channel` has for it.
+    fn is_onward(&self, payment: &PaymentId, channel: ChannelId) -> bool {
+        let route = self.book.routes.get(payment);
+        route.is_some_and(|it| it.up() == channel)
+    }
+
+    /// Whether another channel has a lock under the same name, or this node routes one.
+    fn is_known_elsewhere(&self, payment: &PaymentId, channel: ChannelId) -> bool {
+        let mut payees = self.book.payees.values();
+        let other = |it: &PayeeChannel| it.terms().id != channel && it.routed(payment).is_some();
+        self.book.routes.contains_key(payment) || payees.any(other)
     }
 }
 

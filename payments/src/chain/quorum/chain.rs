@@ -21,7 +21,7 @@ const MAX_HEARSAY: u64 = 2000;
 
 impl Quorum {
     /// State as of the agreed newest block.
-    async fn state<T, F, R>(&self, what: &'static str, ask: F) -> Result<T, ChainError>
+    pub(super) async fn state<T, F, R>(&self, what: &'static str, ask: F) -> Result<T, ChainError>
     where
         T: Clone + PartialEq + Send + 'static,
         F: Fn(At) -> R + Send + Sync + 'static,
@@ -87,21 +87,6 @@ impl Quorum {
         let sane = told().filter(|it| *it <= MOST_GAS).max();
         sane.or_else(|| told().min())
             .ok_or_else(|| excuse(&heard).unwrap_or_else(|| self.too_few("gas", &heard)))
-    }
-
-    /// The lower middle of what they say: what one alone says is neither the highest nor the lowest.
-    async fn middle_fees(&self) -> Result<Fees, ChainError> {
-        let ask = question(|at: At| async move { at.fees().await });
-        let heard = self.gather(self.put(&self.awake(), None, &ask), 1).await;
-        let middle = |of: fn(&Fees) -> Amount| {
-            let mut told: Vec<Amount> = heard.answers.iter().map(|(_, it)| of(it)).collect();
-            told.sort_unstable();
-            told.get(told.len().saturating_sub(1) / 2).copied()
-        };
-        middle(|it| it.base_fee)
-            .zip(middle(|it| it.tip))
-            .map(|(base_fee, tip)| Fees { base_fee, tip })
-            .ok_or_else(|| self.too_few("fees", &heard))
     }
 
     /// To all of them. One that takes it is enough; it is refused only if all refuse it.
@@ -264,7 +249,7 @@ impl Chain for Quorum {
     fn calldata(&self, tx: TxHash) -> ChainFuture<'_, Option<Vec<u8>>> {
         Box::pin(async move {
             let ask = question(move |at: At| async move { at.calldata(tx).await });
-            self.any(&ask).await
+            self.vote("a transaction", &self.all(), None, &ask).await
         })
     }
 
@@ -283,7 +268,11 @@ impl Chain for Quorum {
     }
 
     fn fees(&self) -> ChainFuture<'_, Fees> {
-        Box::pin(self.middle_fees())
+        Box::pin(self.agreed_fees())
+    }
+
+    fn fees_heard(&self) -> ChainFuture<'_, Fees> {
+        Box::pin(self.heard_fees())
     }
 
     fn closings_heard(&self, from: u64) -> ChainFuture<'_, Vec<ChainEvent>> {

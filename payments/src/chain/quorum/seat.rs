@@ -47,8 +47,17 @@ impl EthNode for At {
             method,
             "eth_call" | "eth_getBalance" | "eth_getTransactionCount" | "eth_getCode"
         );
-        let tag = params.as_array_mut().and_then(|it| it.last_mut());
-        if let (true, Some(block), Some(tag)) = (of_state, self.block, tag)
+        // How many blocks, up to which one, which shares.
+        let place = if method == "eth_feeHistory" {
+            1
+        } else {
+            usize::MAX
+        };
+        let tag = params.as_array_mut().and_then(|it| {
+            let last = it.len().checked_sub(1).filter(|_| of_state);
+            it.get_mut(last.unwrap_or(place))
+        });
+        if let (Some(block), Some(tag)) = (self.block, tag)
             && tag == "latest"
         {
             *tag = quantity(block);

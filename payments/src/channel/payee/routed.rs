@@ -90,7 +90,8 @@ impl PayeeChannel {
         match self.standing(now) {
             Standing::Usable => {}
             Standing::Unconfirmed => return self.refuse(PayErrorCode::NotConfirmed),
-            Standing::Closing if self.has_consented(now) => {
+            // What is paid onward for a word of a channel that is no more comes back to nobody.
+            Standing::Closing if self.has_consented(now) || self.phase == Phase::Closed => {
                 return self.refuse(PayErrorCode::Closing);
             }
             Standing::Closing | Standing::Stale => {}
@@ -120,7 +121,7 @@ impl PayeeChannel {
                     ..self.clone()
                 };
                 let credit = next.routed(payment).map(PayeeEffect::RoutedCredit);
-                next.durable(now).then_all(credit)
+                next.kept(lane.lock.unit_price, now).then_all(credit)
             }
             Ok(None) => {
                 Step::stay(self).then_all(self.routed(payment).map(PayeeEffect::RoutedCredit))
@@ -141,6 +142,12 @@ impl PayeeChannel {
             paid: paid.unwrap_or(Amount::MAX),
             serve_until: rules::r5_serve_until(lane.lock.expiry),
         })
+    }
+
+    /// What a word of a routed payment's lock is worth; `None` if no lock of it is held.
+    #[must_use]
+    pub fn routed_price(&self, payment: &PaymentId) -> Option<Amount> {
+        self.lane_of(payment).map(|(_, it)| it.lock.unit_price)
     }
 
     /// The best word of a routed payment, and its place; `None` before the first.

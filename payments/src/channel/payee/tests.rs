@@ -177,6 +177,33 @@ fn after_a_consent_to_close_nothing_more_is_earned() {
     assert!(accepted(&after).is_some(), "an unused consent ends");
 }
 
+/// A payer keeps every consent that it was given: the longest of them binds.
+#[test]
+fn a_shorter_consent_takes_nothing_from_a_longer_one() {
+    let ask = |channel: &PayeeChannel, secs| {
+        let not_after = NOON.plus(Duration::from_secs(secs));
+        let step = channel.handle(&PayeeEvent::ConsentAsked { not_after }, NOON);
+        let told = |it: &PayeeEffect| matches!(it, PayeeEffect::Consent { not_after: it, .. } if *it == not_after);
+        assert!(
+            step.effects.iter().any(told),
+            "what was asked for is signed"
+        );
+        step.next
+    };
+    let channel = paid(&in_session(), 30).next;
+    let consented = ask(&ask(&channel, 600), 0);
+    let word = |channel: &PayeeChannel, secs| {
+        let at = NOON.plus(Duration::from_secs(secs));
+        channel.handle(&PayeeEvent::Word(word(1, 100, 31)), at)
+    };
+    let refusal = refused(&word(&consented, 301));
+    assert_eq!(refusal, Some(PayErrorCode::Closing), "the first one stands");
+    assert_eq!(refused(&word(&consented, 901)), None);
+    let gone = channel.handle(&PayeeEvent::CloseAsked, NOON).next;
+    let refusal = refused(&word(&ask(&gone, 600), 10_000));
+    assert_eq!(refusal, Some(PayErrorCode::Closing), "it has left for good");
+}
+
 #[test]
 fn on_an_old_view_of_the_chain_no_voucher_is_taken() {
     let step = in_session().handle(&PayeeEvent::Stale(true), NOON);
@@ -253,7 +280,8 @@ fn a_payee_that_gives_the_channel_back_earns_nothing_more() {
     assert!(step.save);
     let stop = PayeeEffect::Stop(StopReason::Closing);
     let close = PayeeEffect::Submit(ChainAction::CloseByPayee);
-    assert_eq!(step.effects, vec![stop, close]);
+    let book = PayeeEffect::Book(Posting::earned(channel.terms().id, wei(6)));
+    assert_eq!(step.effects, vec![book, stop, close]);
     let later = PayeeChannel::decode(&step.next.encode(), Rules::default()).unwrap();
     assert_eq!(refused(&paid(&later, 4)), Some(PayErrorCode::Closing));
     let voucher = PayeeEvent::Voucher(voucher(2, 900, vec![]));

@@ -60,10 +60,25 @@ impl PayeeChannel {
             .saturating_sub(self.claimed)
     }
 
-    /// What a claim would have brought when the run in progress, or the last one, began.
+    /// What a claim would have brought without the run in progress, or the last one: what routes paid
+    /// meanwhile is in it, for it is no pay for that run.
     #[must_use]
-    pub fn value_before(&self) -> Amount {
-        self.run.from
+    pub fn value_before(&self, now: UnixTime) -> Amount {
+        self.value(now).saturating_sub(self.accepted(now).paid)
+    }
+
+    /// Earned, and not written in the ledger yet.
+    #[must_use]
+    pub fn unbooked(&self, now: UnixTime) -> Amount {
+        // What the chain paid was earned, though a restored store may not know for what; and once
+        // the channel is closed, nothing else is.
+        let value = match self.phase {
+            Phase::Closed => self.claimed,
+            Phase::Opening | Phase::Open | Phase::Closing { .. } => {
+                self.value(now).max(self.claimed)
+            }
+        };
+        value.saturating_sub(self.booked)
     }
 
     /// What the payer has paid, as the session counts it.
@@ -111,12 +126,12 @@ impl PayeeChannel {
         self.held.voucher.as_ref().map(VerifiedVoucher::get)
     }
 
-    /// The best word of each lock that has one.
+    /// The best word of each lock that has one and lives.
     #[must_use]
-    pub fn best_words(&self) -> Vec<WordFrame> {
+    pub fn best_words(&self, now: UnixTime) -> Vec<WordFrame> {
         let lanes = (0_u32..).zip(&self.held.lanes);
         lanes
-            .filter(|(_, it)| it.known > 0)
+            .filter(|(_, it)| it.known > 0 && it.is_live(now.as_secs()))
             .map(|(lane, it)| WordFrame {
                 lane,
                 k: it.known,

@@ -6,6 +6,8 @@ use super::super::event::Stake;
 use super::*;
 use crate::chain::{BlockHash, Outcome};
 
+mod turn;
+
 const RULES: TxRules = TxRules {
     chain_id: 1,
     confirmations: 3,
@@ -14,8 +16,12 @@ const RULES: TxRules = TxRules {
     urgent: Duration::from_secs(1200),
 };
 
+/// Brings 9000 wei for each gas of a claim.
+const RICH: u64 = 50_000 * 9000;
+
 const FEES: Fees = Fees {
     base_fee: Amount::from_wei_u64(100),
+    floor: Amount::from_wei_u64(100),
     tip: Amount::from_wei_u64(8),
 };
 
@@ -264,6 +270,7 @@ fn market(number: u64, base_fee: u64) -> TxEvent {
         nonce: 0,
         fees: Fees {
             base_fee: Amount::from_wei_u64(base_fee),
+            floor: Amount::from_wei_u64(base_fee),
             ..FEES
         },
         seen: Vec::new(),
@@ -315,12 +322,12 @@ fn a_claim_passes_the_usual_cap_only_when_time_is_short() {
 #[test]
 fn a_claim_asked_for_again_takes_the_new_deadline_to_disk() {
     let mut manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
-    manager = manager.handle(&TxEvent::Asked(claim(1, 9000, None))).next;
+    manager = manager.handle(&TxEvent::Asked(claim(1, RICH, None))).next;
     let (manager, _) = sign(&manager, &prepared(1, 0));
-    let again = manager.handle(&TxEvent::Asked(claim(1, 9000, Some(77))));
+    let again = manager.handle(&TxEvent::Asked(claim(1, RICH, Some(77))));
     assert!(again.save && again.effects.is_empty());
-    assert_eq!(again.next.flights[&0].job, claim(1, 9000, Some(77)));
-    let same = again.next.handle(&TxEvent::Asked(claim(1, 9000, Some(77))));
+    assert_eq!(again.next.flights[&0].job, claim(1, RICH, Some(77)));
+    let same = again.next.handle(&TxEvent::Asked(claim(1, RICH, Some(77))));
     assert!(!same.save);
 }
 
@@ -361,11 +368,11 @@ fn while_the_endpoints_disagree_a_claim_pays_more_and_the_rest_is_only_said_agai
 #[test]
 fn a_claim_with_a_made_up_nonce_is_made_again_with_the_true_one() {
     let mut manager = TxManager::new(RULES).handle(&head(10, 4, &[])).next;
-    manager = manager.handle(&TxEvent::Asked(claim(1, 9000, None))).next;
+    manager = manager.handle(&TxEvent::Asked(claim(1, RICH, None))).next;
     let (manager, _) = sign(&manager, &prepared(1, 1_000_000));
     let step = manager.handle(&head(11, 4, &[]));
     assert!(step.save);
-    assert_eq!(step.effects, [TxEffect::Prepare(claim(1, 9000, None))]);
+    assert_eq!(step.effects, [TxEffect::Prepare(claim(1, RICH, None))]);
     let (manager, _) = sign(&step.next, &prepared(1, 4));
     assert_eq!(manager.flights.keys().copied().collect::<Vec<_>>(), [4]);
 }

@@ -13,7 +13,7 @@ use crate::chain::{CallRequest, Chain, ChainError, Outcome};
 use crate::store::{ChannelStore, StoreError};
 use crate::tx::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
 use crate::tx::manager::TxManager;
-use crate::tx::{Done, SignedTx, TxError, UnsignedTx};
+use crate::tx::{Done, SignedTx, TxError, UnsignedTx, bill};
 use crate::wall_clock;
 use crate::wallet::WalletKey;
 
@@ -97,7 +97,7 @@ impl Task {
             Err(error) => {
                 tracing::debug!(account = %self.key.address(), %error, "cannot look at the chain");
                 let time = wall_clock();
-                let fees = self.chain.fees().await.ok();
+                let fees = self.chain.fees_heard().await.ok();
                 let fees = fees.filter(|_| error.is_unagreed())?;
                 Some(TxEvent::Blind { time, fees })
             }
@@ -112,7 +112,7 @@ impl Task {
         for tx in self.manager.watched() {
             seen.extend(self.chain.receipt(tx).await?.as_ref().map(Seen::from));
         }
-        let fees = self.chain.fees().await?;
+        let fees = self.chain.fees_heard().await?;
         Ok(TxEvent::HeadSeen {
             number,
             time,
@@ -125,7 +125,7 @@ impl Task {
     /// What is not saved has not happened. `false` if it could not be saved.
     async fn take_step(&mut self, step: Step<TxManager, TxEffect>) -> bool {
         if step.save
-            && let Err(error) = self.save(&step.next)
+            && let Err(error) = self.save(&step)
         {
             tracing::error!(account = %self.key.address(), %error, "cannot save");
             return false;
@@ -143,8 +143,12 @@ impl Task {
         true
     }
 
-    fn save(&self, next: &TxManager) -> Result<(), StoreError> {
-        self.store.put(self.manager.puts(next, self.key.address()))
+    fn save(&self, step: &Step<TxManager, TxEffect>) -> Result<(), StoreError> {
+        let mut puts = self.manager.puts(&step.next, self.key.address());
+        if self.told.is_some() {
+            puts.extend(bill::puts(&step.effects));
+        }
+        self.store.put(puts)
     }
 
     async fn perform(&mut self, effect: TxEffect) -> Option<TxEvent> {
@@ -153,7 +157,7 @@ impl Task {
             TxEffect::Sign(unsigned) => Some(self.sign(unsigned)),
             TxEffect::Broadcast(signed) => self.broadcast(signed).await,
             TxEffect::Report(id, report) => {
-                self.report(id, report);
+                self.report(id, report).await;
                 None
             }
         }
@@ -193,7 +197,11 @@ impl Task {
             data: job.data,
         };
         let gas = self.chain.estimate(request).await?;
-        let fees = self.chain.fees().await?;
+        let fees = if at_stake {
+            self.chain.fees_heard().await?
+        } else {
+            self.chain.fees().await?
+        };
         let nonce = match self.chain.nonce(from).await {
             // A claim does not wait until the endpoints agree: it could be too late then.
             Err(error) if at_stake && error.is_unagreed() => self.chain.nonce_heard(from).await?,
@@ -234,10 +242,10 @@ impl Task {
         })
     }
 
-    fn report(&mut self, id: JobId, report: Report) {
+    async fn report(&mut self, id: JobId, report: Report) {
         if let (Report::Confirmed(seen), Some(told)) = (report, &self.told) {
-            // Whoever keeps the books of gas; a full queue costs an entry, never money.
-            let _full = told.try_send(Done::from(&seen));
+            // Whoever keeps the books of gas; if nobody does any more, the bill is found at the next start.
+            let _task_ended = told.send(Done::from(&seen)).await;
         }
         self.answer(id, |call| match report {
             Report::Confirmed(seen) => match seen.outcome {
@@ -251,6 +259,7 @@ impl Task {
                 call,
                 source: ChainError::NoGasMoney,
             }),
+            Report::TooDear { floor, cap } => Err(TxError::TooDear { call, floor, cap }),
             Report::QueueFull => Err(TxError::QueueFull { call }),
         });
     }

@@ -13,8 +13,11 @@ use super::schedule::{Action, Kind};
 use super::wire::Frame;
 use super::world::World;
 
-/// A consent binds for so long.
+/// A consent binds for so long at most: what the product takes.
 const CONSENT_SECS: u64 = 600;
+
+/// For so long a consent binds after its end (300 s), in blocks, and one more.
+const DOUBT_BLOCKS: u32 = 26;
 
 impl World {
     pub(crate) fn act(&mut self, action: Action) {
@@ -104,7 +107,7 @@ impl World {
                 self.buy(|payer, env| payer.take(PayerEvent::TopUpAsked { amount }, env));
             }
             150..185 => self.buy(|payer, env| payer.take(PayerEvent::CloseAsked(None), env)),
-            185..230 => self.ask_close(),
+            185..230 => self.ask_close(b),
             _ => {
                 // A payee gives back only what it does not want.
                 let now = self.payee.desk.host.now(&self.chain);
@@ -116,15 +119,33 @@ impl World {
         }
     }
 
-    pub(crate) fn ask_close(&mut self) {
-        let not_after = secs(self.chain.time).plus(Duration::from_secs(CONSENT_SECS));
-        self.wires.send(Who::Payee, Frame::AskClose { not_after });
+    /// Asks for a consent that binds for a part of the longest time: 255 is all of it.
+    pub(crate) fn ask_close(&mut self, part: u8) {
+        let life = CONSENT_SECS * u64::from(part) / 255;
+        let (now, life) = (secs(self.chain.time), Duration::from_secs(life));
+        // One that keeps what it gets asks for a short one after the long one.
+        self.hoards = part % 2 == 1 && part < 255;
+        let short = self.hoards.then_some(now);
+        for not_after in [now.plus(life)].into_iter().chain(short) {
+            self.wires.send(Who::Payee, Frame::AskClose { not_after });
+        }
+        if self.hoards {
+            // Until the short one binds no more.
+            (0..4).for_each(|_| self.deliver(Who::Payee, 0));
+            self.pass(DOUBT_BLOCKS);
+        }
     }
 
     fn forge(&mut self, a: u8, b: u8) {
         let now = self.payee.desk.host.now(&self.chain);
         let value = self.payee.desk.core.value(now).wei();
         let more = wei(u64::try_from(value).unwrap() + 1 + u64::from(b));
+        // Whoever kept consents uses one when it gives the payee less than it has earned since.
+        let kept = self.chain.least_consent(terms().id);
+        if let Some(consent) = kept.filter(|it| self.hoards && it.final_amount.wei() < value) {
+            self.hoards = false;
+            return self.wires.send(Who::Payer, Frame::Consent(consent));
+        }
         match a % 4 {
             0 => {
                 let word = Preimage::from_bytes([b; 32]);
@@ -149,7 +170,7 @@ impl World {
             }
             _ => {
                 let not_after = secs(self.chain.time + CONSENT_SECS);
-                self.chain.consent(terms().id, more, not_after);
+                self.chain.agree(terms().id, more, not_after);
                 let signature = [0; 64];
                 let consent = CloseConsent {
                     final_amount: more,

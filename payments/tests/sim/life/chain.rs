@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use warren_payments::calls::Call;
 use warren_payments::chain::{BlockHash, Outcome};
 use warren_payments::tx::Seen;
-use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
+use warren_proto::{Amount, ChannelId, CloseConsent, TxHash, UnixTime};
 
 use super::contract::{Book, Contract, Event, Line, State};
 use super::names::{Who, wei};
@@ -63,6 +63,8 @@ pub(crate) struct Chain {
     /// Every call ever made, for a transaction's bytes hold only its place here.
     calls: Vec<(Who, Call)>,
     pub(crate) contract: Contract,
+    /// What payees agreed to close at.
+    given: Vec<(ChannelId, Amount, UnixTime)>,
     pub(crate) base_fee: u64,
     pub(crate) time: u64,
     history: u64,
@@ -88,6 +90,7 @@ impl Chain {
             blocks: vec![first],
             pool: BTreeMap::new(),
             calls: Vec::new(),
+            given: Vec::new(),
             contract: Contract {
                 lines,
                 consents: BTreeSet::new(),
@@ -108,7 +111,24 @@ impl Chain {
 
     /// A payee agreed to close at that sum.
     pub(crate) fn consent(&mut self, channel: ChannelId, sum: Amount, until: UnixTime) {
+        self.given.push((channel, sum, until));
+        self.agree(channel, sum, until);
+    }
+
+    /// The contract would take it as the payee's word.
+    pub(crate) fn agree(&mut self, channel: ChannelId, sum: Amount, until: UnixTime) {
         self.contract.consents.insert((channel, sum, until));
+    }
+
+    /// Of the consents that payees gave and that can still be used, the one that gives them least.
+    pub(crate) fn least_consent(&self, channel: ChannelId) -> Option<CloseConsent> {
+        let given = self.given.iter().copied();
+        let live = given.filter(|(id, _, until)| *id == channel && until.as_secs() >= self.time);
+        live.min().map(|(_, sum, until)| CloseConsent {
+            final_amount: sum,
+            not_after: until,
+            signature: [0; 64],
+        })
     }
 
     /// The place of a call; the same call has the same, unless it may happen more than once.

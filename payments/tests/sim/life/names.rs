@@ -51,6 +51,7 @@ pub(crate) const TX_RULES: TxRules = TxRules {
 pub(crate) const fn fees(base_fee: u64) -> Fees {
     Fees {
         base_fee: wei(base_fee),
+        floor: wei(base_fee),
         tip: wei(2),
     }
 }

@@ -76,7 +76,7 @@ impl World {
     /// Closes, if it is not closing already, and waits until both know.
     fn close(&mut self, way: u8) -> Verdict {
         if way.is_multiple_of(3) {
-            self.ask_close();
+            self.ask_close(255);
             self.chat();
         }
         for block in 0..LAST_BLOCKS {

@@ -14,7 +14,7 @@ use super::names::{CONFIRMATIONS, DAWN, Who, terms};
 use super::payee::Payee;
 use super::payer::Payer;
 use super::schedule::Schedule;
-use super::wire::Wires;
+use super::wire::{Frame, Wires};
 
 /// A payee is taken to be up, and its node sane, at least so long before the close window ends.
 const FAIR_SECS: u64 = 20 * 60;
@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) wires: Wires,
     pub(crate) payer: Payer,
     pub(crate) payee: Payee,
+    /// Whether payers keep the consents that they are given, to use the best of them later.
+    pub(crate) hoards: bool,
     /// Actions until a party that is down comes back.
     down: [u8; 2],
     /// Actions that it stays down once it has ended.
@@ -62,6 +64,7 @@ impl World {
             wires: Wires::default(),
             payer: Payer::new(breach),
             payee: Payee::new(breach),
+            hoards: false,
             down: [0; 2],
             outage: [0; 2],
         }
@@ -213,6 +216,9 @@ impl World {
         let Some(frame) = self.wires.take(to, place) else {
             return;
         };
+        if self.hoards && matches!(frame, Frame::Consent(_)) {
+            return;
+        }
         self.with(to, |world| match to {
             Who::Payer => {
                 let (payer, mut env) = world.payer();

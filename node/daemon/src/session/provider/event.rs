@@ -54,18 +54,18 @@ pub enum ProviderEvent {
     StreamLost,
     /// The consumer came back on a new stream with the same request.
     Resumed,
-    /// The first voucher is on disk; the channel could be claimed for `value`.
+    /// The first voucher is on disk; before it, the channel's payer had paid `value` for sessions of its own.
     PaymentTaken {
-        /// What the payee could claim now.
+        /// Counted as in [`Self::Paid`].
         value: Amount,
         /// Whether the deposit is confirmed.
         usable: bool,
     },
     /// The deposit is confirmed.
     ChannelUsable,
-    /// A word or better voucher counts; the channel could be claimed for `value`.
+    /// A word or better voucher counts; the payer has paid `value` for sessions of its own.
     Paid {
-        /// What the payee could claim now.
+        /// Total, never falling. What routes pay by the same channel is not in it: it is other people's.
         value: Amount,
     },
     /// A voucher or word does not count.

@@ -154,6 +154,25 @@ fn a_consumers_word_of_an_expired_lock_is_no_money_but_one_from_the_route_is_kep
     assert_eq!(step.next.routed_word(&PAYMENT), Some((4, at(4))));
 }
 
+/// A router that learned a word of a closed channel would pay it onward and be paid by nobody.
+#[test]
+fn i5_a_word_of_a_closed_channel_is_no_money_whoever_says_it() {
+    let closed = holding(2)
+        .handle(&PayeeEvent::Chain(ChainFact::Closed), NOON)
+        .next;
+    for via in [Via::Consumer, Via::Route] {
+        let word = RoutedNews::Word {
+            payment: PAYMENT,
+            k: 4,
+            word: at(4),
+            via,
+        };
+        let step = take(&closed, word, NOON);
+        assert_eq!(code(&step.effects), Some(PayErrorCode::Closing));
+        assert_eq!(step.next, closed);
+    }
+}
+
 #[test]
 fn words_count_while_the_payer_closes_whatever_was_consented_to_long_ago() {
     let not_after = late(600);

@@ -15,7 +15,7 @@ use super::paper;
 use super::perform::payer_of;
 use super::world::Road;
 
-/// A consent binds for so long.
+/// A consent binds for so long at most: what the product takes.
 const CONSENT_SECS: u64 = 600;
 /// Payments under way at once; a router gives one neighbour no more places.
 const MOST_DEALS: usize = 4;
@@ -147,8 +147,8 @@ impl Road {
             }
             180..200 => self.pay(Who::Payer, up, PayerEvent::CloseAsked(None)),
             200..220 => self.pay(Who::Router, down, PayerEvent::CloseAsked(None)),
-            220..240 => self.ask_close(up),
-            _ => self.ask_close(down),
+            220..240 => self.ask_close(up, b),
+            _ => self.ask_close(down, b),
         }
     }
 
@@ -162,15 +162,22 @@ impl Road {
         self.with_node(who, |node, env| node.pays(id, &event, env).map(|_| ()));
     }
 
-    pub(crate) fn ask_close(&mut self, channel: ChannelId) {
-        let not_after = secs(self.chain.time).plus(Duration::from_secs(CONSENT_SECS));
+    /// Asks for a consent that binds for a part of the longest time: 255 is all of it.
+    pub(crate) fn ask_close(&mut self, channel: ChannelId, part: u8) {
+        let life = CONSENT_SECS * u64::from(part) / 255;
+        let (now, life) = (secs(self.chain.time), Duration::from_secs(life));
+        // One that keeps what it gets asks for a short one after the long one.
+        self.hoards = part % 2 == 1 && part < 255;
         let to = if payer_of(channel) == Who::Payer {
             Who::Router
         } else {
             Who::Payee
         };
-        let note = Note::AskClose { not_after };
-        self.wires.send(to, Mail { channel, note });
+        let short = self.hoards.then_some(now);
+        for not_after in [now.plus(life)].into_iter().chain(short) {
+            let note = Note::AskClose { not_after };
+            self.wires.send(to, Mail { channel, note });
+        }
     }
 
     fn forge(&mut self, a: u8, b: u8) {
@@ -179,7 +186,15 @@ impl Road {
             return;
         };
         let k = u32::from(b % 24);
-        match a % 4 {
+        match a % 5 {
+            4 => {
+                self.hoards = false;
+                let channel = [paper::up().id, paper::down().id][usize::from(b % 2)];
+                if let Some(consent) = self.chain.least_consent(channel) {
+                    let note = Note::Consent(consent);
+                    self.wires.send(payer_of(channel), Mail { channel, note });
+                }
+            }
             0 => {
                 let note = Note::Word { payment, k, word };
                 self.wires.send(Who::Payee, Mail { channel, note });

@@ -154,7 +154,7 @@ impl Node {
         let evidence = Evidence {
             params: payee.terms().params,
             voucher,
-            best: payee.best_words(),
+            best: payee.best_words(now),
             value,
             value_before: value,
         };

@@ -104,7 +104,7 @@ impl Road {
         ];
         if way.is_multiple_of(3) {
             for (_, id) in ends {
-                self.ask_close(id);
+                self.ask_close(id, 255);
             }
             self.chat();
         }

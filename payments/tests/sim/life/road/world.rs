@@ -30,6 +30,8 @@ pub(crate) struct Road {
     router: Node,
     exit: Node,
     keep: Keep,
+    /// Whether payers keep the consents that they are given, to use the best of them later.
+    pub(crate) hoards: bool,
     /// Actions until a party that is down comes back.
     down: [u8; 4],
     /// Actions that it stays down once it has ended.
@@ -61,6 +63,7 @@ impl Road {
             router: Node::new(Who::Router, breach),
             exit: Node::new(Who::Payee, None),
             keep: Keep::new(breach),
+            hoards: false,
             down: [0; 4],
             outage: [0; 4],
         }
@@ -263,6 +266,9 @@ impl Road {
         let Some(Mail { channel, note }) = self.wires.take(to, place) else {
             return;
         };
+        if self.hoards && matches!(note, Note::Consent(_)) {
+            return;
+        }
         self.with(to, |road| {
             if to == Who::Tower {
                 let (keep, mut env) = road.tower();

@@ -1,0 +1,39 @@
+//! Towers that come late, or whose claims fail.
+
+use super::*;
+
+/// The clock of the chain says what a lock's words are worth; one that is over would undo the others' claim.
+#[test]
+fn words_of_a_lock_that_is_over_are_no_part_of_a_claim() {
+    let wallet = Wallet::generate().unwrap();
+    let it = evidence(&wallet, 1, 40, 5000);
+    let put = sealed(&it, 5);
+    let open = |now| open(&chain(), &it.0, (5, now), &put.sealed).unwrap();
+    let (claim, value) = open(4999);
+    assert_eq!((claim.reveals.len(), value), (1, wei(40)));
+    let (claim, value) = open(5000);
+    assert_eq!((claim.reveals.len(), value), (0, wei(0)));
+}
+
+#[test]
+fn a_claim_that_goes_on_failing_is_tried_less_and_less_often_but_never_rarely() {
+    let wallet = Wallet::generate().unwrap();
+    let it = evidence(&wallet, 1, 40, 0);
+    let mut world = World::new(TowerRules::default());
+    world.puts(owner(1), sealed(&it, 5));
+    world.closes(it.0, 12 * HOUR);
+    let (mut tries, mut last, mut longest) = (0, 0, 0);
+    for secs in (HOUR..4 * HOUR).step_by(10) {
+        for job in world.jobs_at(after(secs)) {
+            longest = if tries > 0 {
+                (secs - last).max(longest)
+            } else {
+                0
+            };
+            (tries, last) = (tries + 1, secs);
+            world.hear(TowerEvent::Failed { key: job.key });
+        }
+    }
+    assert!((36..48).contains(&tries), "{tries} in three hours");
+    assert_eq!(longest, 300);
+}
