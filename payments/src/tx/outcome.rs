@@ -57,7 +57,7 @@ pub enum TxError {
         call: &'static str,
         /// What a block burns for each gas.
         floor: Amount,
-        /// `chain.fee_cap`, or less if the call brings less.
+        /// `chain.fee_cap_gwei`, or less if the call brings less.
         cap: Amount,
     },
     /// Too many calls wait.
