@@ -22,7 +22,8 @@ use crate::store::ChannelStore;
 use crate::wallet::Wallet;
 pub use route::{RouteAsk, RouteOut, RouteView, TakenLock};
 pub use types::{
-    ChainTrouble, ChannelView, Funds, PayFrame, PaymentEvent, PaymentsConfig, PaymentsError, Role,
+    ChainTrouble, ChannelView, ClaimOutlook, Funds, PayFrame, PaymentEvent, PaymentsConfig,
+    PaymentsError, Role,
 };
 
 /// Commands that may wait for the task.
@@ -152,6 +153,14 @@ impl Payments {
     ) -> Result<TxHash, PaymentsError> {
         self.ask(|answer| Command::Withdraw { to, amount, answer })
             .await
+    }
+
+    /// What claiming everything would cost now, and how much of it is claimed without being asked for.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`] if payments have ended.
+    pub async fn claim_outlook(&self) -> Result<ClaimOutlook, PaymentsError> {
+        self.ask(Command::ClaimOutlook).await
     }
 
     /// What [`Self::withdraw`] would cost in native coin now; changes nothing.

@@ -106,9 +106,14 @@ impl SettlePolicy {
     /// What the claim's gas is worth in tokens.
     #[must_use]
     pub fn cost(&self, view: &ClaimView) -> Amount {
+        self.rate.tokens(self.gas(view))
+    }
+
+    /// What the claim's gas costs, in native wei.
+    #[must_use]
+    pub fn gas(&self, view: &ClaimView) -> Amount {
         let gas = CLAIM_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)));
-        let coin = view.gas_price.checked_mul(gas).unwrap_or(Amount::MAX);
-        self.rate.tokens(coin)
+        view.gas_price.checked_mul(gas).unwrap_or(Amount::MAX)
     }
 
     /// What tokens are worth in coin; `None` if nobody said how the two compare.

@@ -214,20 +214,22 @@ pub(crate) async fn fund(
 
 /// An open channel to this payee with enough left: no transaction, no wait.
 async fn warm_channel(purse: &Purse, terms: &SessionTerms) -> Result<Option<ChannelView>, Problem> {
-    let views = purse
-        .payments()
-        .channels()
-        .await
-        .map_err(|it| problem(&it))?;
-    let fits = |view: &ChannelView| {
-        view.role == Role::Payer
-            && view.params.payee == terms.payee
-            && view.params.period_secs >= terms.close_window_secs
-            && matches!(view.phase, Phase::Open | Phase::Opening)
-            && (view.phase == Phase::Opening
-                || view.deposit.saturating_sub(view.value) >= terms.min_deposit)
-    };
+    let views = purse.payments().channels().await;
+    let views = views.map_err(|it| problem(&it))?;
+    let (window, least) = (terms.close_window_secs, terms.min_deposit);
+    let fits = |it: &ChannelView| is_warm(it, terms.payee, window, least);
     Ok(views.into_iter().find(fits))
+}
+
+/// Whether a session with `payee` can be paid from it: an opening that failed stays in the books, and
+/// must not be waited for again and again.
+fn is_warm(view: &ChannelView, payee: PayoutAddress, window_secs: u32, least: Amount) -> bool {
+    let left = view.deposit.saturating_sub(view.value);
+    view.role == Role::Payer
+        && view.usable
+        && view.params.payee == payee
+        && view.params.period_secs >= window_secs
+        && (view.phase == Phase::Opening || left >= least)
 }
 
 /// Opens a channel, if there is money for it.

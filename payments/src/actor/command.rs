@@ -11,7 +11,7 @@ use crate::calls::Claim;
 use crate::channel::{Accepted, CloseConsent};
 use crate::eip712::SessionAuth;
 use crate::evidence::Evidence;
-use crate::handle::{Answer, ChannelView, Funds, PayFrame};
+use crate::handle::{Answer, ChannelView, ClaimOutlook, Funds, PayFrame};
 use crate::ledger::{Books, Entry};
 
 pub(crate) use super::route::RouteCommand;
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     },
     Balances(Answer<Funds>),
     Claimable(Answer<Amount>),
+    ClaimOutlook(Answer<ClaimOutlook>),
     Refresh(Answer<()>),
     Trusted(Answer<()>),
     Withdraw {

@@ -11,7 +11,9 @@ use super::keys::ACCOUNT;
 use super::perform::Outcome;
 use super::{AfterNews, Command, Task, Waiter, wall_clock};
 use crate::calls::Call;
-use crate::channel::{Accepted, ChannelTerms, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent};
+use crate::channel::{
+    Accepted, ChannelTerms, PayeeChannel, PayeeEvent, PayerChannel, PayerEvent, Phase,
+};
 use crate::eip712::SessionAuth;
 use crate::handle::{Answer, ChannelView, PaymentsError, Role};
 use crate::tx::Stake;
@@ -91,6 +93,7 @@ impl Task {
                 reply(answer, self.answer_ask(&ask, &own));
             }
             Command::PayeeShows { shown, answer } => reply(answer, self.payee_shows(*shown)),
+            Command::ClaimOutlook(answer) => reply(answer, Ok(self.claim_outlook())),
             Command::WithdrawFee { to, amount, answer } => self.ask_fee(to, amount, answer),
             Command::TopUp {
                 channel,
@@ -301,6 +304,7 @@ pub(super) fn view_payer(it: &PayerChannel) -> ChannelView {
         deposit: it.deposit(),
         value: it.value(),
         claimed: it.claimed(),
+        usable: it.is_usable(),
     }
 }
 
@@ -313,5 +317,6 @@ pub(super) fn view_payee(it: &PayeeChannel, now: UnixTime) -> ChannelView {
         deposit: it.deposit(),
         value: it.value(now),
         claimed: it.claimed(),
+        usable: matches!(it.phase(), Phase::Opening | Phase::Open),
     }
 }

@@ -1,13 +1,13 @@
 //! Claims what is worth it or in danger, and says how much its gas may cost; takes back what a
 //! close window left.
 
-use warren_proto::{ChannelId, UnixTime};
+use warren_proto::{Amount, ChannelId, UnixTime};
 
 use super::book::Batch;
 use super::{Task, Waiter};
 use crate::calls::Call;
 use crate::channel::{PayeeChannel, PayeeEvent, PayerChannel, PayerEvent, Phase};
-use crate::handle::Role;
+use crate::handle::{ClaimOutlook, Role};
 use crate::settle::{ClaimView, Settle};
 use crate::tx::Stake;
 
@@ -18,13 +18,7 @@ impl Task {
             if channel.is_claiming() || self.is_resting(&channel.terms().id) {
                 continue;
             }
-            let view = ClaimView {
-                phase: self.feared_phase(channel),
-                claimable: channel.claimable(chain_time),
-                words: channel.claim_words(),
-                gas_price: self.gas_price,
-                expiry: channel.first_expiry(chain_time),
-            };
+            let view = self.claim_view(channel, chain_time);
             match self.config.settle.decide(&view, chain_time) {
                 Settle::Wait => {}
                 Settle::Worth | Settle::Forced => {
@@ -49,6 +43,42 @@ impl Task {
             Err(error) => tracing::error!(%error, "cannot settle"),
         }
         self.urge(chain_time);
+    }
+
+    fn claim_view(&self, channel: &PayeeChannel, chain_time: UnixTime) -> ClaimView {
+        ClaimView {
+            phase: self.feared_phase(channel),
+            claimable: channel.claimable(chain_time),
+            words: channel.claim_words(),
+            gas_price: self.gas_price,
+            expiry: channel.first_expiry(chain_time),
+        }
+    }
+
+    /// What claiming all would mean now.
+    pub(super) fn claim_outlook(&self) -> ClaimOutlook {
+        let policy = &self.config.settle;
+        let now = self.chain_time();
+        let views = self.book.payees.values();
+        let views = views.map(|it| self.claim_view(it, now));
+        let mut outlook = ClaimOutlook {
+            claims: 0,
+            due: 0,
+            fee: Some(Amount::ZERO).filter(|_| self.gas_price > Amount::ZERO),
+        };
+        for view in views.filter(|it| it.claimable > Amount::ZERO) {
+            outlook.claims += 1;
+            outlook.due += u32::from(policy.decide(&view, now) != Settle::Wait);
+            let with = |fee: Amount| fee.checked_add(policy.gas(&view)).unwrap_or(Amount::MAX);
+            outlook.fee = outlook.fee.map(with);
+        }
+        outlook
+    }
+
+    /// Locks live by the chain's time.
+    fn chain_time(&self) -> UnixTime {
+        let head = self.clock.head;
+        head.map_or_else(|| self.now(), |it| it.timestamp)
     }
 
     /// Where the channel stands, or would if what some endpoint says were true.
@@ -97,11 +127,7 @@ impl Task {
     /// What a claim on `channel` brings, in coin, and until when.
     pub(super) fn stake(&self, channel: ChannelId) -> Option<Stake> {
         let payee = self.book.payees.get(&channel)?;
-        // A lock lives by the chain's time.
-        let chain_time = self
-            .clock
-            .head
-            .map_or_else(|| self.now(), |it| it.timestamp);
+        let chain_time = self.chain_time();
         let deadline = self.deadline(payee, chain_time);
         let brings = payee.claimable(chain_time);
         Some(Stake {

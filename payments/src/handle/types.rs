@@ -286,6 +286,20 @@ pub struct ChannelView {
     pub value: Amount,
     /// Claimed on chain, confirmed.
     pub claimed: Amount,
+    /// Whether a payment may begin on it, now or once its opening is confirmed. Not if the opening
+    /// failed, if it is closing, or as long as a restored wallet has not heard what was promised.
+    pub usable: bool,
+}
+
+/// What claiming all that is earned would mean now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimOutlook {
+    /// Claims to make, one for each channel.
+    pub claims: u32,
+    /// Of them, those that are made without being asked for: worth their gas, or in danger.
+    pub due: u32,
+    /// What the gas of all of them costs, in native coin. `None` until the chain said what gas costs.
+    pub fee: Option<Amount>,
 }
 
 /// All money of this node.

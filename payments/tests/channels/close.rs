@@ -147,9 +147,17 @@ async fn a_payer_without_tokens_learns_that_the_channel_was_not_opened() {
         .open_channel(payee.account(), too_much, HOUR)
         .await
         .unwrap();
+    let usable = async || {
+        let held = payer.payments.channels().await.unwrap();
+        held.iter().find(|it| it.id == channel).unwrap().usable
+    };
     let waited =
         tokio::time::timeout(Duration::from_secs(60), payer.payments.wait_usable(channel)).await;
     assert!(waited.unwrap().is_err());
+    assert!(
+        !usable().await,
+        "or whoever needs a channel would choose it for ever"
+    );
 }
 
 #[tokio::test]

@@ -98,6 +98,7 @@ async fn a_restored_wallet_finds_its_channel_and_goes_on_where_the_payee_says() 
     let found = payer.payments.channels().await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].id, found[0].deposit), (channel, units(1000)));
+    assert!(!found[0].usable, "nobody may choose it yet");
     let early = payer.payments.prepare_lock(channel, wei(UNIT)).await;
     assert!(
         matches!(early, Err(PaymentsError::Refused { .. })),
@@ -106,10 +107,8 @@ async fn a_restored_wallet_finds_its_channel_and_goes_on_where_the_payee_says() 
 
     let answer = ask(&payer, &payee, channel, false).await;
     payer.payments.payee_shows(answer).await.unwrap();
-    assert_eq!(
-        payer.payments.channels().await.unwrap()[0].value,
-        units(300)
-    );
+    let heard = payer.payments.channels().await.unwrap()[0];
+    assert_eq!((heard.value, heard.usable), (units(300), true));
     begin(&payer, &payee, channel).await;
     pay(&payer, &payee, channel, 0, 40).await;
     payee.payments.claim(channel).await.unwrap().unwrap();

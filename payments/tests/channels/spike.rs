@@ -186,3 +186,32 @@ async fn words_of_a_lock_that_is_about_to_expire_may_cost_what_they_bring() {
     assert_eq!(scene.claimed().await, units(320), "later it brings nothing");
     assert!(scene.spent().await <= wei(20_000_000 * GWEI));
 }
+
+#[tokio::test]
+async fn a_payee_is_told_what_claiming_costs_and_what_is_claimed_by_itself() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(100)).await;
+    begin(&payer, &payee, channel).await;
+    let outlook = async || payee.payments.claim_outlook().await.unwrap();
+    assert_eq!((outlook().await.claims, outlook().await.due), (0, 0));
+
+    pay(&payer, &payee, channel, 0, 12).await;
+    payee.payments.refresh().await.unwrap();
+    let one = outlook().await;
+    assert_eq!((one.claims, one.due), (1, 0), "nobody claims for it");
+    let fee = one.fee.unwrap();
+    assert!(
+        fee > wei(62_000 * GWEI),
+        "a claim's gas at a gwei and a tip: {fee}"
+    );
+    chain.set_base_fee(SPIKE);
+    chain.mine();
+    payee.payments.refresh().await.unwrap();
+    assert!(outlook().await.fee.unwrap() > wei(10 * 62_000 * GWEI));
+
+    chain.set_base_fee(wei(GWEI));
+    chain.mine();
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    assert_eq!(outlook().await.claims, 0);
+}

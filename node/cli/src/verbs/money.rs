@@ -205,11 +205,25 @@ pub(super) async fn earn(desk: &Desk<'_>) -> Told {
     Ok(earn_page(&earnings))
 }
 
+/// Whether it is better to claim now or later, as the daemon sees it.
+fn by_itself(it: &Earnings) -> String {
+    match (it.claims_due, it.claims) {
+        (0, _) => {
+            "nothing is claimed by itself until that is worth it (chain.claim_factor).".to_owned()
+        }
+        (due, all) if due == all => "the daemon is about to.".to_owned(),
+        (due, all) => format!("{due} of {all} channels are worth it, and the daemon is about to."),
+    }
+}
+
 fn earn_page(it: &Earnings) -> Page {
-    let fee = it
-        .claim_fee
-        .as_ref()
-        .map_or_else(String::new, |fee| format!(" Claiming costs about {fee}."));
+    let fee = match (&it.claim_fee, it.claims) {
+        (Some(fee), 1..) => format!(
+            " Claiming all now costs about {fee} of gas; {}",
+            by_itself(it)
+        ),
+        _ => String::new(),
+    };
     let routed = if it.passed_on.base_units.wei() > 0 {
         format!(" {} of it was passed on to exits.", it.passed_on)
     } else {

@@ -151,7 +151,7 @@ async fn routers(
     let views = payments.channels().await.map_err(|it| problem(&it))?;
     let open = views
         .iter()
-        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open);
+        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open && it.usable);
     let known = open.filter_map(|it| Some((it.id, routes.neighbour(it.id)?)));
     let routers = known.filter(|(_, it)| it.kind == Kind::Router);
     Ok(routers.map(|(channel, it)| (channel, it.node)).collect())

@@ -139,3 +139,29 @@ async fn a_direct_session_is_not_paid_by_the_routes_of_its_channel() {
     assert_eq!(evidence.value, units(53));
     assert_eq!(evidence.value_before, units(50));
 }
+
+#[tokio::test]
+async fn a_channel_whose_opening_failed_is_not_waited_for_again() {
+    let pair = Pair::new().await;
+    let views = pair.router.channels().await.unwrap();
+    let payee = views[0].params.payee;
+    let warm = async || {
+        let views = pair.router.channels().await.unwrap();
+        let fits = |it: &&ChannelView| is_warm(it, payee, 3600, units(1));
+        views
+            .iter()
+            .filter(fits)
+            .map(|it| it.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(warm().await, [pair.channel]);
+    let dead = pair.router.open_channel(payee, units(1_000_000), DAY);
+    let dead = dead.await.unwrap();
+    assert!(
+        warm().await.contains(&dead),
+        "its opening may still succeed"
+    );
+    let waited = pair.router.wait_usable(dead).await;
+    assert!(waited.is_err(), "nobody has so much");
+    assert_eq!(warm().await, [pair.channel]);
+}

@@ -86,7 +86,7 @@ impl Own {
 fn capacity_log2(channels: &[ChannelView], budget: Amount) -> u32 {
     let onward = channels
         .iter()
-        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open);
+        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open && it.usable);
     let left = onward.fold(Amount::ZERO, |sum, it| {
         let left = it.deposit.saturating_sub(it.value);
         sum.checked_add(left).unwrap_or(Amount::MAX)

@@ -154,7 +154,7 @@ impl Own {
                 && it.params.payee == payee.account
                 && it.params.period_secs >= window
                 && has_place(it.id)
-                && matches!(it.phase, Phase::Open | Phase::Opening)
+                && it.usable
         };
         let known = channels.iter().filter(is_ours);
         let known = known.max_by_key(|it| left(it));

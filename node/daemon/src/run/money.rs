@@ -125,12 +125,16 @@ impl Node {
         let payee = held.iter().filter(|it| it.role == Role::Payee);
         let served = self.provider.view().await?.served;
         let sum = books.total();
+        let outlook = self.purse()?.payments().claim_outlook().await;
+        let outlook = outlook.map_err(|it| problem(&it))?;
         Ok(Earnings {
             earned: self.money(sum.earned),
             claimed: self.money(sum.claimed),
             claimable: self.money(sum.claimable()),
             passed_on: self.money(self.passed_on(&held, &books)),
-            claim_fee: None,
+            claim_fee: outlook.fee.map(|it| Money::of(it, &coin())),
+            claims: outlook.claims,
+            claims_due: outlook.due,
             sessions: served,
             channels: payee.map(|it| self.channel_view(it, &books)).collect(),
         })

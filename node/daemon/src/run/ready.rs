@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use warren_overlay::offers::OfferQuery;
 use warren_payments::chain::{Chain, ChainError, Endpoint, EndpointState, Endpoints, Head};
-use warren_payments::{ChannelView, Phase, Role};
+use warren_payments::{ChannelView, Role};
 use warren_proto::Price;
 
 use super::Node;
@@ -25,11 +25,8 @@ impl Node {
         }
         let payments = self.purse()?.payments();
         let held = payments.channels().await.map_err(|it| problem(&it))?;
-        let is_usable = |it: &ChannelView| {
-            it.role == Role::Payer
-                && matches!(it.phase, Phase::Open | Phase::Opening)
-                && it.deposit > it.value
-        };
+        let is_usable =
+            |it: &ChannelView| it.role == Role::Payer && it.usable && it.deposit > it.value;
         if held.iter().any(is_usable) {
             return Ok(()); // Maybe with this very exit: then there is nothing to deposit.
         }

@@ -307,6 +307,8 @@ impl NodeControl for Desk {
             claimable: money(2),
             passed_on: money(0),
             claim_fee: None,
+            claims: 1,
+            claims_due: 0,
             sessions: 4,
             channels: Vec::new(),
         };

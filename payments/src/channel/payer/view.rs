@@ -73,6 +73,16 @@ impl PayerChannel {
         self.seq == 0 && self.slack == Amount::MAX
     }
 
+    /// Whether a payment may begin on it, now or once its opening is confirmed.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        match self.phase {
+            Phase::Opening => self.acting,
+            Phase::Open => !self.is_unknown(),
+            Phase::Closing { .. } | Phase::Closed => false,
+        }
+    }
+
     /// Whether its own key may hold money after its end.
     #[must_use]
     pub fn needs_sweep(&self) -> bool {

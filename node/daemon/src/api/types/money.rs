@@ -162,6 +162,12 @@ pub struct Earnings {
     pub passed_on: Money,
     /// What claiming all now costs in gas. `None` if the chain does not say.
     pub claim_fee: Option<Money>,
+    /// Claims to make: channels with something to claim.
+    #[serde(default)]
+    pub claims: u32,
+    /// Of them, those that are made without being asked for: worth their gas (`chain.claim_factor`), or in danger.
+    #[serde(default)]
+    pub claims_due: u32,
     /// Guests served since the store was made.
     pub sessions: u64,
     /// Channels with something to claim.
