@@ -120,6 +120,12 @@ impl Chain {
         self.contract.consents.insert((channel, sum, until));
     }
 
+    /// Whether a payee agreed to that sum behind the back of its own core, which went on earning.
+    pub(crate) fn is_reckless(&self, channel: ChannelId, sum: Amount) -> bool {
+        let mut agreed = self.contract.consents.iter();
+        agreed.any(|it| it.0 == channel && it.1 == sum && !self.given.contains(it))
+    }
+
     /// Of the consents that payees gave and that can still be used, the one that gives them least.
     pub(crate) fn least_consent(&self, channel: ChannelId) -> Option<CloseConsent> {
         let given = self.given.iter().copied();
