@@ -143,6 +143,21 @@ struct Shell {
 }
 
 impl Shell {
+    /// Shares nothing before an `Enable`.
+    fn new(parts: ProviderParts) -> Self {
+        let (heard_by, heard) = mpsc::channel(256);
+        Self {
+            parts,
+            exit: None,
+            leaving: BTreeMap::new(),
+            heard_by,
+            heard,
+            served: 0,
+            looks: 0,
+            trouble: None,
+        }
+    }
+
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

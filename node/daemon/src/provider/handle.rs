@@ -1,7 +1,5 @@
 //! The way to the provider's loop.
 
-use std::collections::BTreeMap;
-
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Enable, INBOX, Known, Order, ProviderFacts, ProviderParts, Shell};
@@ -17,18 +15,7 @@ impl Provider {
     /// Starts the loop; nothing is shared before an `Enable`.
     pub(crate) fn start(parts: ProviderParts) -> Self {
         let (orders, inbox) = mpsc::channel(INBOX);
-        let (heard_by, heard) = mpsc::channel(256);
-        let shell = Shell {
-            parts,
-            exit: None,
-            leaving: BTreeMap::new(),
-            heard_by,
-            heard,
-            served: 0,
-            looks: 0,
-            trouble: None,
-        };
-        tokio::spawn(shell.run(inbox));
+        tokio::spawn(Shell::new(parts).run(inbox));
         Self { orders }
     }
 

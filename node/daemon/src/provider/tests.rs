@@ -56,17 +56,7 @@ impl Bench {
             journal: home.path().join("exit.journal"),
             metrics: Arc::new(Metrics::default()),
         };
-        let (heard_by, heard) = mpsc::channel(256);
-        let shell = Shell {
-            parts,
-            exit: None,
-            leaving: BTreeMap::new(),
-            heard_by,
-            heard,
-            served: 0,
-            looks: 0,
-            trouble: None,
-        };
+        let shell = Shell::new(parts);
         let mut bench = Self {
             shell,
             events,

@@ -51,21 +51,19 @@ impl Shell {
             self.parts.metrics.add(Metric::FirewallMeddled, 1);
             tracing::error!("the deny table was taken away; guests are shut out until it stands");
         }
-        match exit.host.restore().await {
+        let seen = match exit.host.restore().await {
             Ok(()) => {
                 open(exit);
-                let seen = format!(
+                format!(
                     "the exit's deny table was taken away {} times; it stands again",
                     exit.meddled
-                );
-                self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+                )
             }
             Err(error) => {
-                let seen =
-                    format!("the deny table is gone and guests are shut out: {error}; tried again");
-                self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+                format!("the deny table is gone and guests are shut out: {error}; tried again")
             }
-        }
+        };
+        self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
     }
 
     /// Without its device an exit serves nobody: its guests are told to go elsewhere, and its keeper

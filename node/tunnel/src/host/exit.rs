@@ -104,9 +104,8 @@ impl ExitHost {
             own,
             ..self.around.clone()
         };
-        nft::run(&nft::own_script(&self.spec, &around)).await?;
-        self.around = around;
-        self.standing.made(EXIT_TABLE).await;
+        self.make(nft::own_script, self.spec.clone(), around)
+            .await?;
         Ok(true)
     }
 
@@ -123,10 +122,7 @@ impl ExitHost {
             also_deny: nets,
             ..self.spec.clone()
         };
-        nft::run(&nft::own_script(&spec, &self.around)).await?;
-        self.spec = spec;
-        self.standing.made(EXIT_TABLE).await;
-        Ok(())
+        self.make(nft::own_script, spec, self.around.clone()).await
     }
 
     /// Whether the deny table still is as it was made. Cheap as long as nobody changes the firewall: to be
@@ -157,8 +153,18 @@ impl ExitHost {
             policy,
             ..self.spec.clone()
         };
-        nft::run(&nft::exit_script(&spec, &self.around)).await?;
-        self.spec = spec;
+        self.make(nft::exit_script, spec, self.around.clone()).await
+    }
+
+    /// Runs `script`; only then is the table known to be of this `spec` and `around`.
+    async fn make(
+        &mut self,
+        script: fn(&ExitNatSpec, &ExitSurroundings) -> String,
+        spec: ExitNatSpec,
+        around: ExitSurroundings,
+    ) -> Result<(), HostError> {
+        nft::run(&script(&spec, &around)).await?;
+        (self.spec, self.around) = (spec, around);
         self.standing.made(EXIT_TABLE).await;
         Ok(())
     }

@@ -45,10 +45,7 @@ fn guests_reach_the_web_and_nothing_of_the_house() {
     // A service of the exit itself, on every address.
     let own = lab.exit.run(|| TcpListener::bind("[::]:8080").unwrap());
     own.set_nonblocking(true).unwrap();
-    let host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let host = lab.enabled(&path);
     assert_eq!(host.uplinks(), ["eth0"]);
     assert_eq!(host.carries(), Carries::Both);
 
@@ -118,10 +115,7 @@ fn the_gateway_answers_an_echo_and_nothing_else() {
     let (_folder, path) = journal();
     let names = lab.exit.run(|| UdpSocket::bind("10.77.0.1:53").unwrap());
     names.set_nonblocking(true).unwrap();
-    let host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let host = lab.enabled(&path);
     let mut capture = Capture::start(&lab.guest);
     lab.guest.run(|| {
         send_udp("10.77.0.1:53".parse().unwrap(), None);

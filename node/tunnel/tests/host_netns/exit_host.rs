@@ -18,10 +18,7 @@ fn nothing_outside_reaches_a_guest_and_no_forged_source_leaves() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
-    let host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let host = lab.enabled(&path);
     lab.router.sh("ip route add 10.77.0.0/16 via 192.168.50.2");
     lab.guest.sh("ip addr add 192.168.50.77/32 dev wg0");
     let victim = lab.guest.run(|| UdpSocket::bind("10.77.0.2:6000").unwrap());
@@ -83,10 +80,7 @@ fn undo_and_recover_give_the_exit_host_back_as_it_was() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let before = lab.exit.snapshot();
-    let host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let host = lab.enabled(&path);
     assert_ne!(lab.exit.snapshot(), before);
     assert!(lab.exit.block_on(|| host.undo()).unwrap().is_clean());
     assert_same(&lab.exit.snapshot(), &before, "after undo");
@@ -134,10 +128,7 @@ fn other_forwarding_of_the_box_is_as_before() {
 
     // Forwarding was off: being an exit must not open the box between its other networks.
     assert!(!knock());
-    let host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let host = lab.enabled(&path);
     assert!(
         !knock(),
         "the exit opened the way to another network of the box"
@@ -148,10 +139,7 @@ fn other_forwarding_of_the_box_is_as_before() {
     lab.exit.sh("sysctl -qw net.ipv4.ip_forward=1");
     inside.set_nonblocking(false).unwrap();
     assert!(knock());
-    let _host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let _host = lab.enabled(&path);
     assert!(
         knock(),
         "the exit closed the way to another network of the box"
@@ -189,10 +177,7 @@ fn a_guest_cannot_appear_from_a_port_of_the_exit() {
     }
     let lab = ExitLab::new();
     let (_folder, path) = journal();
-    let _host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let _host = lab.enabled(&path);
     for at in [WEB4, WEB6] {
         let other = lab.router.run(|| UdpSocket::bind((at, 443)).unwrap());
         // 41820 is the exit's own WireGuard port, 4077 its overlay's, 40000 an ephemeral one.

@@ -1,9 +1,10 @@
 //! Guest, exit and home router in namespaces.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
-use warren_tunnel::host::ExitNatSpec;
+use warren_tunnel::host::{ExitHost, ExitNatSpec};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 
 use crate::lab::{Namespace, sh};
@@ -61,6 +62,14 @@ impl ExitLab {
         lab.exit.wait_up("eth0");
         lab.exit.wait_up("warren-exit");
         lab
+    }
+
+    /// The exit with [`ExitLab::spec`] on.
+    pub(crate) fn enabled(&self, journal: &Path) -> ExitHost {
+        let host = self
+            .exit
+            .block_on(|| ExitHost::enable(journal, Self::spec()));
+        host.unwrap()
     }
 
     pub(crate) fn spec() -> ExitNatSpec {

@@ -1,7 +1,7 @@
 //! The kill switch: what gets out and what does not, seen from the router.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use warren_tunnel::host::{
     ConsumerHost, HostError, KillSwitchSpec, RouteSpec, adopt_control_uid, recover,
@@ -29,6 +29,12 @@ pub(crate) fn journal() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("undo.jsonl");
     (folder, path)
+}
+
+/// The consumer with the kill switch of [`spec`] up.
+pub(crate) fn protected(lab: &ConsumerLab, journal: &Path) -> ConsumerHost {
+    let host = || async { ConsumerHost::protect(journal, &spec()).await.unwrap() };
+    lab.consumer.block_on(host)
 }
 
 /// Packets of the consumer that say something to anybody: all but neighbour discovery, multicast
@@ -75,9 +81,7 @@ fn nothing_leaks_of_anybody_with_or_without_a_tunnel() {
     }
     let lab = ConsumerLab::new();
     let (_folder, path) = journal();
-    let mut host = lab
-        .consumer
-        .block_on(|| async { ConsumerHost::protect(&path, &spec()).await.unwrap() });
+    let mut host = protected(&lab, &path);
     let mut capture = Capture::start(&lab.router);
 
     let attempt = |capture: &mut Capture, when: &str| {
@@ -127,9 +131,7 @@ fn control_threads_pass_beside_the_tunnel_and_nobody_else_does() {
     }
     let lab = ConsumerLab::new();
     let (_folder, path) = journal();
-    let mut host = lab
-        .consumer
-        .block_on(|| async { ConsumerHost::protect(&path, &spec()).await.unwrap() });
+    let mut host = protected(&lab, &path);
     lab.consumer
         .block_on(|| async { host.route(&RouteSpec::default()).await.unwrap() });
     let mut capture = Capture::start(&lab.router);
@@ -267,9 +269,7 @@ fn a_new_process_takes_the_kill_switch_over_without_a_gap() {
     let mut holder = Holder::spawn(&lab.consumer, folder.path(), Stage::All, None);
     holder.wait_ready();
     holder.kill_nine();
-    let host = lab
-        .consumer
-        .block_on(|| async { ConsumerHost::protect(&path, &spec()).await.unwrap() });
+    let host = protected(&lab, &path);
     assert_eq!(
         host.changes(),
         ["firewall table inet warren"],

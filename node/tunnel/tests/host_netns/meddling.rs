@@ -4,11 +4,11 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use warren_tunnel::host::{ConsumerHost, ExitHost, RouteSpec};
+use warren_tunnel::host::{ConsumerHost, RouteSpec};
 
 use crate::capture::Capture;
 use crate::exit_lab::{ExitLab, WEB4, WebServer};
-use crate::kill_switch::{endpoint, journal, leaks, spec};
+use crate::kill_switch::{endpoint, journal, leaks, protected};
 use crate::lab::{ConsumerLab, can_run, net};
 use crate::probe::{NOBODY, send_udp, try_everything};
 
@@ -19,9 +19,7 @@ fn a_kill_switch_that_was_flushed_is_back_before_the_routes_go() {
     }
     let lab = ConsumerLab::new();
     let (_folder, path) = journal();
-    let mut host = lab
-        .consumer
-        .block_on(|| async { ConsumerHost::protect(&path, &spec()).await.unwrap() });
+    let mut host = protected(&lab, &path);
     lab.consumer
         .block_on(|| async { host.route(&RouteSpec::default()).await.unwrap() });
     assert!(lab.consumer.block_on(|| host.stands()));
@@ -44,9 +42,7 @@ fn whoever_opens_the_kill_switch_is_found_out_and_whoever_minds_his_own_is_not()
     }
     let lab = ConsumerLab::new();
     let (_folder, path) = journal();
-    let mut host = lab
-        .consumer
-        .block_on(|| async { ConsumerHost::protect(&path, &spec()).await.unwrap() });
+    let mut host = protected(&lab, &path);
     let stands = |host: &mut ConsumerHost| lab.consumer.block_on(|| host.stands());
     // What moves by itself: counters, and others' tables.
     try_everything(&lab.consumer, NOBODY);
@@ -102,10 +98,7 @@ fn a_deny_table_that_was_flushed_is_seen_and_made_again() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
-    let mut host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let mut host = lab.enabled(&path);
     // Guests' packets fill sets and counters of the table: that is no change of it.
     assert!(!reaches(&lab, &web, "192.168.50.9"));
     lab.exit.sh("nft add table inet other");
@@ -128,10 +121,7 @@ fn networks_the_exit_comes_into_are_denied_and_open_flows_to_them_end() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
-    let mut host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let mut host = lab.enabled(&path);
     assert!(!lab.exit.block_on(|| host.refresh()).unwrap(), "as it was");
     // The provider gives the home another prefix, and the owner plugs a cable.
     lab.router
@@ -172,10 +162,7 @@ fn an_address_the_exit_is_newly_known_by_is_denied_and_the_old_one_is_not() {
     for address in ["203.0.113.7/32 dev lo", "2001:db8:9::7/128 dev lo nodad"] {
         lab.router.sh(&format!("ip addr add {address}"));
     }
-    let mut host = lab
-        .exit
-        .block_on(|| ExitHost::enable(&path, ExitLab::spec()))
-        .unwrap();
+    let mut host = lab.enabled(&path);
     assert!(!reaches(&lab, &web, "203.0.113.1"));
     assert!(reaches(&lab, &web, "203.0.113.7") && reaches(&lab, &web, "2001:db8:9::7"));
     let nets: [IpNet; 2] = ["203.0.113.7/32", "2001:db8:9::7/128"].map(|it| it.parse().unwrap());

@@ -2,20 +2,25 @@
 
 use super::*;
 
+/// What the exit grants to whoever asks for exactly what it offers.
+fn granted(session: SessionId) -> SessionTerms {
+    let request = SessionRequest {
+        session,
+        offer: offer().hash(),
+        price: offer().offer().price,
+        tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+        chain: offer().offer().chain,
+        resume: false,
+    };
+    let terms = admission().decide(&request, consumer_key().id(), fresh(), NOON);
+    terms.unwrap()
+}
+
 #[test]
 fn a_grant_that_is_not_what_was_offered_is_refused() {
     let cheat = |change: fn(&mut SessionTerms)| {
         let (mut consumer, _) = ConsumerSession::new(wish(None), SessionLimits::default(), NOON);
-        let request = SessionRequest {
-            session: consumer.id(),
-            offer: offer().hash(),
-            price: offer().offer().price,
-            tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
-            chain: offer().offer().chain,
-            resume: false,
-        };
-        let terms = admission().decide(&request, consumer_key().id(), fresh(), NOON);
-        let mut terms = terms.unwrap();
+        let mut terms = granted(consumer.id());
         change(&mut terms);
         let signature = terms.sign(&provider_key());
         let grant = SessionFrame::Grant(Box::new(Grant { terms, signature }));
@@ -88,21 +93,12 @@ fn an_exit_refuses_what_it_cannot_serve() {
 
 /// What the exit grants at this price; a word is worth [`UNIT`].
 fn terms_at(per_mib: u64, per_minute: u64) -> SessionTerms {
-    let request = SessionRequest {
-        session: SessionId::from_bytes([3; 16]),
-        offer: offer().hash(),
-        price: offer().offer().price,
-        tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
-        chain: offer().offer().chain,
-        resume: false,
-    };
-    let terms = admission().decide(&request, consumer_key().id(), fresh(), NOON);
     SessionTerms {
         price: Price {
             per_mib: Amount::from_wei_u64(per_mib),
             per_minute: Amount::from_wei_u64(per_minute),
         },
-        ..terms.unwrap()
+        ..granted(SessionId::from_bytes([3; 16]))
     }
 }
 
