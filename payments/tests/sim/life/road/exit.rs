@@ -75,7 +75,7 @@ impl Node {
             }
             Note::Answer(it) => {
                 if it.verdict == TowerVerdict::Kept {
-                    env.truth.kept(it.number);
+                    env.truth.kept(it.number, env.chain);
                 }
                 Ok(())
             }
@@ -158,7 +158,7 @@ impl Node {
             value,
             value_before: value,
         };
-        let number = env.truth.next_put(value.wei().min(payee.deposit().wei()));
+        let number = env.truth.next_put(evidence.clone());
         let until = env.chain.time + KEEP_SECS;
         let sealed = tower::put(&channel, &evidence, (number, until), [7; NONCE_BYTES]);
         let put = Note::Put(Box::new(sealed.unwrap()));

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use warren_payments::VerifiedVoucher;
-use warren_proto::{Amount, ChannelId, Lock, PaymentId, TowerPut, Voucher};
+use warren_payments::voucher::worth;
+use warren_payments::{Evidence, VerifiedVoucher};
+use warren_proto::{Amount, ChannelId, Lock, PaymentId, TowerPut, Voucher, WordFrame};
 
 use super::super::chain::{Chain, FORTUNE};
 use super::super::check::{Verdict, demand};
@@ -12,6 +13,11 @@ use super::mail::Note;
 use super::node::Node;
 use super::paper;
 use super::router::HOLD_FEE;
+use super::world::BLOCK_SECS;
+
+/// A tower looks once a block, and what it sends is in a later one: a put that comes when its lock has fewer
+/// seconds left came too late.
+const TOWER_SECS: u64 = 4 * BLOCK_SECS;
 
 /// One routed payment, all parties together.
 #[derive(Debug, Clone, Copy)]
@@ -47,9 +53,9 @@ pub(crate) struct Truth {
     signed: BTreeMap<(ChannelId, u64), (Amount, Vec<Lock>)>,
     /// Vouchers that the exit was ever given.
     downs: Vec<VerifiedVoucher>,
-    /// What each put was worth, by number, and the put itself once it has left.
-    puts: Vec<(u128, Option<TowerPut>)>,
-    /// The most that a put was worth that the tower said it keeps.
+    /// What each put proves, by number, and the put itself once it has left.
+    puts: Vec<(Evidence, Option<TowerPut>)>,
+    /// The most that a put was worth that the tower said it keeps, of what it had the time to claim.
     towered: u128,
     /// An exit that lets its locks expire and shows its words too late.
     pub(crate) lazy: bool,
@@ -68,14 +74,21 @@ impl Truth {
         PaymentId::from_bytes([number; 16])
     }
 
-    pub(crate) fn next_put(&mut self, worth: u128) -> u64 {
-        self.puts.push((worth, None));
+    pub(crate) fn next_put(&mut self, evidence: Evidence) -> u64 {
+        self.puts.push((evidence, None));
         self.puts.len() as u64
     }
 
-    pub(crate) fn kept(&mut self, number: u64) {
-        let (worth, _) = self.puts[usize::try_from(number).unwrap() - 1];
-        self.towered = self.towered.max(worth);
+    /// A tower keeps a put of the channel that the router pays the exit on.
+    pub(crate) fn kept(&mut self, number: u64, chain: &Chain) {
+        let (put, _) = &self.puts[usize::try_from(number).unwrap() - 1];
+        let soonest = chain.time + TOWER_SECS;
+        let locks = &put.voucher.locks;
+        let expiry = |it: &WordFrame| locks[usize::try_from(it.lane).unwrap()].expiry;
+        let best = put.best.iter().filter(|it| expiry(it) > soonest);
+        let sum = worth(&put.voucher, &best.cloned().collect::<Vec<_>>()).unwrap();
+        let deposit = chain.book_of(paper::down().id).deposit;
+        self.towered = self.towered.max(sum.wei().min(deposit));
     }
 
     pub(crate) fn has_tower(&self) -> bool {
