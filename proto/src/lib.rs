@@ -20,7 +20,7 @@ pub mod tower;
 pub mod unit;
 mod wire;
 
-pub use credit::Credit;
+pub use credit::{Credit, PAID_PER_CREDIT};
 pub use id::{
     ChannelId, NodeId, OfferHash, PaymentId, PayoutAddress, SessionId, TermsHash, TxHash,
 };

@@ -29,6 +29,8 @@ pub const MAX_HINT_LIFE: Duration = Duration::from_secs(3600);
 pub(crate) const MAX_CAPACITY_LOG2: u32 = 96;
 /// All of it.
 pub(crate) const MAX_FEE_PPM: u32 = 1_000_000;
+/// Twice what this program asks for: a lock that outlives the next one by more would bind money for nothing.
+pub(crate) const MAX_HOP_GAP_SECS: u32 = 7200;
 
 /// A voucher with a new lock, to be locked onward under the same anchor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,7 +225,7 @@ pub struct RouterHint {
     pub fee_ppm: u32,
     /// For each lock, whether or not words come.
     pub hold_fee: Amount,
-    /// Its upstream lock must outlive the downstream one by this.
+    /// Its upstream lock must outlive the downstream one by this; at most 7200.
     pub hop_gap_secs: u32,
     /// Close window asked of the channel to it.
     pub close_window_secs: u32,

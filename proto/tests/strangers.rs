@@ -189,6 +189,13 @@ fn a_router_hint_is_forged_if_any_bit_of_it_changes() {
         ..hint
     };
     assert!(long.sign(&key()).is_err());
+    // All that a lock holds would be bound for as long as it lives.
+    let endless = RouterHint {
+        hop_gap_secs: 7201,
+        ..hint
+    };
+    let signed = endless.sign(&key());
+    assert!(signed.is_err() || SignedRouterHint::decode(signed.unwrap().as_bytes(), NOON).is_err());
 }
 
 #[test]

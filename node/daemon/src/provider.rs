@@ -42,7 +42,7 @@ use crate::metrics::Metrics;
 use crate::perform::Purse;
 use crate::receipt::Scribe;
 use crate::route::{OfferedLock, Routes};
-use crate::session::{Admission, ExitTerms, ProviderEvent, SessionLimits};
+use crate::session::{Admission, Debts, ExitTerms, ProviderEvent, SessionLimits};
 use crate::store::Headroom;
 use crate::tower::Towers;
 
@@ -134,6 +134,7 @@ struct Shell {
     parts: ProviderParts,
     exit: Option<Exit>,
     leaving: BTreeMap<SessionId, Leaving>,
+    debts: Debts,
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     served: u64,
@@ -150,6 +151,7 @@ impl Shell {
             parts,
             exit: None,
             leaving: BTreeMap::new(),
+            debts: Debts::default(),
             heard_by,
             heard,
             served: 0,

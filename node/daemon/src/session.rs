@@ -21,6 +21,7 @@
 mod admission;
 mod closing;
 mod consumer;
+mod debts;
 mod limits;
 mod provider;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use consumer::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, LockMade,
     RouteNews, RouteOrder, Wish,
 };
+pub use debts::{Debtor, Debts};
 pub use limits::SessionLimits;
 pub use provider::{
     LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession,

@@ -115,7 +115,7 @@ impl PayeeChannel {
         rules.min_unit_price = rules.min_unit_price.max(self.run.unit_price);
         match accept(&self.held, voucher, &self.facts(now), &rules, &[]) {
             Ok(held) => {
-                let aside = self.aside.checked_add(self.moved(&held));
+                let aside = self.aside.checked_add(self.moved(&held, now));
                 let next = Self {
                     aside: aside.unwrap_or(Amount::MAX),
                     held,
@@ -138,6 +138,13 @@ impl PayeeChannel {
             // A word already paid for service stays money while the window lasts.
             Standing::Closing | Standing::Stale => {}
         }
+        let lane = usize::try_from(frame.lane).ok();
+        let lane = lane.and_then(|it| self.held.lanes.get(it));
+        if lane.is_some_and(|it| it.lock.expiry > 0) {
+            // R5 has no meaning without a route: its words would soon be worth nothing, and what was served
+            // for them would have been served for nothing.
+            return self.refuse(PayErrorCode::ExpiryTooSoon);
+        }
         match self.held.take_word(frame, &self.rules) {
             Ok(Some(held)) => {
                 let next = Self {
@@ -148,8 +155,6 @@ impl PayeeChannel {
                     return self.refuse(PayErrorCode::OverCommitted); // Part of it was undone.
                 }
                 let credit = PayeeEffect::Credit(next.accepted(now));
-                let lane = usize::try_from(frame.lane).ok();
-                let lane = lane.and_then(|it| next.held.lanes.get(it));
                 let unit_price = lane.map_or(Amount::ZERO, |it| it.lock.unit_price);
                 next.kept(unit_price, now).then(credit)
             }
@@ -250,9 +255,8 @@ impl PayeeChannel {
         if self.phase != Phase::Open {
             return self.refuse(PayErrorCode::Closing);
         }
-        if self.routes(now) {
-            // What is paid onward could not be claimed any more.
-            return self.refuse(PayErrorCode::Busy);
+        if let Some(code) = self.cannot_end(now) {
+            return self.refuse(code);
         }
         let final_amount = self.value(now).max(self.claimed);
         // From here on nothing may be earned: the consent could be used against it. So could every one
@@ -268,13 +272,20 @@ impl PayeeChannel {
         })
     }
 
+    /// Why nothing may be given up now, if so: what is paid onward could not be claimed any more, and whether a
+    /// lock still lives is for the chain's clock to say.
+    fn cannot_end(&self, now: UnixTime) -> Option<PayErrorCode> {
+        let deaf = self.stale.then_some(PayErrorCode::ChainStale);
+        deaf.or_else(|| self.routes(now).then_some(PayErrorCode::Busy))
+    }
+
     /// From here on nothing may be earned: what is not claimed when this is in a block is lost.
     fn close(&self, now: UnixTime) -> Step {
         match self.phase {
-            Phase::Open | Phase::Closing { .. } if self.routes(now) => {
-                self.refuse(PayErrorCode::Busy)
-            }
             Phase::Open | Phase::Closing { .. } => {
+                if let Some(code) = self.cannot_end(now) {
+                    return self.refuse(code);
+                }
                 let next = Self {
                     consent: Some(FOR_EVER),
                     ..self.clone()

@@ -12,7 +12,7 @@ use crate::id::{NodeId, PaymentId, PayoutAddress};
 use crate::key::Signature;
 use crate::lock::{HashLock, Preimage};
 use crate::route::{
-    Fulfill, HelloChannel, Hop, LockOffer, LockReady, LockReject, MAX_CAPACITY_LOG2, MAX_FEE_PPM,
+    Fulfill, HelloChannel, Hop, LockOffer, LockReady, LockReject, MAX_CAPACITY_LOG2, MAX_FEE_PPM, MAX_HOP_GAP_SECS,
     MAX_HINT_BYTES, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint,
 };
 use crate::session::MAX_FRAME_BYTES;
@@ -242,6 +242,9 @@ fn hint(it: pb::RouterHint) -> Result<RouterHint> {
     }
     if it.fee_ppm > MAX_FEE_PPM {
         return Err(range("fee_ppm", it.fee_ppm));
+    }
+    if it.hop_gap_secs > MAX_HOP_GAP_SECS {
+        return Err(range("hop_gap_secs", it.hop_gap_secs));
     }
     Ok(RouterHint {
         node: NodeId::from_bytes(fixed(&it.node, "node")?),

@@ -7,7 +7,7 @@ use super::guest::{Guest, Heard};
 use super::{FIRST_FRAME, Shell};
 use crate::outlet::Outlet;
 use crate::perform::answer_payer;
-use crate::session::{Fresh, ProviderEvent, ProviderSession};
+use crate::session::{Debtor, Fresh, ProviderEvent, ProviderSession};
 
 impl Shell {
     /// Reads the first frame of a new stream aside, so that a silent stranger holds up nobody.
@@ -103,8 +103,9 @@ impl Shell {
             Ok(terms) => {
                 let signature = terms.sign(&self.parts.key);
                 let credit = exit.admission.credit(&terms);
-                let (machine, effects) =
+                let (mut machine, effects) =
                     ProviderSession::new(terms, signature, credit, self.parts.limits, now);
+                machine.owes(self.debts.of(Debtor::Node(peer)));
                 let guest = Guest::new(machine, peer, now);
                 exit.guests.insert(request.session, guest);
                 self.attach(request.session, sender, receiver);

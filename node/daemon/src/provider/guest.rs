@@ -12,7 +12,7 @@ use super::Shell;
 use super::watch::gate;
 use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
-use crate::session::{ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
+use crate::session::{Debtor, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -261,6 +261,9 @@ impl Shell {
         };
         let terms = guest.machine.terms().clone();
         guest.channel = start.payment.as_ref().map(|it| it.channel.id(&terms.chain));
+        if let Some(channel) = guest.channel {
+            guest.machine.owes(self.debts.of(Debtor::Channel(channel)));
+        }
         let (stream, purse) = (guest.stream, self.parts.purse.clone());
         let heard_by = self.heard_by.clone();
         tokio::spawn(async move {
@@ -323,6 +326,11 @@ impl Shell {
         };
         self.served = self.served.saturating_add(1);
         let channel = guest.channel;
+        let owing = guest.machine.leaves_owing(self.parts.clock.now());
+        let debtors = channel.map(Debtor::Channel);
+        for debtor in debtors.into_iter().chain([Debtor::Node(guest.peer)]) {
+            self.debts.set(debtor, owing);
+        }
         self.leave(session, guest);
         if let (Some(purse), Some(channel)) = (&self.parts.purse, channel) {
             purse.session_ended(channel).await;

@@ -31,6 +31,8 @@ pub struct ProviderSession {
     terms: SessionTerms,
     signature: Signature,
     credit: Credit,
+    /// Units left unpaid in earlier sessions: so much less may be owed in this one.
+    owed: u64,
     limits: SessionLimits,
     phase: Phase,
     begun: UnixTime,
@@ -68,6 +70,7 @@ impl ProviderSession {
             terms,
             signature,
             credit,
+            owed: 0,
             limits,
             phase: Phase::Granted,
             begun: now,
@@ -163,7 +166,12 @@ impl ProviderSession {
         match frame {
             SessionFrame::Start(start) => self.started(start),
             SessionFrame::Word(word) if self.is_routed() => self.routed_word(word),
-            SessionFrame::Voucher(voucher) if self.value_before.is_some() && !self.is_routed() => {
+            // One of another channel, whoever's it is, pays for nothing here.
+            SessionFrame::Voucher(voucher)
+                if self.value_before.is_some()
+                    && !self.is_routed()
+                    && self.channel == Some(voucher.channel) =>
+            {
                 vec![Do::TakeVoucher(voucher)]
             }
             SessionFrame::Word(word) if self.value_before.is_some() => vec![Do::TakeWord(word)],

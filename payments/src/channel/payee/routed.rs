@@ -65,17 +65,15 @@ impl PayeeChannel {
             return self.refuse(PayErrorCode::ExpiryTooFar);
         }
         lane.payment = Some(payment);
-        // Whatever it is worth more is for holding the lock.
-        let (before, after) = (self.held.value(now.as_secs()), held.value(now.as_secs()));
-        let fee = after.saturating_sub(before);
-        let aside = self.moved(&held).checked_add(fee);
-        let next = Self {
-            aside: aside
-                .and_then(|it| it.checked_add(self.aside))
-                .unwrap_or(Amount::MAX),
+        // Whatever it is worth more is for holding the lock: a session on this channel gains nothing by it.
+        let mut next = Self {
             held,
             ..self.clone()
         };
+        let gained = next
+            .direct_value(now)
+            .saturating_sub(self.direct_value(now));
+        next.aside = next.aside.checked_add(gained).unwrap_or(Amount::MAX);
         let credit = PayeeEffect::Credit(next.accepted(now));
         next.durable(now).then(credit)
     }
@@ -211,15 +209,22 @@ impl PayeeChannel {
     }
 
     /// What of routes' money `next` has in its base, and this one has not.
-    pub(super) fn moved(&self, next: &Holdings) -> Amount {
+    pub(super) fn moved(&self, next: &Holdings, now: UnixTime) -> Amount {
         let lanes = self.held.lanes.iter().filter(|it| it.payment.is_some());
-        let moved = lanes.fold(Amount::ZERO, |sum, old| {
-            let kept = next.lanes.iter().find(|it| it.payment == old.payment);
-            let units = kept.map_or(old.known, |it| it.folded.saturating_sub(old.folded));
-            let worth = old.lock.unit_price.checked_mul(u64::from(units));
-            worth.and_then(|it| sum.checked_add(it)).unwrap_or(sum)
-        });
-        moved.min(rise(&self.held, next))
+        let (live, over): (Vec<_>, Vec<_>) = lanes.partition(|it| it.is_live(now.as_secs()));
+        let folded = |lanes: Vec<&Lane>| {
+            lanes.into_iter().fold(Amount::ZERO, |sum, old| {
+                let kept = next.lanes.iter().find(|it| it.payment == old.payment);
+                let units = kept.map_or(old.known, |it| it.folded.saturating_sub(old.folded));
+                let worth = old.lock.unit_price.checked_mul(u64::from(units));
+                worth.and_then(|it| sum.checked_add(it)).unwrap_or(sum)
+            })
+        };
+        // What the chain has paid beyond the value now was paid with words of locks that are over: routes',
+        // for no other lock expires with a word known.
+        let claimed = self.claimed.saturating_sub(self.value(now));
+        let moved = folded(live).checked_add(folded(over).max(claimed));
+        moved.unwrap_or(Amount::MAX).min(rise(&self.held, next))
     }
 
     /// What `voucher` would be worth more than what is held, with the words known.

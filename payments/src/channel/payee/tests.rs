@@ -288,3 +288,23 @@ fn a_payee_that_gives_the_channel_back_earns_nothing_more() {
     let refusal = later.handle(&voucher, NOON.plus(Duration::from_secs(1 << 20)));
     assert_eq!(refused(&refusal), Some(PayErrorCode::Closing));
 }
+
+/// Its words would be worth nothing when the lock has expired, and the session would have been served for them.
+#[test]
+fn r5_a_word_of_a_lock_that_expires_pays_no_session() {
+    let expiring = Lock {
+        expiry: NOON.as_secs() + 3700,
+        ..lock(1, 2, 100)
+    };
+    let begun = open_payee(1000)
+        .handle(&PayeeEvent::RunBegins { unit_price: wei(2) }, NOON)
+        .next;
+    let held = begun
+        .handle(&PayeeEvent::Voucher(voucher(1, 0, vec![expiring])), NOON)
+        .next;
+    for at in [NOON, NOON.plus(Duration::from_secs(3699))] {
+        let step = held.handle(&PayeeEvent::Word(word(1, 100, 30)), at);
+        assert_eq!(refused(&step), Some(PayErrorCode::ExpiryTooSoon));
+        assert_eq!(step.next, held);
+    }
+}

@@ -1,8 +1,7 @@
 //! What an exit serves unpaid, and how that grows.
 
-use warren_proto::{ByteCount, Credit};
-
-use super::{MAX_CREDIT, Room};
+use super::deals::{allowed, granted, paid_a_word};
+use super::*;
 
 /// What is served once nothing more is paid, in MiB, after `paid_for` were.
 fn served_unpaid(paid_for: u64) -> (u64, u64) {
@@ -27,4 +26,27 @@ fn who_has_paid_more_is_served_a_little_more_unpaid_up_to_a_bound() {
         assert_eq!(credit.units(paid), expected, "{paid} words paid");
         assert_eq!(unpaid, expected, "{paid} words paid");
     }
+}
+
+#[test]
+fn who_left_owing_is_served_that_much_less_the_next_time() {
+    let terms = || granted(SessionId::from_bytes([3; 16]));
+    let mib = |it: u64| ByteCount::from_bytes(it * ByteCount::MIB);
+    let (mut first, effects) = paid_a_word(terms(), 0);
+    assert_eq!(
+        allowed(&effects),
+        Some(mib(3)),
+        "a word and a credit of two"
+    );
+    let up = mib(3);
+    first.handle(ProviderEvent::Usage { up, down: mib(0) }, NOON);
+    assert_eq!(first.leaves_owing(NOON), 2);
+
+    let (mut again, effects) = paid_a_word(terms(), 2);
+    assert_eq!(allowed(&effects), Some(mib(1)), "no second credit");
+    assert_eq!(again.leaves_owing(NOON), 2, "not forgotten by going on");
+    let value = Amount::from_wei_u64(32 * UNIT);
+    again.handle(ProviderEvent::Paid { value }, NOON);
+    assert_eq!(again.leaves_owing(NOON), 0, "who pays on makes up for it");
+    assert_eq!(again.credit_units(), 2);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What the exit grants to whoever asks for exactly what it offers.
-fn granted(session: SessionId) -> SessionTerms {
+pub(super) fn granted(session: SessionId) -> SessionTerms {
     let request = SessionRequest {
         session,
         offer: offer().hash(),
@@ -138,29 +138,42 @@ fn when_the_minutes_paid_for_are_over_nothing_more_is_covered() {
     assert_eq!(endless, ByteCount::from_bytes(u64::MAX));
 }
 
-/// What an exit allows a guest that has paid one word and may owe two, and in which phase it is then.
-fn after_minutes(per_mib: u64, minutes: u32) -> (Option<ByteCount>, ProviderPhase) {
-    let terms = terms_at(per_mib, UNIT);
+/// An exit whose guest has left `owed` units unpaid before and has paid one word now, and what that made it do.
+pub(super) fn paid_a_word(
+    terms: SessionTerms,
+    owed: u64,
+) -> (ProviderSession, Vec<ProviderEffect>) {
     let credit = admission().credit(&terms);
     let signature = terms.sign(&provider_key());
     let start = Box::new(start(&terms));
     let limits = SessionLimits::default();
     let (mut exit, _) = ProviderSession::new(terms, signature, credit, limits, NOON);
+    exit.owes(owed);
     let value = Amount::ZERO;
     let usable = true;
     exit.handle(ProviderEvent::Frame(SessionFrame::Start(start)), NOON);
     exit.handle(ProviderEvent::PaymentTaken { value, usable }, NOON);
     let value = Amount::from_wei_u64(UNIT);
-    let mut effects = exit.handle(ProviderEvent::Paid { value }, NOON);
-    let later = NOON.plus(Duration::from_secs(60) * minutes);
-    effects.extend(exit.handle(ProviderEvent::Tick, later));
-    let allowed = effects.iter().rev().find_map(|it| {
+    let effects = exit.handle(ProviderEvent::Paid { value }, NOON);
+    (exit, effects)
+}
+
+/// The last allowance among `effects`.
+pub(super) fn allowed(effects: &[ProviderEffect]) -> Option<ByteCount> {
+    effects.iter().rev().find_map(|it| {
         if let ProviderEffect::Allow(bytes) = it {
             return Some(*bytes);
         }
         None
-    });
-    (allowed, exit.phase())
+    })
+}
+
+/// What an exit allows a guest that has paid one word and may owe two, and in which phase it is then.
+fn after_minutes(per_mib: u64, minutes: u32) -> (Option<ByteCount>, ProviderPhase) {
+    let (mut exit, mut effects) = paid_a_word(terms_at(per_mib, UNIT), 0);
+    let later = NOON.plus(Duration::from_secs(60) * minutes);
+    effects.extend(exit.handle(ProviderEvent::Tick, later));
+    (allowed(&effects), exit.phase())
 }
 
 #[test]
@@ -171,5 +184,24 @@ fn who_stops_paying_for_time_is_served_the_prepaid_and_the_credit_and_no_more() 
         assert_eq!(phase, ProviderPhase::Serving);
         let over = after_minutes(per_mib, 3);
         assert_eq!(over, (Some(ByteCount::default()), ProviderPhase::Paused));
+    }
+}
+
+/// A voucher that the exit holds of some other channel was paid for something else, perhaps by somebody else: it
+/// stands on the chain for all to read once it was claimed with.
+#[test]
+fn a_voucher_of_another_channel_pays_for_nothing() {
+    let terms = terms_at(UNIT, 0);
+    let own = start(&terms).payment.unwrap().voucher;
+    for (channel, is_taken) in [(own.channel, true), (ChannelId::from_bytes([9; 32]), false)] {
+        let (mut exit, _) = paid_a_word(terms.clone(), 0);
+        let frame = SessionFrame::Voucher(Voucher {
+            channel,
+            ..own.clone()
+        });
+        let effects = exit.handle(ProviderEvent::Frame(frame), NOON);
+        let takes = |it: &ProviderEffect| matches!(it, ProviderEffect::TakeVoucher(_));
+        assert_eq!(effects.iter().any(takes), is_taken);
+        assert_eq!(exit.phase() == ProviderPhase::Closed, !is_taken);
     }
 }

@@ -223,3 +223,63 @@ fn what_was_claimed_with_an_expired_lock_must_be_in_the_base_of_what_follows() {
     let seeing = update(&claimed, voucher(2, 23, vec![lock(2, 2, 5)]), late(LIFE));
     assert_eq!(code(&seeing.effects), None);
 }
+
+/// A router is paid for by nobody but itself when it is a guest here, too: what its route owed and the chain has paid
+/// already is no pay for its own session.
+#[test]
+fn what_was_claimed_of_an_expired_lock_pays_for_no_session_of_the_router() {
+    let claimed = holding(4)
+        .handle(&PayeeEvent::Chain(ChainFact::Claimed(wei(23))), NOON)
+        .next;
+    let run = PayeeEvent::RunBegins { unit_price: wei(2) };
+    let begun = claimed.handle(&run, late(LIFE)).next;
+    let still_there = voucher(2, 23, vec![lock(1, 2, 100), routed_lock()]);
+    let dropped = voucher(2, 23, vec![lock(1, 2, 100)]);
+    for folded in [still_there, dropped] {
+        let taken = update(&begun, folded, late(LIFE)).next;
+        assert_eq!(taken.accepted(late(LIFE)).paid, wei(0));
+        let own = PayeeEvent::Word(crate::channel::fixture::word(1, 100, 6));
+        let paid = taken.handle(&own, late(LIFE)).next;
+        assert_eq!(paid.accepted(late(LIFE)).paid, wei(12));
+    }
+    let more = update(&begun, voucher(2, 25, vec![routed_lock()]), late(LIFE)).next;
+    assert_eq!(more.accepted(late(LIFE)).paid, wei(2), "what is on top");
+    let routed_too = Lock {
+        anchor: lock(9, 5, 20).anchor,
+        ..routed_lock()
+    };
+    let another = RoutedNews::Lock {
+        voucher: voucher(
+            2,
+            24,
+            vec![Lock {
+                expiry: NOON.as_secs() + 2 * LIFE,
+                ..routed_too
+            }],
+        ),
+        payment: warren_proto::PaymentId::from_bytes([9; 16]),
+        anchor: routed_too.anchor,
+        unit_price: wei(5),
+    };
+    let taken = take(&begun, another, late(LIFE));
+    assert_eq!(code(&taken.effects), None);
+    assert_eq!(
+        taken.next.accepted(late(LIFE)).paid,
+        wei(0),
+        "a fee is no pay for it either"
+    );
+}
+
+/// Its own clock may be hours ahead; what the chain has not heard of is not over.
+#[test]
+fn i5_a_payee_that_hears_no_chain_consents_to_nothing() {
+    let deaf = holding(2).handle(&PayeeEvent::Stale(true), NOON).next;
+    let asked = PayeeEvent::ConsentAsked {
+        not_after: late(LIFE + 600),
+    };
+    for event in [asked, PayeeEvent::CloseAsked] {
+        let step = deaf.handle(&event, late(LIFE));
+        assert_eq!(code(&step.effects), Some(PayErrorCode::ChainStale));
+        assert_eq!(step.next, deaf);
+    }
+}
