@@ -12,8 +12,8 @@ use crate::id::{NodeId, PaymentId, PayoutAddress};
 use crate::key::Signature;
 use crate::lock::{HashLock, Preimage};
 use crate::route::{
-    Fulfill, HelloChannel, Hop, LockOffer, LockReady, LockReject, MAX_CAPACITY_LOG2, MAX_FEE_PPM, MAX_HOP_GAP_SECS,
-    MAX_HINT_BYTES, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint,
+    Fulfill, HelloChannel, Hop, LockOffer, LockReady, LockReject, MAX_CAPACITY_LOG2, MAX_FEE_PPM,
+    MAX_HINT_BYTES, MAX_HOP_GAP_SECS, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint,
 };
 use crate::session::MAX_FRAME_BYTES;
 use crate::unit::UnixTime;
