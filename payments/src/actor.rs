@@ -12,6 +12,7 @@
 mod ask;
 mod book;
 mod command;
+mod company;
 mod evidence;
 mod fund;
 mod keys;
@@ -109,6 +110,8 @@ struct Task {
     /// Channels whose last transaction failed: not before then, and how often in a row.
     retries: BTreeMap<ChannelId, (Instant, u32)>,
     sweeping: BTreeSet<ChannelId>,
+    /// Channels whose claim was undone together with others: it stays alone until then.
+    apart: BTreeMap<ChannelId, Instant>,
     /// Closings that some endpoint tells of and not enough agree on, and the earliest end told.
     feared: BTreeMap<ChannelId, u64>,
     /// Channels whose claim, on its way, was told that time is short, and until when it is (chain seconds).
@@ -178,6 +181,7 @@ pub(crate) fn start(
         young_closings: BTreeSet::new(),
         retries: BTreeMap::new(),
         sweeping: BTreeSet::new(),
+        apart: BTreeMap::new(),
         feared: BTreeMap::new(),
         urged: BTreeMap::new(),
         bills,
