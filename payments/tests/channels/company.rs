@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use warren_payments::chain::Chain as _;
-use warren_payments::chain::dev::{DevChain, Mining, Reorg};
+use warren_payments::chain::dev::{DevChain, Mining};
 use warren_payments::ledger::Account;
-use warren_payments::store::{Fault, MemoryStore};
-use warren_payments::{PaymentsConfig, Rate, RouteAsk, SettlePolicy, Wallet};
+use warren_payments::store::MemoryStore;
+use warren_payments::{PaymentsConfig, Rate, SettlePolicy, Wallet};
 use warren_proto::{Amount, ChannelId};
 
 use crate::books::agreed;
 use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
-use crate::routed::{claimed, open_for_a_day, tomorrow};
-use crate::street::say;
+use crate::routed::claimed;
 
 const GWEI: u64 = 1_000_000_000;
 
 /// A payee that was paid so much on each of its channels, all by one payer; it claims only when told.
-async fn paid(chain: &DevChain, counts: &[u64]) -> (Party, Party, Vec<ChannelId>) {
+pub(crate) async fn paid(chain: &DevChain, counts: &[u64]) -> (Party, Party, Vec<ChannelId>) {
     let (payer, payee) = (Party::rich(chain).await, Party::rich(chain).await);
     let mut channels = Vec::new();
     for count in counts {
@@ -30,7 +29,7 @@ async fn paid(chain: &DevChain, counts: &[u64]) -> (Party, Party, Vec<ChannelId>
 }
 
 /// Claims by itself: alone from some 31 units on, for its share of a transaction from some 12 units on.
-async fn weighing(chain: &DevChain) -> PaymentsConfig {
+pub(crate) async fn weighing(chain: &DevChain) -> PaymentsConfig {
     let fees = chain.fees().await.unwrap();
     let price = fees.base_fee.wei() + fees.tip.wei();
     // A unit for each 40 000 gas: twenty times a claim's 62 000 and its words are 31 units and some.
@@ -45,11 +44,11 @@ async fn weighing(chain: &DevChain) -> PaymentsConfig {
     }
 }
 
-async fn sent(chain: &DevChain, party: &Party) -> u64 {
+pub(crate) async fn sent(chain: &DevChain, party: &Party) -> u64 {
     chain.nonce(party.account()).await.unwrap()
 }
 
-async fn all_claimed(chain: &DevChain, channels: &[ChannelId]) -> Vec<Amount> {
+pub(crate) async fn all_claimed(chain: &DevChain, channels: &[ChannelId]) -> Vec<Amount> {
     let mut sums = Vec::new();
     for it in channels {
         sums.push(claimed(chain, *it).await);
@@ -58,7 +57,7 @@ async fn all_claimed(chain: &DevChain, channels: &[ChannelId]) -> Vec<Amount> {
 }
 
 /// Looks and waits until the chain has these claims; what a node does by itself takes its time.
-async fn until_claimed(
+pub(crate) async fn until_claimed(
     chain: &DevChain,
     payee: &Party,
     (channels, wanted): (&[ChannelId], &[Amount]),
@@ -75,14 +74,14 @@ async fn until_claimed(
 }
 
 /// What was burnt for transactions, as the ledger says, and how many entries say it.
-async fn burnt(party: &Party) -> (u128, usize) {
+pub(crate) async fn burnt(party: &Party) -> (u128, usize) {
     let entries = party.payments.ledger().await.unwrap();
     let gas = entries.iter().filter(|it| it.posting.to == Account::Gas);
     let sum = gas.clone().map(|it| it.posting.amount.wei()).sum();
     (sum, gas.count())
 }
 
-async fn restarted_as(payee: Party, settings: PaymentsConfig) -> Party {
+pub(crate) async fn restarted_as(payee: Party, settings: PaymentsConfig) -> Party {
     let (chain, wallet, store) = payee.stop();
     Party::start_as(&chain, wallet, store, settings)
 }
@@ -206,168 +205,6 @@ async fn one_that_brings_nothing_any_more_is_left_behind() {
     assert_eq!(bad.channel, channels[1]);
     assert_eq!(sent(&chain, &payee).await, 1, "one for the other two");
     assert_eq!(payee.pot().await, units(60));
-}
-
-/// A lock that lives for longer than two hours, on words that its payer says itself.
-async fn lock_for(
-    payer: &Party,
-    payee: &Party,
-    channel: ChannelId,
-    span: Duration,
-) -> warren_proto::LockReady {
-    let ask = RouteAsk {
-        channel,
-        unit_price: units(1),
-        units: 100,
-        expiry: payer.chain().tip().timestamp.plus(span).as_secs(),
-        onward: Vec::new(),
-        hold_fee: Amount::ZERO,
-    };
-    let offer = payer.payments.offer_lock(ask).await.unwrap();
-    let taken = payee.payments.take_lock(offer, units(1), 0).await.unwrap();
-    payer
-        .payments
-        .lock_ready(channel, taken.ready)
-        .await
-        .unwrap();
-    taken.ready
-}
-
-/// The transaction waits for hours, and a lock in it expires meanwhile: the contract undoes all of it.
-#[tokio::test]
-async fn if_one_undoes_all_the_others_are_claimed_alone() {
-    for asked in [true, false] {
-        let chain = tomorrow();
-        let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
-        let expiring = open_for_a_day(&payer, &payee, units(100)).await;
-        let ready = lock_for(&payer, &payee, expiring, HOUR * 3).await;
-        say(&payer, &payee, ready, 50).await;
-        let mut good = Vec::new();
-        for count in [40, 60] {
-            let channel = open_for_a_day(&payer, &payee, units(100)).await;
-            begin(&payer, &payee, channel).await;
-            pay(&payer, &payee, channel, 0, count).await;
-            good.push(channel);
-        }
-        chain.set_mining(Mining::Manual);
-        let settings = if asked {
-            config()
-        } else {
-            weighing(&chain).await
-        };
-        let payee = restarted_as(payee, settings).await;
-        payee.payments.refresh().await.unwrap();
-        let payments = payee.payments.clone();
-        let claims = tokio::spawn(async move {
-            if asked {
-                let done = payments.claim_all().await.unwrap();
-                let failed = done.iter().filter(|it| it.result.is_err());
-                assert!(failed.count() <= 1);
-            }
-        });
-        while chain.waiting() == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        chain.advance(HOUR * 4);
-        chain.set_mining(Mining::Auto);
-        until_claimed(&chain, &payee, (&good, &[units(40), units(60)])).await;
-        claims.await.unwrap();
-        assert_eq!(
-            claimed(&chain, expiring).await,
-            wei(0),
-            "it is too late for it"
-        );
-        assert_eq!(payee.pot().await, units(100));
-        assert_eq!(sent(&chain, &payee).await, 3, "one undone, and two alone");
-        agreed_but_for_what_expired(&payee).await;
-    }
-}
-
-async fn agreed_but_for_what_expired(payee: &Party) {
-    let entries = payee.payments.ledger().await.unwrap();
-    let gas = entries.iter().filter(|it| it.posting.to == Account::Gas);
-    assert_eq!(gas.count(), 3, "what was undone cost gas too");
-}
-
-#[tokio::test]
-async fn a_restart_in_the_middle_makes_it_once_and_wastes_nothing() {
-    for mined_meanwhile in [true, false] {
-        let chain = world();
-        let (_payer, payee, channels) = paid(&chain, &[40, 50, 60]).await;
-        let settings = weighing(&chain).await;
-        chain.set_mining(Mining::Manual);
-        let payee = restarted_as(payee, settings.clone()).await;
-        while chain.waiting() == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let payee = restarted_as(payee, settings.clone()).await;
-        payee.payments.refresh().await.unwrap();
-        if mined_meanwhile {
-            chain.mine();
-        }
-        chain.set_mining(Mining::Auto);
-        chain.mine();
-        let wanted = [units(40), units(50), units(60)];
-        until_claimed(&chain, &payee, (&channels, &wanted)).await;
-        for _ in 0..10 {
-            chain.mine();
-            payee.payments.refresh().await.unwrap();
-        }
-        assert_eq!(sent(&chain, &payee).await, 1);
-        assert_eq!(burnt(&payee).await.1, 1);
-        agreed(&payee).await;
-    }
-}
-
-#[tokio::test]
-async fn what_a_reorganisation_takes_back_or_a_pool_forgets_is_sent_again() {
-    let chain = world();
-    let (_payer, payee, channels) = paid(&chain, &[40, 50]).await;
-    let deep = PaymentsConfig {
-        confirmations: 4,
-        ..weighing(&chain).await
-    };
-    chain.mine_many(4);
-    let payee = restarted_as(payee, deep).await;
-    let wanted = [units(40), units(50)];
-    until_claimed(&chain, &payee, (&channels, &wanted)).await;
-    chain.reorg(1, Reorg::Drop).unwrap();
-    assert_eq!(all_claimed(&chain, &channels).await, [wei(0); 2]);
-    let again = async {
-        while all_claimed(&chain, &channels).await != wanted {
-            chain.mine();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), again)
-        .await
-        .unwrap();
-    for _ in 0..10 {
-        chain.mine();
-        payee.payments.refresh().await.unwrap();
-    }
-    assert_eq!(sent(&chain, &payee).await, 1);
-    assert_eq!(payee.pot().await, units(90));
-    agreed(&payee).await;
-}
-
-/// Whichever write the disk fails at: all is claimed in the end, and once.
-#[tokio::test]
-async fn a_disk_that_fails_in_the_middle_loses_no_claim() {
-    for fault in [Fault::LoseFrom, Fault::KeepThenFail] {
-        for write in 0..5 {
-            let chain = world();
-            let (_payer, payee, channels) = paid(&chain, &[10, 20]).await;
-            payee.store.inject(Some(fault(write)));
-            let _fails_or_not = payee.payments.claim_all().await;
-            payee.store.inject(None);
-            let payee = payee.restarted().await;
-            let _nothing_or_all = payee.payments.claim_all().await.unwrap();
-            until_claimed(&chain, &payee, (&channels, &[units(10), units(20)])).await;
-            assert_eq!(payee.pot().await, units(30), "write {write}");
-            agreed(&payee).await;
-        }
-    }
 }
 
 /// A company waits for cheaper gas; one of them is closing, and is worth dear gas.

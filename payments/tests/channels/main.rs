@@ -28,3 +28,4 @@ mod tower_late;
 mod truth;
 #[path = "../chain/twisted.rs"]
 mod twisted;
+mod undone;

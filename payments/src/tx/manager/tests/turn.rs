@@ -248,3 +248,36 @@ fn a_claim_in_line_moves_forward_when_it_gets_a_deadline() {
     let step = manager.handle(&head(11, 1, &[seen(first.hash, 11)]));
     assert_eq!(step.effects, [TxEffect::Prepare(urgent)]);
 }
+
+/// A claim for another payee, near its deadline; nobody knows what it is worth to this account.
+fn for_another(name: u8) -> Job {
+    let stake = Stake {
+        worth: None,
+        deadline: Some(UnixTime::from_secs(12 * 20)),
+    };
+    Job {
+        stake: Some(stake),
+        ..job(name)
+    }
+}
+
+#[test]
+fn a_claim_for_another_goes_first_but_pays_no_more_than_usual_even_at_its_deadline() {
+    let offered = u128::from(dearest(for_another(1), DEAR, 60));
+    let usual = RULES.fee_cap.wei();
+    assert!((usual * 8 / 9..=usual).contains(&offered), "{offered}");
+
+    let (manager, first) = flying(1, 0);
+    let manager = manager.handle(&TxEvent::Asked(job(2))).next;
+    let manager = manager.handle(&TxEvent::Asked(for_another(3))).next;
+    let step = manager.handle(&head(11, 1, &[seen(first.hash, 11)]));
+    assert_eq!(step.effects, [TxEffect::Prepare(for_another(3))]);
+    // Above the cap it is not sent, and is in nobody's way.
+    let step = step.next.handle(&prepared_at(3, 1, DEAR));
+    let report = Report::TooDear {
+        floor: Amount::from_wei_u64(DEAR),
+        cap: RULES.fee_cap,
+    };
+    let told = TxEffect::Report(JobId([3; 32]), report);
+    assert_eq!(step.effects, [told, TxEffect::Prepare(job(2))]);
+}
