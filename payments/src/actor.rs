@@ -27,7 +27,7 @@ mod submit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
@@ -112,6 +112,8 @@ struct Task {
     sweeping: BTreeSet<ChannelId>,
     /// Channels whose claim was undone together with others: it stays alone until then.
     apart: BTreeMap<ChannelId, Instant>,
+    /// Turns of the claims that share a transaction.
+    company_turns: Arc<Semaphore>,
     /// Closings that some endpoint tells of and not enough agree on, and the earliest end told.
     feared: BTreeMap<ChannelId, u64>,
     /// Channels whose claim, on its way, was told that time is short, and until when it is (chain seconds).
@@ -182,6 +184,7 @@ pub(crate) fn start(
         retries: BTreeMap::new(),
         sweeping: BTreeSet::new(),
         apart: BTreeMap::new(),
+        company_turns: Arc::new(Semaphore::new(company::AT_ONCE)),
         feared: BTreeMap::new(),
         urged: BTreeMap::new(),
         bills,

@@ -4,7 +4,7 @@
 //! whoever is refused is left behind; should the transaction not happen all the same, each that is worth it
 //! goes alone. What they come to is told of each channel, as if it had gone alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) type Claiming = (
 // Our choices.
 /// How often claims are tried together before each goes alone.
 const TRIES: usize = 3;
+/// So many are on their way at once: each asks the chain about each of its claims first.
+pub(super) const AT_ONCE: usize = 8;
 /// How long claims stay alone that were undone together.
 const APART: Duration = Duration::from_secs(3600);
 
@@ -52,32 +54,22 @@ impl Task {
     /// Takes the claims that `plan` puts together out of what a step asked for.
     pub(super) fn companies(&self, outcome: &mut Outcome, plan: &Plan) -> Vec<Vec<Member>> {
         let poor: BTreeSet<_> = plan.poor.iter().collect();
-        let mut companies = Vec::new();
-        for ids in &plan.together {
-            let mut company = Vec::new();
-            let (here, others) = std::mem::take(&mut outcome.submissions)
-                .into_iter()
-                .partition::<Vec<_>, _>(|(id, role, _)| *role == Role::Payee && ids.contains(id));
-            outcome.submissions = others;
-            for (channel, role, action) in here {
-                match action {
-                    ChainAction::Claim(claim) => company.push(Member {
-                        channel,
-                        claim,
-                        worth: self.stake(channel).and_then(|it| it.worth),
-                        may_go_alone: !poor.contains(&channel),
-                        waiter: Waiter::Nobody,
-                    }),
-                    other @ (ChainAction::Open { .. }
-                    | ChainAction::TopUp { .. }
-                    | ChainAction::CoopClose(_)
-                    | ChainAction::StartClose
-                    | ChainAction::FinishClose
-                    | ChainAction::CloseByPayee
-                    | ChainAction::Sweep) => outcome.submissions.push((channel, role, other)),
-                }
+        let numbered = plan.together.iter().enumerate();
+        let place = numbered.flat_map(|(at, ids)| ids.iter().map(move |id| (*id, at)));
+        let place: BTreeMap<_, _> = place.collect();
+        let mut companies: Vec<_> = plan.together.iter().map(|_| Vec::new()).collect();
+        for (channel, role, action) in std::mem::take(&mut outcome.submissions) {
+            let at = place.get(&channel).filter(|_| role == Role::Payee);
+            match (action, at.and_then(|it| companies.get_mut(*it))) {
+                (ChainAction::Claim(claim), Some(company)) => company.push(Member {
+                    channel,
+                    claim,
+                    worth: self.stake(channel).and_then(|it| it.worth),
+                    may_go_alone: !poor.contains(&channel),
+                    waiter: Waiter::Nobody,
+                }),
+                (other, _) => outcome.submissions.push((channel, role, other)),
             }
-            companies.push(company);
         }
         companies
     }
@@ -86,7 +78,10 @@ impl Task {
     pub(super) fn claim_together(&mut self, members: Vec<Member>) {
         let account = self.senders.of(ACCOUNT, &self.ring);
         let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
+        let turns = Arc::clone(&self.company_turns);
         tokio::spawn(async move {
+            // Nobody closes it; without a turn they are only more at once.
+            let _turn = turns.acquire().await;
             let ended = match account {
                 Ok(account) => together(chain.as_ref(), &account, members).await,
                 Err(_) => all(members, &Err(TxError::Stopped { call: "claimMany" })),

@@ -6,6 +6,7 @@
 //!
 //! What is in danger stays alone: its own worth says what its gas may cost, and it waits for nobody.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use warren_proto::{Amount, ChannelId, UnixTime};
@@ -143,8 +144,9 @@ impl SettlePolicy {
         let price = claims.first().map_or(Amount::ZERO, |it| it.1.gas_price);
         let transactions = u64::try_from(plan.transactions()).unwrap_or(u64::MAX);
         let first = FIRST_GAS.saturating_mul(transactions);
-        let planned = |it: &&(ChannelId, ClaimView)| plan.channels().any(|id| *id == it.0);
-        let each = claims.iter().filter(planned).map(|it| share(&it.1));
+        let planned: BTreeSet<_> = plan.channels().collect();
+        let each = claims.iter().filter(|it| planned.contains(&it.0));
+        let each = each.map(|it| share(&it.1));
         let gas = each.fold(first, u64::saturating_add);
         price.checked_mul(gas).unwrap_or(Amount::MAX)
     }

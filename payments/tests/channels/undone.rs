@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::{Mining, Reorg};
 use warren_payments::ledger::Account;
 use warren_payments::store::Fault;
