@@ -19,6 +19,7 @@ use super::obey::reply;
 use super::perform::Outcome;
 use super::{Acted, Report, Task, Waiter};
 use crate::calls::{Call, Claim};
+use crate::chain::error::Remedy;
 use crate::chain::{Chain, ChainError};
 use crate::channel::{ChainAction, PayeeEvent};
 use crate::handle::{Answer, PaymentsError, Role};
@@ -171,7 +172,8 @@ async fn together(chain: &dyn Chain, account: &Submitter, members: Vec<Member>) 
                 ..
             }) => {}
             // More coin or gas than there is; for one of them it may be enough.
-            Err(TxError::Refused { .. } | TxError::TooDear { .. }) => break,
+            Err(TxError::TooDear { .. }) => break,
+            Err(TxError::Refused { source, .. }) if source.remedy() == Remedy::Final => break,
             undone @ Err(TxError::Undone { .. }) => {
                 // The others are looked at with the next round.
                 let is_asked = |it: &Member| !matches!(it.waiter, Waiter::Nobody);
