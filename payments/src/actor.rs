@@ -12,6 +12,7 @@
 mod ask;
 mod book;
 mod command;
+mod company;
 mod evidence;
 mod fund;
 mod keys;
@@ -26,7 +27,7 @@ mod submit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
@@ -109,6 +110,10 @@ struct Task {
     /// Channels whose last transaction failed: not before then, and how often in a row.
     retries: BTreeMap<ChannelId, (Instant, u32)>,
     sweeping: BTreeSet<ChannelId>,
+    /// Channels whose claim was undone together with others: it stays alone until then.
+    apart: BTreeMap<ChannelId, Instant>,
+    /// Turns of the claims that share a transaction.
+    company_turns: Arc<Semaphore>,
     /// Closings that some endpoint tells of and not enough agree on, and the earliest end told.
     feared: BTreeMap<ChannelId, u64>,
     /// Channels whose claim, on its way, was told that time is short, and until when it is (chain seconds).
@@ -178,6 +183,8 @@ pub(crate) fn start(
         young_closings: BTreeSet::new(),
         retries: BTreeMap::new(),
         sweeping: BTreeSet::new(),
+        apart: BTreeMap::new(),
+        company_turns: Arc::new(Semaphore::new(company::AT_ONCE)),
         feared: BTreeMap::new(),
         urged: BTreeMap::new(),
         bills,

@@ -1,5 +1,7 @@
 //! What can be asked of the contract and its token, as types instead of bytes.
 
+pub(crate) mod many;
+
 use ethers_core::abi::Token;
 use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress, Preimage, UnixTime, Voucher};
 
@@ -68,7 +70,8 @@ pub enum Call {
     },
     /// Pays the payee what a voucher and its words are worth. Anyone may send it.
     Claim(Claim),
-    /// Several claims in one transaction; one that brings nothing new is passed over.
+    /// Several claims in one transaction; one that brings nothing new is passed over, and one that is refused
+    /// undoes all.
     ClaimMany(Vec<Claim>),
     /// Closes at once at the amount the payee agreed to.
     CoopClose {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash};
 
 use crate::actor::{self, Command};
+use crate::calls::Call;
 use crate::chain::Chain;
 use crate::evidence::Evidence;
 use crate::ledger::{Books, Entry};
@@ -22,8 +23,8 @@ use crate::store::ChannelStore;
 use crate::wallet::Wallet;
 pub use route::{RouteAsk, RouteOut, RouteView, TakenLock};
 pub use types::{
-    ChainTrouble, ChannelView, ClaimOutlook, Funds, PayFrame, PaymentEvent, PaymentsConfig,
-    PaymentsError, Role,
+    ChainTrouble, ChannelView, ClaimOutlook, Claimed, Funds, GasCost, PayFrame, PaymentEvent,
+    PaymentsConfig, PaymentsError, Pot, Role,
 };
 
 /// Commands that may wait for the task.
@@ -151,8 +152,50 @@ impl Payments {
         to: PayoutAddress,
         amount: Amount,
     ) -> Result<TxHash, PaymentsError> {
-        self.ask(|answer| Command::Withdraw { to, amount, answer })
-            .await
+        self.send(Call::Withdraw { to, amount }).await
+    }
+
+    /// Fixes where `owner`'s pot may go, for ever: only `to` itself can pass it on. Answers when it is
+    /// confirmed.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Transaction`], as for a pot whose way is fixed to somebody else already.
+    pub async fn set_beneficiary(
+        &self,
+        owner: PayoutAddress,
+        to: PayoutAddress,
+    ) -> Result<TxHash, PaymentsError> {
+        self.send(Call::SetBeneficiary { owner, to }).await
+    }
+
+    /// Sends `owner`'s whole pot to its beneficiary; answers when it is confirmed. Anyone may.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Transaction`] if it is empty, or has no beneficiary.
+    pub async fn pay_out(&self, owner: PayoutAddress) -> Result<TxHash, PaymentsError> {
+        self.send(Call::PayOut { owner }).await
+    }
+
+    async fn send(&self, call: Call) -> Result<TxHash, PaymentsError> {
+        let call = Box::new(call);
+        self.ask(|answer| Command::Send { call, answer }).await
+    }
+
+    /// What a call by this account would cost now; changes nothing.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Unfunded`] or [`PaymentsError::Transaction`] if it could not be done.
+    pub async fn cost_of(&self, call: Call) -> Result<GasCost, PaymentsError> {
+        let call = Box::new(call);
+        self.ask(|answer| Command::CostOf { call, answer }).await
+    }
+
+    /// Anybody's pot, asked of the chain now.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Chain`] if it does not answer.
+    pub async fn pot(&self, owner: PayoutAddress) -> Result<Pot, PaymentsError> {
+        self.ask(|answer| Command::Pot { owner, answer }).await
     }
 
     /// What claiming everything would cost now, and how much of it is claimed without being asked for.
@@ -161,19 +204,6 @@ impl Payments {
     /// [`PaymentsError::Stopped`] if payments have ended.
     pub async fn claim_outlook(&self) -> Result<ClaimOutlook, PaymentsError> {
         self.ask(Command::ClaimOutlook).await
-    }
-
-    /// What [`Self::withdraw`] would cost in native coin now; changes nothing.
-    ///
-    /// # Errors
-    /// [`PaymentsError::Unfunded`] if it could not be done.
-    pub async fn withdraw_fee(
-        &self,
-        to: PayoutAddress,
-        amount: Amount,
-    ) -> Result<Amount, PaymentsError> {
-        self.ask(|answer| Command::WithdrawFee { to, amount, answer })
-            .await
     }
 
     /// Asks the chain now instead of at the next poll, and answers when that is done.

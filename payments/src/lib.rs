@@ -45,8 +45,8 @@ pub use codec::CodecError;
 pub use eip712::SessionAuth;
 pub use evidence::Evidence;
 pub use handle::{
-    ChainTrouble, ChannelView, ClaimOutlook, Funds, PayFrame, PaymentEvent, Payments,
-    PaymentsConfig, PaymentsError, Role, RouteAsk, RouteOut, RouteView, TakenLock,
+    ChainTrouble, ChannelView, ClaimOutlook, Claimed, Funds, GasCost, PayFrame, PaymentEvent,
+    Payments, PaymentsConfig, PaymentsError, Pot, Role, RouteAsk, RouteOut, RouteView, TakenLock,
 };
 pub use settle::{Rate, SettlePolicy};
 pub use store::{ChannelStore, MemoryStore, StoreError};

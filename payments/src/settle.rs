@@ -2,6 +2,8 @@
 //!
 //! Sans-IO. A claim costs native coin and brings tokens; the operator says how the two compare.
 
+mod company;
+
 use std::time::Duration;
 
 use ethers_core::types::U256;
@@ -10,10 +12,16 @@ use warren_proto::{Amount, UnixTime};
 use crate::channel::Phase;
 use crate::channel::router::rules::r4_must_claim;
 
+pub use company::Plan;
+
 // Measured on the contract (payments/tests/chain/gas.rs): a claim with one lock costs
-// 47 900 + 52 · k gas, 17 100 more the first time a payee is credited.
-const CLAIM_GAS: u64 = 62_000;
+// 47 900 + 52 · k gas, 17 100 more the first time a payee is credited. Of that, each further claim in
+// the same transaction costs 23 000 + 52 · k.
+const FIRST_GAS: u64 = 38_000;
+const EACH_GAS: u64 = 24_000;
 const GAS_PER_WORD: u64 = 55;
+#[cfg(test)]
+const CLAIM_GAS: u64 = FIRST_GAS + EACH_GAS;
 
 /// One coin, in wei: EVM chains count their coin with 18 decimals.
 const COIN_WEI: u128 = 1_000_000_000_000_000_000;
@@ -89,6 +97,21 @@ pub struct ClaimView {
     pub gas_price: Amount,
     /// When the first of the words becomes worthless, chain seconds; `None` if none does.
     pub expiry: Option<u64>,
+    /// Whether it stays alone: claims that it was with were undone, and nobody knows by which of them.
+    pub apart: bool,
+}
+
+impl ClaimView {
+    /// When the claim brings nothing any more, or less: the end of the close window, or of a lock with a word
+    /// known. Chain seconds; `None` if it can wait.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        let ends = match self.phase {
+            Phase::Closing { closes_at } => Some(closes_at),
+            Phase::Opening | Phase::Open | Phase::Closed => None,
+        };
+        ends.into_iter().chain(self.expiry).min()
+    }
 }
 
 /// Whether to claim.
@@ -112,7 +135,7 @@ impl SettlePolicy {
     /// What the claim's gas costs, in native wei.
     #[must_use]
     pub fn gas(&self, view: &ClaimView) -> Amount {
-        let gas = CLAIM_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)));
+        let gas = FIRST_GAS.saturating_add(share(view));
         view.gas_price.checked_mul(gas).unwrap_or(Amount::MAX)
     }
 
@@ -161,6 +184,11 @@ impl SettlePolicy {
     }
 }
 
+/// The gas that a claim takes beside what its transaction takes anyway.
+fn share(view: &ClaimView) -> u64 {
+    EACH_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +200,7 @@ mod tests {
             words: 0,
             gas_price: Amount::from_wei_u64(1),
             expiry: None,
+            apart: false,
         }
     }
 

@@ -30,6 +30,8 @@ mod gas;
 mod jam;
 #[path = "chain/locks.rs"]
 mod locks;
+#[path = "chain/many.rs"]
+mod many;
 #[path = "chain/model.rs"]
 mod model;
 #[path = "chain/quorum.rs"]

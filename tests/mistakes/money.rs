@@ -155,3 +155,82 @@ fn a_damaged_wallet_file_is_refused_and_never_replaced() {
     fs::write(home.file("wallet.age"), sealed).unwrap();
     home.start().stop();
 }
+
+/// What cannot be undone is said before, and done only when the address was said twice.
+#[test]
+fn a_beneficiary_is_fixed_once_with_consent_and_then_money_goes_nowhere_else() {
+    let chain = Devchain::start();
+    let home = Home::bare().with_wallet(&chain.pins);
+    let daemon = home.start();
+    home.ask(&["fund", "--faucet", "2"]).data();
+    until("the money", || {
+        let wallet = home.ask(&["wallet", "show"]).data();
+        if wallet["tokens"]["value"] == "2" {
+            Ok(())
+        } else {
+            Err(wallet.to_string())
+        }
+    });
+    let (safe, thief) = (
+        &format!("0x{}", "5a".repeat(20)),
+        &format!("0x{}", "66".repeat(20)),
+    );
+    let before = home.books();
+    home.refused(&["wallet", "payout"], 5, "W5118");
+    let shown = home.ask(&["wallet", "beneficiary"]).data();
+    assert!(shown["beneficiary"].is_null());
+
+    let asked = home
+        .ask(&["wallet", "beneficiary", safe, "--dry-run"])
+        .data();
+    let text = asked["text"].as_str().unwrap();
+    assert!(
+        text.contains("cannot undo") && text.contains(safe.as_str()),
+        "{text}"
+    );
+    let fee = |key: &str| {
+        asked[key]["base_units"]
+            .as_str()
+            .unwrap()
+            .parse::<u128>()
+            .unwrap()
+    };
+    assert!(fee("fee") > 0 && fee("fee") < fee("fee_at_most"));
+    assert!(asked["transaction"].is_null());
+    let problem = home.refused(&["wallet", "beneficiary", safe], 11, "W1404");
+    assert!(problem["seen"].as_str().unwrap().contains("cannot undo"));
+    home.refused(
+        &["wallet", "beneficiary", safe, "--yes-i-consent", thief],
+        11,
+        "W1404",
+    );
+    let nowhere = format!("0x{}", "00".repeat(20));
+    let twice = [
+        "wallet",
+        "beneficiary",
+        &nowhere,
+        "--yes-i-consent",
+        &nowhere,
+    ];
+    home.refused(&twice, 2, "W1501");
+    assert_eq!(home.books(), before, "nothing was done so far");
+
+    let fixed = home
+        .ask(&["wallet", "beneficiary", safe, "--yes-i-consent", safe])
+        .data();
+    assert!(fixed["transaction"].is_string());
+    let wallet = home.ask(&["wallet", "show"]).data();
+    assert_eq!(wallet["beneficiary"].as_str(), Some(safe.as_str()));
+    let again = home
+        .ask(&["wallet", "beneficiary", safe, "--yes-i-consent", safe])
+        .data();
+    assert!(again["transaction"].is_null(), "it is so already");
+    home.refused(
+        &["wallet", "beneficiary", thief, "--yes-i-consent", thief],
+        9,
+        "W5117",
+    );
+    home.refused(&["wallet", "payout"], 7, "W5101");
+    home.refused(&["withdraw", "--to", thief, "1"], 7, "W5101");
+    daemon.stop();
+}

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use warren_daemon::api::types::{ExitSort, Fallback};
 
 pub use groups::{
-    ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb, ReceiptVerb,
-    SwarmVerb, TowerVerb, WalletVerb, WithdrawArgs,
+    BeneficiaryArgs, ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb,
+    PayoutArgs, ReceiptVerb, SwarmVerb, TowerVerb, WalletVerb, WithdrawArgs,
 };
 
 /// A VPN without a centre: reach the internet through someone's line and pay by the word, or lend yours and earn.

@@ -9,6 +9,7 @@ mod help;
 mod market;
 mod money;
 mod net;
+mod pot;
 mod receipt;
 mod recover;
 mod route;
@@ -74,7 +75,7 @@ pub async fn run(cli: &Cli, screen: &mut Screen) -> Told {
         Verb::Exit(verb) => exit::run(&mut desk, verb).await,
         Verb::Wallet(verb) => wallet::run(&mut desk, verb).await,
         Verb::Fund(args) => chain::fund(&mut desk, args).await,
-        Verb::Withdraw(args) => money::withdraw(&mut desk, args).await,
+        Verb::Withdraw(args) => pot::withdraw(&mut desk, args).await,
         Verb::Channel(verb) => money::channel(&mut desk, verb).await,
         Verb::Earn => money::earn(&desk).await,
         Verb::Ledger(args) => money::ledger(&desk, args).await,

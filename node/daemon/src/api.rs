@@ -18,11 +18,11 @@ pub use server::{ApiServer, ServeError};
 
 use crate::error::Problem;
 use types::{
-    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
-    DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
-    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
-    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
-    UpEvent, UpRequest, WalletView, WithdrawRequest,
+    BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
+    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
+    PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
+    Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -59,6 +59,12 @@ pub trait NodeControl: Send + Sync + 'static {
     fn wallet(&self) -> Answer<'_, WalletView>;
     /// Moves tokens out of the contract.
     fn withdraw(&self, request: WithdrawRequest) -> Answer<'_, TransactionReport>;
+    /// Fixes where the tokens of a pot may go, given consent: it cannot be undone.
+    fn fix_beneficiary(&self, request: BeneficiaryRequest) -> Answer<'_, TransactionReport>;
+    /// Sends a whole pot to its beneficiary.
+    fn pay_out(&self, request: PayoutRequest) -> Answer<'_, TransactionReport>;
+    /// Claims what all channels owe this node, several in one transaction.
+    fn claim_all(&self) -> Answer<'_, ClaimReport>;
     /// Every channel.
     fn channels(&self) -> Answer<'_, ChannelList>;
     /// Claims what a channel owes this node.

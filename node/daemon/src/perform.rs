@@ -259,7 +259,12 @@ pub(crate) fn covers(
     deposit: Amount,
     say: impl FnOnce(Amount) -> String,
 ) -> Result<(), Problem> {
-    let have = funds.wallet.checked_add(funds.pot).unwrap_or(Amount::MAX);
+    // A pot with a beneficiary opens no channels.
+    let free = funds.pot.min(match funds.beneficiary {
+        Some(_) => Amount::ZERO,
+        None => Amount::MAX,
+    });
+    let have = funds.wallet.checked_add(free).unwrap_or(Amount::MAX);
     if have < deposit {
         return Err(Problem::new(ErrorCode::NoFunds, say(have)));
     }
@@ -347,6 +352,7 @@ pub(crate) fn problem(error: &PaymentsError) -> Problem {
         PaymentsError::Refused { .. } => ErrorCode::ChannelUnusable,
         PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
         PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,
+        PaymentsError::GasTooDear { .. } => ErrorCode::GasTooDear,
         PaymentsError::Unfunded { .. } => ErrorCode::NoFunds,
         PaymentsError::WalletShared { .. } => ErrorCode::WalletShared,
         PaymentsError::Wallet(_) => ErrorCode::Internal,

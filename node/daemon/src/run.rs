@@ -10,6 +10,7 @@ mod enable;
 mod keeper;
 mod known;
 mod money;
+mod pot;
 mod ready;
 mod receipts;
 mod resolvers;

@@ -10,9 +10,10 @@ use super::submit::failure;
 use crate::calls::Call;
 use crate::chain::ChainError;
 use crate::channel::Phase;
-use crate::handle::{Answer, ChannelView, Funds, PaymentsError};
+use crate::handle::{Answer, ChannelView, Funds, GasCost, PaymentsError, Pot};
 use crate::ledger::Entry;
 use crate::store::Table;
+use crate::tx::gas_limit;
 
 /// Strangers may announce channels that never come: so many are waited for.
 const MAX_WAITING: usize = 1024;
@@ -65,10 +66,12 @@ impl Task {
                 let coin = chain.native_balance(account).await?;
                 let wallet = chain.token_balance(account).await?;
                 let pot = chain.balance(account).await?;
+                let beneficiary = chain.beneficiary(account).await?;
                 Ok(Funds {
                     coin,
                     wallet,
                     pot,
+                    beneficiary,
                     spendable,
                     claimable,
                 })
@@ -78,21 +81,38 @@ impl Task {
         });
     }
 
-    /// Simulates a withdrawal beside the task.
-    pub(super) fn ask_fee(&self, to: PayoutAddress, amount: Amount, answer: Answer<Amount>) {
+    /// Simulates a call beside the task.
+    pub(super) fn ask_cost(&self, call: Call, answer: Answer<GasCost>) {
         let (chain, account) = (Arc::clone(&self.chain), self.ring.account());
+        let cap = self.config.fee_cap;
         tokio::spawn(async move {
-            let call = Call::Withdraw { to, amount };
-            let fee = async {
-                let gas = chain
-                    .estimate(call.request(&chain.chain_ref(), account))
-                    .await?;
+            let cost = async {
+                let request = call.request(&chain.chain_ref(), account);
+                let gas = chain.estimate(request).await?;
                 let fees = chain.fees().await?;
                 let price = fees.base_fee.checked_add(fees.tip).unwrap_or(Amount::MAX);
-                Ok(price.checked_mul(gas).unwrap_or(Amount::MAX))
+                let times = |price: Amount, gas| price.checked_mul(gas).unwrap_or(Amount::MAX);
+                Ok(GasCost {
+                    about: times(price, gas),
+                    at_most: times(cap, gas_limit(gas)),
+                })
             };
-            let fee: Result<Amount, ChainError> = fee.await;
-            reply(answer, fee.map_err(|it| failure(call.name(), it)));
+            let cost: Result<GasCost, ChainError> = cost.await;
+            reply(answer, cost.map_err(|it| failure(call.name(), it)));
+        });
+    }
+
+    pub(super) fn ask_pot(&self, owner: PayoutAddress, answer: Answer<Pot>) {
+        let chain = Arc::clone(&self.chain);
+        tokio::spawn(async move {
+            let pot = async {
+                Ok(Pot {
+                    amount: chain.balance(owner).await?,
+                    beneficiary: chain.beneficiary(owner).await?,
+                })
+            };
+            let pot: Result<Pot, ChainError> = pot.await;
+            reply(answer, pot.map_err(|it| PaymentsError::from(&it)));
         });
     }
 

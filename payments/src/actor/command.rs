@@ -7,13 +7,14 @@ use warren_proto::{
     UnixTime, Voucher, VoucherAck, WordFrame,
 };
 
-use crate::calls::Claim;
+use crate::calls::{Call, Claim};
 use crate::channel::{Accepted, CloseConsent};
 use crate::eip712::SessionAuth;
 use crate::evidence::Evidence;
-use crate::handle::{Answer, ChannelView, ClaimOutlook, Funds, PayFrame};
+use crate::handle::{Answer, ChannelView, ClaimOutlook, Funds, GasCost, PayFrame, Pot};
 use crate::ledger::{Books, Entry};
 
+use super::company::Claiming;
 pub(crate) use super::route::RouteCommand;
 
 /// One question or order, with the place for its answer.
@@ -30,10 +31,17 @@ pub(crate) enum Command {
     ClaimOutlook(Answer<ClaimOutlook>),
     Refresh(Answer<()>),
     Trusted(Answer<()>),
-    Withdraw {
-        to: PayoutAddress,
-        amount: Amount,
+    Send {
+        call: Box<Call>,
         answer: Answer<TxHash>,
+    },
+    CostOf {
+        call: Box<Call>,
+        answer: Answer<GasCost>,
+    },
+    Pot {
+        owner: PayoutAddress,
+        answer: Answer<Pot>,
     },
     Open {
         payee: PayoutAddress,
@@ -86,11 +94,6 @@ pub(crate) enum Command {
         shown: Box<ChannelAnswer>,
         answer: Answer<Vec<PayFrame>>,
     },
-    WithdrawFee {
-        to: PayoutAddress,
-        amount: Amount,
-        answer: Answer<Amount>,
-    },
     TopUp {
         channel: ChannelId,
         amount: Amount,
@@ -129,6 +132,7 @@ pub(crate) enum Command {
         channel: ChannelId,
         answer: Answer<Option<TxHash>>,
     },
+    ClaimAll(Answer<Vec<Claiming>>),
     ClaimFor {
         claim: Box<Claim>,
         deadline: Option<UnixTime>,

@@ -34,14 +34,11 @@ impl Task {
                 self.look();
             }
             Command::Trusted(answer) => reply(answer, self.trusted()),
-            Command::Withdraw { to, amount, answer } => {
-                self.submit(
-                    None,
-                    Role::Payee,
-                    Call::Withdraw { to, amount },
-                    Waiter::Tx(answer),
-                );
+            Command::Send { call, answer } => {
+                self.submit(None, Role::Payee, *call, Waiter::Tx(answer));
             }
+            Command::CostOf { call, answer } => self.ask_cost(*call, answer),
+            Command::Pot { owner, answer } => self.ask_pot(owner, answer),
             Command::Open {
                 payee,
                 deposit,
@@ -94,7 +91,6 @@ impl Task {
             }
             Command::PayeeShows { shown, answer } => reply(answer, self.payee_shows(*shown)),
             Command::ClaimOutlook(answer) => reply(answer, Ok(self.claim_outlook())),
-            Command::WithdrawFee { to, amount, answer } => self.ask_fee(to, amount, answer),
             Command::TopUp {
                 channel,
                 amount,
@@ -137,6 +133,7 @@ impl Task {
             }
             Command::Held { channel, answer } => reply(answer, self.held(channel)),
             Command::Claim { channel, answer } => self.claim(channel, answer),
+            Command::ClaimAll(answer) => self.claim_all(answer),
             Command::ClaimFor {
                 claim,
                 deadline,

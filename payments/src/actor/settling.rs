@@ -8,25 +8,21 @@ use super::{Task, Waiter};
 use crate::calls::Call;
 use crate::channel::{PayeeChannel, PayeeEvent, PayerChannel, PayerEvent, Phase};
 use crate::handle::{ClaimOutlook, Role};
-use crate::settle::{ClaimView, Settle};
+use crate::settle::ClaimView;
 use crate::tx::Stake;
 
 impl Task {
     pub(super) fn settle(&mut self, chain_time: UnixTime) {
         let mut batch = Batch::default();
-        for channel in self.book.payees.values() {
-            if channel.is_claiming() || self.is_resting(&channel.terms().id) {
-                continue;
-            }
-            let view = self.claim_view(channel, chain_time);
-            match self.config.settle.decide(&view, chain_time) {
-                Settle::Wait => {}
-                Settle::Worth | Settle::Forced => {
-                    let id = channel.terms().id;
-                    // A lock lives by the chain's time: a clock that is ahead must not give it up.
-                    let _known = batch.earn(&self.book, id, &PayeeEvent::ClaimAsked, chain_time);
-                }
-            }
+        let idle = self.book.payees.values();
+        let idle = idle.filter(|it| !it.is_claiming() && !self.is_resting(&it.terms().id));
+        let plan = self
+            .config
+            .settle
+            .plan(&self.views(idle, chain_time), chain_time);
+        for id in plan.channels() {
+            // A lock lives by the chain's time: a clock that is ahead must not give it up.
+            let _known = batch.earn(&self.book, *id, &PayeeEvent::ClaimAsked, chain_time);
         }
         let ending =
             |it: &&PayerChannel| matches!(it.phase(), Phase::Closing { .. }) || it.needs_sweep();
@@ -39,7 +35,11 @@ impl Task {
         }
         self.look_at_routes(&mut batch);
         match self.take(batch) {
-            Ok(outcome) => self.finish_round(outcome),
+            Ok(mut outcome) => {
+                let companies = self.companies(&mut outcome, &plan);
+                self.finish_round(outcome);
+                companies.into_iter().for_each(|it| self.claim_together(it));
+            }
             Err(error) => tracing::error!(%error, "cannot settle"),
         }
         self.urge(chain_time);
@@ -52,31 +52,36 @@ impl Task {
             words: channel.claim_words(),
             gas_price: self.gas_price,
             expiry: channel.first_expiry(chain_time),
+            apart: self.is_apart(&channel.terms().id),
         }
+    }
+
+    /// How claims on `channels` look.
+    pub(super) fn views<'a>(
+        &self,
+        channels: impl Iterator<Item = &'a PayeeChannel>,
+        chain_time: UnixTime,
+    ) -> Vec<(ChannelId, ClaimView)> {
+        let view = |it: &PayeeChannel| (it.terms().id, self.claim_view(it, chain_time));
+        channels.map(view).collect()
     }
 
     /// What claiming all would mean now.
     pub(super) fn claim_outlook(&self) -> ClaimOutlook {
-        let policy = &self.config.settle;
-        let now = self.chain_time();
-        let views = self.book.payees.values();
-        let views = views.map(|it| self.claim_view(it, now));
-        let mut outlook = ClaimOutlook {
-            claims: 0,
-            due: 0,
-            fee: Some(Amount::ZERO).filter(|_| self.gas_price > Amount::ZERO),
-        };
-        for view in views.filter(|it| it.claimable > Amount::ZERO) {
-            outlook.claims += 1;
-            outlook.due += u32::from(policy.decide(&view, now) != Settle::Wait);
-            let with = |fee: Amount| fee.checked_add(policy.gas(&view)).unwrap_or(Amount::MAX);
-            outlook.fee = outlook.fee.map(with);
+        let (policy, now) = (&self.config.settle, self.chain_time());
+        let views = self.views(self.book.payees.values(), now);
+        let (all, due) = (policy.plan_all(&views, now), policy.plan(&views, now));
+        let count = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+        ClaimOutlook {
+            claims: count(all.channels().count()),
+            due: count(due.channels().count()),
+            transactions: count(all.transactions()),
+            fee: Some(policy.gas_of(&all, &views)).filter(|_| self.gas_price > Amount::ZERO),
         }
-        outlook
     }
 
     /// Locks live by the chain's time.
-    fn chain_time(&self) -> UnixTime {
+    pub(super) fn chain_time(&self) -> UnixTime {
         let head = self.clock.head;
         head.map_or_else(|| self.now(), |it| it.timestamp)
     }
@@ -91,24 +96,12 @@ impl Task {
         }
     }
 
-    /// When the claim on `channel` brings nothing any more, or less: the end of the close window, or of a lock
-    /// with a word known. Chain seconds; `None` if it can wait.
-    fn deadline(&self, channel: &PayeeChannel, chain_time: UnixTime) -> Option<u64> {
-        let ends = match self.feared_phase(channel) {
-            Phase::Closing { closes_at } => Some(closes_at),
-            Phase::Opening | Phase::Open | Phase::Closed => None,
-        };
-        ends.into_iter()
-            .chain(channel.first_expiry(chain_time))
-            .min()
-    }
-
     /// A claim that was sent while there was time hears that there is a deadline now, or a sooner one.
     fn urge(&mut self, chain_time: UnixTime) {
         let soon = chain_time.plus(self.config.settle.closing_margin).as_secs();
         let payees = self.book.payees.values().filter(|it| it.is_claiming());
         let late = payees.filter_map(|it| {
-            let (id, deadline) = (it.terms().id, self.deadline(it, chain_time)?);
+            let (id, deadline) = (it.terms().id, self.claim_view(it, chain_time).deadline()?);
             let told = self.urged.get(&id);
             let is_news = deadline <= soon && told.is_none_or(|it| deadline < *it);
             Some((id, deadline, it.claim_now(chain_time).filter(|_| is_news)?))
@@ -128,10 +121,10 @@ impl Task {
     pub(super) fn stake(&self, channel: ChannelId) -> Option<Stake> {
         let payee = self.book.payees.get(&channel)?;
         let chain_time = self.chain_time();
-        let deadline = self.deadline(payee, chain_time);
-        let brings = payee.claimable(chain_time);
+        let view = self.claim_view(payee, chain_time);
+        let deadline = view.deadline();
         Some(Stake {
-            worth: self.config.settle.in_coin(brings),
+            worth: self.config.settle.in_coin(view.claimable),
             deadline: deadline.map(UnixTime::from_secs),
         })
     }

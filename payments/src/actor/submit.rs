@@ -173,14 +173,18 @@ impl Task {
         tracing::info!(?channel, %reason, "transaction did not happen");
         let failed = match error {
             TxError::Refused { call, source } => failure(call, source.clone()),
+            TxError::TooDear { .. } => PaymentsError::GasTooDear {
+                reason: reason.clone(),
+            },
             TxError::Undone { .. }
-            | TxError::TooDear { .. }
+            | TxError::NoCompany { .. }
             | TxError::QueueFull { .. }
             | TxError::Stopped { .. } => PaymentsError::Transaction {
                 reason: reason.clone(),
             },
         };
         if let Some(channel) = channel {
+            self.note_undone(channel, error);
             let (_, fails) = self
                 .retries
                 .get(&channel)

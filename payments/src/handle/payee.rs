@@ -5,7 +5,7 @@ use warren_proto::{
     UnixTime, Voucher, WordFrame,
 };
 
-use super::{ChannelView, Payments, PaymentsError};
+use super::{ChannelView, Claimed, Payments, PaymentsError};
 use crate::actor::Command;
 use crate::calls::Claim;
 use crate::channel::{Accepted, CloseConsent};
@@ -102,6 +102,21 @@ impl Payments {
     /// [`PaymentsError::Transaction`] if it did not happen.
     pub async fn claim(&self, channel: ChannelId) -> Result<Option<TxHash>, PaymentsError> {
         self.ask(|answer| Command::Claim { channel, answer }).await
+    }
+
+    /// Claims all there is to claim, several claims in one transaction; answers for each channel when its
+    /// claim is confirmed, or why it is not. Empty if there is nothing new.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Store`] if nothing could be saved: nothing was sent then.
+    pub async fn claim_all(&self) -> Result<Vec<Claimed>, PaymentsError> {
+        let mut all = Vec::new();
+        for (channel, result) in self.ask(Command::ClaimAll).await? {
+            let result = result.await.unwrap_or(Err(PaymentsError::Stopped));
+            let result = result.and_then(|it| it.ok_or(PaymentsError::Stopped));
+            all.push(Claimed { channel, result });
+        }
+        Ok(all)
     }
 
     /// Claims for another payee, at this account's gas: the money goes to the channel's payee.

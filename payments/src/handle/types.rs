@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use warren_proto::{
-    Amount, ChannelId, ChannelParams, PayErrorCode, SessionFrame, Voucher, WordFrame,
+    Amount, ChannelId, ChannelParams, PayErrorCode, PayoutAddress, SessionFrame, TxHash, Voucher,
+    WordFrame,
 };
 
 use super::RouteOut;
@@ -94,6 +95,12 @@ pub enum PaymentsError {
         /// What the transaction's task said.
         reason: String,
     },
+    /// Gas costs more than may be paid for it: nothing was sent.
+    #[error("{reason}")]
+    GasTooDear {
+        /// What the transaction's task said.
+        reason: String,
+    },
     /// There is too little money for it: tokens, or coin for gas.
     #[error("{reason}")]
     Unfunded {
@@ -174,6 +181,7 @@ impl PaymentsError {
             Self::UnknownChannel { .. } => PayErrorCode::UnknownChannel,
             Self::Refused { .. }
             | Self::Transaction { .. }
+            | Self::GasTooDear { .. }
             | Self::Unfunded { .. }
             | Self::WalletShared { .. }
             | Self::Wallet(_)
@@ -298,8 +306,37 @@ pub struct ClaimOutlook {
     pub claims: u32,
     /// Of them, those that are made without being asked for: worth their gas, or in danger.
     pub due: u32,
+    /// Transactions that all of them take: several claims share one.
+    pub transactions: u32,
     /// What the gas of all of them costs, in native coin. `None` until the chain said what gas costs.
     pub fee: Option<Amount>,
+}
+
+/// What came of the claim of one channel, where all were claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The transaction, which it may share with others.
+    pub result: Result<TxHash, PaymentsError>,
+}
+
+/// What a call's gas costs, in native coin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GasCost {
+    /// As gas costs now.
+    pub about: Amount,
+    /// Whatever happens to its price until a block takes the call, and however often it is made dearer meanwhile.
+    pub at_most: Amount,
+}
+
+/// An account's pot in the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pot {
+    /// The tokens in it.
+    pub amount: Amount,
+    /// Where they may go; `None` while that is free.
+    pub beneficiary: Option<PayoutAddress>,
 }
 
 /// All money of this node.
@@ -311,6 +348,8 @@ pub struct Funds {
     pub wallet: Amount,
     /// Tokens in the contract, ready to withdraw.
     pub pot: Amount,
+    /// Where those may go, and no channel may be opened from them; `None` while that is free.
+    pub beneficiary: Option<PayoutAddress>,
     /// Confirmed deposits of own channels, less what was paid.
     pub spendable: Amount,
     /// Earned and not yet claimed.

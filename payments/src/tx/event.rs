@@ -161,7 +161,8 @@ pub enum Report {
     Confirmed(Seen),
     /// No node takes it.
     Rejected,
-    /// A block burns more for each gas than this call, which cannot wait, may pay: nothing was sent.
+    /// A block burns more for each gas than this call may pay, and it cannot wait, or did for long: nothing was
+    /// sent.
     TooDear {
         /// What a block burns at least.
         floor: Amount,

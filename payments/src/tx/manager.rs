@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! asked ──▶ queued ──▶ preparing ──Prepared──▶ signing ──Signed, saved──▶ in flight
-//!                         │ Refused, too dear                bump ▲        │    │ another took
+//!                         │ Refused, too dear*               bump ▲        │    │ another took
 //!                         ▼                                       └────────┘    ▼ the nonce: queued
 //!                       failed                           in a block ──N blocks──▶ confirmed
 //!                                                            └──reorg──▶ in flight
 //! ```
+//! *: what can wait is put aside for a while, and is queued again when gas is cheap enough.
 //!
 //! Invariant: what was broadcast is on disk, every version of it, until it is confirmed.
 //! At most one call waits for a block; the next starts when it is in one, or overtakes it (`turn`).
@@ -25,6 +26,7 @@ use super::fee::GasPrice;
 use super::flight::{Flight, Verdict};
 use super::{SignedTx, UnsignedTx};
 use crate::chain::Fees;
+use turn::Aside;
 
 // Our choice: bounds of the queue and of what may lie unconfirmed at once.
 const MAX_QUEUE: usize = 256;
@@ -51,6 +53,8 @@ pub struct TxManager {
     pub(super) rules: TxRules,
     pub(super) queue: VecDeque<Job>,
     pub(super) preparing: Option<Job>,
+    /// What can wait and may not pay what gas costs now, in the order of asking.
+    aside: Vec<Aside>,
     /// By nonce.
     pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) head: u64,
@@ -72,6 +76,7 @@ impl TxManager {
             rules,
             queue: VecDeque::new(),
             preparing: None,
+            aside: Vec::new(),
             flights: BTreeMap::new(),
             head: 0,
             market: None,
@@ -90,7 +95,8 @@ impl TxManager {
     /// Whether nothing is waiting or on its way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.preparing.is_none() && self.flights.is_empty()
+        let waits = !self.queue.is_empty() || !self.aside.is_empty();
+        !waits && self.preparing.is_none() && self.flights.is_empty()
     }
 
     /// After a restart: sends what is on its way once more.
@@ -248,6 +254,7 @@ impl TxManager {
                 }
             }
         }
+        next.call_back(fees, &mut effects);
         next.start(effects, save)
     }
 
@@ -259,19 +266,20 @@ impl TxManager {
         next.market = Some(*fees);
         next.blind = self.blind.saturating_add(1);
         let patience = self.rules.bump_after_blocks.max(1);
+        let mut effects = Vec::new();
+        next.call_back(fees, &mut effects);
         if !next.blind.is_multiple_of(patience) {
-            return next.start(Vec::new(), false);
+            return next.start(effects, false);
         }
         let unseen = |it: &&(&u64, &Flight)| it.1.seen.is_none() && it.1.lost_at.is_none();
         let said = self.flights.iter().collect::<Vec<_>>();
-        let effects = said.iter().filter(unseen).filter_map(|(at, it)| {
+        effects.extend(said.iter().filter(unseen).filter_map(|(at, it)| {
             if it.job.stake.is_some() {
                 it.again(**at, Some(fees), &self.rules, time)
             } else {
                 it.repeat()
             }
-        });
-        let effects = effects.collect();
+        }));
         next.start(effects, false)
     }
 }

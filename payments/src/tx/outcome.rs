@@ -60,6 +60,12 @@ pub enum TxError {
         /// `chain.fee_cap_gwei`, or less if the call brings less.
         cap: Amount,
     },
+    /// It is worth its share of a transaction, not one of its own, and there is nobody to share one with.
+    #[error("{call}: it waits for others to share a transaction with")]
+    NoCompany {
+        /// The call's name.
+        call: &'static str,
+    },
     /// Too many calls wait.
     #[error("{call}: too many calls wait")]
     QueueFull {

@@ -6,6 +6,7 @@
 
 mod books;
 mod close;
+mod company;
 mod crash;
 mod digest;
 mod keys;
@@ -14,6 +15,7 @@ mod laws;
 mod mended;
 mod party;
 mod pay;
+mod pot;
 mod rate;
 mod rewritten;
 mod routed;
@@ -26,3 +28,4 @@ mod tower_late;
 mod truth;
 #[path = "../chain/twisted.rs"]
 mod twisted;
+mod undone;

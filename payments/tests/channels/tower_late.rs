@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use warren_proto::TowerVerdict;
+use warren_payments::PaymentsConfig;
+use warren_payments::chain::Chain as _;
+use warren_payments::chain::dev::DevChain;
+use warren_proto::{Amount, ChannelId, TowerVerdict};
 
-use crate::party::{HOUR, Party, begin, pay, units, wei};
+use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
 use crate::routed::{open_for_a_day, tomorrow};
 use crate::street::{lock_of, say};
 use crate::tower::{Keep, PAYEE, claimed_when, sealed};
@@ -47,4 +50,78 @@ async fn words_of_a_lock_that_expired_are_left_out_and_the_others_are_claimed() 
     let spent = tokio::time::timeout(Duration::from_secs(60), spent).await;
     assert_eq!(spent.unwrap(), (1, units(30)), "and nothing is tried again");
     assert_eq!(keep.party.pot().await, wei(0));
+}
+
+const GWEI: u64 = 1_000_000_000;
+const SPIKE: Amount = wei(50 * GWEI);
+
+/// The tower's own coin, and a payee whose money is worth any gas.
+struct Dear {
+    chain: DevChain,
+    keep: Keep,
+    channel: ChannelId,
+    coin: Amount,
+}
+
+impl Dear {
+    /// A payee that is away, a payer that closes, a quarter of an hour left, and gas at ten times what
+    /// the tower ever pays for itself.
+    async fn new() -> Self {
+        let chain = world();
+        let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+        let (_, wallet, disk) = Party::rich(&chain).await.stop();
+        let thrifty = PaymentsConfig {
+            fee_cap: wei(5 * GWEI),
+            ..config()
+        };
+        let keep = Keep::of(&chain, Party::start_as(&chain, wallet, disk, thrifty)).await;
+        let channel = open(&payer, &payee, units(1000)).await;
+        begin(&payer, &payee, channel).await;
+        pay(&payer, &payee, channel, 0, 320).await;
+        let put = sealed(&payee, channel, 1).await;
+        assert_eq!(keep.puts(PAYEE, put).await, TowerVerdict::Kept);
+        drop(payee); // For good.
+        payer.payments.close(channel, None).await.unwrap();
+        let coin = chain.native_balance(keep.party.account()).await.unwrap();
+        chain.set_base_fee(SPIKE);
+        chain.advance(HOUR.mul_f32(0.75));
+        Self {
+            chain,
+            keep,
+            channel,
+            coin,
+        }
+    }
+
+    /// So many blocks of twelve seconds, each seen by the tower.
+    async fn blocks(&self, count: u32, fee: Amount) {
+        for _ in 0..count {
+            self.chain.set_base_fee(fee);
+            self.chain.advance(Duration::from_secs(12));
+            let _may_fail = self.keep.service.refresh().await;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
+
+/// What a tower claims is another's: that time is short lifts no cap of its own, and what it did not send is
+/// made when gas is cheap again.
+#[tokio::test]
+async fn a_tower_pays_its_usual_cap_and_no_more_however_short_the_time() {
+    let dear = Dear::new().await;
+    dear.blocks(20, SPIKE).await;
+    let claimed = async || {
+        let state = dear.chain.channel(dear.channel).await.unwrap();
+        state.unwrap().claimed
+    };
+    assert_eq!(claimed().await, wei(0));
+    let account = dear.keep.party.account();
+    let left = dear.chain.native_balance(account).await.unwrap();
+    assert_eq!((left, dear.chain.waiting()), (dear.coin, 0));
+
+    dear.blocks(30, wei(GWEI)).await;
+    assert_eq!(claimed().await, units(320));
+    let left = dear.chain.native_balance(account).await.unwrap();
+    let spent = dear.coin.checked_sub(left).unwrap();
+    assert!(spent <= wei(100_000 * 5 * GWEI), "{spent}");
 }

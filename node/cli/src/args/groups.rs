@@ -49,6 +49,43 @@ pub enum WalletVerb {
     Backup,
     /// Makes the wallet from twelve words, read from standard input.
     Restore(SealArgs),
+    /// Says where its tokens in the contract may go; with an address, fixes that for ever.
+    Beneficiary(BeneficiaryArgs),
+    /// Sends all its tokens in the contract to the beneficiary that was fixed.
+    Payout(PayoutArgs),
+}
+
+/// `warren wallet beneficiary`.
+#[derive(Debug, Args)]
+pub struct BeneficiaryArgs {
+    /// The only account, 0x…, that the tokens in the contract can go to from then on. This wallet cannot undo it.
+    #[arg(value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// Another account's tokens, whose beneficiary this wallet is.
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    pub owner: Option<String>,
+    /// Consents without being asked: the address once more.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "to",
+        conflicts_with = "dry_run"
+    )]
+    pub yes_i_consent: Option<String>,
+    /// Only says what it means and costs.
+    #[arg(long, requires = "to")]
+    pub dry_run: bool,
+}
+
+/// `warren wallet payout`.
+#[derive(Debug, Args)]
+pub struct PayoutArgs {
+    /// Another account, 0x…, whose key may be lost: anybody can pay out to its beneficiary.
+    #[arg(long, value_name = "ADDRESS")]
+    pub owner: Option<String>,
+    /// Only says what it would cost.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// How a wallet is sealed.
@@ -141,7 +178,8 @@ pub struct WithdrawArgs {
     /// How much, in tokens, or `all`.
     #[arg(default_value = "all", value_name = "TOKENS")]
     pub amount: String,
-    /// To whom, 0x…. Left out: wallet.beneficiary, else this wallet's own account.
+    /// To whom, 0x…. Left out: the beneficiary, if one is fixed; else wallet.beneficiary, else this wallet's own
+    /// account.
     #[arg(long, value_name = "ADDRESS")]
     pub to: Option<String>,
     /// Only says what it would cost.

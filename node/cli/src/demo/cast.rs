@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
-use warren_daemon::api::types::{Status, TransactionReport, WalletView};
+use warren_daemon::api::types::{ClaimReport, Status, WalletView};
 use warren_proto::{ChainRef, PayoutAddress};
 
 use super::capture::CaptureError;
@@ -194,7 +194,7 @@ impl Cast {
     ///
     /// # Errors
     /// [`DemoError`].
-    pub fn claim(&self, index: usize) -> Result<TransactionReport, DemoError> {
+    pub fn claim(&self, index: usize) -> Result<ClaimReport, DemoError> {
         Ok(self.exits[index].ask(&["channel", "claim"])?)
     }
 

@@ -3,13 +3,13 @@
 use warren_daemon::api::Client;
 use warren_daemon::api::types::{
     ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole, ChannelState,
-    ChannelTopUpRequest, ChannelView, Earnings, Ledger, LedgerQuery, TransactionReport,
-    WithdrawRequest,
+    ChannelTopUpRequest, ChannelView, ClaimReport, Earnings, Ledger, LedgerQuery,
+    TransactionReport,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 
 use super::{Desk, Told, route};
-use crate::args::{ChannelVerb, LedgerArgs, WithdrawArgs};
+use crate::args::{ChannelVerb, LedgerArgs};
 use crate::page::Page;
 use crate::table::Table;
 use crate::text;
@@ -102,37 +102,26 @@ async fn find(client: &Client, text: &str) -> Result<ChannelView, Problem> {
 }
 
 async fn claim_all(desk: &mut Desk<'_>, client: &Client) -> Told {
-    let earnings = client.earn().await.map_err(|it| it.problem())?;
-    let mut last = None;
-    let owing = earnings.channels.iter();
-    for channel in owing.filter(|it| it.paid.base_units > it.claimed.base_units) {
-        desk.screen
-            .doing(&format!("claiming channel {}", channel.id.short()));
-        let report = client.claim(channel.id).await.map_err(|it| it.problem())?;
-        desk.screen.done(&report.text);
-        last = Some(report);
-    }
-    match last {
-        Some(report) => Ok(transaction_page(&report).next("warren earn")),
-        None => Err(Problem::new(
-            ErrorCode::NothingToClaim,
-            "no channel owes this node anything",
-        )),
-    }
+    desk.screen.doing("claiming");
+    let report = client.claim_all().await.map_err(|it| it.problem())?;
+    Ok(claims_page(&report).next("warren earn"))
 }
 
-pub(super) async fn withdraw(desk: &mut Desk<'_>, args: &WithdrawArgs) -> Told {
-    let to = args.to.as_ref().map(|it| it.parse()).transpose();
-    let request = WithdrawRequest {
-        to: to.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?,
-        amount: args.amount.clone(),
-        dry_run: args.dry_run,
-    };
-    let client = desk.client()?;
-    desk.screen.doing("withdrawing");
-    let report = client.withdraw(&request).await;
-    let report = report.map_err(|it| it.problem())?;
-    Ok(transaction_page(&report).next("warren wallet show"))
+fn claims_page(report: &ClaimReport) -> Page {
+    let mut table = Table::new(&["CHANNEL", "AMOUNT", "TRANSACTION"]);
+    for it in &report.claims {
+        let problem = it.problem.as_ref();
+        let problem = problem.map(|it| format!("{} {}: {}", it.code, it.meaning, it.seen));
+        table.row([
+            it.channel.short(),
+            it.amount.to_string(),
+            it.transaction
+                .map(|it| it.to_string())
+                .or(problem)
+                .unwrap_or_default(),
+        ]);
+    }
+    Page::of(report, format!("{}.", report.text)).table(&table)
 }
 
 fn list_page(list: &ChannelList) -> Page {
@@ -189,10 +178,13 @@ fn show_page(it: &ChannelView) -> Page {
     Page::of(&one, sentence).table(&table).next("warren ledger")
 }
 
-fn transaction_page(report: &TransactionReport) -> Page {
+pub(super) fn transaction_page(report: &TransactionReport) -> Page {
     let mut page = Page::of(report, report.text.clone());
     if let Some(fee) = &report.fee {
         page = page.line(format!("  gas          {fee}"));
+    }
+    if let Some(most) = &report.fee_at_most {
+        page = page.line(format!("  at most      {most}"));
     }
     match report.transaction {
         Some(tx) => page.line(format!("  transaction  {tx}")),
@@ -216,10 +208,20 @@ fn by_itself(it: &Earnings) -> String {
     }
 }
 
+/// Said where several claims share one.
+fn in_transactions(it: &Earnings) -> String {
+    match it.claim_transactions {
+        some if some == it.claims => String::new(),
+        1 => ", all in one transaction".to_owned(),
+        some => format!(", in {some} transactions"),
+    }
+}
+
 fn earn_page(it: &Earnings) -> Page {
     let fee = match (&it.claim_fee, it.claims) {
         (Some(fee), 1..) => format!(
-            " Claiming all now costs about {fee} of gas; {}",
+            " Claiming all now costs about {fee} of gas{}; {}",
+            in_transactions(it),
             by_itself(it)
         ),
         _ => String::new(),

@@ -7,7 +7,7 @@ use warren_daemon::error::{ErrorCode, Problem, machine};
 use warren_payments::wallet::Wallet;
 use warren_payments::wallet::file;
 
-use super::{Desk, Told};
+use super::{Desk, Told, pot};
 use crate::args::WalletVerb;
 use crate::node;
 use crate::page::Page;
@@ -34,6 +34,8 @@ pub(super) async fn run(desk: &mut Desk<'_>, verb: &WalletVerb) -> Told {
             ))
         }
         WalletVerb::Show => show(desk).await,
+        WalletVerb::Beneficiary(args) => pot::beneficiary(desk, args).await,
+        WalletVerb::Payout(args) => pot::payout(desk, args).await,
     }
 }
 
@@ -87,10 +89,11 @@ async fn show(desk: &Desk<'_>) -> Told {
     let mut table = Table::new(&[]);
     table.row(["in the wallet".to_owned(), wallet.tokens.to_string()]);
     table.row(["for gas".to_owned(), wallet.coins.to_string()]);
-    table.row([
-        "in the contract, free".to_owned(),
-        wallet.in_contract.to_string(),
-    ]);
+    let (name, way) = match wallet.beneficiary {
+        Some(to) => ("in the contract", format!(", for {to} only")),
+        None => ("in the contract, free", String::new()),
+    };
+    table.row([name.to_owned(), format!("{}{way}", wallet.in_contract)]);
     table.row(["in channels".to_owned(), wallet.in_channels.to_string()]);
     table.row(["earned, claimable".to_owned(), wallet.claimable.to_string()]);
     let sentence = format!("Wallet {} on chain {}.", wallet.address, wallet.chain_id);

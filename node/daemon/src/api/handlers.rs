@@ -45,6 +45,9 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/exit/status", get(exit_status))
         .route("/v1/wallet", get(wallet))
         .route("/v1/wallet/withdraw", post(withdraw))
+        .route("/v1/wallet/beneficiary", post(fix_beneficiary))
+        .route("/v1/wallet/payout", post(pay_out))
+        .route("/v1/claim", post(claim_all))
         .route("/v1/channels", get(channels).post(open))
         .route("/v1/channels/{id}/topup", post(top_up))
         .route("/v1/channels/{id}/claim", post(claim))
@@ -111,6 +114,21 @@ async fn wallet(State(node): Node) -> Reply {
 
 async fn withdraw(State(node): Node, Said(it): Said<super::types::WithdrawRequest>) -> Reply {
     document(node.withdraw(it).await)
+}
+
+async fn fix_beneficiary(
+    State(node): Node,
+    Said(it): Said<super::types::BeneficiaryRequest>,
+) -> Reply {
+    document(node.fix_beneficiary(it).await)
+}
+
+async fn pay_out(State(node): Node, Said(it): Said<super::types::PayoutRequest>) -> Reply {
+    document(node.pay_out(it).await)
+}
+
+async fn claim_all(State(node): Node) -> Reply {
+    document(node.claim_all().await)
 }
 
 async fn channels(State(node): Node) -> Reply {

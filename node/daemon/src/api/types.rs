@@ -27,9 +27,10 @@ pub use market::{
     UpStage,
 };
 pub use money::{
-    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole, ChannelState,
-    ChannelTopUpRequest, ChannelView, Earnings, Ledger, LedgerEntry, LedgerKind, LedgerQuery,
-    TransactionReport, WalletView, WithdrawRequest,
+    BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole,
+    ChannelState, ChannelTopUpRequest, ChannelView, ClaimOfChannel, ClaimReport, Earnings, Ledger,
+    LedgerEntry, LedgerKind, LedgerQuery, PayoutRequest, TransactionReport, WalletView,
+    WithdrawRequest,
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
 pub use offload::OffloadView;
@@ -71,6 +72,7 @@ schemas! {
     WalletView => "warren.wallet/v1";
     ChannelList => "warren.channels/v1";
     TransactionReport => "warren.transaction/v1";
+    ClaimReport => "warren.claims/v1";
     Earnings => "warren.earnings/v1";
     Ledger => "warren.ledger/v1";
     ReceiptList => "warren.receipts/v1";

@@ -128,6 +128,9 @@ codes! {
     1403 StoreConsent Consent: "going on with a store that does not verify needs your consent",
         "What was written after it is lost to this node: words that others paid with cannot be claimed, and a channel may be paid from an old state; the chain and your peers know more than it does. A newer copy is better.",
         "warren recover --store --accept NODE, with the first 8 digits of the node's id";
+    1404 BeneficiaryConsent Consent: "fixing a beneficiary needs your consent",
+        "The tokens of this wallet in the contract could go to that account only, now and ever after; this wallet cannot undo it, and its pot opens no channels any more.",
+        "warren wallet beneficiary ADDRESS --dry-run; then say the address twice: --yes-i-consent ADDRESS";
     1501 BadRequest Usage: "the request cannot be understood",
         "A field is missing, has another type, or lies outside its range.",
         "warren help, and the verb's name";
@@ -281,6 +284,15 @@ codes! {
     5115 RouteTooDear Funds: "the route costs more than you allow",
         "The router's fee and hold fee come to more than consumer.max_route_fee_ppm.",
         "warren config explain consumer.max_route_fee_ppm; or warren up --route direct";
+    5116 GasTooDear Refused: "gas costs more than you allow",
+        "A block burns more for each gas than chain.fee_cap_gwei, or than what is to be claimed brings; nothing was sent.",
+        "wait until gas is cheaper; or: warren config explain chain.fee_cap_gwei";
+    5117 BeneficiaryFixed Conflict: "the chain lets these tokens go to their beneficiary only",
+        "A beneficiary was fixed for the pot in the contract: only that account is paid from it, and only that account can pass this on.",
+        "warren wallet payout";
+    5118 NoBeneficiary NothingMatches: "no beneficiary is fixed",
+        "The tokens in the contract may go wherever their owner's key says, so only the owner can take them out.",
+        "warren withdraw; or: warren wallet beneficiary ADDRESS";
     5201 ReceiptUnreadable Usage: "this is no receipt",
         "The file was cut, edited, or is something else; a receipt is the text that `warren receipt export` writes.",
         "warren receipt export SESSION FILE";

@@ -1,4 +1,4 @@
-//! What the owner does with channels: open, top up, claim, close, withdraw.
+//! What the owner does with channels: open, top up, claim, close.
 
 use std::time::Duration;
 
@@ -8,10 +8,9 @@ use warren_payments::{ChannelView as Held, PaymentsError, Role};
 use warren_proto::{Amount, ChannelId, NodeId, Offer, PayoutAddress, TxHash};
 
 use super::Node;
-use super::money::coin;
 use crate::api::types::{
-    ChannelCloseRequest, ChannelOpenRequest, ChannelTopUpRequest, ConsumerState, Money,
-    TransactionReport, WithdrawRequest,
+    ChannelCloseRequest, ChannelOpenRequest, ChannelTopUpRequest, ClaimOfChannel, ClaimReport,
+    ConsumerState, Money, TransactionReport,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{self, problem};
@@ -64,7 +63,7 @@ impl Node {
         Ok(report(text, Some(id), None, amount))
     }
 
-    fn tokens(&self, text: &str) -> Result<Amount, Problem> {
+    pub(super) fn tokens(&self, text: &str) -> Result<Amount, Problem> {
         let parsed = self.config.token.parse(text);
         parsed.map_err(|error| Problem::new(ErrorCode::BadRequest, error))
     }
@@ -174,6 +173,66 @@ impl Node {
         Ok(report(text, Some(id), Some(tx), amount))
     }
 
+    /// Claims all there is to claim, several channels in one transaction.
+    pub(super) async fn claim_channels(&self) -> Result<ClaimReport, Problem> {
+        let payments = self.purse()?.payments();
+        let before = self.held().await?;
+        let done = payments.claim_all().await.map_err(|it| problem(&it))?;
+        if done.is_empty() {
+            let outlook = payments.claim_outlook().await.map_err(|it| problem(&it))?;
+            let seen = match outlook.claims {
+                0 => "no channel owes this node anything".to_owned(),
+                some => format!("claims of {some} channels are on their way already"),
+            };
+            return Err(Problem::new(ErrorCode::NothingToClaim, seen));
+        }
+        let owed = |id| {
+            let held = before.iter().find(|it| it.id == id);
+            held.map_or(Amount::ZERO, |it| {
+                it.value.min(it.deposit).saturating_sub(it.claimed)
+            })
+        };
+        let (mut sum, mut transactions) = (Amount::ZERO, Vec::new());
+        let (mut claims, mut failed) = (Vec::new(), None);
+        for it in done {
+            let amount = owed(it.channel);
+            let (transaction, mishap) = match it.result {
+                Ok(tx) => {
+                    sum = sum.checked_add(amount).unwrap_or(Amount::MAX);
+                    (Some(tx), None)
+                }
+                Err(error) => (None, Some(problem(&error))),
+            };
+            transactions.extend(transaction.filter(|it| !transactions.contains(it)));
+            failed = failed.or_else(|| mishap.clone());
+            claims.push(ClaimOfChannel {
+                channel: it.channel,
+                amount: self.money(amount),
+                transaction,
+                problem: mishap,
+            });
+        }
+        let good = claims.iter().filter(|it| it.transaction.is_some()).count();
+        if let Some(problem) = failed.filter(|_| good == 0) {
+            return Err(problem);
+        }
+        let text = format!(
+            "claimed {} of {good} channels in {} transactions",
+            self.money(sum),
+            transactions.len()
+        );
+        let text = match claims.len().saturating_sub(good) {
+            0 => text,
+            bad => format!("{text}; {bad} more could not be claimed"),
+        };
+        Ok(ClaimReport {
+            text,
+            amount: self.money(sum),
+            transactions,
+            claims,
+        })
+    }
+
     pub(super) async fn close_channel(
         &self,
         id: ChannelId,
@@ -249,58 +308,9 @@ impl Node {
     fn rest(&self, held: &Held) -> Money {
         self.money(held.deposit.saturating_sub(held.value))
     }
-
-    pub(super) async fn withdraw_tokens(
-        &self,
-        request: WithdrawRequest,
-    ) -> Result<TransactionReport, Problem> {
-        let payments = self.purse()?.payments();
-        let funds = payments.balances().await.map_err(|it| problem(&it))?;
-        let amount = if request.amount.trim() == "all" {
-            funds.pot
-        } else {
-            self.tokens(&request.amount)?
-        };
-        if amount == Amount::ZERO || amount > funds.pot {
-            let seen = format!(
-                "{} asked for; the contract holds {} for this wallet",
-                self.money(amount),
-                self.money(funds.pot)
-            );
-            return Err(Problem::new(ErrorCode::NoFunds, seen).with_next("warren wallet show"));
-        }
-        let beneficiary = self.config.wallet.beneficiary;
-        let to = request.to.or(beneficiary).unwrap_or(payments.account());
-        let fee = payments.withdraw_fee(to, amount).await;
-        let fee = fee.map_err(|it| problem(&it))?;
-        if fee > funds.coin {
-            let seen = format!(
-                "gas costs about {}; the wallet has {}",
-                Money::of(fee, &coin()),
-                Money::of(funds.coin, &coin())
-            );
-            return Err(Problem::new(ErrorCode::NoFunds, seen));
-        }
-        let shown = self.money(amount);
-        if request.dry_run {
-            let fee = Money::of(fee, &coin());
-            let text = format!("would withdraw {shown} to {to} for about {fee} of gas");
-            let mut report = report(text, None, None, shown);
-            report.fee = Some(fee);
-            return Ok(report);
-        }
-        let tx = payments.withdraw(to, amount).await;
-        let tx = tx.map_err(|it| problem(&it))?;
-        Ok(report(
-            format!("withdrew {shown} to {to}"),
-            None,
-            Some(tx),
-            shown,
-        ))
-    }
 }
 
-fn report(
+pub(super) fn report(
     text: String,
     channel: Option<ChannelId>,
     transaction: Option<TxHash>,
@@ -312,5 +322,6 @@ fn report(
         transaction,
         amount,
         fee: None,
+        fee_at_most: None,
     }
 }

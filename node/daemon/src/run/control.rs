@@ -7,11 +7,12 @@ use warren_tunnel::host::{check_consumer, check_exit};
 
 use super::{Node, wish};
 use crate::api::types::{
-    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, Check, CheckVerdict,
-    DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus,
-    ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList,
-    PeerView, PriceView, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport, Status,
-    TowerStatus, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
+    Check, CheckVerdict, ClaimReport, DownReport, DownRequest, Earnings, ExitCheck,
+    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger,
+    LedgerQuery, NetCheck, NodeEvent, PayoutRequest, PeerList, PeerView, PriceView, ReceiptList,
+    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
+    UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::error::{ErrorCode, Problem};
@@ -121,6 +122,18 @@ impl NodeControl for Node {
 
     fn withdraw(&self, request: WithdrawRequest) -> Answer<'_, TransactionReport> {
         Box::pin(self.withdraw_tokens(request))
+    }
+
+    fn fix_beneficiary(&self, request: BeneficiaryRequest) -> Answer<'_, TransactionReport> {
+        Box::pin(self.fix_beneficiary(request))
+    }
+
+    fn pay_out(&self, request: PayoutRequest) -> Answer<'_, TransactionReport> {
+        Box::pin(self.pay_out(request))
+    }
+
+    fn claim_all(&self) -> Answer<'_, ClaimReport> {
+        Box::pin(self.claim_channels())
     }
 
     fn channels(&self) -> Answer<'_, ChannelList> {

@@ -56,6 +56,7 @@ impl Node {
             in_contract: self.money(funds.pot),
             in_channels: self.money(books.left()),
             claimable: self.money(books.claimable()),
+            beneficiary: funds.beneficiary,
         })
     }
 
@@ -135,6 +136,7 @@ impl Node {
             claim_fee: outlook.fee.map(|it| Money::of(it, &coin())),
             claims: outlook.claims,
             claims_due: outlook.due,
+            claim_transactions: outlook.transactions,
             sessions: served,
             channels: payee.map(|it| self.channel_view(it, &books)).collect(),
         })

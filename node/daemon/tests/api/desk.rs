@@ -11,11 +11,12 @@ use warren_daemon::config::Token;
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_daemon::metrics::{Metric, Metrics};
 use warren_proto::{
-    Amount, ChannelId, NodeId, PayoutAddress, PolicyId, Region, SessionId, TxHash, UnixTime,
+    Amount, ChannelId, NodeId, PayoutAddress, PolicyId, Region, SessionId, UnixTime,
 };
 
 pub(crate) use crate::facts::consumer;
-use crate::facts::exit_status;
+
+use crate::facts::{exit_status, transaction};
 
 pub(crate) const NODE: NodeId = NodeId::from_bytes([1; 32]);
 pub(crate) const EXIT: NodeId = NodeId::from_bytes([2; 32]);
@@ -110,17 +111,6 @@ pub(crate) fn event(id: u64) -> NodeEvent {
         node: Some(EXIT),
         session: None,
         channel: None,
-    }
-}
-
-fn transaction(text: &str, channel: Option<ChannelId>) -> TransactionReport {
-    let transaction = Some(TxHash::from_bytes([9; 32]));
-    TransactionReport {
-        text: text.to_owned(),
-        channel,
-        transaction,
-        amount: money(5),
-        fee: None,
     }
 }
 
@@ -253,12 +243,25 @@ impl NodeControl for Desk {
             in_contract: money(3),
             in_channels: money(4),
             claimable: money(5),
+            beneficiary: Some(ADDRESS),
         };
         self.note("wallet", view)
     }
 
     fn withdraw(&self, request: WithdrawRequest) -> Answer<'_, TransactionReport> {
         self.note(format!("{request:?}"), transaction("withdrawn", None))
+    }
+
+    fn fix_beneficiary(&self, request: BeneficiaryRequest) -> Answer<'_, TransactionReport> {
+        self.note(format!("{request:?}"), transaction("fixed", None))
+    }
+
+    fn pay_out(&self, request: PayoutRequest) -> Answer<'_, TransactionReport> {
+        self.note(format!("{request:?}"), transaction("paid out", None))
+    }
+
+    fn claim_all(&self) -> Answer<'_, ClaimReport> {
+        self.note("claim all", crate::facts::claims())
     }
 
     fn channels(&self) -> Answer<'_, ChannelList> {
@@ -309,6 +312,7 @@ impl NodeControl for Desk {
             claim_fee: None,
             claims: 1,
             claims_due: 0,
+            claim_transactions: 1,
             sessions: 4,
             channels: Vec::new(),
         };

@@ -1,10 +1,13 @@
-//! An exit and a consumer's session as the desk shows them.
+//! An exit, a consumer's session, and what transactions came to, as the desk shows them.
 
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ConsentRecord, ConsumerState, ConsumerView, ExitStatus, RatesView, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, ExitStatus, RatesView,
+    TransactionReport, UsageView,
 };
+use warren_daemon::error::{ErrorCode, Problem};
+use warren_proto::{ChannelId, TxHash};
 
 use crate::desk::{CHANNEL, EXIT, SESSION, money, policy, price, region, time};
 
@@ -53,5 +56,31 @@ pub(crate) fn consumer() -> ConsumerView {
         route: None,
         tunnel: None,
         kill_switch: true,
+    }
+}
+
+pub(crate) fn transaction(text: &str, channel: Option<ChannelId>) -> TransactionReport {
+    let transaction = Some(TxHash::from_bytes([9; 32]));
+    TransactionReport {
+        text: text.to_owned(),
+        channel,
+        transaction,
+        amount: money(5),
+        fee: None,
+        fee_at_most: None,
+    }
+}
+
+pub(crate) fn claims() -> ClaimReport {
+    ClaimReport {
+        text: "claimed".to_owned(),
+        amount: money(9),
+        transactions: Vec::new(),
+        claims: vec![ClaimOfChannel {
+            channel: CHANNEL,
+            amount: money(9),
+            transaction: None,
+            problem: Some(Problem::new(ErrorCode::GasTooDear, "too dear")),
+        }],
     }
 }

@@ -56,6 +56,24 @@ async fn every_question_of_the_client_reaches_the_node() {
         })
         .await
         .unwrap();
+    let fixed = BeneficiaryRequest {
+        to,
+        owner: None,
+        confirm: Some(to),
+        dry_run: false,
+    };
+    client.fix_beneficiary(&fixed).await.unwrap();
+    let payout = PayoutRequest {
+        owner: Some(to),
+        dry_run: true,
+    };
+    client.pay_out(&payout).await.unwrap();
+    let claims = client.claim_all().await.unwrap().claims;
+    let mishap = claims[0].problem.as_ref().unwrap();
+    assert_eq!(
+        (claims[0].channel, mishap.code.as_str()),
+        (CHANNEL, "W5116")
+    );
     client.channels().await.unwrap();
     assert_eq!(client.claim(CHANNEL).await.unwrap().channel, Some(CHANNEL));
     let open = ChannelOpenRequest {
@@ -95,7 +113,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 24\n")
+            .contains("\nwarren_claims_total 27\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");
@@ -105,6 +123,8 @@ async fn every_question_of_the_client_reaches_the_node() {
         "sort: Price, refresh: true",
         "limit: Some(5)",
         "amount: \"all\", dry_run: true",
+        "confirm: Some(",
+        "PayoutRequest { owner: Some(",
         "deposit: Some(\"0.5\")",
         "0.25",
         "now true",

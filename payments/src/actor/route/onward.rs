@@ -299,6 +299,7 @@ impl Task {
             words: lock.units,
             gas_price: self.gas_price,
             expiry: None,
+            apart: false,
         })
     }
 

@@ -1,18 +1,34 @@
 //! Whose turn it is: the line of calls, and which may overtake one that cannot pay for its gas.
 //!
-//! Sans-IO. Nonces are used in order, so a call that no block takes holds up all others of its account. A
-//! call at stake that cannot pay what a block burns is not sent: what it brings may never be enough, and
-//! whoever asked will ask again while there is time. What can wait is sent, and waits for cheaper gas; a call at
-//! stake that can pay overtakes whatever cannot: it gets the nonce, and whichever of the two a block takes,
-//! the other is made again.
+//! Sans-IO. Nonces are used in order, so a call that no block takes holds up all others of its account. So what
+//! cannot pay what a block burns is not sent. A call at stake is given up: what it brings may never be
+//! enough, and whoever asked will ask again while there is time. What can wait is put aside, and is in
+//! line again when gas is cheap enough; if that takes too long, whoever asked is told.
+//!
+//! What was sent before gas became dear waits for cheaper gas; a call at stake that can pay overtakes whatever
+//! cannot: it gets the nonce, and whichever of the two a block takes, the other is made again.
 
-use warren_proto::{Amount, Step};
+use std::time::Duration;
+
+use warren_proto::{Amount, Step, UnixTime};
 
 use super::{MAX_FLIGHTS, MAX_QUEUE, TxManager, TxStep};
 use crate::chain::Fees;
 use crate::tx::event::{Job, JobId, Report, TxEffect};
 use crate::tx::fee::GasPrice;
 use crate::tx::flight::Flight;
+
+/// How long what can wait is put aside while gas is too dear, by the chain's clock, before whoever asked is told.
+/// Our choice: a few blocks, and less than people wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A call that may not pay what gas costs now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Aside {
+    job: Job,
+    /// The first look since; `None` before it.
+    since: Option<UnixTime>,
+}
 
 impl TxManager {
     pub(super) fn take(&self, job: &Job) -> TxStep {
@@ -27,9 +43,13 @@ impl TxManager {
                 let waiting = next.queue.remove(at);
                 waiting.into_iter().for_each(|it| next.line_up(it));
             }
+            if let Some(at) = next.aside.iter().position(|it| it.job.id == job.id) {
+                let waiting = next.aside.remove(at);
+                next.line_up(waiting.job);
+            }
             return next.start(Vec::new(), true);
         }
-        if next.queue.len() >= MAX_QUEUE {
+        if next.queue.len().saturating_add(next.aside.len()) >= MAX_QUEUE {
             return Step::stay(self).then(TxEffect::Report(job.id, Report::QueueFull));
         }
         next.line_up(job.clone());
@@ -38,6 +58,7 @@ impl TxManager {
 
     fn known(&mut self, job: &Job) -> Option<&mut Job> {
         let waiting = self.queue.iter_mut().chain(&mut self.preparing);
+        let waiting = waiting.chain(self.aside.iter_mut().map(|it| &mut it.job));
         let flying = self.flights.values_mut().flat_map(Flight::jobs_mut);
         waiting.chain(flying).find(|it| it.id == job.id)
     }
@@ -117,12 +138,16 @@ impl TxManager {
         };
         let mut next = self.clone();
         next.preparing = None;
-        let may_wait = job.stake.is_none();
-        match ready.filter(|(_, it)| may_wait || it.price.max_fee >= fees.floor) {
+        match ready.filter(|(_, it)| it.price.max_fee >= fees.floor) {
             Some((nonce, flight)) => {
                 let unsigned = flight.unsigned(nonce, self.rules.chain_id);
                 next.flights.insert(nonce, flight);
                 Step::to(next).then(TxEffect::Sign(unsigned))
+            }
+            None if job.stake.is_none() => {
+                let job = job.clone();
+                next.aside.push(Aside { job, since: None });
+                next.start(Vec::new(), false)
             }
             None => next.too_dear(id, fees.floor, cap),
         }
@@ -131,5 +156,24 @@ impl TxManager {
     fn too_dear(self, id: JobId, floor: Amount, cap: Amount) -> TxStep {
         let report = Report::TooDear { floor, cap };
         self.start(vec![TxEffect::Report(id, report)], false)
+    }
+
+    /// What was put aside is in line again if it can pay by now, and given up if it waited for too long.
+    pub(super) fn call_back(&mut self, market: &Fees, effects: &mut Vec<TxEffect>) {
+        let (floor, cap, now) = (market.floor, self.rules.fee_cap, self.clock);
+        if floor <= cap {
+            let aside = std::mem::take(&mut self.aside);
+            self.again(aside.into_iter().map(|it| it.job));
+            return;
+        }
+        self.aside.retain_mut(|it| {
+            let since = *it.since.get_or_insert(now);
+            let waits = now.since(since) < PATIENCE;
+            if !waits {
+                let report = Report::TooDear { floor, cap };
+                effects.push(TxEffect::Report(it.job.id, report));
+            }
+            waits
+        });
     }
 }

@@ -8,17 +8,16 @@ use tokio::sync::mpsc;
 use warren_proto::Step;
 
 use super::{Order, SubmitterConfig, Waiter};
+use crate::calls::many::claims_in;
 use crate::chain::error::Remedy;
 use crate::chain::{CallRequest, Chain, ChainError, Outcome};
 use crate::store::{ChannelStore, StoreError};
 use crate::tx::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
 use crate::tx::manager::TxManager;
-use crate::tx::{Done, SignedTx, TxError, UnsignedTx, bill};
+use crate::tx::{Done, SignedTx, TxError, UnsignedTx, bill, gas_limit};
 use crate::wall_clock;
 use crate::wallet::WalletKey;
 
-/// Gas allowed beyond the estimate, in percent: state may change before the call's turn.
-const GAS_MARGIN_PERCENT: u64 = 25;
 /// Polls without an answer after which a call that was not sent yet is given up.
 const MAX_TRIES: u32 = 30;
 
@@ -190,6 +189,19 @@ impl Task {
 
     async fn try_prepare(&self, job: Job) -> Result<TxEvent, ChainError> {
         let (from, id, at_stake) = (self.key.address(), job.id, job.stake.is_some());
+        for data in claims_in(&job.data).unwrap_or_default() {
+            let (to, value) = (job.to, job.value);
+            let alone = CallRequest {
+                from,
+                to,
+                value,
+                data,
+            };
+            // Of many claims none may be refused, and none may be for nothing.
+            if let Err(error @ ChainError::Reverted(_)) = self.chain.estimate(alone).await {
+                return Err(error);
+            }
+        }
         let request = CallRequest {
             from,
             to: job.to,
@@ -215,7 +227,7 @@ impl Task {
         };
         Ok(TxEvent::Prepared {
             id,
-            gas_limit: gas.saturating_add(gas / 100 * GAS_MARGIN_PERCENT),
+            gas_limit: gas_limit(gas),
             fees,
             nonce,
             time,

@@ -219,6 +219,7 @@ impl Payee {
             words: self.desk.core.claim_words(),
             gas_price: wei(env.chain.base_fee),
             expiry: None,
+            apart: false,
         };
         match policy.decide(&view, secs(env.chain.newest().time)) {
             Settle::Wait => Ok(()),

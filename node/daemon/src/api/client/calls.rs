@@ -4,11 +4,11 @@ use warren_proto::{ChannelId, SessionId};
 
 use super::{Client, ClientError, LineStream};
 use crate::api::types::{
-    ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest, DownReport,
-    DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList, ExitStatus, ExitTerms,
-    ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PeerList, ReceiptList,
-    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
-    UpEvent, UpRequest, WalletView, WithdrawRequest,
+    BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
+    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
+    PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
+    Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -72,6 +72,24 @@ impl Client {
     /// Moves tokens out of the contract.
     pub async fn withdraw(&self, request: &WithdrawRequest) -> Answered<TransactionReport> {
         self.post("/v1/wallet/withdraw", request).await
+    }
+
+    /// Fixes where the tokens of a pot may go.
+    pub async fn fix_beneficiary(
+        &self,
+        request: &BeneficiaryRequest,
+    ) -> Answered<TransactionReport> {
+        self.post("/v1/wallet/beneficiary", request).await
+    }
+
+    /// Sends a whole pot to its beneficiary.
+    pub async fn pay_out(&self, request: &PayoutRequest) -> Answered<TransactionReport> {
+        self.post("/v1/wallet/payout", request).await
+    }
+
+    /// Claims what all channels owe this node.
+    pub async fn claim_all(&self) -> Answered<ClaimReport> {
+        self.post("/v1/claim", &()).await
     }
 
     /// Every channel.

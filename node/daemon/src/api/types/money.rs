@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, PayoutAddress, SessionId, TxHash};
 
 use super::{Money, Timestamp};
+use crate::error::Problem;
 
 /// Answer to `GET /v1/wallet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,17 +25,49 @@ pub struct WalletView {
     pub in_channels: Money,
     /// Earned, not yet claimed.
     pub claimable: Money,
+    /// The only account that `in_contract` can go to, as the chain has it. `None` while that is free.
+    #[serde(default)]
+    pub beneficiary: Option<PayoutAddress>,
 }
 
 /// Body of `POST /v1/wallet/withdraw`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawRequest {
-    /// To whom. Left out: `wallet.beneficiary`, else the wallet itself.
+    /// To whom. Left out: the beneficiary that the chain has, else `wallet.beneficiary`, else the wallet itself.
     #[serde(default)]
     pub to: Option<PayoutAddress>,
     /// Decimal in token units, or `all`.
     pub amount: String,
+    /// Only says what it would cost.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Body of `POST /v1/wallet/beneficiary`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeneficiaryRequest {
+    /// The only account that the pot can go to from then on.
+    pub to: PayoutAddress,
+    /// Whose pot. Left out: this wallet's. Another's only if this wallet is its beneficiary.
+    #[serde(default)]
+    pub owner: Option<PayoutAddress>,
+    /// `to` once more: it cannot be undone. Not needed for a dry run.
+    #[serde(default)]
+    pub confirm: Option<PayoutAddress>,
+    /// Only says what it means and costs.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Body of `POST /v1/wallet/payout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PayoutRequest {
+    /// Whose pot. Left out: this wallet's.
+    #[serde(default)]
+    pub owner: Option<PayoutAddress>,
     /// Only says what it would cost.
     #[serde(default)]
     pub dry_run: bool,
@@ -145,8 +178,37 @@ pub struct TransactionReport {
     pub transaction: Option<TxHash>,
     /// What moved.
     pub amount: Money,
-    /// What it costs in the chain's coin. `None` unless it was only asked for.
+    /// What it costs in the chain's coin, as gas costs now. `None` unless it was only asked for.
     pub fee: Option<Money>,
+    /// What it can cost at most, whatever gas costs until it is done (`chain.fee_cap_gwei`). `None` like `fee`.
+    #[serde(default)]
+    pub fee_at_most: Option<Money>,
+}
+
+/// Answer to `POST /v1/claim`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimReport {
+    /// What was done, for people.
+    pub text: String,
+    /// What was claimed.
+    pub amount: Money,
+    /// The transactions, each once.
+    pub transactions: Vec<TxHash>,
+    /// Channel by channel.
+    pub claims: Vec<ClaimOfChannel>,
+}
+
+/// What came of one channel's claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimOfChannel {
+    /// The channel.
+    pub channel: ChannelId,
+    /// What there was to claim.
+    pub amount: Money,
+    /// The transaction, which several channels may share. `None` if it was not claimed.
+    pub transaction: Option<TxHash>,
+    /// Why it was not claimed. `None` if it was.
+    pub problem: Option<Problem>,
 }
 
 /// Answer to `GET /v1/earn`.
@@ -168,6 +230,9 @@ pub struct Earnings {
     /// Of them, those that are made without being asked for: worth their gas (`chain.claim_factor`), or in danger.
     #[serde(default)]
     pub claims_due: u32,
+    /// Transactions that all of them take: up to 16 claims share one, and its gas.
+    #[serde(default)]
+    pub claim_transactions: u32,
     /// Guests served since the store was made.
     pub sessions: u64,
     /// Channels with something to claim.

@@ -250,6 +250,7 @@ impl World {
             claimable: up.claimable(now),
             words: up.claim_words(),
             gas_price: Amount::ZERO,
+            apart: false,
             expiry: up.first_expiry(now),
         };
         let policy = SettlePolicy {

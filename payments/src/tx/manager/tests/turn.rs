@@ -73,6 +73,64 @@ fn what_cannot_pay_for_a_block_is_not_sent_and_holds_nobody_up() {
     assert!(step.next.flights.is_empty());
 }
 
+/// Asked for while gas costs more than what can wait may pay.
+fn too_dear(name: u8) -> TxStep {
+    let manager = TxManager::new(RULES).handle(&market(10, DEAR)).next;
+    let manager = manager.handle(&TxEvent::Asked(job(name))).next;
+    manager.handle(&prepared_at(name, 0, DEAR))
+}
+
+#[test]
+fn what_can_wait_takes_no_nonce_while_gas_is_too_dear_and_lets_all_others_pass() {
+    let step = too_dear(1);
+    assert_eq!(step.effects, [], "neither sent nor given up");
+    assert!(step.next.flights.is_empty());
+    assert!(!step.next.is_idle(), "it is looked at again");
+    let manager = step.next;
+    assert_eq!(
+        manager.handle(&TxEvent::Asked(job(1))).next,
+        manager,
+        "once"
+    );
+    // A claim pays what gas costs, not what a place in the line costs.
+    let step = manager.handle(&TxEvent::Asked(rich(2)));
+    assert_eq!(step.effects, [TxEffect::Prepare(rich(2))]);
+    let (manager, _) = sign(&step.next, &prepared_at(2, 0, DEAR));
+    assert!(manager.flights[&0].before.is_empty());
+}
+
+#[test]
+fn what_waits_for_cheaper_gas_goes_in_its_order_when_that_comes() {
+    let mut manager = too_dear(1).next.handle(&TxEvent::Asked(job(2))).next;
+    manager = manager.handle(&prepared_at(2, 0, DEAR)).next;
+    assert_eq!(manager.handle(&market(11, DEAR)).effects, []);
+    manager = manager.handle(&TxEvent::Asked(rich(3))).next;
+    let step = manager.handle(&TxEvent::Refused { id: rich(3).id });
+    assert_eq!(step.effects, [], "still too dear");
+    let step = step.next.handle(&market(12, 100));
+    assert_eq!(step.effects, [TxEffect::Prepare(job(1))]);
+    let (manager, first) = sign(&step.next, &prepared(1, 0));
+    let step = manager.handle(&head(13, 1, &[seen(first.hash, 13)]));
+    assert_eq!(step.effects, [TxEffect::Prepare(job(2))]);
+}
+
+#[test]
+fn after_a_minute_whoever_asked_is_told_that_gas_is_too_dear() {
+    let mut manager = too_dear(1).next;
+    for number in 11..16 {
+        let step = manager.handle(&market(number, DEAR));
+        assert_eq!(step.effects, [], "block {number}");
+        manager = step.next;
+    }
+    let step = manager.handle(&market(16, DEAR));
+    let report = Report::TooDear {
+        floor: Amount::from_wei_u64(DEAR),
+        cap: RULES.fee_cap,
+    };
+    assert_eq!(step.effects, [TxEffect::Report(JobId([1; 32]), report)]);
+    assert!(step.next.is_idle());
+}
+
 #[test]
 fn what_may_or_may_not_be_enough_is_sent() {
     let manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
@@ -189,4 +247,37 @@ fn a_claim_in_line_moves_forward_when_it_gets_a_deadline() {
     let manager = manager.handle(&TxEvent::Asked(urgent.clone())).next;
     let step = manager.handle(&head(11, 1, &[seen(first.hash, 11)]));
     assert_eq!(step.effects, [TxEffect::Prepare(urgent)]);
+}
+
+/// A claim for another payee, near its deadline; nobody knows what it is worth to this account.
+fn for_another(name: u8) -> Job {
+    let stake = Stake {
+        worth: None,
+        deadline: Some(UnixTime::from_secs(12 * 20)),
+    };
+    Job {
+        stake: Some(stake),
+        ..job(name)
+    }
+}
+
+#[test]
+fn a_claim_for_another_goes_first_but_pays_no_more_than_usual_even_at_its_deadline() {
+    let offered = u128::from(dearest(for_another(1), DEAR, 60));
+    let usual = RULES.fee_cap.wei();
+    assert!((usual * 8 / 9..=usual).contains(&offered), "{offered}");
+
+    let (manager, first) = flying(1, 0);
+    let manager = manager.handle(&TxEvent::Asked(job(2))).next;
+    let manager = manager.handle(&TxEvent::Asked(for_another(3))).next;
+    let step = manager.handle(&head(11, 1, &[seen(first.hash, 11)]));
+    assert_eq!(step.effects, [TxEffect::Prepare(for_another(3))]);
+    // Above the cap it is not sent, and is in nobody's way.
+    let step = step.next.handle(&prepared_at(3, 1, DEAR));
+    let report = Report::TooDear {
+        floor: Amount::from_wei_u64(DEAR),
+        cap: RULES.fee_cap,
+    };
+    let told = TxEffect::Report(JobId([3; 32]), report);
+    assert_eq!(step.effects, [told, TxEffect::Prepare(job(2))]);
 }

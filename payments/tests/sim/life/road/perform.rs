@@ -366,6 +366,7 @@ fn must_claim(channel: &PayeeChannel, head: UnixTime) -> bool {
         words: channel.claim_words(),
         gas_price: Amount::ZERO,
         expiry: channel.first_expiry(head),
+        apart: false,
     };
     policy.decide(&view, secs(head.as_secs())) != Settle::Wait
 }
