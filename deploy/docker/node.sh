@@ -7,10 +7,18 @@
 set -eu
 
 home=${WARREN_HOME:-/var/lib/warren}
-if [ -z "${MEETS:-}" ] && [ ! -e "$home/passphrase" ]; then
-    (umask 077 && head -c 24 /dev/urandom | base64 >"$home/passphrase")
-    warren wallet new --json --quiet >/dev/null
-    echo "node.sh: made a wallet; keep a copy of its words: warren wallet backup"
+# A start may be cut short between the two, so each is looked for by itself; one that is there is kept.
+wallet=${WARREN_WALLET__FILE:-$home/wallet.age}
+if [ -z "${MEETS:-}" ] && [ ! -s "$home/passphrase" ]; then
+    (umask 077 && head -c 24 /dev/urandom | base64 >"$home/passphrase.new")
+    mv "$home/passphrase.new" "$home/passphrase"
+fi
+if [ -z "${MEETS:-}" ] && [ ! -e "$wallet" ]; then
+    if warren wallet new --json --quiet >/dev/null; then
+        echo "node.sh: made a wallet; keep a copy of its words: warren wallet backup"
+    else
+        [ $? -eq 9 ] # It is where the configuration says.
+    fi
 fi
 if [ -n "${JOINS:-}" ]; then
     WARREN_OVERLAY__BOOTSTRAP=$(cat /run/meeting/bootstrap)

@@ -18,6 +18,7 @@ use warren_proto::{NodeId, NodeKey, UnixTime};
 use crate::address::DialRules;
 use crate::beacon::Beacon;
 use crate::behaviour::Behaviour;
+use crate::clock::ClockWatch;
 use crate::command::{Command, Reply};
 use crate::config::OverlayConfig;
 use crate::counters::Counters;
@@ -103,6 +104,8 @@ pub(crate) struct Actor {
     beacon: Beacon,
     routing: Routing,
     strikes: Strikes,
+    clock: ClockWatch,
+    clock_behind: bool,
     peers: BTreeMap<PeerId, Peer>,
     listening: BTreeSet<Multiaddr>,
     queries: Pending<QueryKey, Query>,
@@ -158,6 +161,8 @@ impl Actor {
             beacon: Beacon::default(),
             routing: Routing::new(),
             strikes: Strikes::default(),
+            clock: ClockWatch::default(),
+            clock_behind: false,
             peers: BTreeMap::new(),
             listening: BTreeSet::new(),
             queries: Pending::new(MAX_QUERIES),
@@ -222,12 +227,13 @@ impl Actor {
         match command {
             Command::Publish { offer, reply } => answer(reply, self.publish(*offer)),
             Command::Withdraw { reply } => answer(reply, self.withdraw()),
+            Command::Free { places, reply } => answer(reply, self.free(places)),
             Command::Route { on, reply } => {
                 self.route(on);
                 answer(reply, Ok(()));
             }
             Command::Routers { reply } => self.seek_routers(reply),
-            Command::OwnOffer { reply } => answer(reply, Ok(self.herald.offer().cloned())),
+            Command::OwnOffer { reply } => answer(reply, Ok(self.living_offer().cloned())),
             Command::Offers { query, reply } => answer(reply, Ok(self.rank(&query))),
             Command::Refresh { query, reply } => self.refresh(query, reply),
             Command::Reach { node, reply } => self.reach(node, reply),
@@ -329,6 +335,7 @@ impl Actor {
                 .len(),
             offers: self.index.counts().offers,
             held: behaviour.kad.store_mut().held(),
+            clock_behind: self.clock.is_behind(Instant::now()),
             questions: self.queries.len() + self.seeks.len(),
             counters: self.it.counters.all(),
         }

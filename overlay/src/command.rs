@@ -22,6 +22,11 @@ pub(crate) enum Command {
     Withdraw {
         reply: Reply<()>,
     },
+    /// So many places are free from now on. The offer that is out then; `None` if none is.
+    Free {
+        places: u32,
+        reply: Reply<Option<SignedOffer>>,
+    },
     /// This node routes payments from now on, or no more.
     Route {
         on: bool,

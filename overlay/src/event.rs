@@ -88,6 +88,8 @@ pub struct OverlayStats {
     pub offers: usize,
     /// Records and provider entries held for others.
     pub held: usize,
+    /// Whether the offers of most peers are dated ahead of this node's clock, which must then be behind.
+    pub clock_behind: bool,
     /// Questions under way.
     pub questions: usize,
     /// Everything counted, such as `gossip.forged` or `session.refused`.

@@ -150,6 +150,15 @@ impl Overlay {
         self.ask(|reply| Command::Withdraw { reply }).await
     }
 
+    /// Publishes this node's offer anew with so many free places; returns what is out then. `None` if no
+    /// offer is out, or it is withdrawn. Others take one change per 15 s of a node in the long run.
+    ///
+    /// # Errors
+    /// [`OverlayError`] if it cannot be signed; [`OverlayError::Stopped`].
+    pub async fn free_places(&self, places: u32) -> Result<Option<SignedOffer>, OverlayError> {
+        self.ask(|reply| Command::Free { places, reply }).await
+    }
+
     /// Says in the DHT that this node routes payments, and goes on saying so; or takes it back.
     ///
     /// # Errors
@@ -167,7 +176,7 @@ impl Overlay {
         self.ask(|reply| Command::Routers { reply }).await
     }
 
-    /// This node's own offer, as it is out now. `None` if there is none.
+    /// This node's own offer, as it is out now. `None` if there is none, or it is over.
     ///
     /// # Errors
     /// [`OverlayError::Stopped`].

@@ -22,6 +22,7 @@ mod actor;
 mod address;
 mod beacon;
 mod behaviour;
+mod clock;
 mod command;
 mod config;
 mod counters;

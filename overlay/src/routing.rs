@@ -9,7 +9,7 @@
 //! Invariant: only an address that this node dialled itself, and found the right node at, is a
 //! candidate; what a peer says of itself leads to a dial-back at most.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
@@ -25,6 +25,8 @@ const MAX_REMEMBERED: usize = 512;
 const FIRST_GAP: Duration = Duration::from_secs(1);
 /// The longest gap.
 const LAST_GAP: Duration = Duration::from_secs(60);
+/// A dial-back is given up after so long: libp2p gives up a dial after ten seconds.
+const DIAL_BACK_LIFE: Duration = Duration::from_secs(30);
 /// A claim that was tried is not tried again for so long.
 const DIAL_BACK_EVERY: Duration = Duration::from_secs(600);
 
@@ -35,12 +37,12 @@ pub(crate) struct Routing {
     gap: Duration,
     next: Option<Instant>,
     tried: BTreeMap<PeerId, Instant>,
-    dialling: BTreeSet<PeerId>,
+    dialling: BTreeMap<PeerId, Instant>,
 }
 
 impl Routing {
     pub(crate) fn new() -> Self {
-        let (waiting, tried, dialling) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let (waiting, tried, dialling) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
             waiting,
             gap: FIRST_GAP,
@@ -76,6 +78,8 @@ impl Routing {
             self.tried
                 .retain(|_, at| now.duration_since(*at) < DIAL_BACK_EVERY);
         }
+        self.dialling
+            .retain(|_, at| now.duration_since(*at) < DIAL_BACK_LIFE);
         let again = self
             .tried
             .get(&peer)
@@ -84,7 +88,7 @@ impl Routing {
         let granted = again && room && !self.waiting.contains_key(&peer);
         if granted {
             self.tried.insert(peer, now);
-            self.dialling.insert(peer);
+            self.dialling.insert(peer, now);
         }
         granted
     }
@@ -137,6 +141,18 @@ mod tests {
         routing.dialled(&peer);
         assert!(!routing.dial_back(peer, now + DIAL_BACK_EVERY / 2));
         assert!(routing.dial_back(peer, now + DIAL_BACK_EVERY));
+    }
+
+    #[test]
+    fn dial_backs_that_came_to_nothing_hold_up_no_honest_node() {
+        let (mut routing, now) = (Routing::new(), Instant::now());
+        let liars = [(); MAX_DIAL_BACKS].map(|()| PeerId::random());
+        for liar in liars {
+            assert!(routing.dial_back(liar, now));
+        }
+        let honest = PeerId::random();
+        assert!(!routing.dial_back(honest, now));
+        assert!(routing.dial_back(honest, now + DIAL_BACK_LIFE));
     }
 
     #[test]

@@ -195,3 +195,18 @@ async fn an_exit_that_changes_its_mind_all_the_time_is_slowed_down() {
         "nobody but the exit is to blame"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_own_clock_is_behind_shuts_nobody_out_for_it() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    let at = names::offer_key(&key(1).id()).to_vec();
+    let ahead = now().plus(Duration::from_secs(600));
+    for _ in 0..11 {
+        mallory.put(at.clone(), dated(ahead)).await;
+    }
+    // For all it knows, all its peers are ahead of it.
+    counted(&victim, "dht.future", 11).await;
+    assert_eq!(counter(&victim, "peer.shut_out").await, 0);
+    assert!(victim.overlay.stats().await.unwrap().clock_behind);
+}

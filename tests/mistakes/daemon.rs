@@ -1,9 +1,11 @@
 //! The daemon: not there, there twice, told to do what it cannot.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 
-use crate::home::{Home, is_root};
+use crate::home::{Home, is_root, until};
 
 #[test]
 fn without_a_daemon_a_verb_ends_with_three_and_names_the_daemon() {
@@ -134,4 +136,64 @@ fn a_home_that_cannot_be_one_ends_with_four() {
         return; // Root is refused nothing that it owns.
     }
     home.refused(&["--home", "/proc/nowhere", "daemon"], 4, "W1101");
+}
+
+/// One scrape, as a monitor makes it.
+fn scrape(home: &Home) -> String {
+    let mut socket = UnixStream::connect(home.file("warren.sock")).expect("a daemon");
+    let asked = "GET /metrics HTTP/1.1\r\nHost: warren\r\nConnection: close\r\n\r\n";
+    socket.write_all(asked.as_bytes()).expect("asked");
+    let mut text = String::new();
+    socket.read_to_string(&mut text).expect("answered");
+    text
+}
+
+#[test]
+fn a_monitor_is_told_of_peers_and_of_the_disk() {
+    let (far, near) = (Home::bare(), Home::bare());
+    let far_daemon = far.start();
+    let listen = far.status()["overlay"]["listen"][0].clone();
+    near.configure(&format!("bootstrap = [{listen}]"));
+    let daemon = near.start();
+    until("a peer to be told of", || {
+        let text = scrape(&near);
+        let told = |line: &str| text.lines().any(|it| it == line);
+        let all = ["warren_overlay_peers 1", "warren_store_takes_liabilities 1"];
+        let rest = told("warren_overlay_offers 0") && told("warren_store_failures_total 0");
+        if rest && all.iter().all(|it| told(it)) {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    });
+    daemon.stop();
+    far_daemon.stop();
+}
+
+#[test]
+fn what_an_exit_lacks_is_named_by_its_check() {
+    let home = Home::bare();
+    home.configure("[exit]\nprice_per_gib = \"0.002\"\n");
+    let daemon = home.start();
+    let said = home.ask(&["exit", "check"]).out;
+    for lack in [
+        "exit.endpoint is not set",
+        "exit.country is not set",
+        "chain.rpc_url is not set",
+    ] {
+        assert!(said.contains(lack), "{lack}: {said}");
+    }
+    daemon.stop();
+
+    home.configure(
+        "[exit]\nprice_per_gib = \"0\"\ncountry = \"DE\"\nendpoint = [\"192.0.2.7:41820\"]\n",
+    );
+    let daemon = home.start();
+    let said = home.ask(&["exit", "check"]).out;
+    assert!(said.contains("overlay.external is not set"), "{said}");
+    assert!(
+        said.contains("\"ready\":false") || said.contains("\"ready\": false"),
+        "{said}"
+    );
+    daemon.stop();
 }

@@ -165,6 +165,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use std::collections::BTreeSet;
 
     use super::*;
@@ -187,6 +189,34 @@ mod tests {
             );
             assert!(metric.help().ends_with('.'), "{name}");
         }
+    }
+
+    /// All Rust text under `folder` but this file's and that of tests.
+    fn text_of(folder: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "tests" {
+                text_of(&path, text);
+            } else if name.ends_with(".rs") && !["metrics.rs", "tests.rs"].contains(&&*name) {
+                text.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_is_told_somewhere() {
+        let mut text = String::new();
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        text_of(&source, &mut text);
+        let named = |it: &&Metric| {
+            let name = format!("Metric::{it:?}");
+            let after = |at: usize| text.as_bytes().get(at + name.len());
+            let mut found = text.match_indices(&name);
+            found.any(|(at, _)| after(at).is_none_or(|it| !it.is_ascii_alphanumeric()))
+        };
+        let untold: Vec<_> = Metric::ALL.iter().filter(|it| !named(it)).collect();
+        assert!(untold.is_empty(), "{untold:?} are never set");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Order of a start: device, deny table and NAT, then the offer. Order of an end: the offer is
 //! withdrawn, sessions say goodbye, the host is restored, the device goes.
 
+mod advert;
 mod closing;
 mod door;
 mod guest;
@@ -15,27 +16,28 @@ mod route;
 mod view;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use warren_overlay::{Overlay, SessionStream};
 use warren_proto::{
-    Candidate, ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer,
-    TunnelPublicKey,
+    ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer, TunnelPublicKey,
 };
 use warren_tunnel::host::{Carries, ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel, Shape};
 
+use self::advert::Places;
 use self::closing::Leaving;
 use self::guest::{Guest, Heard, News};
 pub(crate) use self::handle::Provider;
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
+pub(crate) use self::watch::Known;
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
 use crate::metrics::Metrics;
@@ -84,16 +86,6 @@ pub(crate) struct Enable {
     pub nat: ExitNatSpec,
 }
 
-/// Where an exit is known, as looked up last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// Its WireGuard endpoints, for guests to come.
-    pub endpoints: Vec<Candidate>,
-    /// All addresses it is known by. They may be its router's, which answers them from inside with its
-    /// own pages: no guest reaches them.
-    pub deny: Vec<IpNet>,
-}
-
 /// An order to the loop.
 pub(crate) enum Order {
     Enable {
@@ -111,6 +103,8 @@ pub(crate) enum Order {
         stream: Box<SessionStream>,
     },
     Renewed(Box<SignedOffer>),
+    /// Nobody hears of this exit.
+    Unheard,
     Known(Box<Known>),
     ChannelClosing(ChannelId),
 }
@@ -124,6 +118,9 @@ struct Exit {
     guests: BTreeMap<SessionId, Guest>,
     since: warren_proto::UnixTime,
     offer: SignedOffer,
+    places: Places,
+    /// Inner addresses of guests that left, whose flows the kernel still knows.
+    left: BTreeSet<IpAddr>,
     /// No guest's packet passes: the deny table does not stand.
     shut: bool,
     /// How often somebody else took the deny table away.
@@ -174,7 +171,10 @@ impl Shell {
                 Some(heard) = self.heard.recv() => self.hear(heard).await,
                 Some(lock) = self.parts.locks.recv() => self.lock_offered(lock).await,
                 _ = ticks.tick() => self.tick().await,
-                _ = looks.tick() => self.look().await,
+                _ = looks.tick() => {
+                    self.look().await;
+                    self.say_places().await;
+                }
             }
         }
         let _ = self.disable().await;
@@ -192,12 +192,8 @@ impl Shell {
                 let _ = reply.send(Box::new(self.facts()));
             }
             Order::Inbound { peer, stream } => self.inbound(peer, *stream),
-            Order::Renewed(offer) => {
-                if let Some(exit) = &mut self.exit {
-                    exit.admission.offered((*offer).clone());
-                    exit.offer = *offer;
-                }
-            }
+            Order::Renewed(offer) => self.renewed(*offer),
+            Order::Unheard => self.advertise().await,
             Order::Known(known) => self.known_by(*known).await,
             Order::ChannelClosing(channel) => self.channel_closing(channel).await,
         }
@@ -240,7 +236,8 @@ impl Shell {
             .sign(&self.parts.key)
             .map_err(unsayable)?;
         let mut admission =
-            Admission::new(self.parts.key.id(), what.terms.clone(), self.parts.limits);
+            Admission::new(self.parts.key.id(), what.terms.clone(), self.parts.limits)
+                .seated(what.tunnel.gateway_v4.prefix_len(), rand::random());
         admission.offered(offer.clone());
         let since = self.parts.clock.now();
         let published = offer.clone();
@@ -253,6 +250,8 @@ impl Shell {
             guests,
             since,
             offer,
+            places: Places::new(since),
+            left: BTreeSet::new(),
             shut: false,
             meddled: 0,
         });
@@ -328,6 +327,7 @@ impl Shell {
             .collect();
         for (session, usage) in readings {
             if let Some(usage) = usage {
+                self.carried(session, usage);
                 let event = ProviderEvent::Usage {
                     up: usage.up,
                     down: usage.down,

@@ -5,11 +5,13 @@
 //! the sockets they make (ADR 0013).
 
 mod channels;
+mod contacts;
 mod control;
 mod enable;
 mod keeper;
 mod known;
 mod money;
+mod numbers;
 mod pot;
 mod ready;
 mod receipts;
@@ -196,6 +198,8 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         node.want_exit();
     }
     tokio::spawn(Arc::clone(&node).keep_exit());
+    tokio::spawn(Arc::clone(&node).tell_numbers());
+    tokio::spawn(Arc::clone(&node).keep_contacts());
     tracing::info!(node = %node.key.id().short(), socket = %socket.display(), "daemon up");
     let mut api_ends = ended.clone();
     let end_of_api = async move {

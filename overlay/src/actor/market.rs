@@ -60,6 +60,24 @@ impl Actor {
         Ok(())
     }
 
+    /// The own offer that is out. `None` if there is none, or it is over.
+    pub(super) fn living_offer(&self) -> Option<&SignedOffer> {
+        let now = wall_clock();
+        self.herald
+            .offer()
+            .filter(|it| it.offer().valid_until > now)
+    }
+
+    pub(super) fn free(&mut self, places: u32) -> Result<Option<SignedOffer>, OverlayError> {
+        let serves = |it: &&SignedOffer| !it.offer().is_withdrawal();
+        let Some(offer) = self.herald.offer().filter(serves).cloned() else {
+            return Ok(None);
+        };
+        let offer = self.successor(&offer, |it| it.guests_free = places.min(it.guests_max))?;
+        self.announce(offer.clone());
+        Ok(Some(offer))
+    }
+
     fn successor(
         &self,
         offer: &SignedOffer,
@@ -223,7 +241,7 @@ impl Actor {
                 .is_none_or(|seq| *seq < it.offer().seq)
         };
         let others = self.index.living(now).map(|(offer, _)| offer);
-        let own = self.herald.offer();
+        let own = self.living_offer();
         let all = own.into_iter().chain(others).filter(|it| news(it));
         all.take(crate::snapshot::MAX_OFFERS)
             .map(|it| it.as_bytes().to_vec())
@@ -233,7 +251,9 @@ impl Actor {
     pub(super) fn told(&mut self, peer: &NodeId, offers: &[Vec<u8>]) {
         let from = crate::peer::peer_id(peer);
         for bytes in offers {
-            let hearing = self.index.hear(bytes, Way::Snapshot, wall_clock());
+            let hearing = self
+                .index
+                .hear(bytes, Way::Snapshot, Some(*peer), wall_clock());
             self.heard(&hearing, Way::Snapshot, from.as_ref());
         }
     }

@@ -13,7 +13,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::{Actor, Peer, Query, wall_clock};
 use crate::event::OverlayEvent;
 use crate::names::Scope;
-use crate::offers::{Blame, Hearing, HeraldEvent, Verdict, Way};
+use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way};
 use crate::peer;
 use crate::translate::{Answer, News};
 
@@ -95,7 +95,10 @@ impl Actor {
             let _ = self.it.swarm.disconnect_peer_id(peer);
             return;
         };
-        self.dial_backs.remove(&connection);
+        if self.dial_backs.remove(&connection).is_some() {
+            // Reached: what it says of itself there counts, and its place is free for the next.
+            self.routing.dialled(&peer);
+        }
         self.failures.remove(&node);
         let first = !self.peers.contains_key(&peer);
         let known = self.peers.entry(peer).or_insert(seen);
@@ -136,10 +139,13 @@ impl Actor {
     }
 
     fn gossip_came(&mut self, carrier: &PeerId, id: &MessageId, data: &[u8]) {
-        let hearing = self.index.hear(data, Way::Gossip, wall_clock());
+        let hearing = self
+            .index
+            .hear(data, Way::Gossip, peer::node_id(carrier), wall_clock());
+        self.tell_time_by(&hearing, Some(carrier));
         let acceptance = match &hearing.verdict {
             _ if hearing.pass_on => MessageAcceptance::Accept,
-            Verdict::Refused(why) if why.blame() == Blame::Carrier => MessageAcceptance::Reject,
+            Verdict::Refused(why) if self.blames(why) => MessageAcceptance::Reject,
             Verdict::Refused(_) | Verdict::Known { .. } | Verdict::Fresh(_) => {
                 MessageAcceptance::Ignore
             }
@@ -153,6 +159,7 @@ impl Actor {
 
     /// Counts what came of an offer, tells of news, and strikes who is to blame.
     pub(super) fn heard(&mut self, hearing: &Hearing, way: Way, from: Option<&PeerId>) {
+        self.tell_time_by(hearing, from);
         let area = match way {
             Way::Dht => "dht",
             Way::Gossip => "gossip",
@@ -167,11 +174,36 @@ impl Actor {
             Verdict::Known { .. } => self.count(area, "known"),
             Verdict::Refused(why) => {
                 self.count(area, why.name());
+                self.count("offer", "refused");
                 tracing::debug!(%why, area, "offer refused");
-                if let (Blame::Carrier, Some(peer)) = (why.blame(), from) {
+                if let Some(peer) = from.filter(|_| self.blames(why)) {
                     self.strike(*peer);
                 }
             }
+        }
+    }
+
+    /// Whether whoever passed it on is to blame. Nobody is for a clock of this node that is behind.
+    fn blames(&self, why: &Refused) -> bool {
+        let is_ahead = matches!(why, Refused::FromTheFuture { .. });
+        why.blame() == Blame::Carrier && !(is_ahead && self.clock.is_behind(Instant::now()))
+    }
+
+    /// Holds this node's clock against the offer's date; says so when it is found to be behind.
+    fn tell_time_by(&mut self, hearing: &Hearing, from: Option<&PeerId>) {
+        let Some(node) = from.and_then(peer::node_id) else {
+            return;
+        };
+        let now = Instant::now();
+        let future = |it: &Refused| matches!(it, Refused::FromTheFuture { .. });
+        let is_ahead = matches!(&hearing.verdict, Verdict::Refused(why) if future(why));
+        self.clock.note(node, is_ahead, now);
+        let was = std::mem::replace(&mut self.clock_behind, self.clock.is_behind(now));
+        if self.clock_behind && !was {
+            self.count("clock", "behind");
+            tracing::warn!(
+                "this node's clock is behind: the offers of most peers are dated ahead of it; set it right"
+            );
         }
     }
 
@@ -268,9 +300,12 @@ impl Actor {
 
     fn record_offered(&mut self, source: PeerId, record: Record) {
         let now = wall_clock();
-        let hearing = self
-            .index
-            .hear_record(record.key.as_ref(), &record.value, now);
+        let hearing = self.index.hear_record(
+            record.key.as_ref(),
+            &record.value,
+            peer::node_id(&source),
+            now,
+        );
         let life = match &hearing.verdict {
             Verdict::Fresh(offer) => Some(offer.offer().valid_until.since(now)),
             Verdict::Known { node } => self
@@ -321,9 +356,9 @@ impl Actor {
 
     fn answered(&mut self, key: &super::QueryKey, answer: Answer, last: bool) {
         if let Answer::Record { holder, record } = &answer {
-            let hearing = self
-                .index
-                .hear_record(record.key.as_ref(), &record.value, wall_clock());
+            let hearing =
+                self.index
+                    .hear_record(record.key.as_ref(), &record.value, None, wall_clock());
             self.heard(&hearing, Way::Dht, holder.as_ref());
         }
         if let (Some(Query::Bucket { nodes, .. }), Answer::Providers(found)) =

@@ -99,6 +99,12 @@ pub enum Refused {
         /// Whose it is.
         node: NodeId,
     },
+    /// Whoever told it has told of too many new nodes.
+    #[error("{} was told by one who tells of too many", node.short())]
+    Crowded {
+        /// Whose it is.
+        node: NodeId,
+    },
     /// No room for another node.
     #[error("no room for the offer of {}", node.short())]
     Full {
@@ -133,6 +139,7 @@ impl Refused {
             | Self::Stale { .. }
             | Self::Equivocal { .. }
             | Self::TooOften { .. }
+            | Self::Crowded { .. }
             | Self::Full { .. } => Blame::Nobody,
         }
     }
@@ -152,6 +159,7 @@ impl Refused {
             Self::Stale { .. } => "stale",
             Self::Equivocal { .. } => "equivocal",
             Self::TooOften { .. } => "too_often",
+            Self::Crowded { .. } => "crowded",
             Self::Full { .. } => "full",
         }
     }

@@ -8,7 +8,8 @@
 //! Store failed ──▶ again after 1, 2, 4 … 60 s         RoutesGrew ──▶ again, at most every 5 min
 //! ```
 //!
-//! Invariant: an offer that was announced is either dead, or scheduled to be said again.
+//! Invariant: an offer that was announced and not withdrawn is renewed for ever, also when the clock has
+//! jumped over its end.
 
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ use warren_proto::{SignedOffer, Step, UnixTime};
 const RENEW_AFTER_PART: u32 = 3;
 /// Most of a renewal's waiting time that jitter may take off.
 const JITTER_PART: u32 = 10;
+/// The first renewal is never sooner, or a very short offer would be renewed without end.
+const RENEW_FIRST: Duration = Duration::from_secs(1);
+/// An offer dated so far ahead was signed before the clock was set back.
+const CLOCK_SET_BACK: Duration = Duration::from_secs(60);
 /// Two gossip messages that say the same are at least this far apart.
 const GOSSIP_GAP: Duration = Duration::from_secs(2);
 /// With nobody to gossip to, how long until the next try if nobody new comes.
@@ -81,7 +86,8 @@ struct Own {
 }
 
 impl Herald {
-    /// The offer that is out. `None` before the first, and after the last has died.
+    /// The last offer, which may be over if its renewal is late. `None` before the first, and after a
+    /// withdrawal has died.
     #[must_use]
     pub fn offer(&self) -> Option<&SignedOffer> {
         self.own.as_ref().map(|own| &own.offer)
@@ -97,7 +103,8 @@ impl Herald {
             | HeraldEvent::RoutesGrew
             | HeraldEvent::Tick => self.own.clone().map(|own| own.note(event, now)),
         };
-        let Some(mut own) = own.filter(|own| own.offer.offer().valid_until > now) else {
+        // A withdrawal ends with its life. Anything else may have slept through its renewal.
+        let Some(mut own) = own.filter(|own| own.lives(now) || own.renew_at.is_some()) else {
             return Step::to(Self { own: None });
         };
         let effects = own.take_due(now);
@@ -110,6 +117,7 @@ impl Own {
         let life = offer.offer().valid_until.since(now);
         let wait = life / RENEW_AFTER_PART;
         let wait = wait.saturating_sub(jitter.min(wait / JITTER_PART));
+        let wait = wait.max(RENEW_FIRST);
         Self {
             offer: offer.clone(),
             renew_at: (!offer.offer().is_withdrawal()).then(|| now.plus(wait)),
@@ -120,6 +128,15 @@ impl Own {
             storing: false,
             failures: 0,
         }
+    }
+
+    fn lives(&self, now: UnixTime) -> bool {
+        self.offer.offer().valid_until > now
+    }
+
+    /// Others refuse it, for it is dated ahead: the clock was set back since.
+    fn is_ahead(&self, now: UnixTime) -> bool {
+        self.offer.offer().issued.since(now) > CLOCK_SET_BACK
     }
 
     fn note(mut self, event: &HeraldEvent, now: UnixTime) -> Self {
@@ -152,10 +169,18 @@ impl Own {
 
     fn take_due(&mut self, now: UnixTime) -> Vec<HeraldEffect> {
         let mut effects = Vec::new();
+        if let Some(at) = self.renew_at.filter(|_| self.is_ahead(now)) {
+            // Once: after the clock has moved so, the moment set for the renewal is of no use.
+            let soon = now.plus(STORE_RETRY_MAX);
+            self.renew_at = Some(if at > soon { now } else { at });
+        }
         if self.renew_at.is_some_and(|at| at <= now) {
             // Asked again, should the shell fail to sign: the offer must not die of one failure.
             self.renew_at = Some(now.plus(STORE_RETRY_MAX));
             effects.push(HeraldEffect::Renew(self.offer.clone()));
+        }
+        if !self.lives(now) {
+            return effects; // Nobody takes it any more.
         }
         if self.gossip_at.is_some_and(|at| at <= now) {
             self.gossip_at = None;

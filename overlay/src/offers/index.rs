@@ -4,7 +4,8 @@
 //!
 //! Invariants: at most one offer per node, always the one with the highest sequence ever heard (while
 //! it could still be replayed); at most [`IndexLimits::nodes`] nodes; a full index refuses strangers
-//! and never gives up a known, living offer for one, so a flood cannot push out what is known.
+//! and never gives up a known, living offer for one, so a flood cannot push out what is known; and one
+//! carrier, or many, cannot fill it: a quarter is kept for what this node asked for or heard of several.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::names;
 const REMEMBER: Duration = MAX_OFFER_LIFE.saturating_add(Duration::from_secs(240));
 /// An offer that is already known is passed on once per this time, for those who came late.
 const PASS_ON_EVERY: Duration = Duration::from_secs(60);
+/// Carriers counted at the same time: more than a node has peers.
+const MAX_CARRIERS: usize = 1024;
 
 /// How much an index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct IndexLimits {
     pub nodes: usize,
     /// How often one node may change its offer.
     pub changes: Allowance,
+    /// How many new nodes one carrier may tell of.
+    pub newcomers: Allowance,
 }
 
 impl Default for IndexLimits {
@@ -37,10 +42,23 @@ impl Default for IndexLimits {
             burst: 8,
             every: Duration::from_secs(15),
         };
+        // At once what one snapshot holds; then nine hundred an hour, which an offer lives at most.
+        let newcomers = Allowance {
+            burst: 512,
+            every: Duration::from_secs(4),
+        };
         Self {
             nodes: 4096,
             changes,
+            newcomers,
         }
+    }
+}
+
+impl IndexLimits {
+    /// The rest is for what this node asked for itself, or heard of several.
+    const fn hearsay(&self) -> usize {
+        self.nodes - self.nodes / 4
     }
 }
 
@@ -100,6 +118,8 @@ pub struct IndexCounts {
 
 #[derive(Debug, Clone)]
 struct Entry {
+    /// The only one who told of this node. `None` if there are several, or this node asked for it.
+    carrier: Option<NodeId>,
     /// `None` once it expired.
     offer: Option<SignedOffer>,
     seq: u64,
@@ -116,6 +136,9 @@ pub struct OfferIndex {
     network: String,
     limits: IndexLimits,
     entries: BTreeMap<NodeId, Entry>,
+    /// Entries of which one carrier alone has told.
+    hearsay: usize,
+    carriers: BTreeMap<NodeId, Quota>,
 }
 
 impl OfferIndex {
@@ -126,12 +149,15 @@ impl OfferIndex {
             network: network.to_owned(),
             limits,
             entries: BTreeMap::new(),
+            hearsay: 0,
+            carriers: BTreeMap::new(),
         }
     }
 
-    /// Takes in what came by `way`.
-    pub fn hear(&mut self, bytes: &[u8], way: Way, now: UnixTime) -> Hearing {
-        match admit(bytes, &self.network, now).and_then(|offer| self.take(offer, way, now)) {
+    /// Takes in what `from` told by `way`. `None` if it is an answer that this node asked for.
+    pub fn hear(&mut self, bytes: &[u8], way: Way, from: Option<NodeId>, now: UnixTime) -> Hearing {
+        let admitted = admit(bytes, &self.network, now);
+        match admitted.and_then(|offer| self.take(offer, way, from, now)) {
             Ok(hearing) => hearing,
             Err(why) => Hearing {
                 verdict: Verdict::Refused(why),
@@ -140,8 +166,14 @@ impl OfferIndex {
         }
     }
 
-    /// Takes in a DHT record kept under `key`.
-    pub fn hear_record(&mut self, key: &[u8], bytes: &[u8], now: UnixTime) -> Hearing {
+    /// Takes in a DHT record kept under `key`, put here by `from`. `None` if this node asked for it.
+    pub fn hear_record(
+        &mut self,
+        key: &[u8],
+        bytes: &[u8],
+        from: Option<NodeId>,
+        now: UnixTime,
+    ) -> Hearing {
         let checked = admit(bytes, &self.network, now).and_then(|offer| {
             let node = offer.offer().node;
             if names::offer_key(&node) == *key {
@@ -150,7 +182,7 @@ impl OfferIndex {
                 Err(Refused::WrongKey { node })
             }
         });
-        match checked.and_then(|offer| self.take(offer, Way::Dht, now)) {
+        match checked.and_then(|offer| self.take(offer, Way::Dht, from, now)) {
             Ok(hearing) => hearing,
             Err(why) => Hearing {
                 verdict: Verdict::Refused(why),
@@ -159,11 +191,18 @@ impl OfferIndex {
         }
     }
 
-    fn take(&mut self, offer: SignedOffer, way: Way, now: UnixTime) -> Result<Hearing, Refused> {
+    fn take(
+        &mut self,
+        offer: SignedOffer,
+        way: Way,
+        from: Option<NodeId>,
+        now: UnixTime,
+    ) -> Result<Hearing, Refused> {
         let (node, seq, hash) = (offer.offer().node, offer.offer().seq, offer.hash());
         let Some(entry) = self.entries.get_mut(&node) else {
-            self.make_room(node, now)?;
-            let mut entry = Entry::new(&offer, self.limits.changes, now);
+            self.make_room(node, from, now)?;
+            let mut entry = Entry::new(&offer, from, self.limits.changes, now);
+            self.hearsay += usize::from(from.is_some());
             entry.heard.note(way, now);
             self.entries.insert(node, entry);
             return Ok(Hearing {
@@ -171,6 +210,10 @@ impl OfferIndex {
                 pass_on: true,
             });
         };
+        if entry.carrier.is_some() && entry.carrier != from {
+            entry.carrier = None;
+            self.hearsay = self.hearsay.saturating_sub(1);
+        }
         if seq < entry.seq {
             return Err(Refused::Stale {
                 node,
@@ -204,14 +247,42 @@ impl OfferIndex {
         })
     }
 
-    fn make_room(&mut self, node: NodeId, now: UnixTime) -> Result<(), Refused> {
-        if self.entries.len() >= self.limits.nodes {
+    /// Room for one more node, told by `from`. Whoever tells of too many is heard no more for a while, and
+    /// all who tell leave a part free.
+    fn make_room(
+        &mut self,
+        node: NodeId,
+        from: Option<NodeId>,
+        now: UnixTime,
+    ) -> Result<(), Refused> {
+        let is_full = |it: &Self| {
+            let hearsay = from.is_some() && it.hearsay >= it.limits.hearsay();
+            it.entries.len() >= it.limits.nodes || hearsay
+        };
+        if is_full(self) {
             self.evict(now);
         }
-        if self.entries.len() >= self.limits.nodes {
+        if is_full(self) {
             return Err(Refused::Full { node });
         }
-        Ok(())
+        match from {
+            Some(carrier) if !self.may_tell(carrier, now) => Err(Refused::Crowded { node }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn may_tell(&mut self, carrier: NodeId, now: UnixTime) -> bool {
+        let allowance = self.limits.newcomers;
+        if !self.carriers.contains_key(&carrier) && self.carriers.len() >= MAX_CARRIERS {
+            self.carriers
+                .retain(|_, quota| !quota.is_full(allowance, now));
+            if self.carriers.len() >= MAX_CARRIERS {
+                return false;
+            }
+        }
+        let quota = self.carriers.entry(carrier);
+        let quota = quota.or_insert_with(|| Quota::full(allowance, now));
+        quota.take(allowance, now)
     }
 
     /// Drops what is over; returns the nodes whose offer has just died.
@@ -229,6 +300,8 @@ impl OfferIndex {
         }
         self.entries
             .retain(|_, it| it.offer.is_some() || now.since(it.raised) < REMEMBER);
+        let told = self.entries.values().filter(|it| it.carrier.is_some());
+        self.hearsay = told.count();
         died
     }
 
@@ -283,10 +356,16 @@ impl OfferIndex {
 }
 
 impl Entry {
-    fn new(offer: &SignedOffer, changes: Allowance, now: UnixTime) -> Self {
+    fn new(
+        offer: &SignedOffer,
+        carrier: Option<NodeId>,
+        changes: Allowance,
+        now: UnixTime,
+    ) -> Self {
         let mut quota = Quota::full(changes, now);
         quota.take(changes, now);
         Self {
+            carrier,
             seq: offer.offer().seq,
             hash: offer.hash(),
             offer: Some(offer.clone()),

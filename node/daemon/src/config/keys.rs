@@ -58,7 +58,7 @@ const NODE: [Key; 25] = [
         "overlay.external",
         Kind::Texts,
         "",
-        "Multiaddresses at which others reach it; empty: as they see it.",
+        "Multiaddresses at which others reach it; empty: an exit is reached at exit.endpoint's addresses, where it listens.",
     ),
     key(
         "overlay.bootstrap",

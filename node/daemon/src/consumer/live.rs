@@ -13,6 +13,7 @@ use super::route::RouteLine;
 use super::{ConsumerParts, Shell, Wanted, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
+use crate::metrics::Metric;
 use crate::perform::{Locked, RoutedStart};
 use crate::session::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
@@ -286,7 +287,10 @@ impl Shell {
             ConsumerPhase::Starting => self.tell(UpStage::Channel, "first voucher sent"),
             ConsumerPhase::Connecting => self.tell(UpStage::Tunnel, "shaking hands"),
             ConsumerPhase::Active => self.tell(UpStage::Paid, "traffic flows"),
-            ConsumerPhase::Stalled => tracing::warn!("the exit is silent; traffic is blocked"),
+            ConsumerPhase::Stalled => {
+                self.parts.metrics.add(Metric::ConsumerStalls, 1);
+                tracing::warn!("the exit is silent; traffic is blocked");
+            }
             ConsumerPhase::Closed => {}
         }
     }

@@ -18,6 +18,8 @@ const MOST_FAILED: u32 = 3;
 pub(super) struct Watch {
     meddled: u64,
     failed: u32,
+    /// Inner bytes up and down that were counted of the present tunnel.
+    carried: (u64, u64),
     /// `None` while all is well and always was.
     pub(super) trouble: Option<Problem>,
 }
@@ -65,7 +67,15 @@ impl Shell {
         self.tell_metrics();
     }
 
-    fn tell_metrics(&self) {
+    fn tell_metrics(&mut self) {
+        // A new tunnel counts from nothing.
+        let usage = self.line.usage();
+        let carried = usage.map_or((0, 0), |it| (it.up.bytes(), it.down.bytes()));
+        let before = std::mem::replace(&mut self.watch.carried, carried);
+        let more = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        let (up, down) = (more(carried.0, before.0), more(carried.1, before.1));
+        self.parts.metrics.add(Metric::ConsumerUpBytes, up);
+        self.parts.metrics.add(Metric::ConsumerDownBytes, down);
         let phase = self.live.as_ref().map(|it| it.phase());
         let is_up = phase == Some(ConsumerPhase::Active);
         let metrics = &self.parts.metrics;

@@ -209,6 +209,9 @@ codes! {
     3105 OverlayFailed Failed: "the overlay stopped",
         "The part that talks to peers ended; the node cannot go on without it.",
         "restart the daemon";
+    3106 ClockBehind Failed: "this node's clock is behind",
+        "The offers of most peers are dated ahead of it; what others say is taken for forged, and offers for older than they are.",
+        "set the clock, for instance: timedatectl set-ntp true";
     4101 NoOffer NothingMatches: "no exit matches",
         "No valid offer fits the country, price and policy asked for.",
         "warren exits";

@@ -1,10 +1,15 @@
 //! Who comes in: new streams, requests, and sessions that go on.
 
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
-use warren_proto::{GoodbyeReason, NodeId, Refusal, RefusalReason, SessionFrame, SessionRequest};
+use warren_proto::{
+    ByteCount, GoodbyeReason, NodeId, Refusal, RefusalReason, SessionFrame, SessionId,
+    SessionRequest, SessionTerms,
+};
+use warren_tunnel::Usage;
 
 use super::guest::{Guest, Heard};
 use super::{FIRST_FRAME, Shell};
+use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::answer_payer;
 use crate::session::{Debtor, Fresh, ProviderEvent, ProviderSession};
@@ -56,6 +61,51 @@ impl Shell {
         request.resume && held.is_some_and(|guest| guest.peer == peer)
     }
 
+    /// Grants or refuses; when all places are taken, whoever does not use its own gives it up.
+    async fn decide(
+        &mut self,
+        request: &SessionRequest,
+        peer: NodeId,
+        fresh: Fresh,
+    ) -> Result<SessionTerms, Refusal> {
+        let now = self.parts.clock.now();
+        let draining = Refusal {
+            session: request.session,
+            reason: RefusalReason::Draining,
+            detail: RefusalReason::Draining.to_string(),
+        };
+        let Some(exit) = &mut self.exit else {
+            return Err(draining);
+        };
+        let decided = exit.admission.decide(request, peer, fresh, now);
+        let full = matches!(&decided, Err(it) if it.reason == RefusalReason::Full);
+        let Some(yields) = exit.admission.yields(now).filter(|_| full) else {
+            return decided;
+        };
+        tracing::info!(session = %yields.short(), "gives its unused place to a newcomer");
+        let stop = ProviderEvent::Stop(GoodbyeReason::Unpaid);
+        self.event(yields, stop).await;
+        let exit = self.exit.as_mut().ok_or(draining)?;
+        exit.admission.decide(request, peer, fresh, now)
+    }
+
+    /// What a guest carried until now, by the tunnel's meter.
+    pub(super) fn carried(&mut self, session: SessionId, usage: Usage) {
+        let now = self.parts.clock.now();
+        if let Some(exit) = &mut self.exit
+            && let Some(guest) = exit.guests.get(&session)
+            && guest.machine.used() != (usage.up, usage.down)
+        {
+            exit.admission.used(session, now);
+            let (up, down) = guest.machine.used();
+            let more =
+                |now: ByteCount, before: ByteCount| now.bytes().saturating_sub(before.bytes());
+            let metrics = &self.parts.metrics;
+            metrics.add(Metric::ExitUpBytes, more(usage.up, up));
+            metrics.add(Metric::ExitDownBytes, more(usage.down, down));
+        }
+    }
+
     pub(super) async fn asked(
         &mut self,
         peer: NodeId,
@@ -78,7 +128,7 @@ impl Shell {
             self.event(session, ProviderEvent::Stop(GoodbyeReason::Asked))
                 .await;
         }
-        let Some(exit) = &mut self.exit else { return };
+        let Some(exit) = &self.exit else { return };
         let fresh = Fresh {
             provider_key: exit.what.tunnel_key,
             payee_nonce: rand::random(),
@@ -88,7 +138,7 @@ impl Shell {
         let held = exit.guests.contains_key(id) || leaving.contains_key(id);
         let is_taken = held && !request.resume;
         let decided = if has_space && !is_taken {
-            exit.admission.decide(&request, peer, fresh, now)
+            self.decide(&request, peer, fresh).await
         } else {
             if !has_space {
                 tracing::warn!("the disk is nearly full: no guest is taken");
@@ -99,6 +149,10 @@ impl Shell {
                 detail: RefusalReason::Internal.to_string(),
             })
         };
+        let metrics = &self.parts.metrics;
+        metrics.add(Metric::SessionsAsked, 1);
+        metrics.add(Metric::SessionsRefused, decided.is_err().into());
+        let Some(exit) = &mut self.exit else { return };
         match decided {
             Ok(terms) => {
                 let signature = terms.sign(&self.parts.key);

@@ -1,5 +1,7 @@
 //! One guest: its machine, its stream, its place in the tunnel; and what its effects do.
 
+use std::net::IpAddr;
+
 use tokio::task::AbortHandle;
 use warren_overlay::{SessionReceiver, SessionSender};
 use warren_proto::{
@@ -10,6 +12,7 @@ use warren_tunnel::{GuestId, GuestSpec};
 
 use super::Shell;
 use super::watch::gate;
+use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
 use crate::session::{Debtor, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
@@ -300,7 +303,10 @@ impl Shell {
             return false;
         };
         match exit.tunnel.add_guest(spec) {
-            Ok(at) => guest.tunnel = Some(at),
+            Ok(at) => {
+                guest.tunnel = Some(at);
+                exit.admission.begun(session, self.parts.clock.now());
+            }
             Err(error) => tracing::error!(%error, "guest cannot be added"),
         }
         guest.tunnel.is_some()
@@ -311,11 +317,15 @@ impl Shell {
         let Some(guest) = exit.guests.get_mut(&session) else {
             return;
         };
-        if let Some(at) = guest.tunnel.take()
-            && let Err(error) = exit.tunnel.remove_guest(at)
-        {
+        let Some(at) = guest.tunnel.take() else {
+            return;
+        };
+        if let Err(error) = exit.tunnel.remove_guest(at) {
             tracing::warn!(%error, "guest was gone already");
         }
+        let terms = guest.machine.terms();
+        exit.left
+            .extend([terms.consumer_v4.into(), terms.consumer_v6.into()] as [IpAddr; 2]);
     }
 
     async fn ended(&mut self, session: SessionId) {
@@ -325,6 +335,7 @@ impl Shell {
             return;
         };
         self.served = self.served.saturating_add(1);
+        self.parts.metrics.add(Metric::SessionsServed, 1);
         let channel = guest.channel;
         let owing = guest.machine.leaves_owing(self.parts.clock.now());
         let debtors = channel.map(Debtor::Channel);

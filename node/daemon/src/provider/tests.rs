@@ -21,6 +21,8 @@ use crate::stand::{
 };
 use crate::store::{Store, StoreSpec};
 
+mod places;
+
 const EXIT: u8 = 1;
 
 /// An exit that is on, gives all away, and is driven by hand.
@@ -34,6 +36,10 @@ struct Bench {
 
 impl Bench {
     async fn on() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Enable)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let clock = Arc::new(Clock::start());
         let now = clock.now();
@@ -64,7 +70,9 @@ impl Bench {
             _home: home,
             _store: store,
         };
-        bench.shell.enable(enable(now)).await.unwrap();
+        let mut what = enable(now);
+        change(&mut what);
+        bench.shell.enable(what).await.unwrap();
         bench
     }
 
@@ -263,6 +271,7 @@ fn an_exit_that_moved_tells_new_guests_and_denies_its_new_addresses() {
     inside("an_exit_that_moved", || async {
         let mut bench = Bench::on().await;
         let known = |endpoints: &[&str], deny: &[&str]| Known {
+            addresses: vec!["/ip4/5.9.0.7/tcp/4077".to_owned()],
             endpoints: endpoints.iter().map(|it| endpoint(it)).collect(),
             deny: deny.iter().map(|it| it.parse().unwrap()).collect(),
         };
@@ -281,6 +290,7 @@ fn an_exit_that_moved_tells_new_guests_and_denies_its_new_addresses() {
             panic!("granted");
         };
         assert_eq!(grant.terms.endpoints, moved.endpoints);
+        assert_eq!(bench.exit().offer.offer().addresses, moved.addresses);
         bench.shell.look().await;
         assert!(
             bench.shell.trouble.is_none(),

@@ -55,6 +55,9 @@ impl Shell {
         let metrics = &self.parts.metrics;
         metrics.set(Metric::ExitEnabled, u64::from(on.is_some()));
         metrics.set(Metric::Guests, count(on.map_or(0, |it| it.guests.len())));
+        let guests = on.into_iter().flat_map(|it| it.guests.values());
+        let paused = guests.filter(|it| it.machine.phase() == ProviderPhase::Paused);
+        metrics.set(Metric::GuestsPaused, count(paused.count()));
         let Some(exit) = on else { return };
         let (shaped, handshakes) = (exit.tunnel.shape_counts(), exit.tunnel.handshake_counts());
         for (metric, value) in [

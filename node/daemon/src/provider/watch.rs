@@ -6,9 +6,13 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+use tokio::task::spawn_blocking;
+use warren_proto::Candidate;
 use warren_tunnel::Gate;
+use warren_tunnel::host::forget_flows;
 
-use super::{Exit, Known, Shell};
+use super::{Exit, Shell};
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
 
@@ -17,9 +21,22 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// So many looks between two at the networks, which costs a listing of the routes.
 const NETWORKS: u64 = 5;
 
+/// Where an exit is known, as looked up last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its WireGuard endpoints, for guests to come.
+    pub endpoints: Vec<Candidate>,
+    /// Where nodes reach it, for its offer.
+    pub addresses: Vec<String>,
+    /// All addresses it is known by. They may be its router's, which answers them from inside with its
+    /// own pages: no guest reaches them.
+    pub deny: Vec<IpNet>,
+}
+
 impl Shell {
     pub(super) async fn look(&mut self) {
         self.looks = self.looks.wrapping_add(1);
+        self.forget_left().await;
         let Some(exit) = &mut self.exit else { return };
         if !exit.tunnel.is_healthy() {
             let device = exit.what.tunnel.device.clone();
@@ -81,6 +98,24 @@ impl Shell {
         self.trouble = Some(Problem::new(ErrorCode::TunnelLost, seen));
     }
 
+    /// The kernel forgets the flows of guests that left, all of a second at once: whoever gets their
+    /// addresses gets none of what they had open.
+    async fn forget_left(&mut self) {
+        let Some(exit) = &mut self.exit else { return };
+        if exit.left.is_empty() {
+            return;
+        }
+        let left = std::mem::take(&mut exit.left);
+        let addresses = left.len();
+        match spawn_blocking(move || forget_flows(&left)).await {
+            Ok(Ok(flows)) => {
+                tracing::debug!(addresses, flows, "flows of guests that left forgotten")
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "flows of guests that left may live on"),
+            Err(error) => tracing::error!(%error, "flows of guests that left may live on"),
+        }
+    }
+
     pub(super) async fn known_by(&mut self, known: Known) {
         let Some(exit) = &mut self.exit else { return };
         let before = &exit.what.terms.endpoints;
@@ -88,15 +123,20 @@ impl Shell {
             && known.endpoints.iter().all(|it| before.contains(it));
         if !same {
             tracing::info!(endpoints = ?known.endpoints, "this exit is reached elsewhere now");
-            exit.what.terms.endpoints = known.endpoints.clone();
+            exit.what.terms.endpoints.clone_from(&known.endpoints);
             exit.admission.moved(known.endpoints);
         }
+        let moved = known.addresses != exit.offer.offer().addresses;
         match exit.host.also_deny(known.deny.clone()).await {
             Ok(()) => exit.what.nat.also_deny = known.deny,
             // Said again at the next look-up.
             Err(error) => {
                 tracing::warn!(%error, "this exit's addresses cannot be denied to guests")
             }
+        }
+        if moved && !known.addresses.is_empty() {
+            tracing::info!(addresses = ?known.addresses, "nodes reach this exit elsewhere now");
+            self.publish(|it| it.addresses = known.addresses).await;
         }
     }
 }

@@ -73,13 +73,19 @@ impl NodeControl for Node {
                     Check::not_fine("machine", CheckVerdict::Fail, problem)
                 })
                 .collect();
-            let ready = checks.is_empty();
-            if ready {
+            if checks.is_empty() {
                 checks.push(Check::pass(
                     "machine",
                     "TUN, firewall and forwarding are there",
                 ));
             }
+            let settings = self.check_settings().await;
+            if settings.is_empty() {
+                let seen = "endpoint, country, and what it is paid with are there";
+                checks.push(Check::pass("settings", seen));
+            }
+            checks.extend(settings);
+            let ready = !checks.iter().any(|it| it.verdict == CheckVerdict::Fail);
             Ok(ExitCheck { ready, checks })
         })
     }
@@ -262,6 +268,10 @@ impl NodeControl for Node {
 
     fn metrics(&self) -> String {
         self.metrics.set(Metric::StoreBatches, self.store.batches());
+        self.metrics
+            .set(Metric::StoreFailures, self.store.failures());
+        let takes = self.store.headroom().takes_liabilities();
+        self.metrics.set(Metric::TakesLiabilities, takes.into());
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         self.metrics
             .set(Metric::Receipts, count(self.receipts.count()));

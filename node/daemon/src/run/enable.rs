@@ -12,7 +12,7 @@ use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Shape, TunnelKey};
 
 use super::{Node, resolvers};
-use crate::api::types::{ConsentRecord, ExitEnableRequest, Timestamp};
+use crate::api::types::{Check, CheckVerdict, ConsentRecord, ExitEnableRequest, Timestamp};
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{Enable, Known};
 use crate::session::ExitTerms;
@@ -76,13 +76,54 @@ impl Node {
         let id = policy.id();
         self.store.headroom().demand()?;
         self.check_consent(request, &id)?;
-        if self.config.exit.endpoints.is_empty() {
-            let seen = "exit.endpoint is not set";
-            return Err(Problem::new(ErrorCode::ConfigMissing, seen));
+        let price = self.price(request)?;
+        if let Some(lack) = self.lacks(&price).into_iter().next() {
+            return Err(lack);
         }
-        let known = self.known_now();
-        let what = self.exit_to_be(request, policy, known.await?)?;
+        let known = self.known_now().await?;
+        if known.addresses.is_empty() {
+            return Err(unreachable());
+        }
+        let what = self.exit_to_be(request, policy, known)?;
         self.provider.enable(what).await
+    }
+
+    /// What the configuration does not say and an exit at this price needs.
+    fn lacks(&self, price: &Price) -> Vec<Problem> {
+        let (exit, mut lacks) = (&self.config.exit, Vec::new());
+        let missing = |key: &str| {
+            Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"))
+                .with_next(format_args!("warren config explain {key}"))
+        };
+        if exit.endpoints.is_empty() {
+            lacks.push(missing("exit.endpoint"));
+        }
+        if exit.region.is_none() {
+            lacks.push(missing("exit.country"));
+        }
+        if *price != Price::default() {
+            if self.config.chain.is_none() {
+                lacks.push(missing("chain.rpc_url"));
+            } else if self.purse.is_none() {
+                let seen = "a paid exit needs a wallet";
+                lacks.push(Problem::new(ErrorCode::WalletMissing, seen));
+            }
+        }
+        lacks
+    }
+
+    /// The same as lines of `exit check`, for the price that is configured.
+    pub(super) async fn check_settings(&self) -> Vec<Check> {
+        let mut lacks = self.lacks(&self.config.exit.price);
+        if !self.config.exit.endpoints.is_empty() {
+            match self.known_now().await {
+                Ok(known) if known.addresses.is_empty() => lacks.push(unreachable()),
+                Ok(_) => {}
+                Err(problem) => lacks.push(problem),
+            }
+        }
+        let fail = |it| Check::not_fine("settings", CheckVerdict::Fail, it);
+        lacks.into_iter().map(fail).collect()
     }
 
     /// Consent is typed, stored with the policy's hash, and never stretched to another policy.
@@ -149,7 +190,7 @@ impl Node {
             valid_until: now.plus(MAX_OFFER_LIFE),
             network: self.config.node.network.clone(),
             region,
-            addresses: self.config.overlay.external.clone(),
+            addresses: known.addresses,
             price,
             chain,
             payee,
@@ -257,6 +298,12 @@ impl Node {
             )),
         }
     }
+}
+
+fn unreachable() -> Problem {
+    let seen = "overlay.external is not set, and overlay.listen has no fixed port of exit.endpoint's \
+        kind of address: no node could reach this exit";
+    Problem::new(ErrorCode::ConfigMissing, seen).with_next("warren config explain overlay.external")
 }
 
 /// The gateway is the net's first address.

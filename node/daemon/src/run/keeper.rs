@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Node, known};
 use crate::api::types::ExitEnableRequest;
 use crate::error::{ErrorCode, Problem};
-use crate::provider::Known;
+use crate::provider::{Known, Order};
 
 // Our choice.
 /// Between two looks at whether the exit is on.
@@ -114,8 +114,7 @@ impl Node {
                 (pause, wait) = (PAUSES.0, 0);
                 continue;
             };
-            let on = self.provider.view().await.is_ok_and(|it| it.on.is_some());
-            if on {
+            if self.is_on().await {
                 (pause, wait) = (PAUSES.0, 0);
                 since_known = since_known.saturating_add(1);
                 if since_known >= KNOWN {
@@ -133,6 +132,24 @@ impl Node {
                 pause = pause.saturating_mul(2).min(PAUSES.1);
             }
         }
+    }
+
+    /// Whether the exit is on. One that is on is heard of: else it is told to say so.
+    async fn is_on(&self) -> bool {
+        let Ok(Some(on)) = self.provider.view().await.map(|it| it.on) else {
+            return false;
+        };
+        match self.overlay.own_offer().await {
+            Ok(Some(out)) if out.offer().is_withdrawal() => {
+                self.provider.tell(Order::Unheard).await;
+            }
+            Ok(Some(out)) if out.hash() != on.offer_hash => {
+                self.provider.tell(Order::Renewed(Box::new(out))).await;
+            }
+            Ok(None) => self.provider.tell(Order::Unheard).await,
+            Ok(Some(_)) | Err(_) => {}
+        }
+        true
     }
 
     /// Whether the exit is on now, or wanted no more.
@@ -165,9 +182,10 @@ impl Node {
 
     /// Where this exit is known now.
     pub(super) async fn known_now(&self) -> Result<Known, Problem> {
-        let (endpoints, external) = (&self.config.exit.endpoints, &self.config.overlay.external);
+        let (endpoints, overlay) = (&self.config.exit.endpoints, &self.config.overlay);
+        let outer = (&overlay.external[..], &overlay.listen[..]);
         let before = held(&self.keeping.denied).clone();
-        let known = known::look_up(endpoints, external, &before).await?;
+        let known = known::look_up(endpoints, outer, &before).await?;
         held(&self.keeping.denied).clone_from(&known.deny);
         Ok(known)
     }

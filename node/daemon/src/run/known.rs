@@ -3,6 +3,7 @@
 //! Looked up again and again, for a home line's address changes; and never so that a slow name server
 //! holds up a task.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const MOST_DENIED: usize = 64;
 // Specification.
 /// As many as session terms may name.
 const MOST_ENDPOINTS: usize = 8;
+/// As many as an offer may name.
+const MOST_ADDRESSES: usize = 8;
 
 /// Looks up the configured `endpoints` (host:port) and the `external` multiaddrs: guests get addresses,
 /// never names.
@@ -36,7 +39,7 @@ const MOST_ENDPOINTS: usize = 8;
 /// [`ErrorCode::ConfigBadValue`] if no endpoint has an address.
 pub(super) async fn look_up(
     endpoints: &[String],
-    external: &[String],
+    (external, listen): (&[String], &[String]),
     denied: &[IpNet],
 ) -> Result<Known, Problem> {
     let outer = external.iter().filter_map(|it| host_of(it));
@@ -81,9 +84,43 @@ pub(super) async fn look_up(
     deny.dedup();
     deny.truncate(MOST_DENIED);
     Ok(Known {
+        addresses: reached_at(external, &candidates, listen),
         endpoints: candidates,
         deny,
     })
+}
+
+/// Where other nodes reach this one: as its owner says in `external`, else at its `endpoints`, where it
+/// `listen`s. Empty if that cannot be told: it listens at no fixed port of that kind of address.
+pub(super) fn reached_at(
+    external: &[String],
+    endpoints: &[Candidate],
+    listen: &[String],
+) -> Vec<String> {
+    if !external.is_empty() {
+        return external.to_vec();
+    }
+    let hosts = endpoints.iter().map(|it| it.address.ip().to_canonical());
+    let hosts: BTreeSet<IpAddr> = hosts.filter(|it| !it.is_unspecified()).collect();
+    let mut all = Vec::new();
+    for (host, text) in hosts
+        .iter()
+        .flat_map(|it| listen.iter().map(move |at| (it, at)))
+    {
+        let parts: Vec<&str> = text.split('/').collect();
+        let &["", kind, here, transport, port, ref more @ ..] = parts.as_slice() else {
+            continue;
+        };
+        let same_kind = kind == if host.is_ipv4() { "ip4" } else { "ip6" };
+        let local = here.parse().is_ok_and(|it: IpAddr| it.is_loopback());
+        if !same_kind || local || port == "0" {
+            continue;
+        }
+        let rest = [&[transport, port], more].concat().join("/");
+        all.push(format!("/{kind}/{host}/{rest}"));
+    }
+    all.truncate(MOST_ADDRESSES);
+    all
 }
 
 /// The addresses of one name, looked up on a thread of its own.
@@ -109,6 +146,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_exit_is_reached_at_its_endpoints_unless_its_owner_says_where() {
+        let endpoints = texts(&["203.0.113.7:41820", "[2001:db8::7]:41820"]);
+        let listen = texts(&[
+            "/ip4/0.0.0.0/udp/4077/quic-v1",
+            "/ip4/0.0.0.0/tcp/4077",
+            "/ip6/::/udp/4078/quic-v1",
+            "/ip4/127.0.0.1/tcp/4079",
+            "/ip6/::/tcp/0",
+        ]);
+        let known = look_up(&endpoints, (&[], &listen), &[]).await.unwrap();
+        let built = [
+            "/ip4/203.0.113.7/udp/4077/quic-v1",
+            "/ip4/203.0.113.7/tcp/4077",
+            "/ip6/2001:db8::7/udp/4078/quic-v1",
+        ];
+        assert_eq!(known.addresses, built);
+        let external = texts(&["/dns4/exit.example/tcp/4077"]);
+        let known = look_up(&endpoints[..1], (&external, &listen), &[]).await;
+        assert_eq!(known.unwrap().addresses, external);
+    }
+
+    #[tokio::test]
     async fn every_address_an_exit_is_known_by_is_denied_to_its_guests() {
         let endpoints = texts(&["203.0.113.7:41820", "[2001:db8::7]:41820"]);
         let external = texts(&[
@@ -116,7 +175,7 @@ mod tests {
             "/ip6/2001:db8::7/tcp/4077",
             "/memory/1",
         ]);
-        let known = look_up(&endpoints, &external, &[]).await.unwrap();
+        let known = look_up(&endpoints, (&external, &[]), &[]).await.unwrap();
         let said: Vec<_> = known.endpoints.iter().map(|it| it.address).collect();
         assert_eq!(
             said,
@@ -130,11 +189,11 @@ mod tests {
     async fn a_name_without_an_address_is_done_without_and_what_it_had_stays_denied() {
         let endpoints = texts(&["203.0.113.7:41820", "nobody.invalid:41820"]);
         let before: Vec<IpNet> = vec!["203.0.113.99/32".parse().unwrap()];
-        let known = look_up(&endpoints, &[], &before).await.unwrap();
+        let known = look_up(&endpoints, (&[], &[]), &before).await.unwrap();
         assert_eq!(known.endpoints.len(), 1);
         let deny = ["203.0.113.7/32", "203.0.113.99/32"];
         assert_eq!(known.deny, deny.map(|it| it.parse().unwrap()));
-        let none = look_up(&texts(&["nobody.invalid:1"]), &[], &before).await;
+        let none = look_up(&texts(&["nobody.invalid:1"]), (&[], &[]), &before).await;
         assert!(none.unwrap_err().is(ErrorCode::ConfigBadValue));
     }
 }

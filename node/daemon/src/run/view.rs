@@ -40,6 +40,10 @@ impl Node {
         if let Err(problem) = self.store.headroom().demand() {
             warnings.push(problem);
         }
+        if stats.clock_behind {
+            let seen = "the offers of most peers look as if from the future";
+            warnings.push(Problem::new(ErrorCode::ClockBehind, seen));
+        }
         let provider = self.provider.view().await?;
         let enabled = provider.on.is_some();
         warnings.extend(facts.trouble.clone());

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use warren_proto::{
     Amount, Candidate, Credit, NodeId, Refusal, RefusalReason, SessionId, SessionRequest,
@@ -48,14 +49,38 @@ pub struct Admission {
     limits: SessionLimits,
     /// The current offer and the one before it: a request may cross a renewal.
     offers: Vec<SignedOffer>,
-    places: BTreeMap<u16, (SessionId, NodeId)>,
+    places: BTreeMap<u16, Place>,
+    /// Where the next newcomer may sit, and the last place there is.
+    next: u16,
+    last: u16,
     draining: bool,
 }
 
-/// A request may rely on the current offer or on one of its last predecessors.
-const OFFERS_KEPT: usize = 4;
-/// Inner addresses .2 to .65534 would do; the offer's capacity is the real bound.
+/// Who sits in a place.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    session: SessionId,
+    consumer: NodeId,
+    /// It has paid as far as to shake hands.
+    begun: bool,
+    /// Whoever pays by the minute may be idle.
+    pays_time: bool,
+    /// When it was granted, or last carried a byte.
+    active: UnixTime,
+}
+
+/// A request may rely on the current offer or on a predecessor that still lives: with places that come and
+/// go, an hour may see so many.
+const OFFERS_KEPT: usize = 160;
+/// The first inner address after the gateway's.
 const FIRST_PLACE: u16 = 2;
+/// As many as the last sixteen bits of an address tell apart; the offer's capacity is the real bound.
+const LAST_PLACE: u16 = u16::MAX - 1;
+
+// Our choice.
+/// A guest that has carried nothing for so long, and does not pay for time, gives its place to a newcomer
+/// of an exit that is full.
+const IDLE: Duration = Duration::from_secs(600);
 
 impl Admission {
     /// An exit that grants nothing until it has an offer.
@@ -67,8 +92,22 @@ impl Admission {
             limits,
             offers: Vec::new(),
             places: BTreeMap::new(),
+            next: FIRST_PLACE,
+            last: LAST_PLACE,
             draining: false,
         }
+    }
+
+    /// Hands out the inner addresses of a net with this prefix, from a place drawn by `random` on.
+    #[must_use]
+    pub fn seated(mut self, prefix_v4: u8, random: u16) -> Self {
+        let hosts = 1_u32.checked_shl(32_u32.saturating_sub(prefix_v4.into()));
+        // The gateway comes first, and the very last address is everybody's.
+        let last = hosts.map_or(u32::MAX, |it| it.saturating_sub(2));
+        self.last = u16::try_from(last).unwrap_or(LAST_PLACE).min(LAST_PLACE);
+        let room = self.last.saturating_sub(FIRST_PLACE).saturating_add(1);
+        self.next = FIRST_PLACE + random.checked_rem(room).unwrap_or(0);
+        self
     }
 
     /// Takes the newest offer of this exit.
@@ -95,7 +134,38 @@ impl Admission {
 
     /// Gives a place back.
     pub fn release(&mut self, session: SessionId) {
-        self.places.retain(|_, (holder, _)| *holder != session);
+        self.places.retain(|_, it| it.session != session);
+    }
+
+    /// This guest has paid as far as to shake hands: it yields to nobody while it uses what it has.
+    pub fn begun(&mut self, session: SessionId, now: UnixTime) {
+        if let Some(it) = self.holder(session) {
+            (it.begun, it.active) = (true, now);
+        }
+    }
+
+    /// This guest has carried bytes.
+    pub fn used(&mut self, session: SessionId, now: UnixTime) {
+        if let Some(it) = self.holder(session) {
+            it.active = now;
+        }
+    }
+
+    fn holder(&mut self, session: SessionId) -> Option<&mut Place> {
+        self.places.values_mut().find(|it| it.session == session)
+    }
+
+    /// Who gives its place to a newcomer that was refused because all are taken: the one that was granted
+    /// its place first of those who have not begun; else the one that is idle longest. `None` if all use
+    /// what they have.
+    #[must_use]
+    pub fn yields(&self, now: UnixTime) -> Option<SessionId> {
+        let idle = |it: &&Place| !it.pays_time && now.since(it.active) >= IDLE;
+        let places = self.places.values();
+        let (begun, waiting): (Vec<&Place>, Vec<&Place>) = places.partition(|it| it.begun);
+        let first = waiting.into_iter().min_by_key(|it| it.active);
+        let first = first.or_else(|| begun.into_iter().filter(idle).min_by_key(|it| it.active));
+        first.map(|it| it.session)
     }
 
     /// Grants or refuses `request` of `consumer`.
@@ -141,13 +211,15 @@ impl Admission {
         if request.price != relied.price {
             return refuse(RefusalReason::PriceChanged);
         }
-        let held = self.places.values().any(|(_, guest)| *guest == consumer);
+        let held = self.places.values().any(|it| it.consumer == consumer);
         if !held && self.guests() >= current.capacity.guests_max {
             return refuse(RefusalReason::Full);
         }
         // A consumer that asks anew has lost its old session: one place each.
-        self.places.retain(|_, (_, guest)| *guest != consumer);
-        let Some(place) = (FIRST_PLACE..u16::MAX).find(|at| !self.places.contains_key(at)) else {
+        self.places.retain(|_, it| it.consumer != consumer);
+        // Round and round: an address rests as long as it can before another guest gets it.
+        let mut places = (self.next..=self.last).chain(FIRST_PLACE..self.next);
+        let Some(place) = places.find(|at| !self.places.contains_key(at)) else {
             return refuse(RefusalReason::Full);
         };
         let Ok(min_deposit) = relied
@@ -156,7 +228,19 @@ impl Admission {
         else {
             return refuse(RefusalReason::Internal);
         };
-        self.places.insert(place, (request.session, consumer));
+        let seat = Place {
+            session: request.session,
+            consumer,
+            begun: false,
+            pays_time: relied.price.per_minute > Amount::ZERO,
+            active: now,
+        };
+        self.places.insert(place, seat);
+        self.next = if place < self.last {
+            place + 1
+        } else {
+            FIRST_PLACE
+        };
         let relied = relied.clone();
         Ok(self.terms(request, consumer, &relied, (place, min_deposit), fresh, now))
     }
@@ -212,11 +296,10 @@ impl Admission {
     }
 }
 
-/// The address `place` in the /16 of `gateway`.
+/// The address `place` in the net of which `gateway` is the first.
 fn v4_at(gateway: Ipv4Addr, place: u16) -> Ipv4Addr {
-    let [a, b, ..] = gateway.octets();
-    let [c, d] = place.to_be_bytes();
-    Ipv4Addr::new(a, b, c, d)
+    let behind = u32::from(place).saturating_sub(1);
+    Ipv4Addr::from(u32::from(gateway).saturating_add(behind))
 }
 
 /// The address `place` in the /64 of `gateway`.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -18,6 +19,7 @@ pub struct Store {
     spec: StoreSpec,
     headroom: Headroom,
     open: Mutex<Open>,
+    failures: AtomicU64,
     _lock: HomeLock,
 }
 
@@ -58,6 +60,7 @@ impl Store {
             spec,
             headroom,
             open: Mutex::new(open),
+            failures: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -67,6 +70,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the whole batch is there or none of it is; do not act on it.
     pub fn put(&self, batch: &[Write]) -> Result<(), StoreError> {
+        let written = self.write(batch);
+        if written.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
+
+    fn write(&self, batch: &[Write]) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -108,6 +119,12 @@ impl Store {
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.lock().head.number
+    }
+
+    /// Batches that could not be written since it was opened.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// The space around it.

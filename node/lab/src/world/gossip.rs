@@ -108,7 +108,10 @@ impl World {
             return;
         }
         self.tally.gossip_messages += 1;
-        let hearing = self.nodes[to].index.hear(bytes, Way::Gossip, self.now);
+        let teller = self.nodes[from].id;
+        let hearing = self.nodes[to]
+            .index
+            .hear(bytes, Way::Gossip, Some(teller), self.now);
         match &hearing.verdict {
             Verdict::Fresh(offer) => {
                 let exit = offer.offer().node;

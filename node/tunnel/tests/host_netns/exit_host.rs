@@ -1,8 +1,11 @@
 //! The exit's host: limits, forged packets, other forwarding of the box, undo.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
-use warren_tunnel::host::{ExitHost, ExitNatSpec, Finding, GuestLimits, check_exit, recover};
+use warren_tunnel::host::{
+    ExitHost, ExitNatSpec, Finding, GuestLimits, check_exit, forget_flows, recover,
+};
 
 use crate::capture::Capture;
 use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
@@ -70,6 +73,60 @@ fn one_guest_cannot_take_all_connections() {
     assert_eq!(passed, 20, "as many flows as allowed");
     assert_eq!(lab.exit.block_on(|| host.drops()).unwrap().rate, 80);
     drop(web);
+}
+
+#[test]
+fn who_gets_the_address_of_a_guest_that_left_gets_none_of_its_flows() {
+    if !can_run("who_gets_the_address_of_a_guest_that_left_gets_none_of_its_flows") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let limits = GuestLimits {
+        flows: 20,
+        ..GuestLimits::default()
+    };
+    let spec = ExitNatSpec {
+        limits,
+        ..ExitLab::spec()
+    };
+    let _host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
+    let tables = [
+        (WEB4, "10.77.0.2", "10.77.0.3"),
+        (WEB6, "fd77:7761::2", "fd77:7761::3"),
+    ];
+    lab.guest
+        .sh("ip addr add 10.77.0.3/32 dev wg0; ip addr add fd77:7761::3/128 dev wg0 nodad");
+    for (web, guest, neighbour) in tables {
+        let far = lab.router.run(|| UdpSocket::bind((web, 443)).unwrap());
+        far.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let near = |from: &str| lab.guest.run(|| UdpSocket::bind((from, 0)).unwrap());
+        let kept = near(neighbour);
+        kept.send_to(b"n", (web, 443)).unwrap();
+        let (_, kept_at) = far.recv_from(&mut [0; 8]).unwrap();
+        // It fills what is its own, and more does not pass.
+        let first = near(guest);
+        first.send_to(b"x", (web, 443)).unwrap();
+        let (_, first_at) = far.recv_from(&mut [0; 8]).unwrap();
+        for port in 2000..2100 {
+            first.send_to(b"x", (web, port)).unwrap();
+        }
+
+        // It leaves; another one gets its address.
+        let gone = [guest.parse().unwrap()].into();
+        let forgotten = lab.exit.run(|| forget_flows(&gone)).unwrap();
+        assert_eq!(forgotten, 20, "{web}");
+        near(guest).send_to(b"y", (web, 443)).unwrap();
+        let mut said = [0; 1];
+        far.recv_from(&mut said).unwrap();
+        assert_eq!(&said, b"y", "its first flow passes");
+        // What the other side still sends goes to nobody; the neighbour's flow stands.
+        far.send_to(b"late", first_at).unwrap();
+        far.send_to(b"n", kept_at).unwrap();
+        kept.recv_from(&mut [0; 8]).unwrap();
+        first.set_nonblocking(true).unwrap();
+        assert!(first.recv_from(&mut [0; 8]).is_err());
+    }
 }
 
 #[test]

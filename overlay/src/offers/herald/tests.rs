@@ -132,6 +132,38 @@ fn a_withdrawal_is_said_but_not_renewed_and_dies() {
     assert_eq!((herald.offer(), effects), (None, vec![]));
 }
 
+#[test]
+fn an_offer_that_died_unrenewed_is_renewed_and_said_no_more() {
+    // The machine slept, or its clock was set.
+    let (herald, effects) = says(&settled(), &HeraldEvent::Tick, after(2 * 3600));
+    assert_eq!(effects, ["renew"]);
+    // Signing failed: asked again, and until then a dead offer is not said.
+    let again = after(2 * 3600 + 60);
+    assert_eq!(says(&herald, &HeraldEvent::NewListener, again).1, ["renew"]);
+    let (herald, effects) = says(&herald, &announce(&signed(1, 2, again)), again);
+    assert_eq!(effects, ["gossip", "store"]);
+    assert!(herald.offer().is_some_and(|it| it.offer().seq == 2));
+}
+
+#[test]
+fn an_offer_that_a_clock_set_back_left_in_the_future_is_renewed() {
+    let before = |secs| UnixTime::from_secs(NOON.as_secs() - secs);
+    let herald = settled();
+    assert_eq!(says(&herald, &HeraldEvent::Tick, before(1)).1, [""; 0]);
+    let (herald, effects) = says(&herald, &HeraldEvent::Tick, before(7200));
+    assert_eq!(effects, ["renew"]);
+    assert_eq!(says(&herald, &HeraldEvent::Tick, before(7199)).1, [""; 0]);
+}
+
+#[test]
+fn a_very_short_offer_is_not_renewed_in_the_moment_it_is_announced() {
+    let mut draft = offer(1, 1, NOON);
+    draft.valid_until = NOON.plus(Duration::from_millis(2));
+    let brief = announce(&draft.sign(&key(1)).unwrap());
+    let (_, effects) = says(&Herald::default(), &brief, NOON);
+    assert_eq!(effects, ["gossip", "store"]);
+}
+
 proptest! {
     /// Whatever happens, a living offer that is not withdrawn is renewed before it dies.
     #[test]

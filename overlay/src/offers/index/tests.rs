@@ -20,7 +20,7 @@ fn refused(hearing: Hearing) -> &'static str {
 }
 
 fn hear(index: &mut OfferIndex, offer: &SignedOffer, at: UnixTime) -> &'static str {
-    refused(index.hear(offer.as_bytes(), Way::Gossip, at))
+    refused(index.hear(offer.as_bytes(), Way::Gossip, None, at))
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn what_cannot_be_an_offer_here_is_told_apart() {
         ),
     ];
     for (bytes, at, name) in cases {
-        assert_eq!(refused(index.hear(bytes, Way::Gossip, at)), name);
+        assert_eq!(refused(index.hear(bytes, Way::Gossip, None, at)), name);
     }
-    let elsewhere = index.hear_record(&offer_key(&key(2).id()), good.as_bytes(), NOON);
+    let elsewhere = index.hear_record(&offer_key(&key(2).id()), good.as_bytes(), None, NOON);
     assert_eq!(refused(elsewhere), "wrong_key");
     assert_eq!(index.counts(), IndexCounts::default());
 }
@@ -72,7 +72,7 @@ fn what_cannot_be_an_offer_here_is_told_apart() {
 #[test]
 fn an_offer_that_died_on_its_way_is_nobodys_fault() {
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
-    let blame = |at| match index().hear(&bytes, Way::Gossip, at).verdict {
+    let blame = |at| match index().hear(&bytes, Way::Gossip, None, at).verdict {
         Verdict::Refused(why) => why.blame(),
         other @ (Verdict::Fresh(_) | Verdict::Known { .. }) => panic!("{other:?}"),
     };
@@ -84,12 +84,12 @@ fn an_offer_that_died_on_its_way_is_nobodys_fault() {
 fn the_ways_are_kept_apart() {
     let (mut index, node) = (index(), key(1).id());
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
-    index.hear(&bytes, Way::Gossip, NOON);
+    index.hear(&bytes, Way::Gossip, None, NOON);
     assert_eq!(
         (index.heard(&node).gossip, index.heard(&node).dht),
         (Some(NOON), None)
     );
-    index.hear_record(&offer_key(&node), &bytes, after(9));
+    index.hear_record(&offer_key(&node), &bytes, None, after(9));
     assert_eq!(
         (index.heard(&node).gossip, index.heard(&node).dht),
         (Some(NOON), Some(after(9)))
@@ -157,11 +157,78 @@ fn changes_come_at_a_bounded_rate() {
 fn what_is_known_is_passed_on_once_a_minute() {
     let mut index = index();
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
-    let mut passed = |secs| index.hear(&bytes, Way::Gossip, after(secs)).pass_on;
+    let mut passed = |secs| index.hear(&bytes, Way::Gossip, None, after(secs)).pass_on;
     assert_eq!(
         [0, 1, 59, 60, 61, 119, 120].map(&mut passed),
         [true, false, false, true, false, false, true]
     );
+}
+
+/// An exit of which nobody has heard yet.
+fn stranger(n: u32) -> SignedOffer {
+    let mut seed = [9; 32];
+    seed[..4].copy_from_slice(&n.to_be_bytes());
+    let key = warren_proto::NodeKey::from_seed(&seed);
+    let mut draft = offer(1, 1, NOON);
+    draft.node = key.id();
+    draft.sign(&key).unwrap()
+}
+
+#[test]
+fn one_carrier_cannot_fill_the_index() {
+    let (mut index, flooder, other) = (index(), key(1).id(), key(2).id());
+    let mut told = |n: u32, from| {
+        let offer = stranger(n);
+        index.hear(offer.as_bytes(), Way::Gossip, Some(from), NOON)
+    };
+    let mut taken = 0;
+    for n in 0..5000 {
+        let hearing = told(n, flooder);
+        taken += u32::from(hearing.pass_on);
+        if !hearing.pass_on {
+            assert_eq!(refused(hearing), "crowded");
+        }
+    }
+    assert_eq!(taken, 512, "as many as one answer may hold");
+    assert_eq!(refused(told(5000, other)), "fresh");
+    // Who is known may change its offer, whoever tells it.
+    assert_eq!(refused(told(5000, flooder)), "known");
+    assert_eq!(refused(told(0, flooder)), "known");
+}
+
+#[test]
+fn a_carrier_may_tell_of_new_nodes_again_later() {
+    let (mut index, carrier) = (index(), key(1).id());
+    let mut told = |n: u32, secs| {
+        let offer = stranger(n);
+        let hearing = index.hear(offer.as_bytes(), Way::Snapshot, Some(carrier), after(secs));
+        refused(hearing)
+    };
+    assert_eq!((0..600).filter(|n| told(*n, 0) == "fresh").count(), 512);
+    assert_eq!((600..700).filter(|n| told(*n, 60) == "fresh").count(), 15);
+}
+
+#[test]
+fn many_carriers_leave_room_for_what_this_node_finds_itself() {
+    let limits = IndexLimits {
+        nodes: 40,
+        ..IndexLimits::default()
+    };
+    let mut index = OfferIndex::new(NETWORK, limits);
+    let told = |index: &mut OfferIndex, n: u32, from| {
+        let offer = stranger(n);
+        refused(index.hear(offer.as_bytes(), Way::Gossip, from, NOON))
+    };
+    for n in 0..100_u8 {
+        told(&mut index, n.into(), Some(key(n).id()));
+    }
+    assert_eq!(index.counts().offers, 30, "a quarter is kept free");
+    assert_eq!(told(&mut index, 200, Some(key(1).id())), "full");
+    // Asked for in the DHT, it has room; and so has another once a second carrier knows one of the first.
+    assert_eq!(told(&mut index, 200, None), "fresh");
+    assert_eq!(told(&mut index, 0, Some(key(77).id())), "known");
+    assert_eq!(told(&mut index, 201, Some(key(1).id())), "fresh");
+    assert_eq!(told(&mut index, 202, Some(key(1).id())), "full");
 }
 
 /// What happens to an index.
@@ -194,7 +261,7 @@ proptest! {
     #[test]
     fn an_index_is_the_newest_of_a_list(actions in proptest::collection::vec(action(), 1..60)) {
         let changes = Allowance { burst: 1000, every: Duration::from_secs(1) };
-        let limits = IndexLimits { nodes: 3, changes };
+        let limits = IndexLimits { nodes: 3, changes, ..IndexLimits::default() };
         let mut index = OfferIndex::new(NETWORK, limits);
         let (mut model, mut now): (Vec<SignedOffer>, _) = (Vec::new(), NOON);
         for action in actions {
@@ -206,7 +273,7 @@ proptest! {
                     let mut draft = offer(node, seq, issued);
                     draft.valid_until = issued.plus(Duration::from_secs(life));
                     let offer = draft.sign(&key(node)).unwrap();
-                    let hearing = index.hear(offer.as_bytes(), Way::Gossip, now);
+                    let hearing = index.hear(offer.as_bytes(), Way::Gossip, None, now);
                     if let Verdict::Fresh(offer) = hearing.verdict {
                         let best = model.iter().filter(|it| it.offer().node == offer.offer().node);
                         let best = best.filter(|it| it.offer().valid_until > now);
@@ -231,7 +298,7 @@ proptest! {
     /// No bytes, however strange, are more than a refusal.
     #[test]
     fn any_bytes_are_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let hearing = index().hear(&bytes, Way::Gossip, NOON);
+        let hearing = index().hear(&bytes, Way::Gossip, None, NOON);
         prop_assert!(matches!(hearing.verdict, Verdict::Refused(_)) && !hearing.pass_on);
     }
 }

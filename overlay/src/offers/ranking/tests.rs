@@ -19,9 +19,9 @@ fn index(exits: &[(u64, u32, bool)]) -> OfferIndex {
             guests_free: *free,
         };
         let offer = draft.sign(&key(n)).unwrap();
-        index.hear(offer.as_bytes(), Way::Gossip, NOON);
+        index.hear(offer.as_bytes(), Way::Gossip, None, NOON);
         if *both {
-            index.hear(offer.as_bytes(), Way::Dht, NOON);
+            index.hear(offer.as_bytes(), Way::Dht, None, NOON);
         }
     }
     index

@@ -91,6 +91,64 @@ fn an_exit_refuses_what_it_cannot_serve() {
     );
 }
 
+/// Asks for exactly what the exit offers, as consumer `who` in a session of that number.
+fn ask_as(exit: &mut Admission, who: u8, now: UnixTime) -> Result<SessionTerms, RefusalReason> {
+    let request = SessionRequest {
+        session: SessionId::from_bytes([who; 16]),
+        offer: offer().hash(),
+        price: offer().offer().price,
+        tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+        chain: offer().offer().chain,
+        resume: false,
+    };
+    let consumer = NodeKey::from_seed(&[who; 32]).id();
+    let decided = exit.decide(&request, consumer, fresh(), now);
+    decided.map_err(|it| it.reason)
+}
+
+#[test]
+fn an_inner_address_rests_before_another_guest_gets_it() {
+    let mut exit = admission().seated(24, 252);
+    let mut seen = std::collections::BTreeSet::new();
+    for who in 1..=253 {
+        let terms = ask_as(&mut exit, who, NOON).unwrap();
+        exit.release(terms.session);
+        let last = terms.consumer_v4.octets()[3];
+        assert_eq!(terms.consumer_v4.octets()[..3], [10, 77, 0]);
+        assert!((2..=254).contains(&last), "neither gateway nor broadcast");
+        assert!(seen.insert(last), "{last} was given on");
+        if who < 3 {
+            assert_eq!(
+                last,
+                [254, 2][usize::from(who) - 1],
+                "it begins where it was drawn"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_has_not_begun_or_is_idle_yields_to_a_newcomer() {
+    let id = |who: u8| Some(SessionId::from_bytes([who; 16]));
+    let after = |secs| NOON.plus(Duration::from_secs(secs));
+    let mut exit = admission();
+    ask_as(&mut exit, 1, NOON).unwrap();
+    ask_as(&mut exit, 2, after(1)).unwrap();
+    assert_eq!(
+        ask_as(&mut exit, 3, after(2)).unwrap_err(),
+        RefusalReason::Full
+    );
+    assert_eq!(exit.yields(after(2)), id(1), "the oldest");
+    exit.begun(id(1).unwrap(), after(3));
+    assert_eq!(exit.yields(after(3)), id(2));
+    exit.begun(id(2).unwrap(), after(4));
+    assert_eq!(exit.yields(after(602)), None, "both are served");
+    exit.used(id(1).unwrap(), after(500));
+    assert_eq!(exit.yields(after(604)), id(2), "idle for ten minutes");
+    exit.release(id(2).unwrap());
+    assert!(ask_as(&mut exit, 3, after(604)).is_ok());
+}
+
 /// What the exit grants at this price; a word is worth [`UNIT`].
 fn terms_at(per_mib: u64, per_minute: u64) -> SessionTerms {
     SessionTerms {
