@@ -129,10 +129,10 @@ pub struct UpArgs {
     /// How to choose among several.
     #[arg(long, value_enum, default_value_t = Sort::Rank)]
     pub sort: Sort,
-    /// Not dearer than this per GiB, in tokens.
+    /// Not dearer than this per GiB, in tokens; a price per minute counts as 36 MiB a minute share it.
     #[arg(long, value_name = "TOKENS")]
     pub max_price: Option<String>,
-    /// Never pay more than this in the session, in tokens.
+    /// Never pay more than this, in tokens: for the exit, those after it, and top-ups together.
     #[arg(long, value_name = "TOKENS")]
     pub max_spend: Option<String>,
     /// What a new channel is opened with, in tokens.
@@ -141,14 +141,14 @@ pub struct UpArgs {
     /// Whether to block everything outside the tunnel.
     #[arg(long, value_enum, value_name = "WHEN")]
     pub kill_switch: Option<Switch>,
-    /// What to do when the exit dies.
+    /// Where the next exit is looked for when this one dies; none: stays blocked.
     #[arg(long, value_enum)]
     pub fallback: Option<FallbackArg>,
     /// How to pay: auto (by a route where there is no channel to the exit and one to a router), direct, or
     /// the router's node id.
     #[arg(long, value_name = "WAY")]
     pub route: Option<String>,
-    /// Gives up after so many seconds.
+    /// Looks for an offer that fits for so many seconds [default: 30]; what comes after has limits of its own.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u32>,
 }
@@ -173,7 +173,7 @@ pub struct ExitsArgs {
     /// With this policy only.
     #[arg(long)]
     pub policy: Option<String>,
-    /// Not dearer than this per GiB, in tokens.
+    /// Not dearer than this per GiB, in tokens; a price per minute counts as 36 MiB a minute share it.
     #[arg(long, value_name = "TOKENS")]
     pub max_price: Option<String>,
     /// Order.

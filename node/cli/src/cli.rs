@@ -81,6 +81,7 @@ fn run(cli: &Cli, screen: &mut Screen) -> u8 {
     match told {
         Some(Ok(page)) => screen.answer(&page),
         Some(Err(problem)) => screen.problem(&problem),
+        None if matches!(cli.verb, Verb::Up(_)) => screen.answer(&verbs::left_alone()),
         None => INTERRUPTED,
     }
 }

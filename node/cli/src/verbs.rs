@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod help;
 mod market;
+pub(crate) use market::left_alone;
 mod money;
 mod net;
 mod pot;

@@ -10,10 +10,16 @@ use warren_proto::UnixTime;
 ///
 /// It starts at the wall clock and goes on with the monotonic one, so that a step of the wall clock
 /// changes no deadline that is already set. A step forward is followed (a laptop that slept must
-/// not believe that a channel's window still runs); a step back is waited out.
+/// not believe that a channel's window still runs); a step back is not: time goes on from where it was.
 #[derive(Debug)]
 pub struct Clock {
-    latest: Mutex<UnixTime>,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    latest: UnixTime,
+    /// Where the wall clock was when it was last ahead, and what the monotonic one said then.
     base: (UnixTime, Instant),
 }
 
@@ -23,23 +29,29 @@ impl Clock {
     pub fn start() -> Self {
         let now = wall();
         Self {
-            latest: Mutex::new(now),
-            base: (now, Instant::now()),
+            told: Mutex::new(Told {
+                latest: now,
+                base: (now, Instant::now()),
+            }),
         }
     }
 
     /// The time.
     #[must_use]
     pub fn now(&self) -> UnixTime {
-        let steady = self.base.0.plus(self.base.1.elapsed());
-        self.not_before(wall().max(steady))
+        self.at(wall(), Instant::now())
     }
 
-    /// The latest of `seen` and everything told before.
-    fn not_before(&self, seen: UnixTime) -> UnixTime {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        *latest = seen.max(*latest);
-        *latest
+    /// The time, when the wall clock says `wall` and the monotonic one `instant`.
+    fn at(&self, wall: UnixTime, instant: Instant) -> UnixTime {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (from, then) = told.base;
+        let steady = from.plus(instant.saturating_duration_since(then));
+        if wall > steady {
+            told.base = (wall, instant);
+        }
+        told.latest = wall.max(steady).max(told.latest);
+        told.latest
     }
 }
 
@@ -53,15 +65,39 @@ fn wall() -> UnixTime {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    fn base(clock: &Clock) -> (UnixTime, Instant) {
+        clock.told.lock().unwrap().base
+    }
+
     #[test]
-    fn a_wall_clock_that_steps_back_is_waited_out() {
+    fn it_never_says_an_earlier_time_than_before() {
         let clock = Clock::start();
         let ahead = UnixTime::from_secs(10_000_000_000);
-        assert_eq!(clock.not_before(ahead), ahead);
-        assert_eq!(clock.now(), ahead);
-        assert_eq!(clock.not_before(UnixTime::from_secs(1)), ahead);
+        let (_, instant) = base(&clock);
+        assert_eq!(clock.at(ahead, instant), ahead);
+        assert_eq!(clock.at(UnixTime::from_secs(1), instant), ahead);
+        assert!(clock.now() >= ahead);
+    }
+
+    #[test]
+    fn a_wall_clock_that_goes_forward_and_back_does_not_stop_this_one() {
+        let clock = Clock::start();
+        let (wall, instant) = base(&clock);
+        let secs = Duration::from_secs;
+        let hour = secs(3600);
+        let ahead = clock.at(wall.plus(hour), instant);
+        assert_eq!(ahead, wall.plus(hour), "a step forward is followed");
+        // The hour is taken back; five seconds pass, and five more.
+        for passed in [secs(5), secs(10)] {
+            let now = clock.at(wall.plus(passed), instant + passed);
+            assert_eq!(now, ahead.plus(passed));
+        }
+        let slept = clock.at(wall.plus(hour * 9), instant + secs(11));
+        assert_eq!(slept, wall.plus(hour * 9), "so is the next");
     }
 
     #[test]

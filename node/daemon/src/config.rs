@@ -191,7 +191,7 @@ pub struct RouterSection {
 /// `[consumer]`
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
-    /// The most that one session may cost.
+    /// The most that one `up` may cost.
     pub max_spend: Amount,
     /// What a new channel is opened with.
     pub deposit: Amount,

@@ -6,11 +6,14 @@
 //! Order of a start: kill switch, choose, negotiate, fund, tunnel, first word. Order of an end:
 //! last voucher, tunnel down, kill switch lifted only on the user's word.
 
+mod choose;
 mod handle;
 mod host;
 mod live;
+mod outbox;
 mod pay;
 mod receipt;
+mod round;
 mod route;
 mod view;
 mod watch;
@@ -24,16 +27,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use warren_overlay::Overlay;
-use warren_overlay::offers::{OfferQuery, RankedOffer};
-use warren_proto::{Amount, NodeKey, SignedOffer};
+use warren_overlay::offers::OfferQuery;
+use warren_proto::{Amount, ChannelId, NodeKey};
 
+use self::choose::Plan;
+pub(crate) use self::choose::is_within;
 pub(crate) use self::handle::Consumer;
 use self::host::Line;
 use self::live::{Heard, Live};
 use self::receipt::Leaving;
 pub(crate) use self::view::ConsumerFacts;
 use self::watch::Watch;
-use crate::api::types::{DownRequest, UpEvent, UpStage};
+use crate::api::types::{DownRequest, Fallback, UpEvent, UpStage};
 use crate::clock::Clock;
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
@@ -41,14 +46,12 @@ use crate::metrics::Metrics;
 use crate::perform::{KeptLock, Purse, RouteWish};
 use crate::receipt::Scribe;
 use crate::route::Routes;
-use crate::session::{ConsumerEnd, ConsumerEvent, ConsumerPhase, SessionLimits};
+use crate::session::{ConsumerEvent, ConsumerPhase, SessionLimits};
 
 /// Between two looks at the meter: a word is a MiB or so, so a 1 Gbit/s line needs no more.
 const TICK: Duration = Duration::from_millis(20);
 /// Commands waiting; a person and a dashboard do not type faster.
 const INBOX: usize = 16;
-/// Exits tried one after the other before the user is told.
-const MAX_TRIES: usize = 5;
 /// Looking for offers again while none is known.
 const SEARCH_PAUSE: Duration = Duration::from_millis(300);
 
@@ -72,12 +75,15 @@ pub(crate) struct ConsumerParts {
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub query: OfferQuery,
+    /// The most a MiB may cost with its share of a minute.
+    pub max_per_mib: Option<Amount>,
     /// A node id, or the beginning of one, in hex.
     pub exit: Option<String>,
+    /// For all sessions of this `up` together. `None`: the deposit is the only cap.
     pub max_spend: Option<Amount>,
     pub deposit: Amount,
-    /// Whether another exit may take over.
-    pub fail_over: bool,
+    /// Where the next exit may be, once a tunnel was up and is lost.
+    pub fallback: Fallback,
     pub search: Duration,
     /// Resolvers of the user's own choice; empty: the exit's.
     pub dns: Vec<IpAddr>,
@@ -98,20 +104,11 @@ pub(crate) enum Order {
         request: DownRequest,
         reply: oneshot::Sender<Result<Box<ConsumerFacts>, Problem>>,
     },
+    /// The purse released so many words less than it was asked for.
+    Short { channel: ChannelId, words: u64 },
     View {
         reply: oneshot::Sender<Box<ConsumerFacts>>,
     },
-}
-
-/// What to do next and whom to tell.
-struct Plan {
-    wanted: Wanted,
-    progress: Option<mpsc::Sender<UpEvent>>,
-    tried: Vec<warren_proto::NodeId>,
-    queue: VecDeque<SignedOffer>,
-    since: warren_proto::UnixTime,
-    last_problem: Option<Problem>,
-    searching: bool,
 }
 
 struct Shell {
@@ -130,6 +127,7 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
+        self.adopt().await;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut looks = interval(watch::LOOK);
@@ -156,6 +154,7 @@ impl Shell {
             Order::Down { request, reply } => {
                 let _ = reply.send(self.down(request).await);
             }
+            Order::Short { channel, words } => self.short(channel, words).await,
             Order::View { reply } => {
                 let _ = reply.send(Box::new(self.facts()));
             }
@@ -172,15 +171,8 @@ impl Shell {
         let kill_switch = wanted.kill_switch;
         self.facts = ConsumerFacts::default();
         self.watch = Watch::default();
-        self.plan = Some(Plan {
-            wanted,
-            progress: Some(progress),
-            tried: Vec::new(),
-            queue: VecDeque::new(),
-            since,
-            last_problem: None,
-            searching: false,
-        });
+        let was_blocked = self.line.has_kill_switch();
+        self.plan = Some(Plan::new(wanted, progress, since, was_blocked));
         match self.line.protect(kill_switch).await {
             Ok(()) if kill_switch => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
             Ok(()) => self.tell(
@@ -193,76 +185,6 @@ impl Shell {
             }
         }
         self.search();
-    }
-
-    /// Looks for exits in the background; the answer comes back as [`Heard::Offers`].
-    fn search(&mut self) {
-        let Some(plan) = &mut self.plan else { return };
-        if plan.searching {
-            return;
-        }
-        plan.searching = true;
-        let (overlay, query) = (self.parts.overlay.clone(), plan.wanted.query.clone());
-        let heard_by = self.heard_by.clone();
-        self.parts.control.spawn(async move {
-            let known = overlay.offers(query.clone()).await.unwrap_or_default();
-            let offers = if known.is_empty() {
-                tokio::time::sleep(SEARCH_PAUSE).await;
-                overlay.refresh(query).await.unwrap_or_default()
-            } else {
-                known
-            };
-            let _ = heard_by.send(Heard::Offers(offers)).await;
-        });
-    }
-
-    async fn found(&mut self, offers: Vec<RankedOffer>) {
-        let now = self.parts.clock.now();
-        let Some(plan) = &mut self.plan else { return };
-        plan.searching = false;
-        let fits = |offer: &SignedOffer| {
-            let node = offer.offer().node;
-            let named = plan.wanted.exit.as_ref();
-            !plan.tried.contains(&node) && named.is_none_or(|it| node.to_string().starts_with(it))
-        };
-        plan.queue = offers.into_iter().map(|it| it.offer).filter(fits).collect();
-        if self.live.is_some() {
-            return;
-        }
-        if plan.queue.is_empty() {
-            let searched = now.since(plan.since);
-            if searched < plan.wanted.search && plan.tried.is_empty() {
-                self.search();
-                return;
-            }
-            let seen = format!("no offer fits after {} s", searched.as_secs());
-            let problem = plan.last_problem.take();
-            let problem = problem.unwrap_or_else(|| Problem::new(ErrorCode::NoOffer, seen));
-            self.give_up(problem).await;
-            return;
-        }
-        self.next_exit().await;
-    }
-
-    /// Opens a stream to the best exit not yet tried.
-    async fn next_exit(&mut self) {
-        let Some(plan) = &mut self.plan else { return };
-        let tries = plan.tried.len();
-        let Some(offer) = plan.queue.pop_front().filter(|_| tries < MAX_TRIES) else {
-            let problem = plan.last_problem.take();
-            let problem =
-                problem.unwrap_or_else(|| Problem::new(ErrorCode::NoOffer, "every exit was tried"));
-            self.give_up(problem).await;
-            return;
-        };
-        plan.tried.push(offer.offer().node);
-        let place = offer.offer().region.country;
-        let text = format!("trying {} in {place}", offer.offer().node.short());
-        self.tell(UpStage::Exit, &text);
-        let wish = live::wish(&self.parts, offer, self.plan.as_ref().map(|it| &it.wanted));
-        let (live, effects) = Live::new(wish, &self.parts, self.heard_by.clone());
-        self.live = Some(live);
-        self.perform(effects).await;
     }
 
     async fn hear(&mut self, heard: Heard) {
@@ -282,7 +204,10 @@ impl Shell {
         self.tick_leaving(self.parts.clock.now());
         let usage = self.line.usage();
         let state = self.line.state();
-        let Some(live) = &self.live else { return };
+        let Some(live) = &self.live else {
+            self.tick_plan();
+            return;
+        };
         // Before this session's own tunnel is raised, the meter still shows the last one's bytes.
         let carries = matches!(
             live.phase(),
@@ -309,48 +234,6 @@ impl Shell {
         let Some(live) = &mut self.live else { return };
         let effects = live.handle(event, now);
         self.perform(effects).await;
-    }
-
-    /// A session ended: the next exit, or the end of the plan.
-    async fn ended(&mut self, end: ConsumerEnd) {
-        self.facts = self.facts();
-        let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
-        if let Some(mut live) = self.live.take() {
-            self.keep_locks(&mut live);
-            self.leave(live);
-        }
-        let Some(plan) = &mut self.plan else { return };
-        if matches!(end, ConsumerEnd::Asked) {
-            return;
-        }
-        tracing::warn!(seen = %problem.seen, code = %problem.code, "session ended");
-        plan.last_problem = Some(problem.clone());
-        let started = plan.progress.is_none();
-        if end.try_next() && (plan.wanted.fail_over || !started) {
-            if started {
-                // A new search round: exits tried long ago may serve again, the dead one may not.
-                let dead = plan.tried.pop();
-                plan.tried = dead.into_iter().collect();
-                plan.since = self.parts.clock.now();
-            }
-            self.search();
-        } else {
-            self.give_up(problem).await;
-        }
-    }
-
-    /// Nothing more to try. A start that failed lifts the kill switch; a running tunnel that
-    /// broke keeps it, if it had one: blocked on purpose until the user decides.
-    async fn give_up(&mut self, problem: Problem) {
-        let Some(plan) = self.plan.take() else { return };
-        self.facts.problem = Some(problem.clone());
-        if let Some(progress) = plan.progress {
-            let _ = self.line.unprotect().await;
-            let _ = progress.try_send(UpEvent::Failed(problem));
-        } else {
-            let _ = self.line.rest().await;
-        }
-        self.facts.protected = self.line.is_protected();
     }
 
     async fn down(&mut self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {

@@ -4,6 +4,7 @@
 //! in the node names all three.
 
 mod asking;
+mod openings;
 mod routed;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
 pub(crate) use asking::{answer_payer, ask_payee, say};
+pub(crate) use openings::Openings;
 pub(crate) use routed::{
     KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
     routed_start, signed_by_payer,
@@ -176,7 +178,8 @@ pub(crate) async fn fund(
         Some(view) => view.id,
         None => {
             let period = Duration::from_secs(terms.close_window_secs.into());
-            open(purse, terms.payee, deposit, period).await?
+            let opens = open(purse, terms.payee, deposit, period);
+            routes.openings.once(opens).await?
         }
     };
     let payments = purse.payments();

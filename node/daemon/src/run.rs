@@ -318,8 +318,11 @@ async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>)
                 node.routes.tell((**out).clone());
                 continue;
             }
+            PaymentEvent::TopUpNeeded {
+                channel,
+                units_short,
+            } => node.consumer.short(*channel, *units_short).await,
             PaymentEvent::ChannelUsable(_)
-            | PaymentEvent::TopUpNeeded { .. }
             | PaymentEvent::RunningLow(_)
             | PaymentEvent::Closed(_) => {}
         }

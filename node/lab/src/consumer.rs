@@ -204,6 +204,7 @@ impl World {
                 // The lab's streams do not break by themselves; a crashed exit is silent.
                 // Nobody in the lab asks for receipts.
                 ConsumerEffect::Attest(_)
+                | ConsumerEffect::TopUp
                 | ConsumerEffect::Resync
                 | ConsumerEffect::Route(_)
                 | ConsumerEffect::Reopen
@@ -262,6 +263,7 @@ impl World {
             ConsumerEnd::TimedOut(_) => "timed_out",
             ConsumerEnd::CapReached => "cap_reached",
             ConsumerEnd::LineLost => "line_lost",
+            ConsumerEnd::ChannelUsedUp => "channel_used_up",
         };
         self.note(me, name, &session.short(), buying.passed.into());
         if *end == ConsumerEnd::Asked {

@@ -5,10 +5,11 @@ use warren_daemon::api::types::{
     ConsumerView, DownReport, DownRequest, ExitList, ExitsQuery, UpEvent, UpRequest,
 };
 use warren_daemon::error::{ErrorCode, Problem};
-use warren_proto::CountryCode;
+use warren_proto::{CountryCode, SessionId};
 
 use super::{Desk, Told};
 use crate::args::{DownArgs, ExitsArgs, Switch, UpArgs};
+use crate::cli::INTERRUPTED;
 use crate::page::Page;
 use crate::table::Table;
 use crate::text;
@@ -111,6 +112,18 @@ pub(super) async fn up(desk: &mut Desk<'_>, args: &UpArgs) -> Told {
     ))
 }
 
+/// The user stops looking at `up`; the daemon has its order.
+pub(crate) fn left_alone() -> Page {
+    let json = serde_json::json!({ "schema": "warren.up-left/v1", "goes_on": true });
+    Page::raw(
+        json,
+        "Not waited for any longer; the daemon goes on with it, and with paying for it.",
+    )
+    .next("warren status")
+    .next("warren down")
+    .ends_with_number(INTERRUPTED)
+}
+
 fn up_page(view: &ConsumerView) -> Page {
     let sentence = format!(
         "You are online through {} in {}.",
@@ -121,7 +134,7 @@ fn up_page(view: &ConsumerView) -> Page {
     table.row(["price".to_owned(), text::price(&view.price)]);
     table.row([
         "cap".to_owned(),
-        format!("at most {} in this session", view.max_spend),
+        format!("at most {} in all sessions of this `up`", view.max_spend),
     ]);
     table.row([
         "at risk".to_owned(),
@@ -159,10 +172,15 @@ pub(super) async fn down(desk: &mut Desk<'_>, args: &DownArgs) -> Told {
             "The daemon ends; {} sessions close on the way.",
             ended.sessions_closing
         );
-        return Ok(report.map_or_else(
-            |_| Page::of(&ended, &sentence),
-            |it| down_page(&it).line(&sentence),
-        ));
+        return match report.map_err(|it| it.problem()) {
+            Ok(it) => Ok(down_page(&it).line(&sentence)),
+            Err(problem) if problem.is(ErrorCode::NotUp) => Ok(Page::of(&ended, &sentence)),
+            // It ends all the same; what was not taken back is said, and is `recover`'s to take.
+            Err(problem) => {
+                let seen = format!("{} (the daemon ends all the same)", problem.seen);
+                Err(Problem { seen, ..problem }.with_next("warren recover"))
+            }
+        };
     }
     Ok(down_page(&report.map_err(|it| ClientError::problem(&it))?))
 }
@@ -179,6 +197,17 @@ fn down_page(report: &DownReport) -> Page {
         .map_or_else(String::new, |it| {
             format!(" The channel keeps {it} for next time.")
         });
+    if report.session == SessionId::from_bytes([0; 16]) {
+        let page = Page::of(report, "No session ran.");
+        return if report.still_blocked {
+            page.line("Nothing goes out: the kill switch is still on.")
+                .next("warren down")
+        } else {
+            page.line(
+                "What was blocked is free again; firewall, routes and resolver are as they were.",
+            )
+        };
+    }
     let sentence = format!(
         "Session {} is closed: {} in {}, paid {}.{kept}",
         report.session.short(),

@@ -11,15 +11,19 @@ use crate::page::Page;
 use crate::table::Table;
 use crate::text;
 
+const BLOCKED: &str =
+    "No tunnel is up; your traffic is blocked on purpose until `warren up` or `warren down`.";
+
 pub(super) async fn status(desk: &Desk<'_>) -> Told {
     let status = desk.client()?.status().await;
     Ok(page(&status.map_err(|it| ClientError::problem(&it))?))
 }
 
-/// Being disconnected is no error: the page says so and the process ends with 0.
+/// What the last session was stays to be read below. Being disconnected is no error: the page says so and the process ends with 0.
 fn page(status: &Status) -> Page {
     let sentence = match (&status.consumer, &status.exit) {
         (Some(it), _) => consumer_sentence(it),
+        (None, _) if status.kill_switch => BLOCKED.to_owned(),
         (None, Some(it)) if it.enabled => exit_sentence(it),
         (None, Some(_) | None) => "No tunnel is up, and nothing is shared.".to_owned(),
     };
@@ -79,9 +83,11 @@ fn page(status: &Status) -> Page {
         ));
         page = page.line(format!("  fix  {}", warning.next));
     }
+    let over = |it: &ConsumerView| it.state == ConsumerState::Closed;
     match &status.consumer {
-        Some(_) => page.next("warren down"),
-        None => page.next("warren up").next("warren exits"),
+        Some(it) if !over(it) => page.next("warren down"),
+        _ if status.kill_switch => page.next("warren up").next("warren down"),
+        _ => page.next("warren up").next("warren exits"),
     }
 }
 
@@ -137,11 +143,20 @@ fn consumer_sentence(it: &ConsumerView) -> String {
                 "NOT blocked: the kill switch is off"
             }
         ),
-        ConsumerState::Closing | ConsumerState::Closed => "The tunnel is going down.".to_owned(),
-        ConsumerState::Choosing
-        | ConsumerState::Negotiating
-        | ConsumerState::Funding
-        | ConsumerState::Connecting => "A tunnel is coming up.".to_owned(),
+        ConsumerState::Closing => "The tunnel is going down.".to_owned(),
+        ConsumerState::Closed if it.kill_switch => BLOCKED.to_owned(),
+        ConsumerState::Closed => "No tunnel is up; nothing is blocked.".to_owned(),
+        ConsumerState::Choosing => format!(
+            "Another exit is looked for; your traffic is {} meanwhile.",
+            if it.kill_switch {
+                "blocked, not leaked,"
+            } else {
+                "NOT blocked"
+            }
+        ),
+        ConsumerState::Negotiating | ConsumerState::Funding | ConsumerState::Connecting => {
+            "A tunnel is coming up.".to_owned()
+        }
     }
 }
 
@@ -208,4 +223,51 @@ fn exit_sentence(it: &ExitStatus) -> String {
         it.guests_max,
         it.policy.name
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(consumer: Option<&str>, kill_switch: bool) -> String {
+        let money = || json!({ "value": "0", "unit": "WRN", "base_units": "0" });
+        let consumer = consumer.map(|state| {
+            json!({
+                "session": "03".repeat(16), "state": state, "exit": "7f".repeat(32),
+                "region": { "country": "DE", "city": "" }, "since": "2026-11-22T18:00:00Z",
+                "price": { "per_gib": money(), "per_minute": money() },
+                "used": { "up_bytes": 0, "down_bytes": 0 }, "served_secs": 0, "due": money(),
+                "paid": money(), "at_risk": money(), "max_spend": money(), "channel": null,
+                "route": null, "tunnel": null, "kill_switch": kill_switch,
+            })
+        });
+        let status = json!({
+            "node": "01".repeat(32), "network": "warren/1", "version": "0.1.0",
+            "started": "2026-11-22T18:00:00Z",
+            "overlay": { "peers": 0, "offers": 0, "listen": [] }, "chain": null,
+            "consumer": consumer, "kill_switch": kill_switch, "exit": null, "router": null,
+            "store": { "free_bytes": 0, "takes_liabilities": true, "batches": 0 }, "warnings": [],
+        });
+        page(&serde_json::from_value(status).expect("a status")).text()
+    }
+
+    #[test]
+    fn what_is_blocked_without_a_tunnel_is_said_with_what_lifts_it() {
+        for consumer in [None, Some("closed")] {
+            let text = said(consumer, true);
+            assert!(text.contains("blocked on purpose"), "{text}");
+            assert!(text.contains("warren down"), "{text}");
+        }
+        assert!(said(Some("choosing"), true).contains("blocked, not leaked"));
+        assert!(said(Some("choosing"), false).contains("NOT blocked"));
+    }
+
+    #[test]
+    fn a_tunnel_that_went_down_is_not_for_ever_going_down() {
+        let text = said(Some("closed"), false);
+        assert!(text.contains("No tunnel is up"), "{text}");
+        assert!(!text.contains("going down") && !text.contains("Next: warren down"));
+    }
 }

@@ -1,6 +1,7 @@
 //! The way to the consumer's loop.
 
 use tokio::sync::{mpsc, oneshot};
+use warren_proto::ChannelId;
 
 use super::host::Line;
 use super::{ConsumerFacts, ConsumerParts, INBOX, Order, Shell, Wanted};
@@ -56,6 +57,11 @@ impl Consumer {
         let (reply, answer) = oneshot::channel();
         self.send(Order::View { reply }).await?;
         answer.await.map_err(|_| stopped())
+    }
+
+    /// The purse released `words` less than it was asked for.
+    pub(crate) async fn short(&self, channel: ChannelId, words: u64) {
+        let _ = self.send(Order::Short { channel, words }).await;
     }
 
     async fn send(&self, order: Order) -> Result<(), Problem> {

@@ -3,23 +3,20 @@
 //! Kill switch, then device, then routes, then names; down in reverse, the kill switch last and
 //! only when the user asks.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod asked;
+
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use warren_proto::{Offer, SessionTerms};
-use warren_tunnel::host::{
-    Carries, ConsumerHost, DEVICE, DnsSpec, HostError, KillSwitchSpec, MARK, RouteSpec,
-};
+use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, HostError, KillSwitchSpec, RouteSpec};
 use warren_tunnel::{
-    ConsumerTunnel, Offload, Rungs, TunnelError, TunnelKey, TunnelSpec, TunnelState, TunnelWarning,
-    Usage,
+    ConsumerTunnel, Rungs, TunnelError, TunnelKey, TunnelState, TunnelWarning, Usage,
 };
 
+use self::asked::spec;
+pub(super) use self::asked::{carries, inner, resolvers};
 use crate::error::{ErrorCode, Problem, machine};
-
-/// WireGuard's usual interval against NAT timeouts.
-const KEEPALIVE: Duration = Duration::from_secs(25);
 
 /// What may go wrong on this machine while a tunnel is raised.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +63,8 @@ pub(super) struct Line {
     dns: Vec<IpAddr>,
     /// The kill switch was taken away and cannot be made again.
     bare: bool,
+    /// A dead process left its kill switch, and it could not be taken over: only taken back.
+    left: bool,
 }
 
 /// What a session's tunnel is made of.
@@ -103,7 +102,21 @@ impl Line {
             last: None,
             dns: Vec::new(),
             bare: false,
+            left: false,
         }
+    }
+
+    /// Takes over the kill switch of a process that died, if one did: it blocks until the user says otherwise,
+    /// whichever daemon made it.
+    pub(super) async fn adopt(&mut self) -> Result<(), LineError> {
+        match ConsumerHost::adopt(&self.journal, &KillSwitchSpec::default()).await {
+            Ok(host) => self.host = host,
+            Err(error) => {
+                self.left = true;
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// Blocks everything that is not ours, unless the user wants no kill switch. Must come before
@@ -120,6 +133,7 @@ impl Line {
         } else {
             ConsumerHost::exposed(&self.journal).await?
         });
+        self.left = false;
         Ok(())
     }
 
@@ -252,6 +266,10 @@ impl Line {
             tracing::warn!(%error, "the line was not lowered in order");
         }
         self.dns.clear();
+        if self.left {
+            self.host = Some(ConsumerHost::exposed(&self.journal).await?);
+            self.left = false;
+        }
         let undone = match self.host.take() {
             Some(host) => host.undo().await.map(Some),
             None => Ok(None),
@@ -275,9 +293,8 @@ impl Line {
 
     /// Whether there is a kill switch, as far as it is ours to say.
     pub(super) fn has_kill_switch(&self) -> bool {
-        self.host
-            .as_ref()
-            .is_some_and(ConsumerHost::has_kill_switch)
+        let host = self.host.as_ref();
+        self.left || host.is_some_and(ConsumerHost::has_kill_switch)
     }
 
     /// Whether the kill switch is up, and nobody was seen to have taken it away for good.
@@ -318,67 +335,6 @@ fn sum(before: Usage, now: Usage) -> Usage {
     Usage {
         up: before.up.plus(now.up),
         down: before.down.plus(now.down),
-    }
-}
-
-/// What the exit says it carries. One that carries nothing at all is asked for IPv4 in vain.
-pub(super) const fn carries(offer: &Offer) -> Carries {
-    match (offer.ipv4, offer.ipv6) {
-        (true, true) => Carries::Both,
-        (false, true) => Carries::V6,
-        (true, false) | (false, false) => Carries::V4,
-    }
-}
-
-/// The addresses of this side inside the tunnel: none of a kind that the exit does not carry, so
-/// that programs do not even try.
-pub(super) fn inner(
-    terms: &SessionTerms,
-    carries: Carries,
-) -> (Option<Ipv4Addr>, Option<Ipv6Addr>) {
-    (
-        (carries != Carries::V6).then_some(terms.consumer_v4),
-        (carries != Carries::V4).then_some(terms.consumer_v6),
-    )
-}
-
-/// Which resolvers to tell programs: the user's own, else those granted.
-///
-/// Only such as the tunnel leads to: this machine's own would ask beside it, and those of a kind of
-/// IP that the exit does not carry would never answer.
-pub(super) fn resolvers(own: &[IpAddr], terms: &SessionTerms, carries: Carries) -> Vec<IpAddr> {
-    let asked = if own.is_empty() { &terms.dns } else { own };
-    let reached = |it: &&IpAddr| {
-        let here = it.is_loopback() || it.is_unspecified() || it.is_multicast();
-        let other = if it.is_ipv4() {
-            Carries::V6
-        } else {
-            Carries::V4
-        };
-        !here && carries != other
-    };
-    asked.iter().filter(reached).copied().collect()
-}
-
-fn spec(
-    terms: &SessionTerms,
-    private_key: TunnelKey,
-    endpoints: Vec<SocketAddr>,
-    carries: Carries,
-) -> TunnelSpec {
-    let (local_v4, local_v6) = inner(terms, carries);
-    TunnelSpec {
-        device: DEVICE.to_owned(),
-        private_key,
-        peer_key: terms.provider_key,
-        endpoints,
-        port: 0,
-        local_v4,
-        local_v6,
-        mtu: terms.mtu,
-        keepalive: Some(KEEPALIVE),
-        mark: Some(MARK),
-        offload: Offload::Auto,
     }
 }
 

@@ -9,8 +9,9 @@ use warren_proto::{
 };
 use warren_tunnel::TunnelKey;
 
+use super::outbox::Outbox;
 use super::route::RouteLine;
-use super::{ConsumerParts, Shell, Wanted, host};
+use super::{ConsumerParts, Plan, Shell, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
@@ -37,6 +38,8 @@ pub(super) enum News {
     },
     Routed(Box<RoutedStart>),
     Unfunded(Problem),
+    /// The channel was topped up, or was not.
+    ToppedUp(Result<(), Problem>),
     /// Another lock of a route.
     Locked(Box<Result<Locked, Problem>>),
     Rejected {
@@ -52,14 +55,14 @@ pub(super) struct Bid {
 }
 
 /// Draws the fresh parts of a session.
-pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, wanted: Option<&Wanted>) -> Bid {
+pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, plan: Option<&Plan>) -> Bid {
     let key = TunnelKey::generate();
     let wish = Wish {
         session: SessionId::from_bytes(rand::random()),
         consumer: parts.key.id(),
         offer,
         tunnel_key: key.public(),
-        max_spend: wanted.and_then(|wanted| wanted.max_spend),
+        max_spend: plan.and_then(Plan::may_spend),
     };
     Bid { wish, key }
 }
@@ -69,12 +72,14 @@ pub(super) struct Live {
     machine: ConsumerSession,
     key: TunnelKey,
     pub(super) sender: Option<SessionSender>,
-    unsent: Vec<SessionFrame>,
+    outbox: Outbox,
     pub(super) channel: Option<ChannelId>,
     pub(super) since: UnixTime,
     /// `None` unless a route pays.
     pub(super) route: Option<RouteLine>,
     pub(super) problem: Option<Problem>,
+    /// Why its channel could not be topped up.
+    pub(super) no_top_up: Option<Problem>,
     /// This side's half of the receipt, once the session is over.
     pub(super) receipt: Option<Receipt>,
     pub(super) heard_by: mpsc::Sender<Heard>,
@@ -92,11 +97,12 @@ impl Live {
             machine,
             key: bid.key,
             sender: None,
-            unsent: Vec::new(),
+            outbox: Outbox::default(),
             channel: None,
             since: now,
             route: None,
             problem: None,
+            no_top_up: None,
             receipt: None,
             heard_by,
         };
@@ -175,7 +181,9 @@ impl Shell {
                 }
                 self.tell(UpStage::Channel, "channel can pay");
                 self.event(ConsumerEvent::Funded { start }).await;
+                self.count_cover().await;
             }
+            News::ToppedUp(done) => self.topped_up(done).await,
             News::Routed(routed) => self.routed(*routed).await,
             News::Locked(locked) => self.locked(*locked).await,
             News::Rejected { payment, code } => self.rejected(payment, code).await,
@@ -192,13 +200,10 @@ impl Shell {
         let Some(live) = &mut self.live else { return };
         let (sender, receiver) = stream.split();
         live.read(receiver, &self.parts);
-        let resumed = live.sender.is_none() && live.unsent.is_empty();
         live.sender = Some(sender);
-        for frame in std::mem::take(&mut live.unsent) {
-            self.send(frame).await;
-        }
-        if resumed {
-            self.event(ConsumerEvent::StreamBack).await;
+        match live.outbox.stream_stands() {
+            Some(request) => self.send(request).await,
+            None => self.event(ConsumerEvent::StreamBack).await,
         }
     }
 
@@ -230,6 +235,7 @@ impl Shell {
                 ConsumerEffect::Fund(terms) => self.fund(*terms),
                 ConsumerEffect::Connect(terms) => self.connect(*terms).await,
                 ConsumerEffect::Release { units } => self.release(units).await,
+                ConsumerEffect::TopUp => self.top_up().await,
                 ConsumerEffect::Resync => self.resync().await,
                 ConsumerEffect::Reconcile(ack) => self.reconcile(ack).await,
                 ConsumerEffect::Reopen => {
@@ -255,10 +261,7 @@ impl Shell {
     pub(super) async fn send(&mut self, frame: SessionFrame) {
         let Some(live) = &mut self.live else { return };
         let Some(sender) = &mut live.sender else {
-            // Only the first request waits for its stream; the rest is said again on resume.
-            if live.unsent.is_empty() {
-                live.unsent.push(frame);
-            }
+            live.outbox.put(frame);
             return;
         };
         if sender.send(frame).await.is_err() {
@@ -302,6 +305,7 @@ impl Shell {
             return;
         };
         let Some(plan) = &mut self.plan else { return };
+        plan.openings.renew();
         if let Some(progress) = plan.progress.take() {
             let _ = progress.try_send(UpEvent::Up(Box::new(view)));
         }
@@ -312,6 +316,10 @@ impl Shell {
         match end {
             ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) | ConsumerEnd::LineLost => {
                 self.live.as_ref().and_then(|live| live.problem.clone())
+            }
+            ConsumerEnd::ChannelUsedUp => {
+                let live = self.live.as_ref();
+                live.and_then(|live| live.no_top_up.clone())
             }
             ConsumerEnd::Asked
             | ConsumerEnd::Refused(_)

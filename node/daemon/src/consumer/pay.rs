@@ -1,10 +1,19 @@
 //! How a session is paid: a channel or a route is found for it, words are released, vouchers compared.
 
-use warren_proto::{SessionTerms, VoucherAck};
+use std::time::Duration;
+
+use warren_proto::{Amount, ChannelId, SessionTerms, VoucherAck};
 
 use super::Shell;
 use super::live::{Heard, News};
-use crate::perform::{Funded, RouteFunds};
+use crate::error::{ErrorCode, Problem};
+use crate::perform::{self, Funded, Purse, RouteFunds};
+use crate::session::ConsumerEvent;
+
+/// Between two looks whether a top-up is confirmed.
+const CONFIRMED: Duration = Duration::from_secs(1);
+/// For so long it is waited for; what is confirmed later serves the next session.
+const TOP_UP_LOOKS: u32 = 300;
 
 impl Shell {
     pub(super) fn fund(&mut self, terms: SessionTerms) {
@@ -19,11 +28,12 @@ impl Shell {
             wish: plan.wanted.route.clone(),
             max_fee_ppm: plan.wanted.max_route_fee_ppm,
             kept: self.kept.clone(),
+            openings: plan.openings.clone(),
         };
         let now = self.parts.clock.now();
         tokio::spawn(async move {
             let ways = (&routes, now);
-            let funded = crate::perform::fund(purse.as_ref(), &key, &terms, deposit, ways).await;
+            let funded = perform::fund(purse.as_ref(), &key, &terms, deposit, ways).await;
             let news = match funded {
                 Ok(Funded::Direct(start, channel)) => News::Funded { start, channel },
                 Ok(Funded::Routed(routed)) => News::Routed(routed),
@@ -52,6 +62,80 @@ impl Shell {
                 }
             }
         }
+    }
+
+    /// The channel that pays alone, what a word costs, and what of its deposit is not paid yet.
+    async fn left(&self) -> Option<(ChannelId, Amount, Amount)> {
+        let (live, purse) = (self.live.as_ref()?, self.parts.purse.as_ref()?);
+        if live.route.is_some() {
+            return None;
+        }
+        let (channel, price) = (live.channel?, live.machine().word_price()?);
+        let views = purse.payments().channels().await.ok()?;
+        let view = views.iter().find(|it| it.id == channel)?;
+        Some((channel, price, view.deposit.saturating_sub(view.value)))
+    }
+
+    /// Tells the machine how far the channel reaches.
+    pub(super) async fn count_cover(&mut self) {
+        let (Some((_, price, left)), Some(live)) = (self.left().await, &self.live) else {
+            return;
+        };
+        let words = left.wei().checked_div(price.wei()).unwrap_or(u128::MAX);
+        let words = u64::try_from(words).unwrap_or(u64::MAX);
+        let words = live.machine().released().saturating_add(words);
+        Box::pin(self.event(ConsumerEvent::Covers { words })).await;
+    }
+
+    /// The purse could not release all that was asked for.
+    pub(super) async fn short(&mut self, channel: ChannelId, words: u64) {
+        let paying = |it: &super::Live| it.channel == Some(channel) && it.route.is_none();
+        if self.live.as_ref().is_some_and(paying) {
+            self.event(ConsumerEvent::Short { words }).await;
+        }
+    }
+
+    /// Deposits more, as long as all that this `up` may cost covers it.
+    pub(super) async fn top_up(&mut self) {
+        let (Some((channel, price, left)), Some(plan), Some(live)) =
+            (self.left().await, &self.plan, &self.live)
+        else {
+            return self.no_top_up(None).await;
+        };
+        let cap = plan.may_spend().unwrap_or(plan.wanted.deposit);
+        let paid = price.checked_mul(live.machine().released());
+        let promised = paid.unwrap_or(Amount::MAX).checked_add(left);
+        let room = cap.saturating_sub(promised.unwrap_or(Amount::MAX));
+        let amount = room.min(plan.wanted.deposit);
+        let Some(purse) = self.parts.purse.clone().filter(|_| amount >= price) else {
+            return self.no_top_up(None).await;
+        };
+        let (session, heard_by) = (live.id(), live.heard_by.clone());
+        tracing::info!(channel = %channel.short(), %amount, "little is left: topped up");
+        tokio::spawn(async move {
+            let done = deepen(&purse, channel, amount).await;
+            let news = News::ToppedUp(done);
+            let _ = heard_by.send(Heard::Session { session, news }).await;
+        });
+    }
+
+    pub(super) async fn topped_up(&mut self, done: Result<(), Problem>) {
+        match done {
+            Ok(()) => self.count_cover().await,
+            Err(problem) => self.no_top_up(Some(problem)).await,
+        }
+    }
+
+    async fn no_top_up(&mut self, why: Option<Problem>) {
+        if let (Some(live), Some(why)) = (&mut self.live, why) {
+            tracing::warn!(seen = %why.seen, "no top-up");
+            let seen = format!(
+                "the channel is used up, and no top-up could be had: {}",
+                why.seen
+            );
+            live.no_top_up = Some(Problem { seen, ..why });
+        }
+        Box::pin(self.event(ConsumerEvent::NotToppedUp)).await;
     }
 
     pub(super) async fn resync(&mut self) {
@@ -102,4 +186,26 @@ impl Shell {
             Err(problem) => tracing::warn!(seen = %problem.seen, "no last voucher"),
         }
     }
+}
+
+/// Tops a channel up and waits until it can be paid with.
+async fn deepen(purse: &Purse, channel: ChannelId, amount: Amount) -> Result<(), Problem> {
+    let deposit = || async {
+        let views = purse.payments().channels().await;
+        let views = views.map_err(|it| perform::problem(&it))?;
+        let found = views.iter().find(|it| it.id == channel);
+        Ok::<_, Problem>(found.map(|it| it.deposit).unwrap_or_default())
+    };
+    perform::check_funds(purse, amount).await?;
+    let before = deposit().await?;
+    let topped_up = purse.payments().top_up(channel, amount).await;
+    topped_up.map_err(|it| perform::problem(&it))?;
+    for _ in 0..TOP_UP_LOOKS {
+        if deposit().await? > before {
+            return Ok(());
+        }
+        tokio::time::sleep(CONFIRMED).await;
+    }
+    let seen = "the deposit is not confirmed after 300 s";
+    Err(Problem::new(ErrorCode::ChannelUnusable, seen))
 }

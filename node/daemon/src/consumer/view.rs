@@ -220,7 +220,12 @@ pub(super) fn problem(end: &ConsumerEnd, cause: Option<Problem>, protected: bool
             "the tunnel's device was deleted and cannot be had again",
         ),
         ConsumerEnd::CapReached => {
-            Problem::new(ErrorCode::SpendingCap, "the session's cap is used up")
+            Problem::new(ErrorCode::SpendingCap, "what this `up` may cost is used up")
+        }
+        ConsumerEnd::ChannelUsedUp => {
+            let seen = "the channel is used up, and what this `up` may cost allows no top-up";
+            Problem::new(ErrorCode::ChannelUnusable, seen)
+                .with_next("warren channel topup ID TOKENS")
         }
     }
 }

@@ -25,6 +25,18 @@ pub(super) struct Watch {
 }
 
 impl Shell {
+    /// The daemon begins: what the one before it blocked stays blocked, and is this one's to lift.
+    pub(super) async fn adopt(&mut self) {
+        if let Err(error) = self.line.adopt().await {
+            tracing::error!(%error, "a kill switch was left, and could not be taken over");
+            self.watch.trouble = Some(error.problem());
+        }
+        if self.line.has_kill_switch() {
+            tracing::warn!("blocked since a daemon before this one: `warren down` lifts it");
+        }
+        self.tell_metrics();
+    }
+
     pub(super) async fn look(&mut self) {
         let found = self.line.look().await;
         let (watch, metrics) = (&mut self.watch, &self.parts.metrics);

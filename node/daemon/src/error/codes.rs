@@ -69,7 +69,7 @@ codes! {
         "It does not exist and cannot be made, or it cannot be written by this user.",
         "warren --home DIR status";
     1102 SocketDenied Permission: "you may not talk to the daemon",
-        "The daemon's socket lets in root, its own user and the group warren.",
+        "The daemon's socket lets in root (so sudo does), its own user, and the group warren: make it before the daemon begins, and log in again.",
         "sudo usermod -aG warren $USER";
     1103 DaemonNotReachable NotReachable: "no daemon answers",
         "Nothing listens on the socket: the daemon is not running, or runs with another home.",
@@ -246,7 +246,7 @@ codes! {
         "The deposit, or the gas for its transaction, is more than the wallet holds.",
         "warren fund";
     5102 SpendingCap Funds: "the spending cap is reached",
-        "This session would cost more than consumer.max_spend or --max-spend.",
+        "All sessions of this up would cost more than consumer.max_spend or --max-spend.",
         "warren up --max-spend AMOUNT";
     5103 PriceTooHigh Funds: "every match costs more than you allow",
         "Offers exist, but above the highest price that was given.",

@@ -13,7 +13,7 @@ use warren_proto::{
     WordFrame,
 };
 
-use super::{MoneyNews, Purse, problem};
+use super::{MoneyNews, Openings, Purse, problem};
 use crate::error::{ErrorCode, Problem};
 use crate::route::{Kind, LockFor, Routes, believe};
 use crate::session::{LockMade, LockNews, ProviderEvent};
@@ -74,7 +74,7 @@ pub(crate) struct RoutedStart {
     pub(crate) locked: Locked,
 }
 
-/// What routed sessions are funded with.
+/// What sessions are funded with.
 #[derive(Clone)]
 pub(crate) struct RouteFunds {
     pub(crate) routes: Routes,
@@ -82,6 +82,7 @@ pub(crate) struct RouteFunds {
     /// The most a route may cost, in millionths of what the exit gets.
     pub(crate) max_fee_ppm: u32,
     pub(crate) kept: Vec<KeptLock>,
+    pub(crate) openings: Openings,
 }
 
 /// Consumer: pays for `terms` by a route, if that is wished and there is one.

@@ -24,7 +24,7 @@ impl Node {
         // A tunnel that broke while the user was away: blocked on purpose, and said so.
         let silent = consumer
             .as_ref()
-            .is_none_or(|it| it.state == ConsumerState::Closed);
+            .is_none_or(|it| matches!(it.state, ConsumerState::Closed | ConsumerState::Choosing));
         if let Some(problem) = facts.problem.clone().filter(|_| silent) {
             warnings.push(problem);
         }
@@ -65,6 +65,7 @@ impl Node {
             },
             chain,
             consumer,
+            kill_switch: facts.protected,
             exit: if enabled {
                 Some(self.exit_view().await?)
             } else {
@@ -82,6 +83,7 @@ impl Node {
 
     pub(super) async fn exit_list(&self, query: &ExitsQuery) -> Result<ExitList, Problem> {
         let wanted = wish::offer_query(&self.config, query)?;
+        let max = wanted.max_per_mib;
         let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
         let offers = if query.refresh {
             self.overlay.refresh(wanted).await.map_err(failed)?
@@ -96,7 +98,9 @@ impl Node {
             })
             .await;
         let known = u32::try_from(all.map_err(failed)?.len()).unwrap_or(u32::MAX);
-        let exits = offers.iter().map(|it| self.exit_row(it)).collect();
+        let fits = |it: &&RankedOffer| crate::consumer::is_within(max, it);
+        let fitting = offers.iter().filter(fits);
+        let exits = fitting.map(|it| self.exit_row(it)).collect();
         Ok(ExitList { exits, known })
     }
 

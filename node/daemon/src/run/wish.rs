@@ -5,7 +5,7 @@ use std::time::Duration;
 use warren_overlay::offers::{OfferOrder, OfferQuery};
 use warren_proto::Amount;
 
-use crate::api::types::{ExitSort, ExitsQuery, Fallback, UpRequest};
+use crate::api::types::{ExitSort, ExitsQuery, UpRequest};
 use crate::config::Config;
 use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
@@ -29,11 +29,12 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         .timeout_secs
         .map(|it| Duration::from_secs(it.into()));
     Ok(Wanted {
+        max_per_mib: max_per_mib(config, &query)?,
         query: offer_query(config, &query)?,
         exit: request.exit.clone(),
         max_spend: (max_spend.wei() > 0).then_some(max_spend),
         deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
-        fail_over: fallback != Fallback::None && request.exit.is_none(),
+        fallback,
         search: secs.unwrap_or(SEARCH),
         route: route(request.route.as_deref().unwrap_or(&consumer.route))?,
         max_route_fee_ppm: consumer.max_route_fee_ppm,
@@ -64,17 +65,9 @@ pub(super) fn route(text: &str) -> Result<RouteWish, Problem> {
 
 /// Which offers fit, and which of them comes first.
 pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQuery, Problem> {
-    let max = match &query.max_price_per_gib {
-        Some(text) => Some(config.token.parse(text)),
-        None => config.consumer.max_price_per_gib.map(Ok),
-    };
-    let max = max
-        .transpose()
-        .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
-    let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
     Ok(OfferQuery {
         countries: query.country.into_iter().collect(),
-        max_per_mib: max.map(per_mib),
+        max_per_mib: max_per_mib(config, query)?,
         chain: config.chain.as_ref().map(|chain| chain.pinned),
         policy: query.policy.clone(),
         order: match query.sort {
@@ -84,6 +77,18 @@ pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQu
         },
         ..OfferQuery::default()
     })
+}
+
+/// The highest price that the user, or the configuration, allows for a MiB.
+pub(super) fn max_per_mib(config: &Config, query: &ExitsQuery) -> Result<Option<Amount>, Problem> {
+    let max = match &query.max_price_per_gib {
+        Some(text) => Some(config.token.parse(text)),
+        None => config.consumer.max_price_per_gib.map(Ok),
+    };
+    let max = max
+        .transpose()
+        .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
+    Ok(max.map(|gib| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX)))
 }
 
 /// A sum that may be set by the user, or what the configuration says.

@@ -2,27 +2,28 @@
 //!
 //! Sans-IO. [`ConsumerSession::handle`] decides; the consumer loop saves, pays and connects.
 //!
-//! Money: words are released only for bytes this side has counted itself, plus `prepay_units`.
-//! The first word leaves only after the tunnel's handshake, so an exit that cannot be reached
-//! costs nothing.
-
-use std::time::Duration;
+//! Money: words are released only for bytes this side has counted itself and time in which the exit was
+//! heard, plus `prepay_units`. The first word leaves only after the tunnel's handshake, so an exit that
+//! cannot be reached is paid nothing; a channel that was opened for it costs gas, and its deposit lies there.
 
 use warren_proto::{
     ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, Price, Refusal, SessionFrame,
     SessionId, SessionRequest, SessionStart, SessionTerms, Signature, SignedOffer, UnixTime,
 };
 
+mod cover;
 mod ending;
 mod event;
 mod grant;
 mod lanes;
 mod routed;
+mod silence;
 pub use event::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, RouteNews, RouteOrder, Wish,
 };
 pub use lanes::LockMade;
 
+use self::cover::Cover;
 use self::grant::check;
 use self::lanes::Lanes;
 use super::{SessionLimits, due_units};
@@ -50,6 +51,7 @@ pub struct ConsumerSession {
     released: u64,
     theirs: Meter,
     reopening: bool,
+    cover: Cover,
     /// `None` unless it is paid by a route.
     lanes: Option<Lanes>,
 }
@@ -74,6 +76,7 @@ impl ConsumerSession {
             released: 0,
             theirs: Meter::default(),
             reopening: false,
+            cover: Cover::default(),
             lanes: None,
         };
         let effects = vec![Do::Report(it.phase), Do::Send(it.request(false))];
@@ -128,6 +131,10 @@ impl ConsumerSession {
             return Vec::new();
         }
         self.now = now;
+        if self.is_lost(now) && !matches!(event, ConsumerEvent::Stop) {
+            // Before anything is paid, or heard: this side may have slept, and news may be old.
+            return self.end(ConsumerEnd::ExitLost, None);
+        }
         match event {
             ConsumerEvent::Frame(frame) => {
                 self.heard = now;
@@ -169,6 +176,9 @@ impl ConsumerSession {
                 self.used = (self.used.0.max(up), self.used.1.max(down));
                 self.pay(now)
             }
+            ConsumerEvent::Covers { words } => self.covers(words, now),
+            ConsumerEvent::NotToppedUp => self.not_topped_up(now),
+            ConsumerEvent::Short { words } => self.falls_short(words, now),
             ConsumerEvent::Route(news) => self.route_news(news, now),
             ConsumerEvent::Tick => self.tick(now),
             ConsumerEvent::Stop => self.stop(),
@@ -206,7 +216,7 @@ impl ConsumerSession {
             } if self.is_routed() => self.lock_is_over(now),
             SessionFrame::PayError { code, .. } => self.pay_error(code),
             SessionFrame::Goodbye(Goodbye { session, reason }) if session == self.wish.session => {
-                self.end(ConsumerEnd::Ended(reason), None)
+                self.end(self.ended_by_exit(reason), None)
             }
             // A receipt comes back only after the end.
             SessionFrame::Ready(_) | SessionFrame::Goodbye(_) | SessionFrame::Receipt(_) => {
@@ -315,11 +325,7 @@ impl ConsumerSession {
         if self.is_routed() {
             return self.pay_by_route(wanted, cap, now);
         }
-        if wanted <= self.released {
-            return Vec::new();
-        }
-        self.released = wanted;
-        vec![Do::Release { units: wanted }]
+        self.pay_by_channel(wanted, due)
     }
 
     fn tick(&mut self, now: UnixTime) -> Vec<Do> {
@@ -345,31 +351,10 @@ impl ConsumerSession {
         )
     }
 
-    /// Active and Stalled: is the exit still there?
-    fn watch(&mut self, now: UnixTime) -> Vec<Do> {
-        let silent = now.since(self.heard);
-        if silent >= self.limits.lost {
-            return self.end(ConsumerEnd::ExitLost, None);
-        }
-        let mut effects = Vec::new();
-        if silent >= self.limits.stall && self.phase == Phase::Active {
-            self.enter(Phase::Stalled, now, &mut effects);
-        }
-        effects.extend(self.pay(now));
-        effects
-    }
-
     fn enter(&mut self, phase: Phase, now: UnixTime, effects: &mut Vec<Do>) {
         self.phase = phase;
         self.since = now;
         effects.push(Do::Report(phase));
-    }
-
-    /// Time since the tunnel came up.
-    #[must_use]
-    pub fn served(&self, now: UnixTime) -> Duration {
-        self.active_since
-            .map_or(Duration::ZERO, |start| now.since(start))
     }
 
     fn request(&self, resume: bool) -> SessionFrame {

@@ -11,10 +11,12 @@ use warren_proto::*;
 use super::*;
 use receipts::Closings;
 
+mod cover;
 mod credit;
 mod deals;
 mod receipts;
 mod routed;
+mod silence;
 mod streams;
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -201,6 +203,7 @@ impl Room {
                 ConsumerEffect::Ended(end) => self.ended.0 = Some(end),
                 ConsumerEffect::Attest(counters) => self.consumer_attests(&counters),
                 ConsumerEffect::Release { .. }
+                | ConsumerEffect::TopUp
                 | ConsumerEffect::Resync
                 | ConsumerEffect::Reconcile(_)
                 | ConsumerEffect::Reopen

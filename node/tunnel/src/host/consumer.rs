@@ -65,6 +65,24 @@ impl ConsumerHost {
         Ok(host)
     }
 
+    /// Takes over the kill switch that a dead process left: replaced without a gap, or made again where it
+    /// is gone, the rest taken back. `None` if none was left; then nothing is changed.
+    ///
+    /// # Errors
+    /// As of [`protect`](Self::protect).
+    pub async fn adopt(journal: &Path, spec: &KillSwitchSpec) -> Result<Option<Self>, HostError> {
+        if !journal.exists() {
+            return Ok(None);
+        }
+        let left = Journal::open(journal)?;
+        let is_left = left.pending().iter().any(|it| is_kill_switch(&it.change));
+        drop(left); // Its lock is taken again.
+        if !is_left {
+            return Ok(None);
+        }
+        Self::protect(journal, spec).await.map(Some)
+    }
+
     /// Begins without a kill switch, for an owner who wants none: whenever no tunnel is up, packets
     /// leave in the clear. What a dead process left is taken back, its kill switch too.
     ///

@@ -111,9 +111,9 @@ pub struct UpRequest {
     /// How to choose among several.
     #[serde(default)]
     pub sort: ExitSort,
-    /// Not dearer than this per GiB, decimal in token units.
+    /// Not dearer than this per GiB, decimal in token units; a price per minute counts as 36 MiB share it.
     pub max_price_per_gib: Option<String>,
-    /// Never pays more than this in the session, decimal in token units.
+    /// Never pays more than this in all sessions that come of it, top-ups included, decimal in token units.
     pub max_spend: Option<String>,
     /// What a new channel is opened with, decimal in token units.
     pub deposit: Option<String>,
@@ -121,7 +121,7 @@ pub struct UpRequest {
     pub kill_switch: Option<bool>,
     /// What to do when the exit dies.
     pub fallback: Option<Fallback>,
-    /// Gives up after so many seconds.
+    /// How long an offer that fits is looked for, in seconds. `None`: 30. What comes after has limits of its own.
     pub timeout_secs: Option<u32>,
     /// `auto`: a route where there is no channel to the exit and one to a router; `direct`: never; or the
     /// router to pay through, 8 hex digits or more of its node id.
@@ -161,7 +161,7 @@ pub enum UpEvent {
     },
     /// The tunnel carries traffic.
     Up(Box<ConsumerView>),
-    /// It did not come up; everything was undone.
+    /// It did not come up; everything is as before: what was blocked is blocked.
     Failed(Problem),
 }
 
@@ -177,7 +177,7 @@ pub struct DownRequest {
 /// Answer to `POST /v1/down`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownReport {
-    /// The session that ended.
+    /// The session that ended; all zeros if none was.
     pub session: SessionId,
     /// Inner bytes it carried.
     pub used: UsageView,

@@ -25,6 +25,8 @@ pub struct Status {
     pub chain: Option<ChainView>,
     /// What it buys. `None` if no tunnel is up or coming up.
     pub consumer: Option<ConsumerView>,
+    /// Whether the kill switch is on: nothing leaves outside of a tunnel, whether or not one is up.
+    pub kill_switch: bool,
     /// What it lends. `None` if it is not an exit.
     pub exit: Option<ExitStatus>,
     /// What it routes. `None` if it is no router.

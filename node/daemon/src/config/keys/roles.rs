@@ -217,7 +217,7 @@ pub(super) const ROLES: [Key; 44] = [
         "consumer.max_spend",
         Kind::Money,
         "0.05",
-        "The most that one session may cost.",
+        "The most that one `up` may cost, with all sessions and top-ups that come of it.",
     ),
     key(
         "consumer.deposit",
@@ -229,7 +229,7 @@ pub(super) const ROLES: [Key; 44] = [
         "consumer.max_price_per_gib",
         Kind::Money,
         "0",
-        "The highest price per GiB; 0: any.",
+        "The highest price per GiB, a price per minute counted as 36 MiB share it; 0: any.",
     ),
     key(
         "consumer.kill_switch",

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use tempfile::TempDir;
 use warren_proto::{SignedOffer, UnixTime};
 

@@ -40,6 +40,9 @@ impl ConsumerSession {
     }
 
     pub(super) fn pay_error(&mut self, code: PayErrorCode) -> Vec<Do> {
+        if self.is_unseen(code) {
+            return Vec::new();
+        }
         match code {
             // The payee waits or will catch up with the next voucher.
             PayErrorCode::NotConfirmed | PayErrorCode::StaleSeq | PayErrorCode::Busy => Vec::new(),

@@ -22,7 +22,7 @@ pub struct Wish {
     pub offer: SignedOffer,
     /// This session's tunnel key.
     pub tunnel_key: TunnelPublicKey,
-    /// The most the user allows for this session; `None` = the deposit is the only cap.
+    /// The most the user still allows; `None` = the deposit is the only cap.
     pub max_spend: Option<Amount>,
 }
 
@@ -68,6 +68,8 @@ pub enum ConsumerEnd {
     CapReached,
     /// This side's own tunnel is gone and cannot be had again.
     LineLost,
+    /// The channel's deposit is spent, and no more of it can be had.
+    ChannelUsedUp,
 }
 
 impl ConsumerEnd {
@@ -75,7 +77,11 @@ impl ConsumerEnd {
     #[must_use]
     pub const fn try_next(&self) -> bool {
         match self {
-            Self::Asked | Self::Unfunded | Self::CapReached | Self::LineLost => false,
+            Self::Asked
+            | Self::Unfunded
+            | Self::CapReached
+            | Self::LineLost
+            | Self::ChannelUsedUp => false,
             Self::Refused(_)
             | Self::Ended(_)
             | Self::PaymentRefused(_)
@@ -114,6 +120,18 @@ pub enum ConsumerEvent {
         up: ByteCount,
         /// Exit → consumer.
         down: ByteCount,
+    },
+    /// The session's channel pays for so many words, from the session's begin.
+    Covers {
+        /// Words in all.
+        words: u64,
+    },
+    /// No top-up can be had, or none within what the user allows.
+    NotToppedUp,
+    /// The deposit did not cover what was to be released.
+    Short {
+        /// Words that were not.
+        words: u64,
     },
     /// Time passes.
     Tick,
@@ -194,6 +212,8 @@ pub enum ConsumerEffect {
         /// Words since the session's first voucher.
         units: u64,
     },
+    /// Little is left in the channel: deposit more, within what the user allows, then say Covers or NotToppedUp.
+    TopUp,
     /// Send the newest voucher and words again: the stream is new.
     Resync,
     /// Compare this with the own books, and send what is missing on the other side.

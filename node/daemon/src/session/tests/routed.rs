@@ -102,6 +102,7 @@ impl Route {
                 ConsumerEffect::Attest(counters) => self.consumer_attests(*counters),
                 ConsumerEffect::Finish => panic!("no last voucher in a routed session"),
                 ConsumerEffect::Release { .. }
+                | ConsumerEffect::TopUp
                 | ConsumerEffect::Resync
                 | ConsumerEffect::Reconcile(_)
                 | ConsumerEffect::Reopen

@@ -1,0 +1,61 @@
+//! How many channels may be opened for sessions that come one after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{ErrorCode, Problem};
+
+/// Leave to open one channel: each costs gas and binds its deposit for a close window, and exits that grant and
+/// never serve must not cost one each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Openings(Arc<AtomicBool>);
+
+impl Openings {
+    /// Whether the leave was used.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A session was served: the user got what the channel was for, and may fall back once more.
+    pub(crate) fn renew(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Uses the leave for `open`; keeps it if nothing was opened.
+    ///
+    /// # Errors
+    /// What `open` says, or that there is no leave.
+    pub(crate) async fn once<T>(
+        &self,
+        open: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        if self.0.swap(true, Ordering::Relaxed) {
+            let seen = "this `up` has opened a channel already to an exit that did not serve, and opens no second one";
+            return Err(Problem::new(ErrorCode::NoFunds, seen).with_next("warren up"));
+        }
+        let opened = open.await;
+        if opened.is_err() {
+            self.renew();
+        }
+        opened
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_channel_is_opened_until_an_exit_served_and_a_failed_one_does_not_count() {
+        let openings = Openings::default();
+        let failed = Problem::new(ErrorCode::ChainUnreachable, "no answer");
+        let none = openings.once(async { Err::<u8, _>(failed) }).await;
+        assert!(none.is_err() && !openings.is_spent());
+        let first = openings.clone().once(async { Ok(1) }).await;
+        assert!(first.is_ok() && openings.is_spent());
+        let second = openings.once(async { Ok(2) }).await;
+        assert!(second.is_err_and(|it| it.is(ErrorCode::NoFunds)));
+        openings.renew();
+        assert!(openings.once(async { Ok(3) }).await.is_ok());
+    }
+}

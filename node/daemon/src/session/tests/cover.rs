@@ -1,0 +1,109 @@
+//! A channel that is used up: topped up in time, or the end with its own name; never counted as paid beyond.
+
+use super::*;
+
+/// A session whose channel reaches `words` far, with `mib` passed that were paid as far as it did.
+fn reaching(words: u64, mib: u64) -> (Room, Vec<ConsumerEffect>) {
+    let mut room = Room::new(None);
+    let mut said = room
+        .consumer
+        .handle(ConsumerEvent::Covers { words }, room.now);
+    let usage = ConsumerEvent::Usage {
+        up: ByteCount::default(),
+        down: ByteCount::from_bytes(mib * ByteCount::MIB),
+    };
+    said.extend(room.consumer.handle(usage, room.now));
+    (room, said)
+}
+
+fn released(effects: &[ConsumerEffect]) -> Option<u64> {
+    let mut most = None;
+    for it in effects {
+        if let ConsumerEffect::Release { units } = it {
+            most = most.max(Some(*units));
+        }
+    }
+    most
+}
+
+fn ends(effects: &[ConsumerEffect]) -> bool {
+    effects.contains(&ConsumerEffect::Ended(ConsumerEnd::ChannelUsedUp))
+}
+
+#[test]
+fn little_left_asks_for_a_top_up_once_and_the_session_goes_on_with_it() {
+    let (mut room, said) = reaching(1000, 100);
+    assert!(!said.contains(&ConsumerEffect::TopUp), "{said:?}");
+    let (mut low, said) = reaching(1000, 900);
+    assert!(said.contains(&ConsumerEffect::TopUp));
+    assert_eq!(released(&said), Some(901));
+    let again = low.consumer.handle(ConsumerEvent::Tick, low.now);
+    assert_eq!(again, vec![]);
+    // Due beyond what is covered: waited for, as long as a top-up may come.
+    let usage = ConsumerEvent::Usage {
+        up: ByteCount::default(),
+        down: ByteCount::from_bytes(1100 * ByteCount::MIB),
+    };
+    let said = low.consumer.handle(usage.clone(), low.now);
+    assert_eq!((released(&said), ends(&said)), (Some(1000), false));
+    assert_eq!(low.consumer.released(), 1000, "no more is shown as paid");
+    let said = low
+        .consumer
+        .handle(ConsumerEvent::Covers { words: 3000 }, low.now);
+    assert_eq!(released(&said), Some(1101));
+    // An exit whose chain is a block behind refuses at first, and is told again.
+    let id = ChannelId::from_bytes([6; 32]);
+    for code in [PayErrorCode::OverCommitted, PayErrorCode::WordGap] {
+        let channel = id;
+        let detail = String::new();
+        let refused = SessionFrame::PayError {
+            channel,
+            code,
+            detail,
+        };
+        let said = low.consumer.handle(ConsumerEvent::Frame(refused), low.now);
+        assert_eq!(said, vec![]);
+    }
+    let later = low.now.plus(Duration::from_secs(1));
+    let said = low.consumer.handle(ConsumerEvent::Tick, later);
+    assert_eq!(said, vec![ConsumerEffect::Resync]);
+    room.hear_consumer(usage);
+}
+
+#[test]
+fn a_channel_that_is_used_up_ends_the_session_by_that_name() {
+    let (mut room, said) = reaching(70, 60);
+    assert!(said.contains(&ConsumerEffect::TopUp));
+    let said = room.consumer.handle(ConsumerEvent::NotToppedUp, room.now);
+    assert!(!ends(&said), "what is left is used first");
+    let usage = ConsumerEvent::Usage {
+        up: ByteCount::default(),
+        down: ByteCount::from_bytes(71 * ByteCount::MIB),
+    };
+    let said = room.consumer.handle(usage, room.now);
+    assert_eq!((released(&said), ends(&said)), (Some(70), true));
+    assert!(!ConsumerEnd::ChannelUsedUp.try_next());
+}
+
+#[test]
+fn an_exit_that_stops_for_want_of_words_is_not_taken_for_one_that_is_lost() {
+    let (mut room, _) = reaching(70, 80);
+    let session = room.consumer.id();
+    let reason = GoodbyeReason::Unpaid;
+    let goodbye = SessionFrame::Goodbye(Goodbye { session, reason });
+    let said = room
+        .consumer
+        .handle(ConsumerEvent::Frame(goodbye), room.now);
+    assert!(ends(&said), "{said:?}");
+}
+
+#[test]
+fn what_the_purse_did_not_release_is_not_paid() {
+    let mut room = Room::new(None);
+    room.pass(10 * ByteCount::MIB);
+    let before = room.consumer.released();
+    let short = ConsumerEvent::Short { words: 3 };
+    let said = room.consumer.handle(short, room.now);
+    assert_eq!(room.consumer.released(), before - 3);
+    assert!(said.contains(&ConsumerEffect::TopUp), "{said:?}");
+}
