@@ -75,8 +75,6 @@ pub(crate) struct ConsumerParts {
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub query: OfferQuery,
-    /// The most a MiB may cost with its share of a minute.
-    pub max_per_mib: Option<Amount>,
     /// A node id, or the beginning of one, in hex.
     pub exit: Option<String>,
     /// For all sessions of this `up` together. `None`: the deposit is the only cap.

@@ -113,7 +113,7 @@ impl Shell {
             let named = plan.wanted.exit.as_ref();
             plan.round.may_try(node, now)
                 && named.is_none_or(|it| node.to_string().starts_with(it))
-                && is_within(plan.wanted.max_per_mib, it)
+                && is_within(plan.wanted.query.max_per_mib, it)
         };
         let fitting = offers.into_iter().filter(fits);
         plan.queue = fitting.map(|it| it.offer).collect();

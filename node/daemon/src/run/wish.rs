@@ -29,7 +29,6 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         .timeout_secs
         .map(|it| Duration::from_secs(it.into()));
     Ok(Wanted {
-        max_per_mib: max_per_mib(config, &query)?,
         query: offer_query(config, &query)?,
         exit: request.exit.clone(),
         max_spend: (max_spend.wei() > 0).then_some(max_spend),
@@ -65,9 +64,17 @@ pub(super) fn route(text: &str) -> Result<RouteWish, Problem> {
 
 /// Which offers fit, and which of them comes first.
 pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQuery, Problem> {
+    let max = match &query.max_price_per_gib {
+        Some(text) => Some(config.token.parse(text)),
+        None => config.consumer.max_price_per_gib.map(Ok),
+    };
+    let max = max
+        .transpose()
+        .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
+    let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
     Ok(OfferQuery {
         countries: query.country.into_iter().collect(),
-        max_per_mib: max_per_mib(config, query)?,
+        max_per_mib: max.map(per_mib),
         chain: config.chain.as_ref().map(|chain| chain.pinned),
         policy: query.policy.clone(),
         order: match query.sort {
@@ -77,18 +84,6 @@ pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQu
         },
         ..OfferQuery::default()
     })
-}
-
-/// The highest price that the user, or the configuration, allows for a MiB.
-pub(super) fn max_per_mib(config: &Config, query: &ExitsQuery) -> Result<Option<Amount>, Problem> {
-    let max = match &query.max_price_per_gib {
-        Some(text) => Some(config.token.parse(text)),
-        None => config.consumer.max_price_per_gib.map(Ok),
-    };
-    let max = max
-        .transpose()
-        .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
-    Ok(max.map(|gib| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX)))
 }
 
 /// A sum that may be set by the user, or what the configuration says.

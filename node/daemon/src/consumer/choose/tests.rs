@@ -18,7 +18,6 @@ fn wei(n: u64) -> Amount {
 fn plan(fallback: Fallback, max_spend: Option<Amount>) -> Plan {
     let wanted = Wanted {
         query: OfferQuery::default(),
-        max_per_mib: None,
         exit: None,
         max_spend,
         deposit: wei(100),
