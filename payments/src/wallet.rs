@@ -6,6 +6,7 @@
 pub mod file;
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ethers_core::k256::ecdsa::SigningKey;
 use ethers_core::rand::rngs::OsRng;
@@ -50,6 +51,8 @@ pub struct Wallet {
     phrase: Zeroizing<String>,
     master: WordMaster,
     account: WalletKey,
+    /// Those derived so far, from index 0 on.
+    keys: Arc<Mutex<Vec<WalletKey>>>,
 }
 
 impl Wallet {
@@ -84,10 +87,12 @@ impl Wallet {
         let expanded = Hkdf::<Sha256>::new(None, &seed).expand(WORDS_INFO, &mut master);
         debug_assert!(expanded.is_ok()); // 32 bytes is one block of at most 255.
         seed.zeroize();
-        let account = derive(&mnemonic, 0)?;
+        let keys = derive(&mnemonic, 0, 1)?;
+        let account = keys[0].clone();
         let wallet = Self {
             phrase,
             master: WordMaster::from_bytes(master),
+            keys: Arc::new(Mutex::new(keys)),
             account,
         };
         master.zeroize();
@@ -112,38 +117,22 @@ impl Wallet {
         &self.account
     }
 
-    /// The key at m/44'/60'/0'/0/`index`; 0 is the account.
+    /// The keys at m/44'/60'/0'/0/`from` and the `count` - 1 after it; the one at 0 is the account's.
     ///
-    /// Costs some milliseconds: keep the key.
-    ///
-    /// # Errors
-    /// [`WalletError::Derivation`], in theory.
-    pub fn payer_key(&self, index: u32) -> Result<WalletKey, WalletError> {
-        if index == 0 {
-            Ok(self.account.clone())
-        } else {
-            derive(&parse(&self.phrase)?, index)
-        }
-    }
-
-    /// The keys at m/44'/60'/0'/0/`from` and the `count` - 1 after it: cheaper than one by one.
+    /// A key costs about a millisecond the first time; clones of a wallet share what was derived.
     ///
     /// # Errors
     /// [`WalletError::Derivation`], in theory.
     pub fn payer_keys(&self, from: u32, count: u32) -> Result<Vec<WalletKey>, WalletError> {
-        let failed = |index| WalletError::Derivation { index };
-        let mnemonic = parse(&self.phrase)?;
-        let root = mnemonic
-            .derive_key(ACCOUNTS, None)
-            .map_err(|_| failed(from))?;
-        let indices = (from..).take(usize::try_from(count).unwrap_or(usize::MAX));
-        let keys = indices.map(|index| {
-            let path = format!("m/{index}");
-            let node = root.derive_path(path.as_str()).map_err(|_| failed(index))?;
-            let key: &SigningKey = node.as_ref();
-            Ok(WalletKey::new(key.clone()))
-        });
-        keys.collect()
+        let end = from.saturating_add(count);
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let have = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        if have < end {
+            keys.extend(derive(&parse(&self.phrase)?, have, end)?);
+        }
+        let place = |it: u32| usize::try_from(it).unwrap_or(usize::MAX);
+        let asked = place(from)..place(end);
+        Ok(keys.get(asked).map(<[_]>::to_vec).unwrap_or_default())
     }
 
     /// The secret all word chains come from.
@@ -165,14 +154,23 @@ fn parse(phrase: &str) -> Result<Mnemonic<English>, WalletError> {
     })
 }
 
-fn derive(mnemonic: &Mnemonic<English>, index: u32) -> Result<WalletKey, WalletError> {
-    let failed = WalletError::Derivation { index };
-    let path = format!("{ACCOUNTS}/{index}");
-    let node = mnemonic
-        .derive_key(path.as_str(), None)
-        .map_err(|_| failed.clone())?;
-    let key: &ethers_core::k256::ecdsa::SigningKey = node.as_ref();
-    Ok(WalletKey::new(key.clone()))
+/// The keys at the indices `from` to `end` - 1.
+fn derive(
+    mnemonic: &Mnemonic<English>,
+    from: u32,
+    end: u32,
+) -> Result<Vec<WalletKey>, WalletError> {
+    let failed = |index| WalletError::Derivation { index };
+    let root = mnemonic
+        .derive_key(ACCOUNTS, None)
+        .map_err(|_| failed(from))?;
+    let keys = (from..end).map(|index| {
+        let path = format!("m/{index}");
+        let node = root.derive_path(path.as_str()).map_err(|_| failed(index))?;
+        let key: &SigningKey = node.as_ref();
+        Ok(WalletKey::new(key.clone()))
+    });
+    keys.collect()
 }
 
 /// One secp256k1 key: it owns money and signs vouchers and transactions.

@@ -14,7 +14,7 @@ fn the_account_is_the_one_every_other_wallet_derives() {
         wallet.account().to_string(),
         "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
     );
-    let second = wallet.payer_key(1).unwrap();
+    let second = &wallet.payer_keys(1, 1).unwrap()[0];
     assert_eq!(
         second.address().to_string(),
         "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
@@ -127,8 +127,13 @@ fn a_damaged_file_is_an_error_of_its_own() {
 fn keys_derived_together_are_those_derived_one_by_one() {
     let wallet = Wallet::generate().unwrap();
     let together = wallet.payer_keys(0, 4).unwrap();
+    let again = Wallet::from_phrase(wallet.phrase()).unwrap();
     for (index, key) in (0..).zip(&together) {
-        assert_eq!(key.address(), wallet.payer_key(index).unwrap().address());
+        let alone = again.payer_keys(index, 1).unwrap();
+        assert_eq!(alone.len(), 1);
+        assert_eq!(key.address(), alone[0].address());
     }
     assert_eq!(together[0].address(), wallet.account());
+    let known = wallet.clone().payer_keys(1, 2).unwrap();
+    assert_eq!(known[1].address(), together[2].address());
 }
