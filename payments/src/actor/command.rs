@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Claimable(Answer<Amount>),
     ClaimOutlook(Answer<ClaimOutlook>),
     Refresh(Answer<()>),
+    HasHeard(Answer<bool>),
     Trusted(Answer<()>),
     Withdraw {
         to: PayoutAddress,
