@@ -21,6 +21,7 @@ mod kill_switch_off;
 mod meddling;
 mod names;
 mod payer_closes;
+mod restored;
 mod routed;
 mod stage;
 mod tower_claims;

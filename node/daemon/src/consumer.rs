@@ -314,6 +314,7 @@ impl Shell {
     /// A session ended: the next exit, or the end of the plan.
     async fn ended(&mut self, end: ConsumerEnd) {
         self.facts = self.facts();
+        self.look_into(&end);
         let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
         if let Some(mut live) = self.live.take() {
             self.keep_locks(&mut live);

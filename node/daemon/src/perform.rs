@@ -4,13 +4,16 @@
 //! in the node names all three.
 
 mod asking;
+mod found;
 mod routed;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
+use warren_payments::channel::PayerRefusal;
 use warren_payments::{
     Accepted, ChainTrouble, ChannelView, Funds, Payments, PaymentsError, Phase, Role,
 };
@@ -24,6 +27,7 @@ use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
 pub(crate) use asking::{answer_payer, ask_payee, say};
+pub(crate) use found::see;
 pub(crate) use routed::{
     KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
     routed_start, signed_by_payer,
@@ -138,14 +142,24 @@ pub(crate) enum Funded {
     Routed(Box<RoutedStart>),
 }
 
+/// What a session can be paid by, and who hears what comes of it meanwhile.
+pub(crate) struct Ways<'a> {
+    pub(crate) overlay: &'a Overlay,
+    pub(crate) routes: &'a RouteFunds,
+    pub(crate) now: UnixTime,
+    pub(crate) tell: &'a (dyn Fn(String) + Send + Sync),
+}
+
 /// Consumer: finds a channel that can pay for `terms`, or a route, or opens a channel; and makes the
 /// first voucher or lock.
+///
+/// What an earlier store has opened is found on the chain, and its payee asked for its state, first.
 pub(crate) async fn fund(
     purse: Option<&Purse>,
     key: &NodeKey,
     terms: &SessionTerms,
     deposit: Amount,
-    (routes, now): (&RouteFunds, UnixTime),
+    ways: &Ways<'_>,
 ) -> Result<Funded, Problem> {
     let signature = terms.sign(key);
     if terms.price == warren_proto::Price::default() {
@@ -163,12 +177,13 @@ pub(crate) async fn fund(
             "a paid exit needs a wallet and a chain",
         )
     })?;
-    let channel = match &routes.wish {
-        RouteWish::Auto | RouteWish::Direct => warm_channel(purse, terms).await?,
+    found::hear_chain(purse).await?;
+    let channel = match &ways.routes.wish {
+        RouteWish::Auto | RouteWish::Direct => direct(purse, ways, terms).await?,
         RouteWish::Through(_) => None,
     };
     if channel.is_none()
-        && let Some(routed) = routed::fund(purse, key, terms, routes, now).await?
+        && let Some(routed) = routed::fund(purse, key, terms, ways).await?
     {
         return Ok(Funded::Routed(Box::new(routed)));
     }
@@ -212,6 +227,19 @@ pub(crate) async fn fund(
     Ok(Funded::Direct(Box::new(start), Some(id)))
 }
 
+/// An open channel to this exit, known or found.
+async fn direct(
+    purse: &Purse,
+    ways: &Ways<'_>,
+    terms: &SessionTerms,
+) -> Result<Option<ChannelView>, Problem> {
+    if let Some(warm) = warm_channel(purse, terms).await? {
+        return Ok(Some(warm));
+    }
+    found::ask_exit(purse, ways, terms).await?;
+    warm_channel(purse, terms).await
+}
+
 /// An open channel to this payee with enough left: no transaction, no wait.
 async fn warm_channel(purse: &Purse, terms: &SessionTerms) -> Result<Option<ChannelView>, Problem> {
     let views = purse.payments().channels().await;
@@ -240,6 +268,7 @@ pub(crate) async fn open(
     period: Duration,
 ) -> Result<ChannelId, Problem> {
     purse.headroom.demand()?;
+    found::hear_chain(purse).await?;
     check_funds(purse, deposit).await?;
     let opened = purse.payments().open_channel(payee, deposit, period).await;
     opened.map_err(|it| problem(&it))
@@ -344,6 +373,10 @@ async fn begin(
 pub(crate) fn problem(error: &PaymentsError) -> Problem {
     let code = match error {
         PaymentsError::UnknownChannel { .. } => ErrorCode::NotFound,
+        PaymentsError::Refused {
+            refusal: PayerRefusal::Shared,
+            ..
+        } => ErrorCode::WalletShared,
         PaymentsError::Refused { .. } => ErrorCode::ChannelUnusable,
         PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
         PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,

@@ -36,6 +36,8 @@ pub(super) enum News {
     },
     Routed(Box<RoutedStart>),
     Unfunded(Problem),
+    /// Something that a person should know while money is looked for.
+    Told(String),
     /// Another lock of a route.
     Locked(Box<Result<Locked, Problem>>),
     Rejected {
@@ -175,6 +177,7 @@ impl Shell {
                 self.tell(UpStage::Channel, "channel can pay");
                 self.event(ConsumerEvent::Funded { start }).await;
             }
+            News::Told(text) => self.tell(UpStage::Channel, &text),
             News::Routed(routed) => self.routed(*routed).await,
             News::Locked(locked) => self.locked(*locked).await,
             News::Rejected { payment, code } => self.rejected(payment, code).await,
@@ -309,10 +312,12 @@ impl Shell {
             ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) | ConsumerEnd::LineLost => {
                 self.live.as_ref().and_then(|live| live.problem.clone())
             }
+            ConsumerEnd::Ended(_) | ConsumerEnd::PaymentRefused(_) => {
+                let found = self.live.as_ref().and_then(|live| live.problem.clone());
+                found.filter(|it| it.is(ErrorCode::WalletShared))
+            }
             ConsumerEnd::Asked
             | ConsumerEnd::Refused(_)
-            | ConsumerEnd::Ended(_)
-            | ConsumerEnd::PaymentRefused(_)
             | ConsumerEnd::BadGrant(_)
             | ConsumerEnd::ExitLost
             | ConsumerEnd::CapReached => None,

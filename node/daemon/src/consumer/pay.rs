@@ -4,7 +4,8 @@ use warren_proto::{SessionTerms, VoucherAck};
 
 use super::Shell;
 use super::live::{Heard, News};
-use crate::perform::{Funded, RouteFunds};
+use crate::perform::{Funded, RouteFunds, Ways};
+use crate::session::ConsumerEnd;
 
 impl Shell {
     pub(super) fn fund(&mut self, terms: SessionTerms) {
@@ -20,10 +21,20 @@ impl Shell {
             max_fee_ppm: plan.wanted.max_route_fee_ppm,
             kept: self.kept.clone(),
         };
-        let now = self.parts.clock.now();
+        let (now, overlay) = (self.parts.clock.now(), self.parts.overlay.clone());
         tokio::spawn(async move {
-            let ways = (&routes, now);
-            let funded = crate::perform::fund(purse.as_ref(), &key, &terms, deposit, ways).await;
+            let tell = |text| {
+                let news = News::Told(text);
+                // A full inbox loses a line for people, no more.
+                let _ = heard_by.try_send(Heard::Session { session, news });
+            };
+            let ways = Ways {
+                overlay: &overlay,
+                routes: &routes,
+                now,
+                tell: &tell,
+            };
+            let funded = crate::perform::fund(purse.as_ref(), &key, &terms, deposit, &ways).await;
             let news = match funded {
                 Ok(Funded::Direct(start, channel)) => News::Funded { start, channel },
                 Ok(Funded::Routed(routed)) => News::Routed(routed),
@@ -89,6 +100,29 @@ impl Shell {
             // What it claims beyond what was released it cannot prove, on chain neither.
             Err(problem) => tracing::warn!(seen = %problem.seen, "the exit's books differ"),
         }
+    }
+
+    /// The exit refused what the channel pays: it is asked to show what it holds, for it may hold what another
+    /// machine with this wallet has signed. The next start knows.
+    pub(super) fn look_into(&self, end: &ConsumerEnd) {
+        let ConsumerEnd::PaymentRefused(_) = end else {
+            return;
+        };
+        let (Some(live), Some(purse)) = (&self.live, self.parts.purse.clone()) else {
+            return;
+        };
+        let Some(channel) = live.channel.filter(|_| live.route.is_none()) else {
+            return;
+        };
+        let (node, overlay) = (
+            live.machine().offer().offer().node,
+            self.parts.overlay.clone(),
+        );
+        tokio::spawn(async move {
+            if let Err(problem) = crate::perform::see(&overlay, &purse, (channel, node)).await {
+                tracing::info!(seen = %problem.seen, "the exit does not say why it refused");
+            }
+        });
     }
 
     pub(super) async fn finish(&mut self) {

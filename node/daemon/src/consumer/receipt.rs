@@ -74,6 +74,7 @@ impl Shell {
             | News::Funded { .. }
             | News::Routed(_)
             | News::Unfunded(_)
+            | News::Told(_)
             | News::Locked(_)
             | News::Rejected { .. } => Vec::new(),
         };
