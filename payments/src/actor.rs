@@ -120,8 +120,6 @@ struct Task {
     urged: BTreeMap<ChannelId, u64>,
     /// What transactions cost that the last run had no time to write down.
     bills: Vec<Done>,
-    /// A channel that another machine opened with this wallet.
-    stranger: Option<ChannelId>,
     polling: bool,
     after_this_news: Vec<AfterNews>,
     after_next_news: Vec<AfterNews>,
@@ -138,7 +136,8 @@ pub(crate) fn start(
     config: PaymentsConfig,
     (commands, outbox): Ends,
 ) -> Result<(), PaymentsError> {
-    let book = Book::load(store.as_ref(), config.rules)?;
+    let mut book = Book::load(store.as_ref(), config.rules)?;
+    book.distrust(store.as_ref())?;
     let rules = TxRules {
         chain_id: chain.chain_ref().chain_id,
         confirmations: config.confirmations.max(1),
@@ -188,7 +187,6 @@ pub(crate) fn start(
         feared: BTreeMap::new(),
         urged: BTreeMap::new(),
         bills,
-        stranger: None,
         polling: false,
         after_this_news: Vec::new(),
         after_next_news: Vec::new(),

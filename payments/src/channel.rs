@@ -25,7 +25,7 @@ use warren_proto::{ChainRef, ChannelId, ChannelParams};
 pub use accept::{Facts, Holdings, Lane, Rules, Standing, accept};
 pub use event::{
     Accepted, ChainAction, ChainFact, CloseConsent, LockDraft, PayeeEffect, PayeeEvent,
-    PayerEffect, PayerEvent, PayerRefusal, StopReason, VoucherDraft,
+    PayerEffect, PayerEvent, PayerRefusal, Shown, StopReason, VoucherDraft,
 };
 pub use payee::PayeeChannel;
 pub use payer::PayerChannel;

@@ -110,6 +110,14 @@ impl Payments {
         self.ask(Command::Ledger).await
     }
 
+    /// Whether its store has heard the whole chain once: until then there may be channels that nobody here knows of.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`].
+    pub async fn has_heard(&self) -> Result<bool, PaymentsError> {
+        self.ask(Command::HasHeard).await
+    }
+
     /// Whether the endpoints of the chain agree on its news, as of the last looks; asks nothing.
     ///
     /// # Errors

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Under this key in [`Table::Meta`] stands that the store may be older than what was signed since: whoever goes on
+/// with an older copy puts it there. It goes once each channel's record says so itself.
+pub const ROLLED_BACK: &[u8] = b"rolled-back";
+
 /// The tables of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {

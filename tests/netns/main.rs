@@ -22,6 +22,7 @@ mod kill_switch_off;
 mod meddling;
 mod names;
 mod payer_closes;
+mod restored;
 mod routed;
 mod stage;
 mod stays_blocked;

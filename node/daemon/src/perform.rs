@@ -4,6 +4,7 @@
 //! in the node names all three.
 
 mod asking;
+mod found;
 mod openings;
 mod routed;
 #[cfg(test)]
@@ -11,7 +12,9 @@ mod tests;
 
 use std::time::Duration;
 
+use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
+use warren_payments::channel::PayerRefusal;
 use warren_payments::{
     Accepted, ChainTrouble, ChannelView, Funds, Payments, PaymentsError, Phase, Role,
 };
@@ -25,6 +28,7 @@ use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
 pub(crate) use asking::{answer_payer, ask_payee, say};
+pub(crate) use found::see;
 pub(crate) use openings::Openings;
 pub(crate) use routed::{
     KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
@@ -140,14 +144,24 @@ pub(crate) enum Funded {
     Routed(Box<RoutedStart>),
 }
 
+/// What a session can be paid by, and who hears what comes of it meanwhile.
+pub(crate) struct Ways<'a> {
+    pub(crate) overlay: &'a Overlay,
+    pub(crate) routes: &'a RouteFunds,
+    pub(crate) now: UnixTime,
+    pub(crate) tell: &'a (dyn Fn(String) + Send + Sync),
+}
+
 /// Consumer: finds a channel that can pay for `terms`, or a route, or opens a channel; and makes the
 /// first voucher or lock.
+///
+/// What an earlier store has opened is found on the chain, and its payee asked for its state, first.
 pub(crate) async fn fund(
     purse: Option<&Purse>,
     key: &NodeKey,
     terms: &SessionTerms,
     deposit: Amount,
-    (routes, now): (&RouteFunds, UnixTime),
+    ways: &Ways<'_>,
 ) -> Result<Funded, Problem> {
     let signature = terms.sign(key);
     if terms.price == warren_proto::Price::default() {
@@ -165,12 +179,13 @@ pub(crate) async fn fund(
             "a paid exit needs a wallet and a chain",
         )
     })?;
-    let channel = match &routes.wish {
-        RouteWish::Auto | RouteWish::Direct => warm_channel(purse, terms).await?,
+    found::hear_chain(purse).await?;
+    let channel = match &ways.routes.wish {
+        RouteWish::Auto | RouteWish::Direct => direct(purse, ways, terms).await?,
         RouteWish::Through(_) => None,
     };
     if channel.is_none()
-        && let Some(routed) = routed::fund(purse, key, terms, routes, now).await?
+        && let Some(routed) = routed::fund(purse, key, terms, ways).await?
     {
         return Ok(Funded::Routed(Box::new(routed)));
     }
@@ -179,7 +194,7 @@ pub(crate) async fn fund(
         None => {
             let period = Duration::from_secs(terms.close_window_secs.into());
             let opens = open(purse, terms.payee, deposit, period);
-            routes.openings.once(opens).await?
+            ways.routes.openings.once(opens).await?
         }
     };
     let payments = purse.payments();
@@ -215,6 +230,19 @@ pub(crate) async fn fund(
     Ok(Funded::Direct(Box::new(start), Some(id)))
 }
 
+/// An open channel to this exit, known or found.
+async fn direct(
+    purse: &Purse,
+    ways: &Ways<'_>,
+    terms: &SessionTerms,
+) -> Result<Option<ChannelView>, Problem> {
+    if let Some(warm) = warm_channel(purse, terms).await? {
+        return Ok(Some(warm));
+    }
+    found::ask_exit(purse, ways, terms).await?;
+    warm_channel(purse, terms).await
+}
+
 /// An open channel to this payee with enough left: no transaction, no wait.
 async fn warm_channel(purse: &Purse, terms: &SessionTerms) -> Result<Option<ChannelView>, Problem> {
     let views = purse.payments().channels().await;
@@ -243,6 +271,7 @@ pub(crate) async fn open(
     period: Duration,
 ) -> Result<ChannelId, Problem> {
     purse.headroom.demand()?;
+    found::hear_chain(purse).await?;
     check_funds(purse, deposit).await?;
     let opened = purse.payments().open_channel(payee, deposit, period).await;
     opened.map_err(|it| problem(&it))
@@ -352,6 +381,10 @@ async fn begin(
 pub(crate) fn problem(error: &PaymentsError) -> Problem {
     let code = match error {
         PaymentsError::UnknownChannel { .. } => ErrorCode::NotFound,
+        PaymentsError::Refused {
+            refusal: PayerRefusal::Shared,
+            ..
+        } => ErrorCode::WalletShared,
         PaymentsError::Refused { .. } => ErrorCode::ChannelUnusable,
         PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
         PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,

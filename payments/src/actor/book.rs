@@ -13,7 +13,7 @@ use crate::channel::{
 use crate::codec::{CodecError, Reader, Writer};
 use crate::handle::{PaymentsError, Role};
 use crate::ledger::{Books, Entry, Posting};
-use crate::store::{ChannelStore, Put, StoreError, Table};
+use crate::store::{ChannelStore, Put, ROLLED_BACK, StoreError, Table};
 use crate::tx::{Done, bill};
 
 const CURSOR_KEY: &[u8] = b"cursor";
@@ -106,6 +106,27 @@ impl Book {
             book.next_entry = read.u64().map_err(record("pay.meta"))?;
         }
         Ok(book)
+    }
+
+    /// An older copy of the store: what was promised since is unknown, and channels that were opened since are no
+    /// other machine's.
+    pub(super) fn distrust(&mut self, store: &dyn ChannelStore) -> Result<(), PaymentsError> {
+        if store.get(Table::Meta, ROLLED_BACK)?.is_none() {
+            return Ok(());
+        }
+        let payers = std::mem::take(&mut self.payers).into_iter();
+        self.payers = payers.map(|(id, it)| (id, it.rolled_back())).collect();
+        self.born = None;
+        let gone = [ROLLED_BACK, BORN_KEY].map(|key| Put {
+            table: Table::Meta,
+            key: key.to_vec(),
+            value: None,
+        });
+        let records = self.payers.iter();
+        let puts = records
+            .map(|(id, it)| Put::new(Table::Payer, id.as_bytes().as_slice(), it.encode()))
+            .chain(gone);
+        Ok(store.put(puts.collect())?)
     }
 
     /// Saves `batch`, then makes it the state; on an error the old state stands.

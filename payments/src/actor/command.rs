@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Claimable(Answer<Amount>),
     ClaimOutlook(Answer<ClaimOutlook>),
     Refresh(Answer<()>),
+    HasHeard(Answer<bool>),
     Trusted(Answer<()>),
     Send {
         call: Box<Call>,

@@ -202,10 +202,12 @@ impl Task {
             };
             self.ring.reach(index)?;
             let units = self.config.tranche_units;
-            batch.take_payer(Step::to(PayerChannel::found(terms, index, units)).saved());
+            let mut channel = PayerChannel::found(terms, index, units);
             if self.book.born.is_some_and(|it| *block > it) {
+                channel = channel.of_another();
                 strangers.push(terms.id);
             }
+            batch.take_payer(Step::to(channel).saved());
         }
         for channel in strangers {
             self.is_shared(channel);
@@ -213,13 +215,11 @@ impl Task {
         Ok(())
     }
 
-    /// Another machine uses this wallet: no promise is safe, for neither knows the other's.
-    pub(super) fn is_shared(&mut self, channel: ChannelId) {
-        if self.stranger.is_none() {
-            tracing::error!(%channel, "another machine pays with this wallet");
-            self.stranger = Some(channel);
-            self.tell(PaymentEvent::WalletShared(channel));
-        }
+    /// Another machine uses this wallet: no promise is safe, for neither knows the other's. The channel's
+    /// record says so for good.
+    pub(super) fn is_shared(&self, channel: ChannelId) {
+        tracing::error!(%channel, "another machine pays with this wallet");
+        self.tell(PaymentEvent::WalletShared(channel));
     }
 
     fn learn(&self, batch: &mut Batch, id: ChannelId, fact: ChainFact) {

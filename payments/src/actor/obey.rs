@@ -33,6 +33,7 @@ impl Task {
                 self.after_next_news.push(AfterNews::Refresh(answer));
                 self.look();
             }
+            Command::HasHeard(answer) => reply(answer, Ok(self.book.born.is_some())),
             Command::Trusted(answer) => reply(answer, self.trusted()),
             Command::Send { call, answer } => {
                 self.submit(None, Role::Payee, *call, Waiter::Tx(answer));
@@ -197,7 +198,8 @@ impl Task {
         deposit: Amount,
         period: Duration,
     ) -> Result<ChannelId, PaymentsError> {
-        if let Some(channel) = self.stranger {
+        if let Some(shared) = self.book.payers.values().find(|it| it.is_shared()) {
+            let channel = shared.terms().id;
             return Err(PaymentsError::WalletShared { channel });
         }
         let index = if self.config.fresh_keys {
@@ -302,6 +304,7 @@ pub(super) fn view_payer(it: &PayerChannel) -> ChannelView {
         value: it.value(),
         claimed: it.claimed(),
         usable: it.is_usable(),
+        shared: it.is_shared(),
     }
 }
 
@@ -315,5 +318,6 @@ pub(super) fn view_payee(it: &PayeeChannel, now: UnixTime) -> ChannelView {
         value: it.value(now),
         claimed: it.claimed(),
         usable: matches!(it.phase(), Phase::Opening | Phase::Open),
+        shared: false,
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use warren_proto::{ChannelAnswer, ChannelAsk, ChannelId, NodeId, PayErrorCode};
 
 use super::{Task, wall_clock};
-use crate::channel::{PayeeChannel, PayeeEvent, PayerEvent};
+use crate::channel::{PayeeChannel, PayeeEvent, PayerEvent, Shown};
 use crate::eip712;
 use crate::handle::{PayFrame, PaymentsError};
-use crate::voucher::{VerifiedVoucher, verify_signature, worth};
+use crate::voucher::{VerifiedVoucher, verify_signature};
 
 // Our choices. A consent binds the payee for so long: a minute or two of blocks, with room.
 const ASK_LIFE: Duration = Duration::from_secs(300);
@@ -79,22 +79,15 @@ impl Task {
         let unknown = PaymentsError::UnknownChannel { channel };
         let terms = *self.book.payers.get(&channel).ok_or(unknown)?.terms();
         let refuse = |code| PaymentsError::NotTaken { channel, code };
-        let event = match shown.voucher {
+        let proved = match shown.voucher {
             Some(voucher) => {
                 let verified = VerifiedVoucher::verify(voucher, &terms.params, &terms.chain)
                     .map_err(|_| refuse(PayErrorCode::BadSignature))?;
-                let worth = worth(verified.get(), &shown.best)
-                    .map_err(|_| refuse(PayErrorCode::BadWord))?;
-                PayerEvent::Shown {
-                    voucher: Some(verified),
-                    worth,
-                }
+                Shown::prove(verified, &shown.best).map_err(|_| refuse(PayErrorCode::BadWord))?
             }
-            None => PayerEvent::Shown {
-                voucher: None,
-                worth: warren_proto::Amount::ZERO,
-            },
+            None => Shown::default(),
         };
+        let event = PayerEvent::Shown(proved);
         self.pay(channel, &event).map(|it| it.frames)
     }
 }

@@ -330,7 +330,10 @@ const fn code_of(refusal: &PayerRefusal) -> PayErrorCode {
     match refusal {
         PayerRefusal::NotConfirmed => PayErrorCode::NotConfirmed,
         PayerRefusal::Closing => PayErrorCode::Closing,
-        PayerRefusal::Exhausted { .. } | PayerRefusal::TooManyLocks => PayErrorCode::NoCapacity,
+        PayerRefusal::Exhausted { .. }
+        | PayerRefusal::TooManyLocks
+        | PayerRefusal::Shared
+        | PayerRefusal::Unknown => PayErrorCode::NoCapacity,
         PayerRefusal::LockTwice { .. } => PayErrorCode::AnchorReused,
         PayerRefusal::LockExpired { .. } => PayErrorCode::ExpiryTooSoon,
         PayerRefusal::NoLock

@@ -29,9 +29,9 @@ use warren_proto::ChainRef;
 
 use super::eth::EthNode;
 use super::{Chain as _, ChainError, Endpoints, Head};
-use ballot::{Ballot, Place, Verdict};
+pub use ballot::{Ballot, Place, Verdict};
 use health::Event;
-use height::Heights;
+pub use height::{Candidate, Heights};
 use seat::{Question, Seat, question};
 
 /// More endpoints make questions dear and nothing safer.

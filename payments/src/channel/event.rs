@@ -10,7 +10,7 @@ use warren_proto::{
 use super::routed::{RoutedAccepted, RoutedNews, RoutedOrder};
 use crate::calls::Claim;
 use crate::ledger::Posting;
-use crate::voucher::VerifiedVoucher;
+use crate::voucher::{BadProof, VerifiedVoucher, worth};
 
 /// News of one channel from the chain. Totals, never increments: hearing it twice is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,12 +158,7 @@ pub enum PayerEvent {
     /// The payee said what it holds.
     PayeeSaw(VoucherAck),
     /// The payee showed what it holds, with the proof of it: we may have forgotten.
-    Shown {
-        /// Our own best voucher; `None` if the payee holds none.
-        voucher: Option<VerifiedVoucher>,
-        /// What it is worth with the words that were shown and fit.
-        worth: Amount,
-    },
+    Shown(Shown),
     /// The user wants a larger deposit.
     TopUpAsked {
         /// How much more.
@@ -217,10 +212,41 @@ pub enum PayerEffect {
     Refuse(PayerRefusal),
     /// Send this transaction.
     Submit(ChainAction),
-    /// A voucher of this channel was signed by another machine that has the same wallet.
+    /// Another machine that has the same wallet has signed on this channel: that is proved.
     Stranger,
     /// Write in the ledger, in the same batch as the state.
     Book(Posting),
+}
+
+/// What a payee proved that it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Our own best voucher; `None` if the payee holds none.
+    pub voucher: Option<VerifiedVoucher>,
+    /// What it is worth with the words that were shown and fit.
+    pub worth: Amount,
+    /// Of it, what the locks of no route pay.
+    pub direct: Amount,
+}
+
+impl Shown {
+    /// What `voucher` is worth with `words`, each of which opens its lock.
+    ///
+    /// # Errors
+    /// [`BadProof`] for a word that does not.
+    pub fn prove(voucher: VerifiedVoucher, words: &[WordFrame]) -> Result<Self, BadProof> {
+        let locks = &voucher.get().locks;
+        let is_direct = |it: &&WordFrame| {
+            let lock = usize::try_from(it.lane).ok().and_then(|at| locks.get(at));
+            lock.is_some_and(|it| it.expiry == 0)
+        };
+        let direct: Vec<_> = words.iter().filter(is_direct).cloned().collect();
+        Ok(Self {
+            worth: worth(voucher.get(), words)?,
+            direct: worth(voucher.get(), &direct)?,
+            voucher: Some(voucher),
+        })
+    }
 }
 
 /// Why the payer's core does not do what it was asked.
@@ -241,6 +267,12 @@ pub enum PayerRefusal {
     /// Words were asked for before any lock.
     #[error("no lock is ready: a session begins with one")]
     NoLock,
+    /// Another machine with this wallet signs on it too, or its payee says so.
+    #[error("another machine with this wallet uses the channel, or its payee says so")]
+    Shared,
+    /// What was promised in it before is not known.
+    #[error("what was promised in the channel is not known until its payee shows it")]
+    Unknown,
     /// A price of zero needs no channel.
     #[error("a unit must be worth something")]
     FreeUnit,

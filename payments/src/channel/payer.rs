@@ -12,18 +12,20 @@
 //! words it knows. After a restart, [`PayerEvent::PayeeSaw`] brings the count up to date, but
 //! never beyond what the record says may have been released.
 
+mod heard;
 mod lane;
 mod routed;
+mod twin;
 mod view;
 
-use warren_proto::{Amount, UnixTime, Voucher, VoucherAck};
+use warren_proto::{Amount, UnixTime};
 
 use super::event::{ChainAction, ChainFact, CloseConsent, PayerEffect, PayerEvent, PayerRefusal};
 use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
-use crate::voucher::VerifiedVoucher;
 pub(super) use lane::PaidLane;
 pub(super) use routed::{OwnWords, RoutedLane, WordsStanding};
+pub(super) use twin::Twin;
 pub use view::RoutedView;
 
 // Our choices.
@@ -81,6 +83,9 @@ pub struct PayerChannel {
     pub(super) slack: Amount,
     /// A transaction is on its way.
     pub(super) acting: bool,
+    /// The most that any voucher so far could ever come to; [`Amount::MAX`] if not all are known.
+    pub(super) most: Amount,
+    pub(super) twin: Twin,
     // Not in the record.
     /// A restart may have forgotten words of the live lane.
     pub(super) doubt: bool,
@@ -104,6 +109,8 @@ impl PayerChannel {
             run: Run::default(),
             slack: Amount::ZERO,
             acting: true,
+            most: Amount::ZERO,
+            twin: Twin::Alone,
             doubt: false,
         };
         Step::to(channel)
@@ -118,6 +125,7 @@ impl PayerChannel {
         Self {
             acting: false,
             slack: Amount::MAX,
+            most: Amount::MAX,
             ..Self::open(terms, key_index, Amount::ZERO, tranche_units).next
         }
     }
@@ -127,13 +135,19 @@ impl PayerChannel {
     /// Total: no event, in any order, is an error. A late or repeated one stays. `now` is chain
     /// time brought forward by the local clock.
     pub fn handle(&self, event: &PayerEvent, now: UnixTime) -> Step {
+        let mut step = self.decide(event, now);
+        step.next.most = step.next.most.max(step.next.committed());
+        step
+    }
+
+    fn decide(&self, event: &PayerEvent, now: UnixTime) -> Step {
         match event {
             PayerEvent::Chain(fact) => self.learn(fact),
             // The books are closed too: nothing is promised any more, and nothing found out.
             PayerEvent::FinalAsked if self.phase == Phase::Closed => {
                 self.refuse(PayerRefusal::Closing)
             }
-            PayerEvent::PayeeSaw(_) | PayerEvent::Shown { .. } if self.phase == Phase::Closed => {
+            PayerEvent::PayeeSaw(_) | PayerEvent::Shown(_) if self.phase == Phase::Closed => {
                 Step::stay(self)
             }
             PayerEvent::LockAsked { unit_price } => self.prepare(*unit_price),
@@ -142,9 +156,7 @@ impl PayerChannel {
             PayerEvent::FinalAsked => self.finish(),
             PayerEvent::RepeatAsked => self.repeat(),
             PayerEvent::PayeeSaw(ack) => self.compare(ack),
-            PayerEvent::Shown { voucher, worth } => {
-                self.recall(voucher.as_ref().map(VerifiedVoucher::get), *worth, now)
-            }
+            PayerEvent::Shown(shown) => self.recall(shown, now),
             PayerEvent::TopUpAsked { amount } => self.top_up(*amount),
             PayerEvent::CloseAsked(consent) => self.close(consent.as_ref()),
             PayerEvent::Tick => self.tick(now),
@@ -161,7 +173,7 @@ impl PayerChannel {
 
     fn learn(&self, fact: &ChainFact) -> Step {
         let mut next = self.clone();
-        let mut postings = Vec::new();
+        let (mut postings, mut stranger) = (Vec::new(), false);
         match *fact {
             ChainFact::Deposit(deposit) => {
                 next.deposit = deposit;
@@ -175,7 +187,12 @@ impl PayerChannel {
                 postings.push(Posting::deposited(id, more));
                 postings.push(Posting::deposited(id, less).undone());
             }
-            ChainFact::Claimed(total) => next.claimed = total,
+            ChainFact::Claimed(total) => {
+                next.claimed = total;
+                if self.is_beyond_all(total) {
+                    (next, stranger) = (next.of_another(), true);
+                }
+            }
             ChainFact::Closing { closes_at } if self.phase != Phase::Closed => {
                 next.phase = Phase::Closing { closes_at };
                 next.acting = false;
@@ -199,6 +216,7 @@ impl PayerChannel {
         Step::to(next)
             .saved()
             .then_all(postings.into_iter().map(PayerEffect::Book))
+            .then_all(stranger.then_some(PayerEffect::Stranger))
     }
 
     /// The last postings: what the payee did not claim was never spent; words count if claimed.
@@ -211,107 +229,15 @@ impl PayerChannel {
         ]
     }
 
-    /// A payee that holds more than the record knows is believed up to what a crash may have hidden.
-    fn compare(&self, ack: &VoucherAck) -> Step {
-        if ack.channel != self.terms.id || ack.seq > self.seq {
-            return Step::stay(self); // A newer voucher of ours must be shown, not said.
-        }
-        let (value, hidden) = (self.value(), self.hidden());
-        let is_current = ack.seq == self.seq;
-        let excess = ack.value_now.saturating_sub(value);
-        if excess == Amount::ZERO {
-            // An accepted voucher dominates whatever was hidden before it.
-            let slack = if is_current { Amount::ZERO } else { self.slack };
-            let next = Self {
-                slack,
-                doubt: self.doubt && !is_current,
-                ..self.clone()
-            };
-            return if next == *self {
-                Step::stay(self)
-            } else {
-                Step::to(next).saved()
-            };
-        }
-        if !self.routed.is_empty()
-            && excess <= hidden.checked_add(self.routed_most()).unwrap_or(hidden)
-        {
-            return Step::stay(self); // Words of a route: shown, not said.
-        }
-        if excess > hidden {
-            let possible = value.checked_add(hidden).unwrap_or(Amount::MAX);
-            let refusal = PayerRefusal::PayeeOverclaims {
-                claimed: ack.value_now,
-                possible,
-            };
-            return self.refuse(refusal);
-        }
-        if is_current && let Some(lane) = self.lane.and_then(|it| it.advanced_by(excess)) {
-            let next = Self {
-                lane: Some(lane),
-                run: self.run.recalled(excess),
-                slack: Amount::ZERO,
-                doubt: false,
-                ..self.clone()
-            };
-            return Step::to(next).saved();
-        }
-        // The payee holds an older voucher with more words than the newest one grants.
-        let mut next = self.folded();
-        next.base = ack.value_now;
-        next.run = self.run.recalled(excess);
-        next.slack = next.slack.saturating_sub(excess);
-        let next = next
-            .with_lane(self.run.unit_price)
-            .unwrap_or_else(|| next.numbered());
-        self.issue(next)
-    }
-
-    /// The payee proves what it holds by our own signature and our own words.
-    ///
-    /// What it hides it could only lose: claims are totals, and the numbers of all later vouchers,
-    /// hence of their word chains, lie beyond any that was given before the books were lost.
-    fn recall(&self, voucher: Option<&Voucher>, worth: Amount, now: UnixTime) -> Step {
-        let seq = voucher.map_or(0, |it| it.seq);
-        let known = self
-            .value()
-            .checked_add(self.hidden())
-            .unwrap_or(Amount::MAX);
-        let lost = seq > self.seq || worth > known || (self.seq == 0 && self.slack > Amount::ZERO);
-        if !lost || !self.routed.is_empty() {
-            // Words of a route are learned where they are paid for upstream, never here (P6).
-            return self.compare(&VoucherAck {
-                channel: self.terms.id,
-                seq,
-                value_now: worth,
-                covered: self.deposit,
-            });
-        }
-        let base = worth.max(self.base);
-        let next = Self {
-            seq: now.as_millis().max(seq).max(self.seq),
-            base,
-            lane: None,
-            slack: Amount::ZERO,
-            doubt: false,
-            ..self.clone()
-        };
-        let paid = base.saturating_sub(self.base);
-        let book = PayerEffect::Book(Posting::paid(self.terms.id, paid));
-        // A store that was rolled back refuses to open, so a number we never gave is another's.
-        let foreign = seq > self.seq && self.slack == Amount::ZERO;
-        Step::to(next)
-            .saved()
-            .then_all((paid > Amount::ZERO).then_some(book))
-            .then_all(foreign.then_some(PayerEffect::Stranger))
-    }
-
     /// Key 0 is the account itself.
     const fn has_own_key(&self) -> bool {
         self.key_index != 0
     }
 
     fn top_up(&self, amount: Amount) -> Step {
+        if let Err(refusal) = self.must_be_alone() {
+            return self.refuse(refusal);
+        }
         match self.phase {
             Phase::Open => self.submit(ChainAction::TopUp { amount }),
             Phase::Opening => self.refuse(PayerRefusal::NotConfirmed),

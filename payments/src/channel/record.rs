@@ -11,14 +11,18 @@ use warren_proto::{
 
 use super::accept::{Holdings, Lane, Rules};
 use super::payee::{PayeeChannel, Run as PayeeRun};
-use super::payer::{OwnWords, PaidLane, PayerChannel, RoutedLane, Run as PayerRun, WordsStanding};
+use super::payer::{
+    OwnWords, PaidLane, PayerChannel, RoutedLane, Run as PayerRun, Twin, WordsStanding,
+};
 use super::{ChannelTerms, Phase};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::voucher::VerifiedVoucher;
 
-const PAYER: u8 = 2;
+const PAYER: u8 = 3;
 const PAYEE: u8 = 2;
 const BEFORE_ROUTES: u8 = 1;
+/// Of a payer.
+const BEFORE_TWINS: u8 = 2;
 
 /// What the fields of a record tell of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,11 @@ impl PayerChannel {
         out.amount(self.run.unit_price).u64(self.run.released);
         out.amount(self.slack).u8(u8::from(self.acting));
         out.list(&self.routed, put_routed_lane);
+        out.amount(self.most).u8(match self.twin {
+            Twin::Alone => 0,
+            Twin::Said => 1,
+            Twin::Proved => 2,
+        });
         out.finish()
     }
 
@@ -57,7 +66,11 @@ impl PayerChannel {
     /// # Errors
     /// [`CodecError`] for bytes that [`Self::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let (mut read, scope) = reader(bytes, PAYER)?;
+        let knows_twins = bytes.first() == Some(&PAYER);
+        let (mut read, scope) = match bytes.first() {
+            Some(&BEFORE_TWINS) => (Reader::new(bytes, BEFORE_TWINS)?, Scope::Routes),
+            Some(_) | None => reader(bytes, PAYER)?,
+        };
         let terms = take_terms(&mut read)?;
         let (key_index, tranche_units, asked) = (read.u32()?, read.u32()?, read.amount()?);
         let phase = take_phase(&mut read)?;
@@ -76,6 +89,11 @@ impl PayerChannel {
         } else {
             Vec::new()
         };
+        let (most, twin) = if knows_twins {
+            (read.amount()?, take_twin(&mut read)?)
+        } else {
+            (Amount::MAX, Twin::Alone)
+        };
         read.finish()?;
         let doubt = lane.is_some_and(|it| it.reserved > it.released);
         Ok(Self {
@@ -93,6 +111,8 @@ impl PayerChannel {
             run,
             slack,
             acting,
+            most,
+            twin,
             doubt,
         })
     }
@@ -357,6 +377,15 @@ fn take_paid_lane(read: &mut Reader<'_>) -> Result<PaidLane, CodecError> {
         released,
         reserved,
     })
+}
+
+fn take_twin(read: &mut Reader<'_>) -> Result<Twin, CodecError> {
+    match read.u8()? {
+        0 => Ok(Twin::Alone),
+        1 => Ok(Twin::Said),
+        2 => Ok(Twin::Proved),
+        _ => Err(CodecError::Range { field: "twin" }),
+    }
 }
 
 fn put_option_amount(out: &mut Writer, amount: Option<Amount>) {

@@ -260,7 +260,8 @@ pub enum PaymentEvent {
         /// Why.
         reason: String,
     },
-    /// Another machine pays with this wallet; no channel is opened until this one starts anew.
+    /// Another machine pays with this wallet; nothing more is signed on this channel, and none is opened while it
+    /// is not closed.
     WalletShared(ChannelId),
     /// A neighbour on a route is to be told. Lost ones are asked for again, or expire harmlessly.
     Route(Box<RouteOut>),
@@ -297,6 +298,8 @@ pub struct ChannelView {
     /// Whether a payment may begin on it, now or once its opening is confirmed. Not if the opening
     /// failed, if it is closing, or as long as a restored wallet has not heard what was promised.
     pub usable: bool,
+    /// Whether another machine with this wallet is known to have opened or used it: it is only to be closed.
+    pub shared: bool,
 }
 
 /// What claiming all that is earned would mean now.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::DevChain;
+use warren_payments::channel::PayerRefusal;
 use warren_payments::store::MemoryStore;
 use warren_payments::{PaymentEvent, PaymentsConfig, PaymentsError, Phase, Wallet};
 use warren_proto::{
@@ -153,14 +154,71 @@ async fn a_second_machine_with_the_same_wallet_is_noticed() {
         .hear(|it| matches!(it, PaymentEvent::WalletShared(_)))
         .await;
     assert_eq!(heard, PaymentEvent::WalletShared(theirs));
-    let refused = payer
-        .payments
-        .open_channel(payee.account(), units(10), crate::party::HOUR)
-        .await;
-    assert_eq!(
-        refused,
-        Err(PaymentsError::WalletShared { channel: theirs })
-    );
+    let open = async |payer: &Party| {
+        let opened = payer
+            .payments
+            .open_channel(payee.account(), units(10), crate::party::HOUR);
+        opened.await
+    };
+    let shared = PaymentsError::WalletShared { channel: theirs };
+    assert_eq!(open(&payer).await, Err(shared.clone()));
+
+    // A restart forgets nothing; that the channel is closed, by either machine, is what mends it.
+    let (_, wallet, store) = payer.stop();
+    let mut payer = Party::start_as(&chain, wallet, store, fresh());
+    payer.payments.refresh().await.unwrap();
+    assert_eq!(open(&payer).await, Err(shared));
+    payer.payments.close(theirs, None).await.unwrap();
+    chain.advance(2 * crate::party::HOUR);
+    payer.hear(|it| *it == PaymentEvent::Closed(theirs)).await;
+    open(&payer).await.unwrap();
+}
+
+/// The payee takes the words of one machine only: the other finds out, and signs nothing more.
+#[tokio::test]
+async fn of_two_machines_on_one_channel_the_one_that_is_not_heard_stops() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(1000)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 30).await;
+
+    let twin = home(&chain, &payer.wallet);
+    twin.payments.refresh().await.unwrap();
+    let answer = ask(&twin, &payee, channel, false).await;
+    twin.payments.payee_shows(answer).await.unwrap();
+    begin(&twin, &payee, channel).await;
+    pay(&twin, &payee, channel, 0, 12).await;
+
+    // The first machine's next voucher is an old number: refused. What the payee shows says why.
+    let late = payer.payments.prepare_lock(channel, wei(UNIT)).await;
+    let refused = payee.payments.accept_voucher(late.unwrap()).await;
+    assert_eq!(refused, Err(PayErrorCode::StaleSeq));
+    let answer = ask(&payer, &payee, channel, false).await;
+    payer.payments.payee_shows(answer).await.unwrap();
+
+    let (_, wallet, store) = payer.stop();
+    let payer = Party::start_as(&chain, wallet, store, fresh());
+    payer.payments.refresh().await.unwrap();
+    let view = payer.payments.channels().await.unwrap()[0];
+    assert_eq!((view.usable, view.shared), (false, true));
+    let shared = PaymentsError::Refused {
+        channel,
+        refusal: PayerRefusal::Shared,
+    };
+    let signed = payer.payments.prepare_lock(channel, wei(UNIT)).await;
+    assert_eq!(signed, Err(shared.clone()));
+    assert_eq!(payer.payments.release(channel, 31).await, Err(shared));
+    assert!(payer.payments.sign_ask(channel, EXIT, true).await.is_ok());
+
+    // Nobody lost anything: the payee gets what both have paid, and the rest comes home.
+    pay(&twin, &payee, channel, 12, 20).await;
+    let consent = ask(&payer, &payee, channel, true).await;
+    let agreed = consent.consent.unwrap();
+    assert_eq!(agreed.final_amount, units(50));
+    payer.payments.payee_shows(consent).await.unwrap();
+    payer.payments.close(channel, Some(agreed)).await.unwrap();
+    assert_eq!(payee.pot().await, units(50));
 }
 
 #[tokio::test]

@@ -90,7 +90,8 @@ impl Market {
             Kind::Reorder => self.deliver(usize::from(b)),
             Kind::Work | Kind::Forge => self.work(a, b),
             Kind::Mine | Kind::Spike | Kind::Forget => self.mine(1 + u32::from(b % 3)),
-            Kind::Lag => {
+            // The node here is one: it lags instead.
+            Kind::Lag | Kind::Lie => {
                 let behind = 1 + u64::from(b % 8);
                 self.node(a).mood(Moods {
                     behind,

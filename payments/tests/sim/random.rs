@@ -78,6 +78,21 @@ fn a_shell_that_does_not_rescan_is_found() {
 }
 
 #[test]
+fn a_shell_that_believes_one_endpoint_is_found() {
+    LIVES.find(Breach::BelievesOne);
+}
+
+#[test]
+fn a_payee_that_takes_vouchers_for_another_place_is_found() {
+    LIVES.find(Breach::TakesForeign);
+}
+
+#[test]
+fn a_contract_that_forgets_its_dead_is_found() {
+    LIVES.find(Breach::Reopens);
+}
+
+#[test]
 fn every_kind_of_thing_happens_about_as_often_as_it_should() {
     assert_eq!(WEIGHTS.iter().map(|(_, it)| it).sum::<u32>(), 100);
     for (wanted, weight) in WEIGHTS {

@@ -74,3 +74,13 @@ fn a_router_that_does_not_rescan_is_found() {
 fn a_tower_that_takes_an_older_proof_is_found() {
     ROADS.find(Breach::TakesOlder);
 }
+
+#[test]
+fn a_router_that_locks_dust_is_found() {
+    ROADS.find(Breach::TakesDust);
+}
+
+#[test]
+fn a_node_of_a_route_that_believes_one_endpoint_is_found() {
+    ROADS.find(Breach::BelievesOne);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use warren_payments::PayerChannel;
 use warren_payments::channel::event::{PayerEffect, PayerEvent, VoucherDraft};
-use warren_payments::channel::{ChainFact, RoutedLock, RoutedOrder};
+use warren_payments::channel::{ChainFact, RoutedLock, RoutedOrder, Shown};
 use warren_proto::{Amount, CloseConsent, UnixTime, VoucherAck};
 
 use super::script::{DAWN, Script, anchor, signed, terms, wei};
@@ -93,7 +93,7 @@ impl Life {
         let channel = terms().id;
         match kind {
             0 => PayerEvent::Chain(ChainFact::Deposit(script.money())),
-            1 => PayerEvent::Chain(ChainFact::Claimed(script.money().min(self.covered))),
+            1 => PayerEvent::Chain(ChainFact::Claimed(script.money().min(self.most()))),
             2 => PayerEvent::Chain(match script.below(8) {
                 0 => ChainFact::Closed,
                 1..4 => ChainFact::NotClosing,
@@ -134,15 +134,28 @@ impl Life {
         }
     }
 
+    /// The most that any voucher so far can come to.
+    fn most(&self) -> Amount {
+        let worth = |it: &VoucherDraft| {
+            let lock = it.lock.iter().map(|it| (it.unit_price, it.units));
+            let locks = lock.chain(it.routed.iter().map(|it| (it.unit_price, it.units)));
+            let words = locks.map(|(price, units)| price.wei() * u128::from(units));
+            Amount::from_wei(it.base.wei() + words.sum::<u128>()).unwrap()
+        };
+        self.signed.values().map(worth).max().unwrap_or_default()
+    }
+
     /// A voucher that was signed, with what can be proved of it: the shell checks that (`Evidence`).
     fn shown(&self, script: &mut Script<'_>) -> PayerEvent {
         let which = usize::from(script.byte()) % self.signed.len().max(1);
         let draft = self.signed.values().nth(which);
         let plain = draft.filter(|it| it.lock.is_none() && it.routed.is_empty());
-        PayerEvent::Shown {
+        let worth = plain.map_or(Amount::ZERO, |it| it.base);
+        PayerEvent::Shown(Shown {
             voucher: plain.map(|it| signed(it.seq, it.base, Vec::new())),
-            worth: plain.map_or(Amount::ZERO, |it| it.base),
-        }
+            worth,
+            direct: worth,
+        })
     }
 
     fn take(&mut self, event: &PayerEvent) {

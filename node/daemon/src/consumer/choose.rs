@@ -180,6 +180,7 @@ impl Shell {
     /// A session ended: the next exit, or the end of the plan.
     pub(super) async fn ended(&mut self, end: ConsumerEnd) {
         self.facts = self.facts();
+        self.look_into(&end);
         let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
         let now = self.parts.clock.now();
         let Some(mut live) = self.live.take() else {

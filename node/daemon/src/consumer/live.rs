@@ -40,6 +40,8 @@ pub(super) enum News {
     Unfunded(Problem),
     /// The channel was topped up, or was not.
     ToppedUp(Result<(), Problem>),
+    /// Something that a person should know while money is looked for.
+    Told(String),
     /// Another lock of a route.
     Locked(Box<Result<Locked, Problem>>),
     Rejected {
@@ -184,6 +186,7 @@ impl Shell {
                 self.count_cover().await;
             }
             News::ToppedUp(done) => self.topped_up(done).await,
+            News::Told(text) => self.tell(UpStage::Channel, &text),
             News::Routed(routed) => self.routed(*routed).await,
             News::Locked(locked) => self.locked(*locked).await,
             News::Rejected { payment, code } => self.rejected(payment, code).await,
@@ -321,10 +324,12 @@ impl Shell {
                 let live = self.live.as_ref();
                 live.and_then(|live| live.no_top_up.clone())
             }
+            ConsumerEnd::Ended(_) | ConsumerEnd::PaymentRefused(_) => {
+                let found = self.live.as_ref().and_then(|live| live.problem.clone());
+                found.filter(|it| it.is(ErrorCode::WalletShared))
+            }
             ConsumerEnd::Asked
             | ConsumerEnd::Refused(_)
-            | ConsumerEnd::Ended(_)
-            | ConsumerEnd::PaymentRefused(_)
             | ConsumerEnd::BadGrant(_)
             | ConsumerEnd::ExitLost
             | ConsumerEnd::CapReached => None,

@@ -7,8 +7,8 @@ use warren_proto::{Amount, ChannelId, SessionTerms, VoucherAck};
 use super::Shell;
 use super::live::{Heard, News};
 use crate::error::{ErrorCode, Problem};
-use crate::perform::{self, Funded, Purse, RouteFunds};
-use crate::session::ConsumerEvent;
+use crate::perform::{self, Funded, Purse, RouteFunds, Ways};
+use crate::session::{ConsumerEnd, ConsumerEvent};
 
 /// Between two looks whether a top-up is confirmed.
 const CONFIRMED: Duration = Duration::from_secs(1);
@@ -30,10 +30,20 @@ impl Shell {
             kept: self.kept.clone(),
             openings: plan.openings.clone(),
         };
-        let now = self.parts.clock.now();
+        let (now, overlay) = (self.parts.clock.now(), self.parts.overlay.clone());
         tokio::spawn(async move {
-            let ways = (&routes, now);
-            let funded = perform::fund(purse.as_ref(), &key, &terms, deposit, ways).await;
+            let tell = |text| {
+                let news = News::Told(text);
+                // A full inbox loses a line for people, no more.
+                let _ = heard_by.try_send(Heard::Session { session, news });
+            };
+            let ways = Ways {
+                overlay: &overlay,
+                routes: &routes,
+                now,
+                tell: &tell,
+            };
+            let funded = perform::fund(purse.as_ref(), &key, &terms, deposit, &ways).await;
             let news = match funded {
                 Ok(Funded::Direct(start, channel)) => News::Funded { start, channel },
                 Ok(Funded::Routed(routed)) => News::Routed(routed),
@@ -173,6 +183,29 @@ impl Shell {
             // What it claims beyond what was released it cannot prove, on chain neither.
             Err(problem) => tracing::warn!(seen = %problem.seen, "the exit's books differ"),
         }
+    }
+
+    /// The exit refused what the channel pays: it is asked to show what it holds, for it may hold what another
+    /// machine with this wallet has signed. The next start knows.
+    pub(super) fn look_into(&self, end: &ConsumerEnd) {
+        let ConsumerEnd::PaymentRefused(_) = end else {
+            return;
+        };
+        let (Some(live), Some(purse)) = (&self.live, self.parts.purse.clone()) else {
+            return;
+        };
+        let Some(channel) = live.channel.filter(|_| live.route.is_none()) else {
+            return;
+        };
+        let (node, overlay) = (
+            live.machine().offer().offer().node,
+            self.parts.overlay.clone(),
+        );
+        tokio::spawn(async move {
+            if let Err(problem) = crate::perform::see(&overlay, &purse, (channel, node)).await {
+                tracing::info!(seen = %problem.seen, "the exit does not say why it refused");
+            }
+        });
     }
 
     pub(super) async fn finish(&mut self) {

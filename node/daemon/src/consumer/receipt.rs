@@ -75,6 +75,7 @@ impl Shell {
             | News::Routed(_)
             | News::Unfunded(_)
             | News::ToppedUp(_)
+            | News::Told(_)
             | News::Locked(_)
             | News::Rejected { .. } => Vec::new(),
         };

@@ -99,8 +99,8 @@ codes! {
         "wallet.passphrase_file is not set, cannot be read, or holds another passphrase.",
         "warren config explain wallet.passphrase_file";
     1206 WalletShared Conflict: "another machine pays with this wallet",
-        "Neither machine knows what the other promised, so this one opens no more channels.",
-        "stop the other machine, then restart this daemon";
+        "Neither machine knows what the other promised, so nothing more is signed on the channel that shows it, and no other is opened while it is not closed.",
+        "give the other machine a wallet of its own, then close that channel: warren channel close CHANNEL";
     1207 WalletBusy Conflict: "another process uses this wallet file",
         "One wallet belongs to one daemon at a time; two would promise the same money twice.",
         "stop the other daemon, or make this one a wallet of its own: warren wallet new";

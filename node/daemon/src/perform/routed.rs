@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use warren_payments::channel::PayerRefusal;
-use warren_payments::{
-    ChannelView, Payments, PaymentsError, Phase, Role, RouteAsk, RouteOut, TakenLock,
-    VerifiedVoucher,
-};
+use warren_payments::{ChannelView, PaymentsError, RouteAsk, RouteOut, TakenLock, VerifiedVoucher};
 use warren_proto::{
     Amount, ChainRef, ChannelId, LockOffer, LockReady, LockReject, MAX_UNITS, NodeId, NodeKey,
     PayErrorCode, PaymentId, RouteFrame, RouterHint, SessionStart, SessionTerms, UnixTime, Voucher,
     WordFrame,
 };
 
-use super::{MoneyNews, Openings, Purse, problem};
+use super::found::routers;
+use super::{MoneyNews, Openings, Purse, Ways, problem};
 use crate::error::{ErrorCode, Problem};
-use crate::route::{Kind, LockFor, Routes, believe};
+use crate::route::{LockFor, Routes, believe};
 use crate::session::{LockMade, LockNews, ProviderEvent};
 
 // Our choices.
@@ -93,9 +91,9 @@ pub(super) async fn fund(
     purse: &Purse,
     key: &NodeKey,
     terms: &SessionTerms,
-    funds: &RouteFunds,
-    now: UnixTime,
+    ways: &Ways<'_>,
 ) -> Result<Option<RoutedStart>, Problem> {
+    let (funds, now) = (ways.routes, ways.now);
     let named = match &funds.wish {
         RouteWish::Direct => return Ok(None),
         RouteWish::Auto => None,
@@ -105,7 +103,7 @@ pub(super) async fn fund(
         let is_named = named.as_ref();
         it.1 != terms.provider && is_named.is_none_or(|text| it.1.to_string().starts_with(text))
     };
-    let routers = routers(purse.payments(), &funds.routes).await?;
+    let routers = routers(purse, ways).await?;
     let mut last = None;
     for (channel, router) in routers.into_iter().filter(fits) {
         let routed = by_one(purse, funds, (channel, router), terms, now).await;
@@ -142,20 +140,6 @@ pub(crate) fn routed_start(
         payment: None,
         routed: Some(payment),
     }
-}
-
-/// Own channels whose payee's node is known: whether it routes, it says itself.
-async fn routers(
-    payments: &Payments,
-    routes: &Routes,
-) -> Result<Vec<(ChannelId, NodeId)>, Problem> {
-    let views = payments.channels().await.map_err(|it| problem(&it))?;
-    let open = views
-        .iter()
-        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open && it.usable);
-    let known = open.filter_map(|it| Some((it.id, routes.neighbour(it.id)?)));
-    let routers = known.filter(|(_, it)| it.kind == Kind::Router);
-    Ok(routers.map(|(channel, it)| (channel, it.node)).collect())
 }
 
 async fn by_one(

@@ -257,7 +257,7 @@ fn outcome(batch: &[Write]) -> Outcome {
     batch.iter().map(last_word).collect::<BTreeMap<_, _>>()
 }
 
-fn content_after(
+pub(super) fn content_after(
     engine: &Engine,
     outcome: &Outcome,
     mut content: ContentSum,

@@ -8,8 +8,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use warren_payments::store::{ROLLED_BACK, Table};
+
 use super::chain::{ChainFault, Head, MirrorEvidence};
-use super::keeper::{engine_failed, mirror_failed, open_mirror, unverified};
+use super::keeper::{content_after, engine_failed, mirror_failed, open_mirror, unverified};
 use super::rocks::{self, Engine, EngineError, Outcome};
 use super::{FOLDER, MIRROR, Store, StoreError, StoreSpec};
 use crate::clock::Clock;
@@ -105,7 +107,8 @@ impl Store {
 
     /// Takes the store as it is, whatever the chain says: for an owner who has nothing better.
     ///
-    /// Channels in it may be older than what was signed since: settle them all before anything else.
+    /// Channels in it may be older than what was signed since: it is marked so that none is paid from before its
+    /// payee has shown what it holds.
     ///
     /// # Errors
     /// [`StoreError`]; a store of another node is refused here too.
@@ -134,9 +137,16 @@ impl Store {
             .chain(confirmed)
             .max_by_key(|it| it.number);
         let base = base.unwrap_or_else(|| Head::first(spec.owner));
-        let next = base.next([0; 32], engine.content(&spec.tables).map_err(told)?);
+        let mut marked = Outcome::new();
+        let meta = Table::Meta.name();
+        if spec.tables.contains(&meta) {
+            marked.insert((meta, ROLLED_BACK.to_vec()), Some(vec![1]));
+        }
+        let content = engine.content(&spec.tables).map_err(told)?;
+        let content = content_after(&engine, &marked, content).map_err(told)?;
+        let next = base.next([0; 32], content);
         engine.forget_heads().map_err(told)?;
-        engine.write(&Outcome::new(), &next).map_err(told)?;
+        engine.write(&marked, &next).map_err(told)?;
         mirror
             .confirm(&next)
             .map_err(|source| mirror_failed(spec, source))?;

@@ -8,11 +8,11 @@
 use crate::chain::ChainError;
 
 /// An endpoint, by its place in the list.
-pub(super) type Place = usize;
+pub type Place = usize;
 
 /// The voices to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ballot<T> {
+pub struct Ballot<T> {
     /// What is asked, for people.
     what: &'static str,
     /// Endpoints that must agree.
@@ -24,7 +24,7 @@ pub(super) struct Ballot<T> {
 
 /// Where a ballot stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict<T> {
+pub enum Verdict<T> {
     /// Those who were not heard yet can still change it.
     Open,
     /// It is decided.
@@ -37,7 +37,9 @@ pub(super) enum Verdict<T> {
 }
 
 impl<T: Clone + PartialEq> Ballot<T> {
-    pub(super) const fn new(what: &'static str, wanted: usize, of: usize) -> Self {
+    /// No voice yet: `what` is asked of `of` endpoints, of which `wanted` must agree.
+    #[must_use]
+    pub const fn new(what: &'static str, wanted: usize, of: usize) -> Self {
         Self {
             what,
             wanted,
@@ -47,14 +49,15 @@ impl<T: Clone + PartialEq> Ballot<T> {
     }
 
     /// Writes down what one endpoint said; only its first word counts.
-    pub(super) fn hear(&mut self, from: Place, voice: Result<T, ChainError>) {
+    pub fn hear(&mut self, from: Place, voice: Result<T, ChainError>) {
         if !self.voices.iter().any(|(it, _)| *it == from) {
             self.voices.push((from, voice));
         }
     }
 
     /// Counts; `pending` endpoints were asked and have not answered.
-    pub(super) fn verdict(&self, pending: usize) -> Verdict<T> {
+    #[must_use]
+    pub fn verdict(&self, pending: usize) -> Verdict<T> {
         let (best, first) = self.most(None);
         let (rival, _) = self.most(first);
         let is_certain = best >= self.wanted && rival.saturating_add(pending) < self.wanted;

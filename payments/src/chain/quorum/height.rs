@@ -11,29 +11,33 @@ const DEPTHS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
 /// The heads that endpoints told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Heights {
+pub struct Heights {
     /// Highest first.
     heads: Vec<(Place, Head)>,
 }
 
 /// A height to ask about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) number: u64,
+pub struct Candidate {
+    /// The height.
+    pub number: u64,
     /// Whose newest block it is: they have answered already.
-    pub(super) said: Vec<(Place, Head)>,
+    pub said: Vec<(Place, Head)>,
     /// Who is higher, and must be asked.
-    pub(super) ask: Vec<Place>,
+    pub ask: Vec<Place>,
 }
 
 impl Heights {
-    pub(super) fn new(mut heads: Vec<(Place, Head)>) -> Self {
+    /// Of what each says its newest block is.
+    #[must_use]
+    pub fn new(mut heads: Vec<(Place, Head)>) -> Self {
         heads.sort_by_key(|(place, it)| (std::cmp::Reverse(it.number), *place));
         Self { heads }
     }
 
     /// Heights at which `wanted` endpoints could agree, best first; none if too few spoke.
-    pub(super) fn candidates(&self, wanted: usize) -> Vec<Candidate> {
+    #[must_use]
+    pub fn candidates(&self, wanted: usize) -> Vec<Candidate> {
         let Some((_, top)) = wanted.checked_sub(1).and_then(|it| self.heads.get(it)) else {
             return Vec::new();
         };

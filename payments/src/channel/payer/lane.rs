@@ -153,8 +153,8 @@ impl PayerChannel {
 
     pub(super) fn finish(&self) -> Step {
         match self.lane {
-            Some(_) => self.issue(self.folded().numbered()),
-            None => Step::stay(self).then_all(self.draft().map(PayerEffect::SendVoucher)),
+            Some(_) if self.may_sign().is_ok() => self.issue(self.folded().numbered()),
+            Some(_) | None => Step::stay(self).then_all(self.draft().map(PayerEffect::SendVoucher)),
         }
     }
 
@@ -241,6 +241,15 @@ impl PayerChannel {
             .saturating_sub(self.routed_most())
     }
 
+    /// The most that the voucher in force can come to.
+    pub(super) fn committed(&self) -> Amount {
+        let lane = self.lane.map_or(Amount::ZERO, |it| it.worth(it.units));
+        let direct = self.base.checked_add(lane).unwrap_or(Amount::MAX);
+        direct
+            .checked_add(self.routed_most())
+            .unwrap_or(Amount::MAX)
+    }
+
     /// `self → next`, where `next` has a voucher that `self` has not: save, then send.
     pub(super) fn issue(&self, next: Self) -> Step {
         let effects: Vec<_> = self.issued(&next).collect();
@@ -255,9 +264,18 @@ impl PayerChannel {
             .chain(next.draft().map(PayerEffect::SendVoucher))
     }
 
+    /// Whether another voucher may be signed: nobody else does, and it is known what was signed before.
+    pub(super) fn may_sign(&self) -> Result<(), PayerRefusal> {
+        self.must_be_alone()?;
+        if self.is_unknown() {
+            return Err(PayerRefusal::Unknown);
+        }
+        Ok(())
+    }
+
     pub(super) fn usable(&self) -> Result<(), PayerRefusal> {
         match self.phase {
-            Phase::Open => Ok(()),
+            Phase::Open => self.may_sign(),
             Phase::Opening => Err(PayerRefusal::NotConfirmed),
             Phase::Closing { .. } | Phase::Closed => Err(PayerRefusal::Closing),
         }

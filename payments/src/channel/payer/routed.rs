@@ -211,7 +211,11 @@ impl PayerChannel {
             return self.refuse(PayerRefusal::UnknownPayment { payment: *payment });
         };
         match lane.own {
-            Some(own) if own.standing == WordsStanding::Offered && own.tranche == self.seq => {
+            Some(own)
+                if own.standing == WordsStanding::Offered
+                    && own.tranche == self.seq
+                    && self.may_sign().is_ok() =>
+            {
                 let mut next = self.clone().numbered();
                 next.routed.remove(at);
                 next.base = next.base.saturating_sub(own.hold_fee);
@@ -286,6 +290,9 @@ impl PayerChannel {
         }
         if self.phase == Phase::Closed {
             return self.refuse(PayerRefusal::Closing);
+        }
+        if let Err(refusal) = self.may_sign() {
+            return self.refuse(refusal);
         }
         let Some(folded) = lane.folded_to(k, word) else {
             return self.refuse(PayerRefusal::BadWord { payment });

@@ -1,5 +1,7 @@
+use warren_proto::VoucherAck;
+
 use super::*;
-use crate::channel::event::{LockDraft, VoucherDraft};
+use crate::channel::event::{LockDraft, Shown, VoucherDraft};
 use crate::channel::fixture::{NOON, open_payer, terms, wei};
 
 const PRICE: u64 = 2;
@@ -277,44 +279,13 @@ fn a_new_session_after_a_crash_sends_words_the_payee_cannot_know() {
     );
 }
 
-fn shown(worth: u64) -> PayerEvent {
-    use crate::channel::fixture::{lock, voucher};
-    PayerEvent::Shown {
-        voucher: Some(voucher(9, 100, vec![lock(9, 2, 10)])),
-        worth: wei(worth),
-    }
-}
-
-#[test]
-fn a_forgotten_voucher_of_our_own_is_taken_from_the_payee() {
-    let channel = open_payer(1000);
-    let step = ask(&channel, &shown(106));
-    assert!(step.save);
-    assert_eq!(step.next.value(), wei(106));
-    let next = ask(&step.next, &PayerEvent::LockAsked { unit_price: wei(2) });
-    let draft = &vouchers(&next)[0];
-    assert_eq!(draft.base, wei(106));
-    assert!(
-        draft.seq > NOON.as_millis(),
-        "no number, so no word chain, is ever used twice"
-    );
-    assert_eq!(
-        ask(&step.next, &shown(106)).next,
-        step.next,
-        "once is enough"
-    );
-}
-
 #[test]
 fn what_is_shown_again_changes_nothing() {
     let mut channel = in_session(10_000);
     for units in 1..=10 {
         channel = release(&channel, units).next;
     }
-    let event = PayerEvent::Shown {
-        voucher: None,
-        worth: wei(0),
-    };
+    let event = PayerEvent::Shown(Shown::default());
     assert_eq!(ask(&channel, &event).next, channel);
 }
 

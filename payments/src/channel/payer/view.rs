@@ -67,10 +67,11 @@ impl PayerChannel {
             .unwrap_or(Amount::MAX)
     }
 
-    /// Whether it was found on the chain, and its payee has not yet shown what it holds.
+    /// Whether it was found on the chain, or in a store that is older than it says, and its payee has not yet
+    /// shown what it holds.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        self.seq == 0 && self.slack == Amount::MAX
+        self.slack == Amount::MAX
     }
 
     /// Whether a payment may begin on it, now or once its opening is confirmed.
@@ -78,7 +79,7 @@ impl PayerChannel {
     pub fn is_usable(&self) -> bool {
         match self.phase {
             Phase::Opening => self.acting,
-            Phase::Open => !self.is_unknown(),
+            Phase::Open => !self.is_unknown() && self.must_be_alone().is_ok(),
             Phase::Closing { .. } | Phase::Closed => false,
         }
     }
@@ -104,8 +105,10 @@ impl PayerChannel {
         let locks = self.routed.len().saturating_add(1);
         let places = MAX_LOCKS.saturating_sub(locks);
         match self.phase {
-            Phase::Open => (self.free(), places),
-            Phase::Opening | Phase::Closing { .. } | Phase::Closed => (Amount::ZERO, 0),
+            Phase::Open if self.is_usable() => (self.free(), places),
+            Phase::Open | Phase::Opening | Phase::Closing { .. } | Phase::Closed => {
+                (Amount::ZERO, 0)
+            }
         }
     }
 

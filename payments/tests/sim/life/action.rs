@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use warren_payments::channel::event::{PayeeEvent, PayerEvent};
+use warren_payments::calls::Call;
+use warren_payments::channel::event::{PayeeEvent, PayerEvent, VoucherDraft};
 use warren_proto::{CloseConsent, Preimage, VoucherAck, WordFrame};
 
 use super::chain::{BASE_FEE, Fate};
+use super::endpoints::Liar;
 use super::host::{Fuse, When};
-use super::names::{MOST_PRICE, Who, secs, signed, terms, wei};
+use super::names::{MOST_PRICE, Who, elsewhere, secs, signed, terms, wei};
 use super::payer::Payer;
 use super::schedule::{Action, Kind};
 use super::wire::Frame;
@@ -65,6 +67,7 @@ impl World {
             },
             Kind::Settle => self.settle(a, b),
             Kind::Forge => self.forge(a, b),
+            Kind::Lie => self.host(who).liar = Liar::from_bytes(a, b),
         }
         self.tick();
     }
@@ -136,6 +139,36 @@ impl World {
         }
     }
 
+    /// I8: a voucher of the payer's own key for another chain, another contract or another channel.
+    fn forge_elsewhere(&mut self, a: u8, b: u8) {
+        let book = self.chain.book();
+        let draft = VoucherDraft {
+            seq: u64::MAX - u64::from(b),
+            base: wei(u64::try_from(book.deposit).unwrap()),
+            lock: None,
+            routed: Vec::new(),
+        };
+        if let Some(taken) = elsewhere(&draft, a, self.payee.desk.host.breach) {
+            self.truth.weighs_nothing();
+            self.wires.send(Who::Payee, Frame::Voucher(taken));
+        }
+    }
+
+    /// I8: a closed channel never opens again.
+    fn open_again(&mut self) {
+        if !self.chain.book().closed {
+            return;
+        }
+        let (params, amount) = (terms().params, wei(1));
+        let place = self
+            .chain
+            .place_of(Who::Payer, Call::OpenFromBalance { params, amount });
+        let newest = self.chain.blocks.len() - 1;
+        if self.chain.would_do(newest, Who::Payer, place) {
+            self.truth.complaint = Some("I8: a closed channel would open again".to_owned());
+        }
+    }
+
     fn forge(&mut self, a: u8, b: u8) {
         let now = self.payee.desk.host.now(&self.chain);
         let value = self.payee.desk.core.value(now).wei();
@@ -146,7 +179,9 @@ impl World {
             self.hoards = false;
             return self.wires.send(Who::Payer, Frame::Consent(consent));
         }
-        match a % 4 {
+        match a % 6 {
+            4 => self.forge_elsewhere(a, b),
+            5 => self.open_again(),
             0 => {
                 let word = Preimage::from_bytes([b; 32]);
                 let frame = WordFrame {

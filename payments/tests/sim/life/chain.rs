@@ -94,6 +94,7 @@ impl Chain {
             contract: Contract {
                 lines,
                 consents: BTreeSet::new(),
+                forgets: false,
             },
             base_fee: BASE_FEE,
             time,

@@ -58,6 +58,11 @@ impl Truth {
         self.weigh(draft.seq);
     }
 
+    /// I8: a voucher for somewhere else was believed.
+    pub(crate) fn weighs_nothing(&mut self) {
+        self.complaint = Some("I8: a voucher for another place is believed".to_owned());
+    }
+
     pub(crate) fn revealed(&mut self, tranche: u64, k: u32) {
         let best = self.revealed.entry(tranche).or_default();
         *best = k.max(*best);

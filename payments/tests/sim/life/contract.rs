@@ -54,6 +54,8 @@ pub(crate) struct Contract {
     pub(crate) lines: Vec<Line>,
     /// Consents that a payee signed.
     pub(crate) consents: BTreeSet<(ChannelId, Amount, UnixTime)>,
+    /// Whether it forgets what was closed: it must not.
+    pub(crate) forgets: bool,
 }
 
 impl Contract {
@@ -78,7 +80,9 @@ impl Contract {
         let old = state.books.get(&channel).copied();
         let open = old.filter(|it| !it.closed);
         let (book, said) = match call {
-            Call::OpenFromBalance { amount, .. } if old.is_none() => {
+            Call::OpenFromBalance { amount, .. }
+                if old.is_none_or(|it| self.forgets && it.closed) =>
+            {
                 take(state, line.payer, amount.wei())?;
                 let book = Book {
                     deposit: amount.wei(),

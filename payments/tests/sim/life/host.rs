@@ -12,7 +12,9 @@ use warren_payments::tx::{
 };
 use warren_proto::{Amount, ChannelId, PayoutAddress, Step, TxHash, UnixTime};
 
+pub(crate) use super::breach::Breach;
 use super::chain::{Chain, NotTaken, Tx};
+use super::endpoints::Liar;
 use super::names::{TX_RULES, Who, fees, secs};
 
 /// The process has ended. Nothing after this happens in it.
@@ -35,27 +37,6 @@ pub(crate) enum When {
     After,
 }
 
-/// A rule of `docs/payments.md` that a broken shell does not keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Breach {
-    /// P1 and P3: acts, then saves.
-    ActsFirst,
-    /// P4: a word counts and is not saved.
-    ForgetsWords,
-    /// P7: a transaction is sent, then saved.
-    SendsFirst,
-    /// P8: the cursor moves in a batch of its own, before what its blocks changed.
-    CursorApart,
-    /// P9: after a restart it goes on with the newest block.
-    NoRescan,
-    /// P5: a router gives a lock before the one it holds is saved.
-    LocksFirst,
-    /// R3: a router folds a lock that has expired.
-    FoldsLate,
-    /// A tower replaces what it holds by something older.
-    TakesOlder,
-}
-
 /// Up to which block the chain's news are in the records.
 pub(crate) type Cursor = (u64, BlockHash);
 
@@ -66,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) skew_secs: i64,
     /// Blocks its node is behind, and for how many looks yet.
     pub(crate) lag: (usize, u8),
+    /// The one of its endpoints that lies or lags; `None` while none does.
+    pub(crate) liar: Option<Liar>,
     /// Questions that its node does not answer.
     pub(crate) deaf: u8,
     /// Whether a node that does not answer has heard nevertheless.
@@ -94,6 +77,7 @@ impl Host {
             disk: MemoryStore::new(),
             skew_secs: 0,
             lag: (0, 0),
+            liar: None,
             deaf: 0,
             swallows: false,
             head_secs: 0,
@@ -173,7 +157,7 @@ impl Host {
             return None;
         }
         let behind = if self.lag.1 > 0 { self.lag.0 } else { 0 };
-        Some(chain.blocks.len().saturating_sub(1 + behind))
+        self.believed_head(chain, chain.blocks.len().saturating_sub(1 + behind))
     }
 
     /// Has a call made; its failure comes back in [`Self::failed`].
@@ -207,15 +191,16 @@ impl Host {
         let Some(at) = self.sight(chain) else {
             return Ok(());
         };
-        let seen = self
-            .txs
-            .watched()
-            .filter_map(|it| chain.seen(at, it))
-            .collect();
+        let watched = self.txs.watched();
+        let seen = watched.filter_map(|it| self.believed_seen(chain, at, it));
+        let seen = seen.collect();
+        let Some(nonce) = self.believed_nonce(chain.nonce(at, self.who)) else {
+            return Ok(());
+        };
         let event = TxEvent::HeadSeen {
             number: chain.blocks[at].number,
             time: secs(chain.blocks[at].time),
-            nonce: chain.nonce(at, self.who),
+            nonce,
             fees: fees(chain.base_fee),
             seen,
         };

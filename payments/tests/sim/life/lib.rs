@@ -2,10 +2,12 @@
 //! by a [`schedule::Schedule`]. Also driven by the fuzzer (`tests/fuzz`), hence a folder that both include.
 
 pub(crate) mod action;
+pub(crate) mod breach;
 pub(crate) mod chain;
 pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod desk;
+pub(crate) mod endpoints;
 pub(crate) mod host;
 pub(crate) mod names;
 pub(crate) mod news;

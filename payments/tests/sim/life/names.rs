@@ -12,6 +12,7 @@ use warren_payments::{ChannelTerms, VerifiedVoucher, WalletKey, WordChain, WordM
 use warren_proto::{Amount, ChannelParams, Lock, PayoutAddress, Preimage, UnixTime, Voucher};
 
 use super::chain::FORTUNE;
+use super::host::Breach;
 
 /// A party. Of a direct channel there are two; a route has its consumer for a payer and its exit for a payee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,6 +184,39 @@ pub(crate) fn signed(draft: &VoucherDraft) -> VerifiedVoucher {
 pub(crate) fn verified(voucher: &Voucher) -> VerifiedVoucher {
     let terms = terms();
     VerifiedVoucher::verify(voucher.clone(), &terms.params, &terms.chain).unwrap()
+}
+
+/// What a payee believes of a voucher that the payer's own key signed for another chain, contract or channel: nothing.
+/// One that does not look where it is for believes it.
+pub(crate) fn elsewhere(
+    draft: &VoucherDraft,
+    which: u8,
+    breach: Option<Breach>,
+) -> Option<VerifiedVoucher> {
+    let here = terms();
+    let (mut params, mut chain) = (here.params, here.chain);
+    match which / 6 % 3 {
+        0 => chain.chain_id += 1,
+        1 => chain.contract = PayoutAddress::from_bytes([0xee; 20]),
+        _ => params.salt += 1,
+    }
+    let unsigned = Voucher {
+        channel: params.id(&chain),
+        seq: draft.seq,
+        base: draft.base,
+        locks: Vec::new(),
+        signature: [0; 64],
+    };
+    let signed = Who::Payer.key().sign_voucher(unsigned, &chain);
+    let here_too = Voucher {
+        channel: here.id,
+        ..signed.clone()
+    };
+    if breach == Some(Breach::TakesForeign) {
+        return VerifiedVoucher::verify(signed, &params, &chain).ok();
+    }
+    let as_is = VerifiedVoucher::verify(signed, &here.params, &here.chain).ok();
+    as_is.or_else(|| VerifiedVoucher::verify(here_too, &here.params, &here.chain).ok())
 }
 
 pub(crate) fn word(tranche: u64, units: u32, k: u32) -> Preimage {

@@ -71,17 +71,16 @@ impl Host {
         if let Some((number, hash)) = self.cursor {
             let known = chain.blocks[..=head].get(usize::try_from(number).unwrap())?;
             from = number + 1;
-            if known.hash != hash {
+            if self.believed_hash(known)? != hash {
                 from = from.saturating_sub(REWIND);
             }
         }
         self.head_secs = chain.blocks[head].time;
         let safe = (chain.blocks[head].number + 1).checked_sub(CONFIRMATIONS)?;
         let mut told = Told::default();
-        for block in &chain.blocks[usize::try_from(from).unwrap().min(head + 1)..=head] {
-            for event in &block.events {
-                told.add(event, block.number <= safe);
-            }
+        let events = self.believed_events(chain, usize::try_from(from).unwrap(), head)?;
+        for (number, event) in &events {
+            told.add(event, *number <= safe);
         }
         let is_closing =
             |it: &ChannelId| told.channels.get(it).is_some_and(|it| it.closing.is_some());

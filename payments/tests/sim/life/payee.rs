@@ -2,7 +2,7 @@
 
 use warren_payments::calls::Call;
 use warren_payments::channel::event::{ChainAction, PayeeEffect, PayeeEvent};
-use warren_payments::channel::{ChainFact, PayeeChannel, Phase, Rules};
+use warren_payments::channel::{ChainFact, PayeeChannel, Phase, Rules, Shown};
 use warren_payments::settle::{ClaimView, Rate, Settle, SettlePolicy};
 use warren_proto::{Amount, CloseConsent, VoucherAck};
 
@@ -155,11 +155,17 @@ impl Payee {
             Frame::Show => {
                 let worth = self.desk.core.value(self.desk.host.now(env.chain));
                 let voucher = self.desk.core.voucher().map(verified);
-                env.wires.send(Who::Payer, Frame::Shown { voucher, worth });
+                let direct = worth;
+                let shown = Shown {
+                    voucher,
+                    worth,
+                    direct,
+                };
+                env.wires.send(Who::Payer, Frame::Shown(shown));
                 Ok(())
             }
             Frame::AskClose { not_after } => self.take(PayeeEvent::ConsentAsked { not_after }, env),
-            Frame::Ack(_) | Frame::Shown { .. } | Frame::Consent(_) => Ok(()),
+            Frame::Ack(_) | Frame::Shown(_) | Frame::Consent(_) => Ok(()),
         }
     }
 

@@ -124,7 +124,7 @@ impl Payer {
     pub(crate) fn hear(&mut self, frame: Frame, env: &mut Env<'_>) -> Act<()> {
         match frame {
             Frame::Ack(ack) => self.take(PayerEvent::PayeeSaw(ack), env),
-            Frame::Shown { voucher, worth } => self.take(PayerEvent::Shown { voucher, worth }, env),
+            Frame::Shown(shown) => self.take(PayerEvent::Shown(shown), env),
             Frame::Consent(consent) => self.take(PayerEvent::CloseAsked(Some(consent)), env),
             Frame::Begin { .. }
             | Frame::Voucher(_)

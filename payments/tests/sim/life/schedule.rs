@@ -47,19 +47,22 @@ pub(crate) enum Kind {
     Settle,
     /// A party says what is not so.
     Forge,
+    /// One of a party's endpoints begins to lie or to lag, or all of them are honest again.
+    Lie,
 }
 
-/// In percent: research of the fault mix of payment channels, with the tower's share given to forgery.
-pub(crate) const WEIGHTS: [(Kind, u32); 16] = [
+/// In percent: research of the fault mix of payment channels, with the tower's share given to forgery, and of
+/// those of slow nodes a part to lying ones.
+pub(crate) const WEIGHTS: [(Kind, u32); 17] = [
     (Kind::Deliver, 40),
     (Kind::Drop, 5),
     (Kind::Duplicate, 5),
     (Kind::Reorder, 5),
     (Kind::Work, 15),
     (Kind::Mine, 8),
-    (Kind::Lag, 4),
+    (Kind::Lag, 3),
     (Kind::Reorg, 3),
-    (Kind::Rpc, 3),
+    (Kind::Rpc, 2),
     (Kind::Forget, 2),
     (Kind::Spike, 1),
     (Kind::Skew, 1),
@@ -67,6 +70,7 @@ pub(crate) const WEIGHTS: [(Kind, u32); 16] = [
     (Kind::Slow, 2),
     (Kind::Settle, 2),
     (Kind::Forge, 1),
+    (Kind::Lie, 2),
 ];
 
 /// One thing that happens, and how.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use warren_payments::VerifiedVoucher;
-use warren_proto::{Amount, CloseConsent, UnixTime, VoucherAck, WordFrame};
+use warren_payments::channel::Shown;
+use warren_proto::{CloseConsent, UnixTime, VoucherAck, WordFrame};
 
 use super::names::Who;
 
@@ -28,10 +29,7 @@ pub(crate) enum Frame {
     },
     Ack(VoucherAck),
     /// The best voucher, and what it is worth with the words shown.
-    Shown {
-        voucher: Option<VerifiedVoucher>,
-        worth: Amount,
-    },
+    Shown(Shown),
     Consent(CloseConsent),
 }
 

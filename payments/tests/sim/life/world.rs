@@ -55,6 +55,7 @@ impl World {
         };
         let pots = BTreeMap::from([(Who::Payer, FORTUNE), (Who::Payee, 0)]);
         let mut chain = Chain::new(vec![line], pots, DAWN);
+        chain.contract.forgets = breach == Some(Breach::Reopens);
         for _ in 0..=CONFIRMATIONS {
             chain.mine(BLOCK_SECS);
         }

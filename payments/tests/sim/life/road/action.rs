@@ -6,6 +6,7 @@ use warren_payments::channel::event::{PayeeEvent, PayerEvent};
 use warren_proto::{ChannelId, Fulfill, PaymentId, Preimage};
 
 use super::super::chain::{BASE_FEE, Fate};
+use super::super::endpoints::Liar;
 use super::super::host::{Fuse, When};
 use super::super::names::{MOST_PRICE, Who, secs, wei};
 use super::super::schedule::{Action, Kind};
@@ -66,6 +67,7 @@ impl Road {
             Kind::Slow => self.slows(who, 1 + b % 6),
             Kind::Settle => self.settle(a, b),
             Kind::Forge => self.forge(a, b),
+            Kind::Lie => self.host(who).liar = Liar::from_bytes(a, b),
         }
         self.tick();
     }

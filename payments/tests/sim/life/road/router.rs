@@ -19,6 +19,8 @@ use super::perform::{Env, Outcome};
 
 pub(crate) const FEE_PPM: u32 = 10_000;
 pub(crate) const HOLD_FEE: u64 = 2;
+/// What the gas of one claim is worth in the token.
+const CLAIM_COST: u64 = 2;
 
 fn rules() -> RouterRules {
     RouterRules::new(RouterPolicy {
@@ -74,13 +76,17 @@ impl Node {
         if known {
             return Ok(());
         }
+        let claim_cost = match self.host.breach {
+            Some(Breach::TakesDust) => Amount::ZERO,
+            Some(_) | None => wei(CLAIM_COST),
+        };
         let open = self.routes.values().filter(|it| !it.is_over()).count();
         let admission = Admission {
             offer,
             up: upstream,
             down: downstream,
             in_flight: (open, Amount::ZERO),
-            claim_cost: Amount::ZERO,
+            claim_cost,
         };
         let now = self.now(env.chain);
         let admitted = match admit(&admission, &rules(), now) {
@@ -90,6 +96,11 @@ impl Node {
                 return self.post(Who::Payer, up, no, env);
             }
         };
+        let onward = offer.onward.first().map_or(0, |it| it.unit_price.wei());
+        if onward * u128::from(offer.lock.units) < u128::from(4 * CLAIM_COST) {
+            env.truth
+                .complain("I9: a lock that is not worth four claims");
+        }
         let news = RoutedNews::Lock {
             voucher: paper::verified(&offer.voucher),
             payment: offer.payment,
