@@ -20,7 +20,7 @@ pub mod tower;
 pub mod unit;
 mod wire;
 
-pub use credit::{Credit, PAID_PER_CREDIT};
+pub use credit::{Credit, PAID_PER_CREDIT, PAID_PER_LOST};
 pub use id::{
     ChannelId, NodeId, OfferHash, PaymentId, PayoutAddress, SessionId, TermsHash, TxHash,
 };

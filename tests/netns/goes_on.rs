@@ -21,6 +21,9 @@ fn the_next_exit_is_of_the_country_asked_for_and_two_dead_ones_hide_no_third() {
     };
     let view = stage.up(&["up", "--sort", "price", "--fallback", "country"]);
     assert_eq!(stage.seller(&view), 0);
+    let known: ExitList = stage.cast.consumer.ask(&["exits"]).expect("offers");
+    let old = known.exits.iter().find(|it| it.node == view.exit);
+    let old = old.expect("its offer");
     stage.cast.exits[0].kill().expect("the exit is killed");
     // The cheaper one of another country is passed over.
     let next = stage.session_when("the next exit", |it| {
@@ -32,9 +35,14 @@ fn the_next_exit_is_of_the_country_asked_for_and_two_dead_ones_hide_no_third() {
     stage.cast.exits[0].start().expect("the exit comes back");
     let args = ["up", "--sort", "price", "--fallback", "any"];
     stage.cast.open_exit(0).expect("an exit that sells");
+    // Not the offer that it made before it died: an exit does not sell by that one any more.
     let all = |it: &ExitList| {
         let list = format!("{:?}", it.exits);
-        (it.exits.len() == 3).then_some(()).ok_or(list)
+        let is_new = it
+            .exits
+            .iter()
+            .any(|it| it.node == view.exit && it.seq > old.seq);
+        (it.exits.len() == 3 && is_new).then_some(()).ok_or(list)
     };
     let refresh = ["exits", "--refresh"];
     let consumer = &mut stage.cast.consumer;

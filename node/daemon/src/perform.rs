@@ -16,7 +16,7 @@ use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
 use warren_payments::channel::PayerRefusal;
 use warren_payments::{
-    Accepted, ChainTrouble, ChannelView, Funds, Payments, PaymentsError, Phase, Role,
+    Accepted, ChainTrouble, ChannelView, Payments, PaymentsError, Phase, Role,
 };
 use warren_proto::{
     Amount, ChannelId, NodeKey, PayErrorCode, PayoutAddress, SessionFrame, SessionStart,
@@ -29,7 +29,7 @@ use crate::store::{self, Headroom};
 
 pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use found::see;
-pub(crate) use openings::Openings;
+pub(crate) use openings::{Openings, check_funds, covers};
 pub(crate) use routed::{
     KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
     routed_start, signed_by_payer,
@@ -275,36 +275,6 @@ pub(crate) async fn open(
     check_funds(purse, deposit).await?;
     let opened = purse.payments().open_channel(payee, deposit, period).await;
     opened.map_err(|it| problem(&it))
-}
-
-/// Whether `deposit` can be had, and coin to move it.
-pub(crate) async fn check_funds(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
-    let funds = purse.payments().balances().await;
-    let funds = funds.map_err(|it| problem(&it))?;
-    let say = |have| format!("a channel needs {deposit} base units; the wallet has {have}");
-    covers(&funds, deposit, say)
-}
-
-/// Whether `funds` cover `deposit` and leave coin to move it; `say` tells a person what there is instead.
-pub(crate) fn covers(
-    funds: &Funds,
-    deposit: Amount,
-    say: impl FnOnce(Amount) -> String,
-) -> Result<(), Problem> {
-    // A pot with a beneficiary opens no channels.
-    let free = funds.pot.min(match funds.beneficiary {
-        Some(_) => Amount::ZERO,
-        None => Amount::MAX,
-    });
-    let have = funds.wallet.checked_add(free).unwrap_or(Amount::MAX);
-    if have < deposit {
-        return Err(Problem::new(ErrorCode::NoFunds, say(have)));
-    }
-    if funds.coin == Amount::ZERO {
-        let seen = "the wallet has tokens, but no coin to pay for transactions";
-        return Err(Problem::new(ErrorCode::NoFunds, seen));
-    }
-    Ok(())
 }
 
 /// Provider: checks the payer's authorisation, waits for the deposit, takes the first voucher.

@@ -44,7 +44,7 @@ use crate::metrics::Metrics;
 use crate::perform::Purse;
 use crate::receipt::Scribe;
 use crate::route::{OfferedLock, Routes};
-use crate::session::{Admission, Debts, ExitTerms, ProviderEvent, SessionLimits};
+use crate::session::{Admission, Arrears, ExitTerms, ProviderEvent, SessionLimits};
 use crate::store::Headroom;
 use crate::tower::Towers;
 
@@ -131,7 +131,7 @@ struct Shell {
     parts: ProviderParts,
     exit: Option<Exit>,
     leaving: BTreeMap<SessionId, Leaving>,
-    debts: Debts,
+    arrears: Arrears,
     heard_by: mpsc::Sender<Heard>,
     heard: mpsc::Receiver<Heard>,
     served: u64,
@@ -148,7 +148,7 @@ impl Shell {
             parts,
             exit: None,
             leaving: BTreeMap::new(),
-            debts: Debts::default(),
+            arrears: Arrears::default(),
             heard_by,
             heard,
             served: 0,

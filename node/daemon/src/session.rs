@@ -19,21 +19,21 @@
 //! provider never opens the gate beyond what is paid and its credit by its own.
 
 mod admission;
+mod arrears;
 mod closing;
 mod consumer;
-mod debts;
 mod limits;
 mod provider;
 #[cfg(test)]
 mod tests;
 
 pub use admission::{Admission, ExitTerms, Fresh};
+pub use arrears::{Arrears, Ower};
 pub use closing::{ConsumerClosing, ConsumerClosingEffect, ProviderClosing, ProviderClosingEffect};
 pub use consumer::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, LockMade,
     RouteNews, RouteOrder, Wish,
 };
-pub use debts::{Debtor, Debts};
 pub use limits::SessionLimits;
 pub use provider::{
     LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession,

@@ -1,8 +1,12 @@
-//! How many channels may be opened for sessions that come one after the other.
+//! How many channels may be opened for sessions that come one after the other, and whether there is money for one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use warren_payments::Funds;
+use warren_proto::Amount;
+
+use super::{Purse, problem};
 use crate::error::{ErrorCode, Problem};
 
 /// Leave to open one channel: each costs gas and binds its deposit for a close window, and exits that grant and
@@ -39,6 +43,36 @@ impl Openings {
         }
         opened
     }
+}
+
+/// Whether `deposit` can be had, and coin to move it.
+pub(crate) async fn check_funds(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
+    let funds = purse.payments().balances().await;
+    let funds = funds.map_err(|it| problem(&it))?;
+    let say = |have| format!("a channel needs {deposit} base units; the wallet has {have}");
+    covers(&funds, deposit, say)
+}
+
+/// Whether `funds` cover `deposit` and leave coin to move it; `say` tells a person what there is instead.
+pub(crate) fn covers(
+    funds: &Funds,
+    deposit: Amount,
+    say: impl FnOnce(Amount) -> String,
+) -> Result<(), Problem> {
+    // A pot with a beneficiary opens no channels.
+    let free = funds.pot.min(match funds.beneficiary {
+        Some(_) => Amount::ZERO,
+        None => Amount::MAX,
+    });
+    let have = funds.wallet.checked_add(free).unwrap_or(Amount::MAX);
+    if have < deposit {
+        return Err(Problem::new(ErrorCode::NoFunds, say(have)));
+    }
+    if funds.coin == Amount::ZERO {
+        let seen = "the wallet has tokens, but no coin to pay for transactions";
+        return Err(Problem::new(ErrorCode::NoFunds, seen));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{FIRST_FRAME, Shell};
 use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::answer_payer;
-use crate::session::{Debtor, Fresh, ProviderEvent, ProviderSession};
+use crate::session::{Fresh, Ower, ProviderEvent, ProviderSession};
 
 impl Shell {
     /// Reads the first frame of a new stream aside, so that a silent stranger holds up nobody.
@@ -159,7 +159,7 @@ impl Shell {
                 let credit = exit.admission.credit(&terms);
                 let (mut machine, effects) =
                     ProviderSession::new(terms, signature, credit, self.parts.limits, now);
-                machine.owes(self.debts.of(Debtor::Node(peer)));
+                machine.owes(self.arrears.of(Ower::Node(peer)));
                 let guest = Guest::new(machine, peer, now);
                 exit.guests.insert(request.session, guest);
                 self.attach(request.session, sender, receiver);

@@ -15,7 +15,7 @@ use super::watch::gate;
 use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
-use crate::session::{Debtor, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
+use crate::session::{Ower, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -265,7 +265,7 @@ impl Shell {
         let terms = guest.machine.terms().clone();
         guest.channel = start.payment.as_ref().map(|it| it.channel.id(&terms.chain));
         if let Some(channel) = guest.channel {
-            guest.machine.owes(self.debts.of(Debtor::Channel(channel)));
+            guest.machine.owes(self.arrears.of(Ower::Channel(channel)));
         }
         let (stream, purse) = (guest.stream, self.parts.purse.clone());
         let heard_by = self.heard_by.clone();
@@ -338,9 +338,9 @@ impl Shell {
         self.parts.metrics.add(Metric::SessionsServed, 1);
         let channel = guest.channel;
         let owing = guest.machine.leaves_owing(self.parts.clock.now());
-        let debtors = channel.map(Debtor::Channel);
-        for debtor in debtors.into_iter().chain([Debtor::Node(guest.peer)]) {
-            self.debts.set(debtor, owing);
+        let owers = channel.map(Ower::Channel);
+        for ower in owers.into_iter().chain([Ower::Node(guest.peer)]) {
+            self.arrears.set(ower, owing);
         }
         self.leave(session, guest);
         if let (Some(purse), Some(channel)) = (&self.parts.purse, channel) {

@@ -8,38 +8,38 @@ use std::collections::BTreeMap;
 use warren_proto::{ChannelId, NodeId};
 
 // Our choice: some 300 KB at most.
-const MAX_DEBTORS: usize = 4096;
+const MAX_OWERS: usize = 4096;
 
 /// Who is remembered. A node's name is free, a channel costs gas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Debtor {
+pub enum Ower {
     /// The guest.
     Node(NodeId),
     /// The channel it pays by.
     Channel(ChannelId),
 }
 
-/// Units owed, by debtor.
+/// Units owed, by ower.
 #[derive(Debug, Default)]
-pub struct Debts {
-    owed: BTreeMap<Debtor, u64>,
+pub struct Arrears {
+    owed: BTreeMap<Ower, u64>,
 }
 
-impl Debts {
-    /// Units that `debtor` left unpaid.
+impl Arrears {
+    /// Units that `ower` left unpaid.
     #[must_use]
-    pub fn of(&self, debtor: Debtor) -> u64 {
-        self.owed.get(&debtor).copied().unwrap_or(0)
+    pub fn of(&self, ower: Ower) -> u64 {
+        self.owed.get(&ower).copied().unwrap_or(0)
     }
 
-    /// `debtor` owes `units` now. Of too many debtors, the one that owes least is forgotten.
-    pub fn set(&mut self, debtor: Debtor, units: u64) {
+    /// `ower` owes `units` now. Of too many owers, the one that owes least is forgotten.
+    pub fn set(&mut self, ower: Ower, units: u64) {
         if units == 0 {
-            self.owed.remove(&debtor);
+            self.owed.remove(&ower);
             return;
         }
-        self.owed.insert(debtor, units);
-        if self.owed.len() > MAX_DEBTORS
+        self.owed.insert(ower, units);
+        if self.owed.len() > MAX_OWERS
             && let Some((least, _)) = self.owed.iter().min_by_key(|(_, owed)| **owed)
         {
             let least = *least;
@@ -54,19 +54,19 @@ mod tests {
 
     #[test]
     fn of_too_many_debtors_those_who_owe_most_are_remembered() {
-        let debtor = |it: u16| {
+        let ower = |it: u16| {
             let mut bytes = [0; 32];
             bytes[..2].copy_from_slice(&it.to_be_bytes());
-            Debtor::Channel(ChannelId::from_bytes(bytes))
+            Ower::Channel(ChannelId::from_bytes(bytes))
         };
-        let mut debts = Debts::default();
+        let mut arrears = Arrears::default();
         for it in 0..5000_u16 {
-            debts.set(debtor(it), 1 + u64::from(it));
+            arrears.set(ower(it), 1 + u64::from(it));
         }
-        assert_eq!(debts.owed.len(), MAX_DEBTORS);
-        assert_eq!(debts.of(debtor(4999)), 5000);
-        assert_eq!(debts.of(debtor(0)), 0);
-        debts.set(debtor(4999), 0);
-        assert_eq!(debts.of(debtor(4999)), 0);
+        assert_eq!(arrears.owed.len(), MAX_OWERS);
+        assert_eq!(arrears.of(ower(4999)), 5000);
+        assert_eq!(arrears.of(ower(0)), 0);
+        arrears.set(ower(4999), 0);
+        assert_eq!(arrears.of(ower(4999)), 0);
     }
 }
