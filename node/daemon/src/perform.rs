@@ -15,9 +15,7 @@ use std::time::Duration;
 use warren_overlay::Overlay;
 use warren_payments::SessionAuth;
 use warren_payments::channel::PayerRefusal;
-use warren_payments::{
-    Accepted, ChainTrouble, ChannelView, Payments, PaymentsError, Phase, Role,
-};
+use warren_payments::{Accepted, ChainTrouble, ChannelView, Payments, PaymentsError, Phase, Role};
 use warren_proto::{
     Amount, ChannelId, NodeKey, PayErrorCode, PayoutAddress, SessionFrame, SessionStart,
     SessionTerms, StartPayment, UnixTime, Voucher, VoucherAck, WordFrame,
