@@ -28,7 +28,7 @@ impl ConsumerSession {
     }
 
     /// Time since the tunnel came up, as far as the exit was there: what lies further than
-    /// [`SessionLimits::stall`] behind its last word does not count.
+    /// `SessionLimits::stall` behind its last word does not count.
     #[must_use]
     pub fn served(&self, now: UnixTime) -> Duration {
         let end = now.min(self.heard.plus(self.limits.stall));
