@@ -56,11 +56,7 @@ fn an_empty_wallet_buys_nothing_and_says_what_is_missing() {
     daemon.stop();
 }
 
-#[test]
-fn a_wallet_with_too_little_for_the_deposit_asked_for_is_told_both_sums() {
-    let (_chain, _seller, home) = market();
-    let daemon = home.start();
-    knows_an_exit(&home);
+fn gets_two_tokens(home: &Home) {
     home.ask(&["fund", "--faucet", "2"]).data();
     until("the money", || {
         let wallet = home.ask(&["wallet", "show"]).data();
@@ -70,6 +66,14 @@ fn a_wallet_with_too_little_for_the_deposit_asked_for_is_told_both_sums() {
             Err(wallet.to_string())
         }
     });
+}
+
+#[test]
+fn a_wallet_with_too_little_for_the_deposit_asked_for_is_told_both_sums() {
+    let (_chain, _seller, home) = market();
+    let daemon = home.start();
+    knows_an_exit(&home);
+    gets_two_tokens(&home);
     let before = home.books();
     let problem = home.refused(&["up", "--deposit", "3"], 7, "W5101");
     let seen = problem["seen"].as_str().unwrap();
@@ -162,15 +166,7 @@ fn a_beneficiary_is_fixed_once_with_consent_and_then_money_goes_nowhere_else() {
     let chain = Devchain::start();
     let home = Home::bare().with_wallet(&chain.pins);
     let daemon = home.start();
-    home.ask(&["fund", "--faucet", "2"]).data();
-    until("the money", || {
-        let wallet = home.ask(&["wallet", "show"]).data();
-        if wallet["tokens"]["value"] == "2" {
-            Ok(())
-        } else {
-            Err(wallet.to_string())
-        }
-    });
+    gets_two_tokens(&home);
     let (safe, thief) = (
         &format!("0x{}", "5a".repeat(20)),
         &format!("0x{}", "66".repeat(20)),

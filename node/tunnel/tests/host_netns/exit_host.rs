@@ -37,6 +37,17 @@ fn nothing_outside_reaches_a_guest_and_no_forged_source_leaves() {
     assert!(lab.exit.block_on(|| host.drops()).unwrap().source >= 2);
 }
 
+fn twenty_flows_each() -> ExitNatSpec {
+    let limits = GuestLimits {
+        flows: 20,
+        ..GuestLimits::default()
+    };
+    ExitNatSpec {
+        limits,
+        ..ExitLab::spec()
+    }
+}
+
 #[test]
 fn one_guest_cannot_take_all_connections() {
     if !can_run("one_guest_cannot_take_all_connections") {
@@ -45,14 +56,7 @@ fn one_guest_cannot_take_all_connections() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
-    let limits = GuestLimits {
-        flows: 20,
-        ..GuestLimits::default()
-    };
-    let spec = ExitNatSpec {
-        limits,
-        ..ExitLab::spec()
-    };
+    let spec = twenty_flows_each();
     let host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
     lab.guest.sh("ip addr add 10.77.0.3/32 dev wg0");
     let mut capture = Capture::start(&lab.router);
@@ -82,14 +86,7 @@ fn who_gets_the_address_of_a_guest_that_left_gets_none_of_its_flows() {
     }
     let lab = ExitLab::new();
     let (_folder, path) = journal();
-    let limits = GuestLimits {
-        flows: 20,
-        ..GuestLimits::default()
-    };
-    let spec = ExitNatSpec {
-        limits,
-        ..ExitLab::spec()
-    };
+    let spec = twenty_flows_each();
     let _host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
     let tables = [
         (WEB4, "10.77.0.2", "10.77.0.3"),
