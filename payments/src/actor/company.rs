@@ -85,7 +85,7 @@ impl Task {
             let _turn = turns.acquire().await;
             let ended = match account {
                 Ok(account) => together(chain.as_ref(), &account, members).await,
-                Err(_) => all(members, &Err(TxError::Stopped { call: "claimMany" })),
+                Err(_) => all(members, &Err(TxError::Stopped { call: MANY })),
             };
             for (it, result) in ended {
                 let acted = Acted {
