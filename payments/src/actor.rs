@@ -27,13 +27,14 @@ mod submit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 pub(crate) use self::command::{Command, RouteCommand};
 use crate::chain::{Chain, Head};
-use crate::channel::PayerChannel;
+use crate::channel::{PayerChannel, StopReason};
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
 use crate::store::{ChannelStore, Table};
 use crate::wall_clock;
@@ -89,6 +90,10 @@ struct ChainClock {
     disagreed: Option<(u32, PaymentsError)>,
     /// Until the first look, and whenever looks fail for too long.
     stale: bool,
+    /// Since when it is.
+    stale_since: Instant,
+    /// Whether sessions were told to end for it.
+    lost: bool,
 }
 
 struct Task {
@@ -99,6 +104,8 @@ struct Task {
     senders: Senders,
     book: Book,
     outbox: mpsc::Sender<PaymentEvent>,
+    /// Stops that found the outbox full.
+    unsaid: BTreeMap<ChannelId, StopReason>,
     reports: mpsc::Sender<Report>,
     words: WordCache,
     clock: ChainClock,
@@ -168,6 +175,7 @@ pub(crate) fn start(
         senders,
         book,
         outbox,
+        unsaid: BTreeMap::new(),
         reports,
         words: WordCache::default(),
         clock: ChainClock {
@@ -176,6 +184,8 @@ pub(crate) fn start(
             unsure: true,
             disagreed: None,
             stale: true,
+            stale_since: Instant::now(),
+            lost: false,
         },
         gas_price: Amount::ZERO,
         heard_until: UnixTime::default(),
@@ -218,7 +228,10 @@ impl Task {
                     Report::Swept { channel, result } => self.swept(channel, result),
                 },
                 Some(done) = mined.recv() => self.mined(&done),
-                _ = poll.tick() => self.look(),
+                _ = poll.tick() => {
+                    self.tell_again();
+                    self.look();
+                }
             }
         }
     }
@@ -232,10 +245,19 @@ impl Task {
         wall_clock().max(chain)
     }
 
-    /// Tells whoever listens; a full queue loses news, never state.
-    fn tell(&self, event: PaymentEvent) {
+    /// Tells whoever listens; a full queue loses news, never state, and no news that a session must end.
+    fn tell(&mut self, event: PaymentEvent) {
         if let Err(error) = self.outbox.try_send(event) {
             tracing::debug!(%error, "nobody takes payment news");
+            if let TrySendError::Full(PaymentEvent::Stop { channel, reason }) = error {
+                self.unsaid.insert(channel, reason);
+            }
+        }
+    }
+
+    fn tell_again(&mut self) {
+        for (channel, reason) in std::mem::take(&mut self.unsaid) {
+            self.tell(PaymentEvent::Stop { channel, reason });
         }
     }
 }

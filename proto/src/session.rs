@@ -144,6 +144,8 @@ codes!(
         Protocol = 6 => "ended because the protocol was broken",
         /// A spending cap was reached.
         Cap = 7 => "ended because a spending cap was reached",
+        /// The exit does not know well enough how the chain stands.
+        ChainUnsure = 8 => "ended because the exit could not see the chain",
     }
 );
 

@@ -106,7 +106,8 @@ pub(crate) enum Order {
     /// Nobody hears of this exit.
     Unheard,
     Known(Box<Known>),
-    ChannelClosing(ChannelId),
+    /// Sessions that this channel pays end; or all that any channel pays.
+    PaidEnd(Option<ChannelId>, GoodbyeReason),
 }
 
 /// A running exit.
@@ -195,7 +196,7 @@ impl Shell {
             Order::Renewed(offer) => self.renewed(*offer),
             Order::Unheard => self.advertise().await,
             Order::Known(known) => self.known_by(*known).await,
-            Order::ChannelClosing(channel) => self.channel_closing(channel).await,
+            Order::PaidEnd(by, why) => self.paid_end(by, why).await,
         }
     }
 
@@ -338,13 +339,14 @@ impl Shell {
         }
     }
 
-    async fn channel_closing(&mut self, channel: ChannelId) {
+    async fn paid_end(&mut self, by: Option<ChannelId>, why: GoodbyeReason) {
         // A router's channel pays for many.
         let guests = self.guests().into_iter().flatten();
-        let paid_by = guests.filter(|(_, guest)| guest.channel == Some(channel));
-        let sessions: Vec<_> = paid_by.map(|(id, _)| *id).collect();
+        let ending =
+            guests.filter(|(_, it)| it.channel.is_some() && (by.is_none() || it.channel == by));
+        let sessions: Vec<_> = ending.map(|(id, _)| *id).collect();
         for session in sessions {
-            self.event(session, ProviderEvent::ChannelClosing).await;
+            self.event(session, ProviderEvent::Stop(why)).await;
         }
     }
 

@@ -29,7 +29,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use warren_overlay::{Overlay, OverlayEvent};
-use warren_payments::PaymentEvent;
+use warren_payments::{PaymentEvent, StopReason};
+use warren_proto::GoodbyeReason;
 use warren_tunnel::host::adopt_control_uid;
 
 use crate::api::ApiServer;
@@ -300,8 +301,18 @@ async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>)
 async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>) {
     while let Some(event) = events.recv().await {
         match &event {
-            PaymentEvent::Stop { channel, .. } => {
-                node.provider.tell(Order::ChannelClosing(*channel)).await;
+            PaymentEvent::Stop { channel, reason } => {
+                let why = match reason {
+                    StopReason::Closing => GoodbyeReason::ChannelClosing,
+                    StopReason::Undone => GoodbyeReason::ChainUnsure,
+                };
+                node.provider
+                    .tell(Order::PaidEnd(Some(*channel), why))
+                    .await;
+            }
+            PaymentEvent::ChainLost => {
+                let order = Order::PaidEnd(None, GoodbyeReason::ChainUnsure);
+                node.provider.tell(order).await;
             }
             PaymentEvent::Claimed { .. } => node.metrics.add(Metric::Claims, 1),
             PaymentEvent::ActionFailed { channel, reason } => {

@@ -73,6 +73,19 @@ pub(super) struct Batch {
 }
 
 impl Book {
+    /// The key of an opening that failed, if no other channel has it: what it was given for that opening it
+    /// gives to the next one.
+    pub(super) fn key_of_failed(&self) -> Option<u32> {
+        let keys = |failed| {
+            let of = self
+                .payers
+                .values()
+                .filter(move |it| it.has_failed() == failed);
+            of.map(PayerChannel::key_index).collect::<BTreeSet<_>>()
+        };
+        keys(true).difference(&keys(false)).next().copied()
+    }
+
     pub(super) fn load(store: &dyn ChannelStore, rules: Rules) -> Result<Self, PaymentsError> {
         let mut book = Self::default();
         for (_, value) in store.scan(Table::Payer)? {
@@ -108,25 +121,29 @@ impl Book {
         Ok(book)
     }
 
-    /// An older copy of the store: what was promised since is unknown, and channels that were opened since are no
-    /// other machine's.
+    /// An older copy of the store: what was promised or paid since is unknown, and channels that were opened since
+    /// are no other machine's.
     pub(super) fn distrust(&mut self, store: &dyn ChannelStore) -> Result<(), PaymentsError> {
         if store.get(Table::Meta, ROLLED_BACK)?.is_none() {
             return Ok(());
         }
         let payers = std::mem::take(&mut self.payers).into_iter();
         self.payers = payers.map(|(id, it)| (id, it.rolled_back())).collect();
+        let payees = std::mem::take(&mut self.payees).into_iter();
+        self.payees = payees.map(|(id, it)| (id, it.restored())).collect();
         self.born = None;
         let gone = [ROLLED_BACK, BORN_KEY].map(|key| Put {
             table: Table::Meta,
             key: key.to_vec(),
             value: None,
         });
-        let records = self.payers.iter();
-        let puts = records
-            .map(|(id, it)| Put::new(Table::Payer, id.as_bytes().as_slice(), it.encode()))
-            .chain(gone);
-        Ok(store.put(puts.collect())?)
+        let payers = self.payers.iter();
+        let payers =
+            payers.map(|(id, it)| Put::new(Table::Payer, id.as_bytes().as_slice(), it.encode()));
+        let payees = self.payees.iter();
+        let payees =
+            payees.map(|(id, it)| Put::new(Table::Payee, id.as_bytes().as_slice(), it.encode()));
+        Ok(store.put(payers.chain(payees).chain(gone).collect())?)
     }
 
     /// Saves `batch`, then makes it the state; on an error the old state stands.

@@ -15,6 +15,8 @@ const LIFE_GAS: u64 = 350_000;
 const ACTION_GAS: u64 = 120_000;
 /// What a plain transfer of coin takes.
 const SEND_GAS: u64 = 21_000;
+/// What bringing tokens from a pot and a wallet takes.
+const TOKEN_GAS: u64 = 150_000;
 
 /// The tasks of the account that funds and of the key that signs; the same for key 0.
 pub(super) struct Hands {
@@ -68,6 +70,13 @@ async fn endow(chain: &dyn Chain, hands: &Hands, call: &Call) -> Result<(), TxEr
         chain.verify_contract().await.map_err(refused)?;
     }
     let account = &hands.account;
+    // Tokens that go to a key without coin can only lie there.
+    let needed = if missing > Amount::ZERO { TOKEN_GAS } else { 0 };
+    let needed = worth(needed.saturating_add(SEND_GAS)).checked_add(coin);
+    let have = chain.native_balance(account.account()).await;
+    if coin > Amount::ZERO && have.map_err(refused)? < needed.unwrap_or(Amount::MAX) {
+        return Err(refused(ChainError::NoGasMoney));
+    }
     let give_coin = async {
         if coin > Amount::ZERO {
             let call = Call::SendNative {

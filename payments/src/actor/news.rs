@@ -153,6 +153,10 @@ impl Task {
             if pot != self.book.pot {
                 batch.move_pot(pot);
             }
+            for id in self.book.payers.keys() {
+                let until = PayerEvent::HeardUntil(safe.timestamp);
+                let _known = batch.pay(&self.book, *id, &until, self.now());
+            }
             batch.move_cursor(Cursor {
                 number: safe.number,
                 hash: safe.hash,
@@ -192,7 +196,10 @@ impl Task {
                 if let Some(id) = forgotten {
                     batch.forget_payee(id);
                 }
-                let channel = PayeeChannel::watch(terms, self.config.rules);
+                let mut channel = PayeeChannel::watch(terms, self.config.rules);
+                if self.book.born.is_none_or(|it| *block <= it) {
+                    channel = channel.restored();
+                }
                 batch.take_payee(Step::to(channel).saved());
             }
             let place = self.ring.place_of(&params.payer);
@@ -217,7 +224,7 @@ impl Task {
 
     /// Another machine uses this wallet: no promise is safe, for neither knows the other's. The channel's
     /// record says so for good.
-    pub(super) fn is_shared(&self, channel: ChannelId) {
+    pub(super) fn is_shared(&mut self, channel: ChannelId) {
         tracing::error!(%channel, "another machine pays with this wallet");
         self.tell(PaymentEvent::WalletShared(channel));
     }
@@ -283,9 +290,11 @@ impl Task {
         };
         let stale = behind || silent || old;
         if stale == self.clock.stale {
+            self.judge_blindness();
             return;
         }
         self.clock.stale = stale;
+        (self.clock.stale_since, self.clock.lost) = (Instant::now(), false);
         self.tell(PaymentEvent::ChainStale(stale));
         let (now, mut batch) = (self.now(), Batch::default());
         for id in self.book.payees.keys() {
@@ -293,6 +302,15 @@ impl Task {
         }
         if let Err(error) = self.take(batch) {
             tracing::error!(%error, "cannot mark channels");
+        }
+    }
+
+    /// R5: words of vouchers that were taken on a fresh view are served for a while longer, not for ever.
+    fn judge_blindness(&mut self) {
+        let blind =
+            self.clock.stale && self.clock.stale_since.elapsed() > self.config.max_blindness;
+        if blind && !self.clock.lost {
+            self.clock.lost = self.outbox.try_send(PaymentEvent::ChainLost).is_ok();
         }
     }
 }

@@ -155,6 +155,12 @@ impl Task {
             }
             Command::Route(command) => self.obey_route(command),
             Command::GiveBack { channel, answer } => {
+                // A claim on its way that comes later than the end brings nothing.
+                let payee = self.book.payees.get(&channel);
+                if payee.is_some_and(PayeeChannel::is_claiming) {
+                    let code = PayErrorCode::Busy;
+                    return reply(answer, Err(PaymentsError::NotTaken { channel, code }));
+                }
                 match self.earn(channel, &PayeeEvent::CloseAsked) {
                     Ok(outcome) => self.run_submissions(outcome, Waiter::Tx(answer)),
                     Err(error) => reply(answer, Err(error)),
@@ -202,7 +208,9 @@ impl Task {
             let channel = shared.terms().id;
             return Err(PaymentsError::WalletShared { channel });
         }
-        let index = if self.config.fresh_keys {
+        let index = if let Some(left) = self.book.key_of_failed() {
+            left
+        } else if self.config.fresh_keys {
             self.ring.take()?
         } else {
             ACCOUNT
@@ -301,6 +309,7 @@ pub(super) fn view_payer(it: &PayerChannel) -> ChannelView {
         role: Role::Payer,
         phase: it.phase(),
         deposit: it.deposit(),
+        pending: it.pending(),
         value: it.value(),
         claimed: it.claimed(),
         usable: it.is_usable(),
@@ -315,6 +324,7 @@ pub(super) fn view_payee(it: &PayeeChannel, now: UnixTime) -> ChannelView {
         role: Role::Payee,
         phase: it.phase(),
         deposit: it.deposit(),
+        pending: Amount::ZERO,
         value: it.value(now),
         claimed: it.claimed(),
         usable: matches!(it.phase(), Phase::Opening | Phase::Open),

@@ -330,6 +330,7 @@ const fn code_of(refusal: &PayerRefusal) -> PayErrorCode {
     match refusal {
         PayerRefusal::NotConfirmed => PayErrorCode::NotConfirmed,
         PayerRefusal::Closing => PayErrorCode::Closing,
+        PayerRefusal::TopUpUnderWay => PayErrorCode::Busy,
         PayerRefusal::Exhausted { .. }
         | PayerRefusal::TooManyLocks
         | PayerRefusal::Shared

@@ -130,8 +130,8 @@ pub enum PayeeEffect {
 pub enum StopReason {
     /// The channel is closing or closed.
     Closing,
-    /// The chain view is too old to trust the deposit.
-    ChainStale,
+    /// The deposit is in the chain no more: its history was rewritten.
+    Undone,
 }
 
 /// An event of the payer's core.
@@ -168,6 +168,8 @@ pub enum PayerEvent {
     CloseAsked(Option<CloseConsent>),
     /// Chain time moved on: the close window may be over.
     Tick,
+    /// Everything in blocks up to this time has been heard.
+    HeardUntil(UnixTime),
     /// The last transaction failed; it may be asked for again.
     ActionFailed,
     /// The channel's own key holds nothing any more.
@@ -255,6 +257,9 @@ pub enum PayerRefusal {
     /// The deposit is not confirmed yet.
     #[error("the deposit is not confirmed yet")]
     NotConfirmed,
+    /// A top-up is on its way already.
+    #[error("a top-up of the channel is on its way already")]
+    TopUpUnderWay,
     /// The channel is closing or closed.
     #[error("the channel is closing")]
     Closing,

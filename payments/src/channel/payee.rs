@@ -59,6 +59,8 @@ pub struct PayeeChannel {
     pub(super) booked: Amount,
     /// Money of routes in the base: no session on this channel counts it.
     pub(super) aside: Amount,
+    /// The channel is older than this store, or the store an old copy: more may have been paid than is known.
+    pub(super) restored: bool,
     // Not in the record: the shell knows both.
     pub(super) stale: bool,
     pub(super) rules: Rules,
@@ -79,8 +81,18 @@ impl PayeeChannel {
             consent: None,
             booked: Amount::ZERO,
             aside: Amount::ZERO,
+            restored: false,
             stale: false,
             rules,
+        }
+    }
+
+    /// More may have been paid on it than this store knows; somebody else, a tower, may hold the rest.
+    #[must_use]
+    pub fn restored(self) -> Self {
+        Self {
+            restored: true,
+            ..self
         }
     }
 
@@ -202,7 +214,7 @@ impl PayeeChannel {
         let books = books.into_iter().filter(|it| it.amount > Amount::ZERO);
         let is_undone = next.phase == Phase::Opening && self.phase == Phase::Open;
         let stop = PayeeEffect::Stop(if is_undone {
-            StopReason::ChainStale
+            StopReason::Undone
         } else {
             StopReason::Closing
         });
@@ -217,12 +229,11 @@ impl PayeeChannel {
     }
 
     fn grow_stale(&self, stale: bool) -> Step {
-        let step = Step::to(Self {
+        // Words of vouchers that were taken go on counting: what they are worth stands on the chain.
+        Step::to(Self {
             stale,
             ..self.clone()
-        });
-        let stops = stale && !self.stale && self.phase == Phase::Open;
-        step.then_all(stops.then_some(PayeeEffect::Stop(StopReason::ChainStale)))
+        })
     }
 
     fn begin_run(&self, unit_price: Amount, now: UnixTime) -> Step {
@@ -272,11 +283,13 @@ impl PayeeChannel {
         })
     }
 
-    /// Why nothing may be given up now, if so: what is paid onward could not be claimed any more, and whether a
-    /// lock still lives is for the chain's clock to say.
+    /// Why nothing may be given up now, if so: what is paid onward could not be claimed any more, whether a
+    /// lock still lives is for the chain's clock to say, and what a restored store does not know a tower may hold.
     fn cannot_end(&self, now: UnixTime) -> Option<PayErrorCode> {
         let deaf = self.stale.then_some(PayErrorCode::ChainStale);
-        deaf.or_else(|| self.routes(now).then_some(PayErrorCode::Busy))
+        let unknown = self.restored.then_some(PayErrorCode::UnknownChannel);
+        let busy = self.routes(now).then_some(PayErrorCode::Busy);
+        deaf.or(unknown).or(busy)
     }
 
     /// From here on nothing may be earned: what is not claimed when this is in a block is lost.

@@ -68,7 +68,7 @@ pub struct PayerChannel {
     pub(super) key_index: u32,
     /// Length of a full tranche.
     pub(super) tranche_units: u32,
-    /// The deposit to open with.
+    /// The deposit that the last opening or top-up comes to.
     pub(super) asked: Amount,
     pub(super) phase: Phase,
     pub(super) deposit: Amount,
@@ -87,6 +87,8 @@ pub struct PayerChannel {
     pub(super) most: Amount,
     pub(super) twin: Twin,
     // Not in the record.
+    /// Everything in blocks up to this time has been heard.
+    pub(super) heard: UnixTime,
     /// A restart may have forgotten words of the live lane.
     pub(super) doubt: bool,
 }
@@ -111,6 +113,7 @@ impl PayerChannel {
             acting: true,
             most: Amount::ZERO,
             twin: Twin::Alone,
+            heard: UnixTime::default(),
             doubt: false,
         };
         Step::to(channel)
@@ -160,6 +163,7 @@ impl PayerChannel {
             PayerEvent::TopUpAsked { amount } => self.top_up(*amount),
             PayerEvent::CloseAsked(consent) => self.close(consent.as_ref()),
             PayerEvent::Tick => self.tick(now),
+            PayerEvent::HeardUntil(at) => self.heard_until(*at),
             // What the key holds is asked for again until it is home.
             PayerEvent::ActionFailed if self.phase == Phase::Closed => Step::stay(self),
             PayerEvent::ActionFailed | PayerEvent::Swept => Step::to(Self {
@@ -239,7 +243,17 @@ impl PayerChannel {
             return self.refuse(refusal);
         }
         match self.phase {
-            Phase::Open => self.submit(ChainAction::TopUp { amount }),
+            Phase::Open if self.pending() > Amount::ZERO => {
+                self.refuse(PayerRefusal::TopUpUnderWay)
+            }
+            Phase::Open => {
+                let asked = self.deposit.checked_add(amount).unwrap_or(Amount::MAX);
+                let next = Self {
+                    asked,
+                    ..self.clone()
+                };
+                next.submit(ChainAction::TopUp { amount })
+            }
             Phase::Opening => self.refuse(PayerRefusal::NotConfirmed),
             Phase::Closing { .. } | Phase::Closed => self.refuse(PayerRefusal::Closing),
         }

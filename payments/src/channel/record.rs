@@ -18,25 +18,18 @@ use super::{ChannelTerms, Phase};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::voucher::VerifiedVoucher;
 
-const PAYER: u8 = 3;
-const PAYEE: u8 = 2;
-const BEFORE_ROUTES: u8 = 1;
-/// Of a payer.
-const BEFORE_TWINS: u8 = 2;
-
-/// What the fields of a record tell of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// Version 1 knew no routes.
-    Direct,
-    Routes,
-}
+/// The newest version of either record.
+const NEWEST: u8 = 3;
+/// From here on, records know of routes.
+const ROUTES: u8 = 2;
+/// From here on, a payer's knows of twins, and a payee's of what a restored store may lack.
+const RESTORED: u8 = 3;
 
 impl PayerChannel {
     /// The record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(PAYER);
+        let mut out = Writer::new(NEWEST);
         put_terms(&mut out, &self.terms);
         out.u32(self.key_index)
             .u32(self.tranche_units)
@@ -66,11 +59,7 @@ impl PayerChannel {
     /// # Errors
     /// [`CodecError`] for bytes that [`Self::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let knows_twins = bytes.first() == Some(&PAYER);
-        let (mut read, scope) = match bytes.first() {
-            Some(&BEFORE_TWINS) => (Reader::new(bytes, BEFORE_TWINS)?, Scope::Routes),
-            Some(_) | None => reader(bytes, PAYER)?,
-        };
+        let (mut read, version) = reader(bytes)?;
         let terms = take_terms(&mut read)?;
         let (key_index, tranche_units, asked) = (read.u32()?, read.u32()?, read.amount()?);
         let phase = take_phase(&mut read)?;
@@ -84,12 +73,12 @@ impl PayerChannel {
             resumed: true,
         };
         let (slack, acting) = (read.amount()?, read.flag("acting")?);
-        let routed = if scope == Scope::Routes {
+        let routed = if version >= ROUTES {
             read.list(MAX_LOCKS, "routed", take_routed_lane)?
         } else {
             Vec::new()
         };
-        let (most, twin) = if knows_twins {
+        let (most, twin) = if version >= RESTORED {
             (read.amount()?, take_twin(&mut read)?)
         } else {
             (Amount::MAX, Twin::Alone)
@@ -113,6 +102,7 @@ impl PayerChannel {
             acting,
             most,
             twin,
+            heard: UnixTime::default(),
             doubt,
         })
     }
@@ -122,7 +112,7 @@ impl PayeeChannel {
     /// The record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(PAYEE);
+        let mut out = Writer::new(NEWEST);
         put_terms(&mut out, &self.terms);
         put_phase(&mut out, self.phase);
         out.amount(self.deposit).amount(self.claimed);
@@ -144,6 +134,7 @@ impl PayeeChannel {
             out.u64(it.as_millis());
         });
         out.amount(self.booked).amount(self.aside);
+        out.u8(u8::from(self.restored));
         out.finish()
     }
 
@@ -152,12 +143,12 @@ impl PayeeChannel {
     /// # Errors
     /// [`CodecError`] for bytes that [`Self::encode`] does not write.
     pub fn decode(bytes: &[u8], rules: Rules) -> Result<Self, CodecError> {
-        let (mut read, scope) = reader(bytes, PAYEE)?;
+        let (mut read, version) = reader(bytes)?;
         let terms = take_terms(&mut read)?;
         let phase = take_phase(&mut read)?;
         let (deposit, claimed) = (read.amount()?, read.amount()?);
         let voucher = read.option("voucher", |read| take_voucher(read, &terms))?;
-        let lanes = read.list(MAX_LOCKS, "lanes", |read| take_lane(read, scope))?;
+        let lanes = read.list(MAX_LOCKS, "lanes", |read| take_lane(read, version))?;
         let seen = read.list(
             rules.max_anchors.saturating_add(MAX_LOCKS),
             "seen",
@@ -170,11 +161,12 @@ impl PayeeChannel {
         let claiming = read.option("claiming", Reader::amount)?;
         let consent = read.option("consent", |read| Ok(UnixTime::from_millis(read.u64()?)))?;
         let booked = read.amount()?;
-        let aside = if scope == Scope::Routes {
+        let aside = if version >= ROUTES {
             read.amount()?
         } else {
             Amount::ZERO
         };
+        let restored = version >= RESTORED && read.flag("restored")?;
         read.finish()?;
         let voucher = voucher.map(VerifiedVoucher::from_record);
         let held = Holdings {
@@ -193,6 +185,7 @@ impl PayeeChannel {
             consent,
             booked,
             aside,
+            restored,
             ..Self::watch(terms, rules)
         })
     }
@@ -282,9 +275,9 @@ fn take_voucher(read: &mut Reader<'_>, terms: &ChannelTerms) -> Result<Voucher, 
     })
 }
 
-fn take_lane(read: &mut Reader<'_>, scope: Scope) -> Result<Lane, CodecError> {
+fn take_lane(read: &mut Reader<'_>, version: u8) -> Result<Lane, CodecError> {
     let (lock, known, word) = (take_lock(read)?, read.u32()?, read.word()?);
-    let (payment, folded) = if scope == Scope::Routes {
+    let (payment, folded) = if version >= ROUTES {
         (read.option("payment", take_payment)?, read.u32()?)
     } else {
         (None, 0)
@@ -299,11 +292,10 @@ fn take_lane(read: &mut Reader<'_>, scope: Scope) -> Result<Lane, CodecError> {
 }
 
 /// The fields behind a version this program reads, and what they tell of.
-fn reader(bytes: &[u8], version: u8) -> Result<(Reader<'_>, Scope), CodecError> {
-    if bytes.first() == Some(&BEFORE_ROUTES) {
-        return Ok((Reader::new(bytes, BEFORE_ROUTES)?, Scope::Direct));
-    }
-    Ok((Reader::new(bytes, version)?, Scope::Routes))
+fn reader(bytes: &[u8]) -> Result<(Reader<'_>, u8), CodecError> {
+    let older = bytes.first().filter(|it| (1..NEWEST).contains(*it));
+    let version = older.copied().unwrap_or(NEWEST);
+    Ok((Reader::new(bytes, version)?, version))
 }
 
 fn put_payment(out: &mut Writer, payment: Option<PaymentId>) {

@@ -25,6 +25,8 @@ pub struct PaymentsConfig {
     pub poll: Duration,
     /// Without an answer from the chain for so long, no voucher is taken.
     pub max_silence: Duration,
+    /// After so long on an old view of the chain, sessions paid by older vouchers end too.
+    pub max_blindness: Duration,
     /// A newest block older than this is not fresh; `None` on a chain that mines on demand.
     pub max_head_age: Option<Duration>,
     /// The block to start from the first time; `None` = the last 50 000 blocks.
@@ -51,6 +53,8 @@ impl Default for PaymentsConfig {
             confirmations: 6,
             poll: Duration::from_secs(4),
             max_silence: Duration::from_secs(60),
+            // R5.
+            max_blindness: Duration::from_secs(300),
             max_head_age: Some(Duration::from_secs(300)),
             scan_from: None,
             tranche_units: crate::channel::payer::TRANCHE_UNITS,
@@ -267,6 +271,8 @@ pub enum PaymentEvent {
     Route(Box<RouteOut>),
     /// The chain view became too old, or is fresh again.
     ChainStale(bool),
+    /// It stayed too old for too long: no session may go on.
+    ChainLost,
 }
 
 /// Which end of a channel this node is.
@@ -291,6 +297,8 @@ pub struct ChannelView {
     pub phase: Phase,
     /// Confirmed deposit.
     pub deposit: Amount,
+    /// Deposit asked for and not confirmed: an opening or a top-up on its way.
+    pub pending: Amount,
     /// Paid or earned in all.
     pub value: Amount,
     /// Claimed on chain, confirmed.

@@ -12,7 +12,9 @@ use warren_proto::{
     Amount, ChannelAnswer, ChannelAsk, ChannelId, NodeId, PayErrorCode, PayoutAddress, UnixTime,
 };
 
-use crate::party::{Party, UNIT, assert_conserved, begin, config, open, pay, units, wei, world};
+use crate::party::{
+    HOUR, Party, UNIT, assert_conserved, begin, config, open, pay, units, wei, world,
+};
 
 const EXIT: NodeId = NodeId::from_bytes([7; 32]);
 
@@ -127,7 +129,7 @@ async fn a_restored_wallet_gets_its_money_back_though_the_payee_is_gone() {
     let mut payer = home(&chain, &wallet);
     payer.payments.refresh().await.unwrap();
     payer.payments.close(channel, None).await.unwrap();
-    chain.advance(2 * crate::party::HOUR);
+    chain.advance(2 * HOUR);
     payer.hear(|it| *it == PaymentEvent::Closed(channel)).await;
     let state = payer.payments.channels().await.unwrap();
     assert_eq!(state[0].phase, Phase::Closed);
@@ -157,7 +159,7 @@ async fn a_second_machine_with_the_same_wallet_is_noticed() {
     let open = async |payer: &Party| {
         let opened = payer
             .payments
-            .open_channel(payee.account(), units(10), crate::party::HOUR);
+            .open_channel(payee.account(), units(10), HOUR);
         opened.await
     };
     let shared = PaymentsError::WalletShared { channel: theirs };
@@ -169,7 +171,7 @@ async fn a_second_machine_with_the_same_wallet_is_noticed() {
     payer.payments.refresh().await.unwrap();
     assert_eq!(open(&payer).await, Err(shared));
     payer.payments.close(theirs, None).await.unwrap();
-    chain.advance(2 * crate::party::HOUR);
+    chain.advance(2 * HOUR);
     payer.hear(|it| *it == PaymentEvent::Closed(theirs)).await;
     open(&payer).await.unwrap();
 }
@@ -252,4 +254,54 @@ async fn only_the_payer_is_told_and_only_this_node_tells() {
     };
     assert_eq!(refusal(late, EXIT).await, Some(PayErrorCode::ExpiryTooSoon));
     assert_eq!(refusal(good, EXIT).await, None);
+}
+
+#[tokio::test]
+async fn an_opening_that_failed_leaves_its_key_to_the_next() {
+    let chain = world();
+    let payee = Party::rich(&chain).await;
+    let wallet = Wallet::generate().unwrap();
+    // Tokens, and coin for less than a channel takes.
+    let little = Amount::from_wei_u64(1_000_000);
+    chain.fund(wallet.account(), little, units(500)).unwrap();
+    let poor = home(&chain, &wallet);
+    poor.payments.refresh().await.unwrap();
+    let first = poor
+        .payments
+        .open_channel(payee.account(), units(100), HOUR);
+    let first = first.await.unwrap();
+    assert!(poor.payments.wait_usable(first).await.is_err());
+    let key = payer_of(&poor, first).await;
+    assert_eq!(
+        chain.token_balance(key).await.unwrap(),
+        wei(0),
+        "they would lie there"
+    );
+
+    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
+    chain.fund(wallet.account(), coin, wei(0)).unwrap();
+    let second = open(&poor, &payee, units(100)).await;
+    assert_eq!(payer_of(&poor, second).await, key);
+    let third = open(&poor, &payee, units(100)).await;
+    assert_ne!(payer_of(&poor, third).await, key);
+}
+
+/// What was paid before may lie with a tower: nothing is given up for what a new store does not know.
+#[tokio::test]
+async fn a_payee_restored_from_its_words_agrees_to_no_end() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(100)).await;
+    begin(&payer, &payee, channel).await;
+    pay(&payer, &payee, channel, 0, 50).await;
+    let phrase = payee.wallet.phrase().to_owned();
+    drop(payee);
+
+    let payee = home(&chain, &Wallet::from_phrase(&phrase).unwrap());
+    payee.payments.refresh().await.unwrap();
+    let close = payer.payments.sign_ask(channel, EXIT, true).await.unwrap();
+    let answer = payee.payments.answer_ask(close, EXIT).await;
+    let code = answer.map_err(|it| it.code()).err();
+    assert_eq!(code, Some(PayErrorCode::UnknownChannel));
+    assert!(payee.payments.give_back(channel).await.is_err());
 }

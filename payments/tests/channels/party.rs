@@ -58,7 +58,10 @@ impl Party {
         chain
             .fund(wallet.account(), coin, units(1_000_000))
             .unwrap();
-        Self::start(chain, wallet, MemoryStore::new())
+        let party = Self::start(chain, wallet, MemoryStore::new());
+        // What is opened from here on is no older than this store.
+        party.payments.refresh().await.unwrap();
+        party
     }
 
     pub(crate) fn start(chain: &DevChain, wallet: Wallet, store: MemoryStore) -> Self {

@@ -126,7 +126,8 @@ impl Life {
             _ => match script.below(6) {
                 0 => PayerEvent::FinalAsked,
                 1 => PayerEvent::RepeatAsked,
-                2 => PayerEvent::Tick,
+                2 if script.is_set() => PayerEvent::Tick,
+                2 => PayerEvent::HeardUntil(self.now),
                 3 => PayerEvent::ActionFailed,
                 4 => PayerEvent::Swept,
                 _ => PayerEvent::Restarted,

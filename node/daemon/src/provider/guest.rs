@@ -336,7 +336,7 @@ impl Shell {
         };
         self.served = self.served.saturating_add(1);
         self.parts.metrics.add(Metric::SessionsServed, 1);
-        let channel = guest.channel;
+        let channel = guest.channel.filter(|_| guest.machine.is_paid_by_channel());
         let owing = guest.machine.leaves_owing(self.parts.clock.now());
         let owers = channel.map(Ower::Channel);
         for ower in owers.into_iter().chain([Ower::Node(guest.peer)]) {

@@ -208,7 +208,9 @@ impl Own {
         let bound = self
             .onward_channels(channels)
             .fold(Amount::ZERO, |sum, it| {
-                sum.checked_add(left(it)).unwrap_or(Amount::MAX)
+                let bound = left(it).checked_add(it.pending);
+                sum.checked_add(bound.unwrap_or(Amount::MAX))
+                    .unwrap_or(Amount::MAX)
             });
         let room = self.router.budget.saturating_sub(bound);
         let deposit = self.router.deposit.max(need).min(room);
@@ -221,7 +223,10 @@ impl Own {
         &'a self,
         channels: &'a [ChannelView],
     ) -> impl Iterator<Item = &'a ChannelView> {
-        let lives = |it: &&ChannelView| it.role == Role::Payer && it.phase != Phase::Closed;
+        let lives = |it: &&ChannelView| {
+            let failed = it.phase == Phase::Opening && !it.usable;
+            it.role == Role::Payer && it.phase != Phase::Closed && !failed
+        };
         let lives = channels.iter().filter(lives);
         let is_onward = |id| {
             self.neighbours

@@ -5,7 +5,7 @@ use std::time::Duration;
 use warren_overlay::offers::OfferQuery;
 use warren_payments::channel::Phase;
 use warren_payments::{ChannelView as Held, PaymentsError, Role};
-use warren_proto::{Amount, ChannelId, NodeId, Offer, PayoutAddress, TxHash};
+use warren_proto::{Amount, ChannelId, GoodbyeReason, NodeId, Offer, PayoutAddress, TxHash};
 
 use super::Node;
 use crate::api::types::{
@@ -14,9 +14,13 @@ use crate::api::types::{
 };
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{self, problem};
+use crate::provider::Order;
 
 /// How long a caller waits for a deposit to be confirmed; opening goes on without it.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How often, and how long apart, a payee that leaves looks whether all is claimed.
+const CLAIM_LOOKS: u32 = 60;
+const CLAIM_LOOK: Duration = Duration::from_secs(1);
 /// The close window of a channel to an account that has no offer.
 const WINDOW_SECS: u32 = 86_400;
 
@@ -294,10 +298,20 @@ impl Node {
         Ok(report(text, Some(held.id), Some(tx), rest))
     }
 
-    /// Payee: claims, then gives the rest back.
+    /// Payee: ends what is paid by it and claims until nothing is left, then gives the rest back.
     async fn give_back(&self, held: &Held) -> Result<TransactionReport, Problem> {
         let payments = self.purse()?.payments();
-        payments.claim(held.id).await.map_err(|it| problem(&it))?;
+        let order = Order::PaidEnd(Some(held.id), GoodbyeReason::ChannelClosing);
+        self.provider.tell(order).await;
+        for _ in 0..CLAIM_LOOKS {
+            payments.claim(held.id).await.map_err(|it| problem(&it))?;
+            let now = self.one(held.id).await?;
+            if now.claimed >= now.value {
+                break;
+            }
+            tokio::time::sleep(CLAIM_LOOK).await; // A claim of before is on its way.
+        }
+        let held = &self.one(held.id).await?;
         let tx = payments.give_back(held.id).await;
         let tx = tx.map_err(|it| problem(&it))?;
         let rest = self.rest(held);

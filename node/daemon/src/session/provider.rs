@@ -149,10 +149,6 @@ impl ProviderSession {
             ProviderEvent::Paid { value } => self.paid_up_to(value, now),
             ProviderEvent::PaymentRefused(code) => self.payment_refused(code),
             ProviderEvent::Lock(news) => self.lock_news(news, now),
-            ProviderEvent::ChannelClosing => {
-                let reason = GoodbyeReason::ChannelClosing;
-                self.end(ProviderEnd::Goodbye(reason), Some(reason))
-            }
             ProviderEvent::Usage { up, down } => {
                 self.used = (self.used.0.max(up), self.used.1.max(down));
                 self.gate(now)

@@ -11,6 +11,14 @@ use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
 
 impl PayerChannel {
+    /// The chain is known up to here; a rewritten history takes nothing of it back.
+    pub(super) fn heard_until(&self, at: UnixTime) -> Step {
+        Step::to(Self {
+            heard: self.heard.max(at),
+            ..self.clone()
+        })
+    }
+
     /// The record is older than what was signed: as of a channel that is found on the chain, what was promised
     /// in it is unknown until its payee shows it.
     #[must_use]

@@ -139,7 +139,7 @@ impl PayerChannel {
         if !rules::r3_may_fold(lock.expiry, now) {
             return self.refuse(PayerRefusal::LockExpired { payment });
         }
-        let mut next = self.without_expired(now).numbered();
+        let mut next = self.without_expired().numbered();
         let twice = |it: &RoutedLane| it.payment == payment || it.lock.anchor == lock.anchor;
         if next.routed.iter().any(twice) || asked.own.is_some_and(|it| it != next.seq) {
             return self.refuse(PayerRefusal::LockTwice { payment });
@@ -305,7 +305,7 @@ impl PayerChannel {
         } else if let Some(lane) = next.routed.get_mut(at) {
             *lane = folded;
         }
-        self.issue(next.without_expired(now))
+        self.issue(next.without_expired())
     }
 
     /// Changes what this node knows of its own words; `None` changes nothing.
@@ -336,10 +336,12 @@ impl PayerChannel {
         lanes.find(|(_, it)| it.payment == *payment)
     }
 
-    /// Locks that can pay nothing any more, and of which the chain has nothing more to say.
-    fn without_expired(&self, now: UnixTime) -> Self {
+    /// Locks that can pay nothing any more, and of which the chain has nothing more to say: by what was heard of
+    /// it, not by this machine's clock. A voucher without a lock that was claimed is worth less than the chain says.
+    fn without_expired(&self) -> Self {
         let mut next = self.clone();
-        let over = |it: &RoutedLane| now >= UnixTime::from_secs(it.lock.expiry).plus(AFTERLIFE);
+        let over =
+            |it: &RoutedLane| self.heard >= UnixTime::from_secs(it.lock.expiry).plus(AFTERLIFE);
         next.routed.retain(|it| !over(it));
         next
     }

@@ -368,3 +368,22 @@ fn an_opening_that_failed_is_not_tried_again_by_a_restart() {
     let quiet = ask(&restarted(&failed), &PayerEvent::Restarted);
     assert_eq!(quiet.effects, vec![]);
 }
+
+#[test]
+fn a_second_top_up_waits_for_the_first() {
+    let ask = PayerEvent::TopUpAsked { amount: wei(10) };
+    let channel = open_payer(100);
+    let step = channel.handle(&ask, NOON);
+    assert_eq!(step.next.pending(), wei(10));
+    let twice = step.next.handle(&ask, NOON);
+    let refusal = PayerEffect::Refuse(PayerRefusal::TopUpUnderWay);
+    assert_eq!(twice.effects, vec![refusal]);
+    let deposit = PayerEvent::Chain(ChainFact::Deposit(wei(110)));
+    let confirmed = step.next.handle(&deposit, NOON).next;
+    assert_eq!(confirmed.pending(), wei(0));
+    let failed = step.next.handle(&PayerEvent::ActionFailed, NOON).next;
+    for free in [confirmed, failed] {
+        let submits = |it: &PayerEffect| matches!(it, PayerEffect::Submit(_));
+        assert!(free.handle(&ask, NOON).effects.iter().any(submits));
+    }
+}

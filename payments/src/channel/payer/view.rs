@@ -84,6 +84,19 @@ impl PayerChannel {
         }
     }
 
+    /// Whether it never came to be: what its key was given for it lies there.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.phase == Phase::Opening && !self.acting && self.has_own_key()
+    }
+
+    /// Of the deposit, what was asked for and is not confirmed.
+    #[must_use]
+    pub fn pending(&self) -> Amount {
+        let more = self.asked.saturating_sub(self.deposit);
+        if self.acting { more } else { Amount::ZERO }
+    }
+
     /// Whether its own key may hold money after its end.
     #[must_use]
     pub fn needs_sweep(&self) -> bool {

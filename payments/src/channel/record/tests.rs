@@ -44,7 +44,7 @@ fn a_payees_record_is_the_payee() {
 fn before_routes(channel: &PayeeChannel) -> Vec<u8> {
     let mut bytes = channel.encode();
     bytes[0] = 1;
-    bytes.truncate(bytes.len() - 12); // What routes have paid.
+    bytes.truncate(bytes.len() - 13); // What routes have paid, and whether more was.
     // The one lane's payment and fold stand before the list of one anchor and what follows it.
     let after = 4 + 8 + 2 * 12 + 1 + 1 + 12;
     let lane_end = bytes.len() - after;
@@ -96,7 +96,7 @@ proptest! {
     fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let _any = PayerChannel::decode(&bytes);
         let _any = PayeeChannel::decode(&bytes, Rules::default());
-        for version in [1, 2] {
+        for version in [1, 2, 3] {
             let versioned = [vec![version], bytes.clone()].concat();
             let _any = PayerChannel::decode(&versioned);
             let _any = PayeeChannel::decode(&versioned, Rules::default());

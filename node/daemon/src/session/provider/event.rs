@@ -72,8 +72,6 @@ pub enum ProviderEvent {
     PaymentRefused(PayErrorCode),
     /// Of a session paid by a route.
     Lock(LockNews),
-    /// The payer closes the channel on chain.
-    ChannelClosing,
     /// Inner bytes so far, by the own meter.
     Usage {
         /// Consumer → exit.

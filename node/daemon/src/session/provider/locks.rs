@@ -261,6 +261,12 @@ impl ProviderSession {
             .collect()
     }
 
+    /// Whether its channel has shown that it pays here: until then anybody can name any.
+    #[must_use]
+    pub const fn is_paid_by_channel(&self) -> bool {
+        self.value_before.is_some() && self.locks.is_none()
+    }
+
     /// Whether this session is paid by a route.
     #[must_use]
     pub const fn is_routed(&self) -> bool {

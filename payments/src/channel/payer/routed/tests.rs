@@ -1,6 +1,6 @@
 //! The payer of routes' locks: what is promised, said and folded.
 
-use warren_proto::VoucherAck;
+use warren_proto::{Lock, PaymentId, VoucherAck};
 
 use super::*;
 use crate::channel::event::VoucherDraft;
@@ -231,4 +231,29 @@ fn a_restart_counts_no_word_twice_and_believes_the_exit_within_reason() {
     assert_eq!(heard.routed_lock(&PAYMENT).unwrap().released, Some(9));
     let folded = order(&again, fold(10, Proof::Told)).next;
     assert_eq!(folded.value(), wei(53), "a word that comes back was said");
+}
+
+#[test]
+fn a_lock_stays_in_the_voucher_until_the_chain_was_heard_beyond_its_end() {
+    // The clock says that it is long over; what was claimed of it meanwhile, nobody knows yet.
+    let (after, later) = (late(LIFE + 3600), NOON.as_secs() + 2 * LIFE);
+    let next = RoutedLock {
+        payment: PaymentId::from_bytes([9; 16]),
+        lock: Lock {
+            expiry: later,
+            ..rest(1)
+        },
+        own: None,
+        hold_fee: wei(0),
+    };
+    let lock = PayerEvent::Routed(RoutedOrder::Lock(next));
+    let locks = |channel: &PayerChannel| {
+        let said = draft(&channel.handle(&lock, after).effects);
+        said.unwrap().routed.len()
+    };
+    let deaf = ready();
+    assert_eq!(locks(&deaf), 2);
+    let told = deaf.handle(&PayerEvent::HeardUntil(after), after);
+    assert!(!told.save);
+    assert_eq!(locks(&told.next), 1);
 }

@@ -261,6 +261,13 @@ impl Node {
             self.earn(&mut batch, (*id, &PayeeEvent::Chain(*fact)), now);
         }
         self.learn_words(&news.words, &mut batch, now);
+        for id in self.payers.keys() {
+            self.pay(
+                &mut batch,
+                (*id, &PayerEvent::HeardUntil(news.heard_until)),
+                now,
+            );
+        }
         batch.cursor = Some(news.cursor);
         self.settle_with(batch, env)?;
         (self.heard_until, self.host.young) = (news.heard_until, news.young);
