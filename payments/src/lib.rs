@@ -12,8 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod actor;
-pub mod calls;
-pub mod chain;
 pub mod channel;
 mod codec;
 pub mod eip712;
@@ -36,6 +34,9 @@ use crossbeam_utils as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use warren_proto::UnixTime;
+
+pub use warren_chain as chain;
+pub use warren_chain::calls;
 
 pub use channel::{
     Accepted, ChannelTerms, CloseConsent, PayeeChannel, PayerChannel, Phase, RoutedAccepted,

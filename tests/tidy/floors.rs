@@ -3,10 +3,11 @@
 use crate::house::{Finding, demand_none, packages};
 
 /// Each crate and the crates of the house it may name.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 9] = [
     ("warren-proto", &[]),
     ("warren-overlay", &["warren-proto"]),
-    ("warren-payments", &["warren-proto"]),
+    ("warren-chain", &["warren-proto"]),
+    ("warren-payments", &["warren-proto", "warren-chain"]),
     ("warren-tunnel", &["warren-proto"]),
     (
         "warren-daemon",

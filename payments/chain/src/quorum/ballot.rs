@@ -5,7 +5,7 @@
 //! Invariant: an answer is believed only if enough endpoints gave exactly it, and no other answer
 //! was given, or could still be given, by as many.
 
-use crate::chain::ChainError;
+use crate::ChainError;
 
 /// An endpoint, by its place in the list.
 pub type Place = usize;

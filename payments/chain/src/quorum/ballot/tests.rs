@@ -1,5 +1,5 @@
 use super::*;
-use crate::chain::Revert;
+use crate::Revert;
 
 const DEAD: ChainError = ChainError::NoGasMoney;
 

@@ -8,7 +8,7 @@ use super::engine::{Frame, Ran, Run, State, TX_GAS};
 use super::pool::Fault;
 use super::shape;
 use super::world::{Block, World};
-use crate::chain::json::{self, field, hex_bytes, quantity};
+use crate::json::{self, field, hex_bytes, quantity};
 
 const INVALID: i32 = -32602;
 const UNKNOWN_METHOD: i32 = -32601;

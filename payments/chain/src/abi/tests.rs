@@ -7,8 +7,8 @@ use warren_proto::{Amount, ChannelId, ChannelParams, PayoutAddress, UnixTime, Vo
 
 use super::*;
 use crate::calls::{Call, Claim};
-use crate::chain::error::Revert;
-use crate::chain::{event, revert};
+use crate::error::Revert;
+use crate::{event, revert};
 
 fn every_call() -> Vec<Call> {
     let to = PayoutAddress::ZERO;

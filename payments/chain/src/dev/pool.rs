@@ -24,10 +24,10 @@ const HALF_ORDER: [u8; 32] = [
 
 /// Why the node says no: JSON-RPC's code, words and data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::chain) struct Fault {
-    pub(in crate::chain) code: i32,
-    pub(in crate::chain) message: String,
-    pub(in crate::chain) data: Option<Vec<u8>>,
+pub(crate) struct Fault {
+    pub(crate) code: i32,
+    pub(crate) message: String,
+    pub(crate) data: Option<Vec<u8>>,
 }
 
 impl Fault {

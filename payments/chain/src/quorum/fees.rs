@@ -4,8 +4,8 @@ use warren_proto::Amount;
 
 use super::seat::{At, question};
 use super::{Heard, Quorum};
-use crate::chain::eth::next_base_fee;
-use crate::chain::{Chain as _, ChainError, Fees};
+use crate::eth::next_base_fee;
+use crate::{Chain as _, ChainError, Fees};
 
 const WHAT: &str = "what gas costs";
 /// A tip that one endpoint alone is believed up to: 2 gwei, some 0.0001 coin for a claim. Our choice.

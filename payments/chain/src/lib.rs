@@ -12,6 +12,9 @@
 //!
 //! Invariant: nothing here signs anything and nothing here remembers money.
 
+#![forbid(unsafe_code)]
+
+pub mod calls;
 pub mod dev;
 mod endpoint;
 pub mod error;
@@ -19,6 +22,7 @@ pub mod eth;
 pub mod quorum;
 pub mod rpc;
 pub mod serve;
+pub mod tx;
 
 pub(crate) mod abi;
 mod event;

@@ -7,8 +7,8 @@ use warren_proto::{Amount, ChainRef, PayoutAddress, UnixTime};
 
 use super::engine::{Frame, Run, State, TX_GAS};
 use super::{DevChain, Mining, owner};
+use crate::abi::Artefact;
 use crate::calls::Call;
-use crate::chain::abi::Artefact;
 
 /// Native money of a dev account: 10 000 coins.
 const DEV_NATIVE_WEI: u128 = 10_000_000_000_000_000_000_000;

@@ -9,7 +9,7 @@ use warren_proto::{Amount, PayoutAddress, TxHash, UnixTime};
 use super::engine::{BLOCK_GAS, Frame, Ran, State};
 use super::pool::{Fault, Pool, PoolTx};
 use super::{Mining, Reorg, TooDeep};
-use crate::chain::{BlockHash, Head};
+use crate::{BlockHash, Head};
 
 /// Blocks whose state is kept, hence the deepest reorganisation.
 pub(super) const KEPT_STATES: usize = 128;

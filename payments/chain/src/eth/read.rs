@@ -5,11 +5,11 @@ use ethers_core::types::H256;
 use serde_json::{Value, json};
 use warren_proto::{Amount, ChainRef, PayoutAddress, UnixTime};
 
-use crate::chain::abi::Reader;
-use crate::chain::error::{ChainError, Revert};
-use crate::chain::event::{ChainEvent, EventKind};
-use crate::chain::json::{self, field, hex_bytes, quantity};
-use crate::chain::{CallRequest, ChannelState, ChannelStatus, Outcome, Receipt};
+use crate::abi::Reader;
+use crate::error::{ChainError, Revert};
+use crate::event::{ChainEvent, EventKind};
+use crate::json::{self, field, hex_bytes, quantity};
+use crate::{CallRequest, ChannelState, ChannelStatus, Outcome, Receipt};
 
 /// The contract's flags.
 const OPEN: u64 = 1;

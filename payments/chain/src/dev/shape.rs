@@ -8,7 +8,7 @@ use warren_proto::PayoutAddress;
 use super::engine::BLOCK_GAS;
 use super::pool::PoolTx;
 use super::world::{Block, Mined, World};
-use crate::chain::json::{hex_bytes, quantity, word};
+use crate::json::{hex_bytes, quantity, word};
 
 /// keccak256 of an empty list of uncles, as every block since the merge has it.
 const NO_UNCLES: &str = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347";

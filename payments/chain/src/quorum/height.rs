@@ -4,7 +4,7 @@
 //! have, and goes down where they fork, to the depth that a reorganisation may have.
 
 use super::ballot::Place;
-use crate::chain::Head;
+use crate::Head;
 
 /// How far below the first candidate agreement is looked for; our choice.
 const DEPTHS: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
@@ -61,7 +61,7 @@ mod tests {
     use warren_proto::UnixTime;
 
     use super::*;
-    use crate::chain::BlockHash;
+    use crate::BlockHash;
 
     fn head(number: u64) -> Head {
         Head {

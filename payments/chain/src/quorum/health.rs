@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::chain::ChainError;
+use crate::ChainError;
 
 // Our choices.
 /// Blocks after which chain id, code and token are looked at again.

@@ -6,13 +6,13 @@
 use ethers_core::abi::ParamType;
 
 use super::CLAIM;
-use crate::chain::abi::{self, selector};
+use crate::abi::{self, selector};
 
 /// Claims that may be in one transaction; our choice, as are the figures of docs/payments-figures.md.
-pub(crate) const MAX_TOGETHER: usize = 16;
+pub const MAX_TOGETHER: usize = 16;
 
 /// The calldata of each claim in `calldata`, as a call of its own; `None` if it is no `claimMany`.
-pub(crate) fn claims_in(calldata: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub fn claims_in(calldata: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (chosen, arguments) = calldata.split_first_chunk::<4>()?;
     if *chosen != selector(&format!("claimMany({CLAIM}[])")) {
         return None;

@@ -1,12 +1,12 @@
 //! What can be asked of the contract and its token, as types instead of bytes.
 
-pub(crate) mod many;
+pub mod many;
 
 use ethers_core::abi::Token;
 use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress, Preimage, UnixTime, Voucher};
 
-use crate::chain::CallRequest;
-use crate::chain::abi::{address, amount, calldata, params, secs, selector, uint, word};
+use crate::CallRequest;
+use crate::abi::{address, amount, calldata, params, secs, selector, uint, word};
 
 /// One call that changes the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -323,7 +323,7 @@ impl Call {
 }
 
 /// What a call takes out of its sender's pot and puts into a channel; `None` for all other calls.
-pub(crate) fn taken_from_pot(calldata: &[u8]) -> Option<Amount> {
+pub fn taken_from_pot(calldata: &[u8]) -> Option<Amount> {
     // Selector, the four parameters of the channel, the sum.
     const LENGTH: usize = 4 + 5 * 32;
     let (chosen, words) = calldata.split_first_chunk::<4>()?;

@@ -7,8 +7,8 @@ use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash};
 use super::ballot::{Ballot, Place, Verdict};
 use super::seat::{At, question};
 use super::{Heard, Quorum};
-use crate::chain::error::Remedy;
-use crate::chain::{
+use crate::error::Remedy;
+use crate::{
     CallRequest, Chain, ChainError, ChainEvent, ChainFuture, ChannelState, Endpoints, EventKind,
     Fees, Head, Receipt,
 };

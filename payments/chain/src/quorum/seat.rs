@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use warren_proto::ChainRef;
 
 use super::health::{Event, Health, Pinned};
-use crate::chain::error::Remedy;
-use crate::chain::eth::EthNode;
-use crate::chain::json::quantity;
-use crate::chain::{Chain as _, ChainError, ChainFuture, Endpoint, EndpointState};
+use crate::error::Remedy;
+use crate::eth::EthNode;
+use crate::json::quantity;
+use crate::{Chain as _, ChainError, ChainFuture, Endpoint, EndpointState};
 
 /// Questions to one endpoint that may wait for an answer at once; our choice.
 const MAX_ASKING: usize = 64;

@@ -6,9 +6,9 @@ use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress};
 
 use super::engine::{Frame, Ran, Run, State, TX_GAS};
 use super::pool::PoolTx;
+use crate::abi::{Artefact, uint};
 use crate::calls::Call;
-use crate::chain::abi::{Artefact, uint};
-use crate::chain::{EventKind, Revert};
+use crate::{EventKind, Revert};
 
 const FRAME: Frame = Frame {
     chain_id: 1,
@@ -228,14 +228,14 @@ proptest! {
         topics in proptest::collection::vec(any::<[u8; 32]>(), 0..4),
     ) {
         let _any = PoolTx::decode(&data, 1);
-        let known = crate::chain::revert::ALL.iter().map(|(name, ..)| *name);
+        let known = crate::revert::ALL.iter().map(|(name, ..)| *name);
         if let Some(name) = known.into_iter().nth(which) {
-            data.splice(0..0, crate::chain::abi::selector(name));
+            data.splice(0..0, crate::abi::selector(name));
         }
         let _any = Revert::read(&data);
         let mut topics: Vec<_> = topics.into_iter().map(ethers_core::types::H256).collect();
-        if let (Some(name), Some(first)) = (crate::chain::event::ALL.get(which), topics.first_mut()) {
-            first.0 = crate::chain::abi::topic(name);
+        if let (Some(name), Some(first)) = (crate::event::ALL.get(which), topics.first_mut()) {
+            first.0 = crate::abi::topic(name);
         }
         let _any = EventKind::read(&topics, &data);
     }
