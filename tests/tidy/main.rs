@@ -20,5 +20,6 @@ mod house;
 mod length;
 mod map;
 mod purity;
+mod skips;
 mod unused;
 mod words;
