@@ -14,6 +14,7 @@
 
 mod decisions;
 mod deploy;
+mod first_steps;
 mod floors;
 mod homes;
 mod house;
