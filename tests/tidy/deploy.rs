@@ -135,5 +135,8 @@ fn both_bases_hold_the_same_packages() {
     let read = |name: &str| std::fs::read_to_string(root().join(name)).expect(name);
     let [of_registry, own] = packages(&read("deploy/Dockerfile"), &read("deploy/docker/base.sh"));
     assert!(!own.is_empty(), "deploy/docker/base.sh names its packages");
-    assert_eq!(of_registry, own, "deploy/Dockerfile and deploy/docker/base.sh differ");
+    assert_eq!(
+        of_registry, own,
+        "deploy/Dockerfile and deploy/docker/base.sh differ"
+    );
 }

@@ -71,5 +71,8 @@ fn a_container_makes_no_passphrase_for_a_wallet_that_has_one() {
     let said = shell(&["deploy/docker/node.sh"], &[("WARREN_HOME", home.path())]);
     let told = String::from_utf8_lossy(&said.stderr);
     assert!(!home.path().join("passphrase").exists(), "{said:?}");
-    assert!(!said.status.success() && told.contains("passphrase"), "{told}");
+    assert!(
+        !said.status.success() && told.contains("passphrase"),
+        "{told}"
+    );
 }
