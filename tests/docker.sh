@@ -5,7 +5,7 @@
 # Needs root, docker.io, a compose, debootstrap (tests/install.sh docker).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
+export PATH="$PWD/deploy/cxx:$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 
 say() { echo "docker: $*"; }
 work=$(mktemp -d /tmp/wr-docker.XXXXXX)
@@ -66,7 +66,11 @@ if docker info >/dev/null 2>&1; then say "using the engine that runs"; else star
 
 base=$(bash deploy/docker/base.sh)
 say "base image $base"
-bash deploy/docker/build.sh "$base"
+# What the tests built, not an operator's optimised build: by the workspace, so that nothing is compiled again.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
+cargo build --quiet --workspace --bins
+WARREN_BINARY=$CARGO_TARGET_DIR/debug/warren bash deploy/docker/build.sh "$base"
 
 # Containers take the device's own mode; not every machine lets others than root open it.
 export WARREN_TUN=/dev/net/tun

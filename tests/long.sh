@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The sizes that are too long for every day.
-#   tests/long.sh [money|contract|schedules|fuzz]…
+#   tests/long.sh [money|contract|schedules|fuzz|tunnel]…
 #
 # money      contract, then schedules
 # contract   more runs of every fuzzed test of the contract, every property, and every mutant (half an hour)
 # schedules  1 000 000 schedules of faults over channels, routes and towers, on all processors (hours: it says how many)
+# tunnel     tunnels that outlive their keys, ours and foreign ones (root; ten minutes)
 # fuzz       every fuzz target under libFuzzer, one after the other; what they find that is new joins the corpora
 #
 # What is done stands in target/, and the next start goes on from there; schedules begin anew when the program changed. Sizes:
@@ -24,6 +25,13 @@ contract() {
 }
 
 schedules() { cargo test --workspace --test sim -- --ignored --exact --nocapture long::a_million_schedules; }
+
+# By the test runner of the toolchain: nextest's own would end what takes four minutes as a hang.
+tunnel() {
+    [ "$(id -u)" = 0 ] || { echo "long.sh: tunnels need root" >&2; return 1; }
+    tests/install.sh build net
+    cargo test --workspace --test plane_foreign --test plane_changes -- --ignored --nocapture
+}
 
 # The stable compiler's own coverage pass, as cargo-fuzz asks for it, and no sanitizer: none of this is unsafe code.
 # Fuzzing by `cargo fuzz run --fuzz-dir tests/fuzz NAME` does the same on a nightly one.
@@ -79,7 +87,7 @@ for suite in "${@:-money}"; do
         contract
         schedules
         ;;
-    contract | schedules | fuzz) $suite ;;
+    contract | schedules | fuzz | tunnel) $suite ;;
     -h | --help) sed -n '2,/^set /{/^#/p}' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) echo "long.sh: no such suite: $suite" >&2; exit 2 ;;
     esac

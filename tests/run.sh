@@ -105,9 +105,22 @@ binaries() {
 }
 net=$(binaries netns) chain=$(binaries 'chain|contract|anvil') stories=$(binaries 'stories|story')
 
+# scripts: every shell script of the house, wherever it lies.
+scripts() { sources '*.sh'; echo .ci/run; }
+
+# sources PATTERN: files of the house of that name; there need not be a repository.
+sources() { find . \( -name target -o -name node_modules -o -name .git \) -prune -o -type f -name "$1" -print; }
+
+# ignored: the tests that no suite here runs, and what does; `cargo tidy` sees that the reason says it.
+ignored() {
+    sources '*.rs' | grep -v '^./tests/tidy/' | xargs awk '
+        /#\[ignore = ".*tests\/long\.sh/ { why = $0; sub(/.*ignore = "/, "", why); sub(/"\].*/, "", why) }
+        why != "" && /fn / { name = $0; sub(/.*fn /, "", name); sub(/\(.*/, "", name); print name ": " why; why = "" }'
+}
+
 checks() {
     check fmt cargo fmt --all --check
-    for script in tests/*.sh tests/bench/*.sh deploy/*.sh payments/contracts/*.sh .ci/run; do bash -n "$script" || broken+=("$script"); done
+    while read -r script; do bash -n "$script" || broken+=("$script"); done < <(scripts)
     doc_tests
     check clippy cargo clippy --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS=-Dwarnings check rustdoc cargo doc --workspace --no-deps
@@ -196,6 +209,7 @@ if [ ${#filters[@]} -gt 0 ]; then
     [ -z "$docker" ] || beside
     filter=$(printf ' | (%s)' "${filters[@]}")
     timed "$(IFS=+; echo "${named[*]}")" tests tests "${filter# | }"
+    while read -r line; do skipped+=("$line"); done < <(ignored)
 fi
 for other in "${others[@]}"; do
     read -ra words <<<"$other"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs one node in a container. Makes the wallet's passphrase and the wallet on the first start.
+# Runs one node in a container. Makes the wallet's passphrase and the wallet on the first start; what is there stays.
 # In deploy/compose.demo.yml it also introduces nodes to each other, since a node knows no one until it is told:
 #   MEETS=ADDRESS   this is the bootstrap node; it writes where it is met to the shared volume
 #   JOINS=yes       waits for that, and begins there
@@ -9,9 +9,16 @@ set -eu
 home=${WARREN_HOME:-/var/lib/warren}
 # A start may be cut short between the two, so each is looked for by itself; one that is there is kept.
 wallet=${WARREN_WALLET__FILE:-$home/wallet.age}
-if [ -z "${MEETS:-}" ] && [ ! -s "$home/passphrase" ]; then
-    (umask 077 && head -c 24 /dev/urandom | base64 >"$home/passphrase.new")
-    mv "$home/passphrase.new" "$home/passphrase"
+passphrase=${WARREN_WALLET__PASSPHRASE_FILE:-$home/passphrase}
+if [ -z "${MEETS:-}" ] && [ ! -s "$passphrase" ]; then
+    if [ -e "$wallet" ]; then
+        # Another passphrase would not open it, and would hide that the right one is missing.
+        echo "node.sh: $wallet is there and its passphrase, $passphrase, is not: put it back, or restore the wallet" \
+            "from its twelve words elsewhere (warren wallet restore)" >&2
+        exit 1
+    fi
+    (umask 077 && head -c 24 /dev/urandom | base64 >"$passphrase.new")
+    mv "$passphrase.new" "$passphrase"
 fi
 if [ -z "${MEETS:-}" ] && [ ! -e "$wallet" ]; then
     if warren wallet new --json --quiet >/dev/null; then
@@ -28,13 +35,17 @@ warren daemon &
 daemon=$!
 trap 'kill -TERM $daemon 2>/dev/null; wait $daemon; exit' TERM INT
 
-tries=0
-until status=$(warren status --json 2>/dev/null); do
-    tries=$((tries + 1))
-    [ $tries -lt 300 ] || { echo "node.sh: the daemon does not answer" >&2; exit 1; }
-    kill -0 $daemon || exit 1
-    sleep 0.2
-done
+# Only an introduction needs the daemon's answer. A plain exit may take its time, over a large store say: the
+# health check tells of it, and ending it here would only make it begin anew.
+if [ -n "${MEETS:-}${LENDS:-}" ]; then
+    tries=0
+    until status=$(warren status --json 2>/dev/null); do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || { echo "node.sh: the daemon does not answer" >&2; kill -TERM $daemon; wait $daemon; exit 1; }
+        kill -0 $daemon || exit 1
+        sleep 0.2
+    done
+fi
 
 if [ -n "${MEETS:-}" ]; then
     peer=$(echo "$status" | tr -d '\n' | grep -oE '/p2p/[A-Za-z0-9]+' | head -n 1)

@@ -37,6 +37,11 @@ waits 120 reaches_web exit-a || { echo "not ok the make-believe internet stands"
 claim "the consumer finds both exits" waits 120 offers_known
 claim "without a tunnel the consumer reaches nothing beyond its street" cut_off consumer
 
+# What was claimed before does not count: this may be the second proof of the same market.
+claimed_by() { warren "$1" earn | base_units claimed; }
+declare -A before
+for service in exit-a exit-b; do before[$service]=$(claimed_by $service); done
+
 warren consumer fund --faucet 1 >/dev/null || exit 1
 if ! up=$(warren consumer up --timeout 120); then
     echo "not ok the tunnel comes up: $up"
@@ -51,7 +56,9 @@ got=$(on consumer sh -c "curl -fsS --max-time 300 $web/blob | sha256sum | cut -d
 claim "64 MiB came through the tunnel unchanged (in $((SECONDS - begun)) s)" [ "$got" = "$wanted" ]
 log=$($compose logs --no-color web)
 claim "the web server saw an exit's address" grep -qE '203\.0\.113\.1[12]\]?:[0-9]+: url:/blob' <<<"$log"
-claim "and never the consumer's" eval '! grep -q 198.51.100 <<<"$log"'
+# Whatever went beside the tunnel would come from the engine's own address on that line, or from another container.
+others=$(grep 'url:/blob' <<<"$log" | grep -vE '203\.0\.113\.1[12]\]?:')
+claim "and no other one" [ -z "$others" ]
 used=$(warren consumer status)
 paid=$(base_units paid <<<"$used")
 claim "the consumer paid ($paid wei)" more_than_nothing "$paid"
@@ -64,8 +71,8 @@ for service in exit-a exit-b; do
     warren $service channel claim >/dev/null 2>&1 || true
     settled() { [ "$(warren $service earn | base_units claimable)" = 0 ]; }
     waits 60 settled || true
-    here=$(warren $service earn | base_units claimed)
-    claimed=$((claimed + ${here:-0}))
+    here=$(claimed_by $service)
+    claimed=$((claimed + ${here:-0} - ${before[$service]:-0}))
 done
 claim "an exit settled on chain ($claimed wei)" [ "$claimed" -gt 0 ]
 claim "and got what was paid" [ "$claimed" -ge "${paid:-0}" ]

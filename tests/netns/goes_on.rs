@@ -113,15 +113,19 @@ fn a_channel_that_runs_low_is_topped_up_within_what_the_user_allows() {
     let Some(stage) = Stage::set("usedup", &one_exit()) else {
         return;
     };
-    // 70 words of a MiB each.
-    let deposit = ["--deposit", "0.00013671875"];
-    let up = |cap| ["up", deposit[0], deposit[1], "--max-spend", cap];
-    let view = stage.up(&up("1"));
+    // Words of a MiB each: 70 are deposited, and 120 may be spent.
+    const CAP_WEI: u64 = 234_375_000_000_000;
+    let (deposit, cap) = ("0.00013671875", "0.000234375");
+    let view = stage.up(&["up", "--deposit", deposit, "--max-spend", cap]);
     let channel = view.channel.expect("a paid session");
     let got = stage.download(100 << 20, 300).map(|it| it.bytes);
     assert_eq!(got, Some(100 << 20));
     let now = stage.session().expect("a session");
     assert_eq!((now.session, now.channel), (view.session, Some(channel)));
-    let _: DownReport = stage.cast.consumer.ask(&["down"]).expect("down");
+    // What is more than that does not come, and is not paid.
+    assert_eq!(stage.download(60 << 20, 15), None);
+    let report: DownReport = stage.cast.consumer.ask(&["down"]).expect("down");
+    let (paid, cap) = (report.paid.base_units.wei(), u128::from(CAP_WEI));
+    assert!(paid > cap * 100 / 120 && paid <= cap, "{paid} of {cap}");
     stage.strike();
 }

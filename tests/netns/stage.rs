@@ -223,7 +223,7 @@ pub(crate) fn is_possible() -> bool {
         ),
     ] {
         if !is_there {
-            println!("skipped: {why}");
+            println!("SKIPPED: {why}");
             return false;
         }
     }

@@ -115,3 +115,28 @@ fn a_missing_mount_is_caught() {
         )]
     );
 }
+
+/// What a base image holds, by the two files that can make one.
+fn packages(dockerfile: &str, base: &str) -> [Vec<String>; 2] {
+    let list = |text: &str| {
+        let words = text.split([' ', ',']).filter(|it| !it.is_empty());
+        let mut list: Vec<_> = words.map(str::to_owned).collect();
+        list.sort();
+        list
+    };
+    let of_registry = dockerfile.split("--no-install-recommends ").nth(1);
+    let of_registry = of_registry.and_then(|it| it.split(" && ").next());
+    let own = base.lines().find_map(|it| it.strip_prefix("packages="));
+    [of_registry, own].map(|it| list(it.unwrap_or_default()))
+}
+
+#[test]
+fn both_bases_hold_the_same_packages() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect(name);
+    let [of_registry, own] = packages(&read("deploy/Dockerfile"), &read("deploy/docker/base.sh"));
+    assert!(!own.is_empty(), "deploy/docker/base.sh names its packages");
+    assert_eq!(
+        of_registry, own,
+        "deploy/Dockerfile and deploy/docker/base.sh differ"
+    );
+}

@@ -14,11 +14,13 @@
 
 mod decisions;
 mod deploy;
+mod first_steps;
 mod floors;
 mod homes;
 mod house;
 mod length;
 mod map;
 mod purity;
+mod skips;
 mod unused;
 mod words;

@@ -8,7 +8,7 @@ use warren_daemon::session::{
 use warren_overlay::offers::OfferQuery;
 use warren_overlay::offers::ranking::rank;
 use warren_payments::channel::PayerEvent;
-use warren_proto::{ByteCount, ChannelId, SessionFrame, SessionId, TunnelPublicKey};
+use warren_proto::{Amount, ByteCount, ChannelId, SessionFrame, SessionId, TunnelPublicKey};
 
 use crate::nodes::Buying;
 use crate::run::LabError;
@@ -65,6 +65,8 @@ impl World {
             channel: None,
             wanted,
             passed: 0,
+            paid: Amount::ZERO,
+            active: false,
             last_tick: now,
         });
         self.tally.started += 1;
@@ -77,9 +79,12 @@ impl World {
     fn rest(&mut self, me: usize) {
         if let Some(consumer) = self.nodes[me].consumer_mut() {
             consumer.tried.clear();
+            consumer.cut_off = false;
         }
-        let pause = u64::from(self.scenario.demand.pause_secs);
-        let wait = std::time::Duration::from_secs(self.links.within(pause / 2 + 1, pause * 2));
+        // Evenly around the mean, so that it is one.
+        let pause = u64::from(self.scenario.demand.pause_secs) * 1000;
+        let millis = self.links.within(pause / 2, pause + pause / 2);
+        let wait = std::time::Duration::from_millis(millis);
         self.after(wait, Event::Want(me));
     }
 
@@ -201,10 +206,11 @@ impl World {
                 }
                 ConsumerEffect::Report(ConsumerPhase::Active) => self.now_active(me),
                 ConsumerEffect::Ended(end) => self.consumer_ended(me, session, &end),
+                // This lab tops nothing up: it opens another channel next time.
+                ConsumerEffect::TopUp => self.consumer_event(me, ConsumerEvent::NotToppedUp)?,
                 // The lab's streams do not break by themselves; a crashed exit is silent.
                 // Nobody in the lab asks for receipts.
                 ConsumerEffect::Attest(_)
-                | ConsumerEffect::TopUp
                 | ConsumerEffect::Resync
                 | ConsumerEffect::Route(_)
                 | ConsumerEffect::Reopen
@@ -222,9 +228,17 @@ impl World {
 
     fn now_active(&mut self, me: usize) {
         let now = self.now;
-        let Some(it) = self.nodes[me].consumer().and_then(|it| it.session.as_ref()) else {
+        let Some(consumer) = self.nodes[me].consumer_mut() else {
             return;
         };
+        let Some(it) = consumer.session.as_mut() else {
+            return;
+        };
+        if std::mem::replace(&mut it.active, true) {
+            return; // A stall is over.
+        }
+        // Whoever was cut off goes on at the next exit.
+        self.tally.failed_over += u64::from(std::mem::take(&mut consumer.cut_off));
         let (warm, subject) = (it.warm, it.machine.id().short());
         let millis = u64::try_from(now.since(it.asked).as_millis()).unwrap_or(u64::MAX);
         if warm {
@@ -244,14 +258,9 @@ impl World {
         let Some(buying) = consumer.session.take() else {
             return;
         };
-        let released = buying.machine.released();
-        let due = buying.machine.terms().map_or(0, |terms| {
-            let used = ByteCount::from_bytes(buying.passed);
-            warren_daemon::session::due_units(terms, used, Default::default()).unwrap_or(0)
-        });
-        let unserved = released.saturating_sub(due);
-        self.tally.most_unserved_units = self.tally.most_unserved_units.max(unserved);
-        self.tally.words += released;
+        self.tally.words += buying.machine.released();
+        let (words, more) = (self.tally.words_worth, buying.worth());
+        self.tally.words_worth = words.checked_add(more).unwrap_or(Amount::MAX);
         let name = match end {
             ConsumerEnd::Asked => "completed",
             ConsumerEnd::ExitLost => "exit_lost",
@@ -266,14 +275,25 @@ impl World {
             ConsumerEnd::ChannelUsedUp => "channel_used_up",
         };
         self.note(me, name, &session.short(), buying.passed.into());
-        if *end == ConsumerEnd::Asked {
-            self.tally.completed += 1;
-            self.rest(me);
-        } else if end.try_next() {
-            self.tally.failed_over += 1;
+        match end {
+            ConsumerEnd::Asked => self.tally.completed += 1,
+            ConsumerEnd::ChannelUsedUp => self.tally.used_up += 1,
+            ConsumerEnd::Unfunded
+            | ConsumerEnd::CapReached
+            | ConsumerEnd::LineLost
+            | ConsumerEnd::Ended(_)
+            | ConsumerEnd::ExitLost
+            | ConsumerEnd::Refused(_)
+            | ConsumerEnd::PaymentRefused(_)
+            | ConsumerEnd::BadGrant(_)
+            | ConsumerEnd::TimedOut(_) => self.tally.failed += 1,
+        }
+        if end.try_next() {
+            if let Some(consumer) = self.nodes[me].consumer_mut() {
+                consumer.cut_off |= buying.active;
+            }
             self.after(TICK, Event::Want(me));
         } else {
-            self.tally.failed += 1;
             self.rest(me);
         }
     }

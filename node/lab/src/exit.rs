@@ -193,6 +193,9 @@ impl World {
         if !exit.channels.contains_key(&id) {
             return Ok(());
         }
+        if let (ChainFact::Claimed(_), Some(kept)) = (fact, self.kept(me, id)) {
+            kept.claiming = false;
+        }
         self.payee_event(me, id, None, &PayeeEvent::Chain(fact))?;
         let Some(exit) = self.nodes[me].exit() else {
             return Ok(());

@@ -25,7 +25,6 @@ mod scenario;
 mod summary;
 mod world;
 
-pub use log::Log;
 pub use run::{Artefacts, LabError, run_scenario};
 pub use scenario::{Scenario, ScenarioError};
 pub use summary::{Percentiles, Summary};

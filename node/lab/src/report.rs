@@ -33,16 +33,20 @@ pub(crate) fn page(world: &World, summary: &Summary) -> Result<String, LabError>
             line("delivered", &per_minute, minutes)?,
         ),
         (
-            "From joining to the first offer, s (share of nodes)",
-            share("first offer", &seconds(&tally.first_offer_millis))?,
+            "From joining to the first offer, s (share of all nodes)",
+            share(
+                "first offer",
+                &seconds(&tally.first_offer_millis),
+                world.nodes.len() as u64,
+            )?,
         ),
         (
-            "From asking to traffic with a new channel, s (share of sessions)",
-            share("cold", &seconds(&tally.cold_millis))?,
+            "From asking to traffic with a new channel, s (share of all that opened one)",
+            share("cold", &seconds(&tally.cold_millis), tally.channels)?,
         ),
         (
-            "From asking to traffic with a channel that stood, s (share of sessions)",
-            share("warm", &seconds(&tally.warm_millis))?,
+            "From asking to traffic with a channel that stood, s (share of all that had one)",
+            share("warm", &seconds(&tally.warm_millis), tally.warm_asked)?,
         ),
     ];
     let mut body = String::new();
@@ -94,7 +98,7 @@ fn rows(it: &Summary) -> String {
     };
     let facts = [
         (
-            "consumers that know an offer",
+            "consumers that found an offer",
             it.consumers_with_offers.to_string(),
         ),
         (
@@ -114,9 +118,13 @@ fn rows(it: &Summary) -> String {
             ),
         ),
         (
-            "taken over by the next exit; exits crashed",
-            format!("{}; {}", it.failovers, it.crashes),
+            "channel used up first / failed; taken over by another exit",
+            format!(
+                "{} / {}; {}",
+                it.sessions_used_up, it.sessions_failed, it.failovers
+            ),
         ),
+        ("exits crashed", it.crashes.to_string()),
         (
             "delivered",
             format!("{:.1} MiB", it.bytes_delivered as f64 / MIB),
@@ -139,8 +147,11 @@ fn rows(it: &Summary) -> String {
             format!("{} ({})", it.most_unserved_units, it.unserved_bound_units),
         ),
         (
-            "offer messages; refused",
-            format!("{}; {}", it.gossip_messages, it.refused_offers),
+            "offer messages; refused; forged and taken",
+            format!(
+                "{}; {}; {}",
+                it.gossip_messages, it.refused_offers, it.forgeries_taken
+            ),
         ),
     ];
     facts
@@ -160,18 +171,22 @@ fn line(name: &'static str, points: &[(f64, f64)], x_max: f64) -> Result<String,
     draw(name, x_max, y_max, points)
 }
 
-/// The share of values at or below x: every value is seen, none averaged away.
-fn share(name: &'static str, values: &[f64]) -> Result<String, LabError> {
+/// The share, of `all` that were asked for, of values at or below x: every value is seen, and what
+/// never came to one is missing at the top.
+fn share(name: &'static str, values: &[f64], all: u64) -> Result<String, LabError> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let count = sorted.len().max(1) as f64;
-    let points: Vec<_> = sorted
-        .iter()
-        .enumerate()
-        .map(|(at, value)| (*value, (at + 1) as f64 / count))
-        .collect();
+    let points = shares(&sorted, all);
     let x_max = sorted.last().copied().unwrap_or(1.0).max(0.001) * 1.02;
     draw(name, x_max, 1.0, &points)
+}
+
+fn shares(sorted: &[f64], all: u64) -> Vec<(f64, f64)> {
+    let count = (sorted.len() as u64).max(all).max(1) as f64;
+    let ranked = sorted.iter().enumerate();
+    ranked
+        .map(|(at, value)| (*value, (at + 1) as f64 / count))
+        .collect()
 }
 
 fn draw(
@@ -205,4 +220,16 @@ fn draw(
         area.present().map_err(|it| failed(it.to_string()))?;
     }
     Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shares;
+
+    #[test]
+    fn a_curve_ends_below_one_if_something_never_came() {
+        assert_eq!(shares(&[1.0, 2.0], 4), [(1.0, 0.25), (2.0, 0.5)]);
+        assert_eq!(shares(&[3.0], 1), [(3.0, 1.0)]);
+        assert_eq!(shares(&[], 0), []);
+    }
 }

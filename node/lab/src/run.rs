@@ -1,5 +1,7 @@
 //! One run from file to files: scenario in; `summary.json`, `events.csv`, `report.html` out.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::report;
@@ -59,10 +61,13 @@ pub struct Artefacts {
     pub report_file: PathBuf,
 }
 
-/// Runs `scenario` with `seed` and writes the results into the folder `out`.
+/// Runs `scenario` with `seed` and writes the results into the folder `out`, which is made first.
+///
+/// `events.csv` grows while the world runs; the other two are written at the end. Those of an
+/// earlier run are removed before, so that no two runs stand side by side.
 ///
 /// # Errors
-/// [`LabError`]; nothing is written unless the run ended.
+/// [`LabError`]; then only `events.csv` is there, as far as it came.
 pub fn run_scenario(
     scenario: &Scenario,
     seed: u64,
@@ -71,21 +76,45 @@ pub fn run_scenario(
 ) -> Result<Artefacts, LabError> {
     scenario.check()?;
     let mut world = World::new(scenario, seed)?;
+    let events_file = out.join("events.csv");
+    world.log.write_to(empty(out, &events_file)?);
     world.run(tell)?;
+    world.log.finish().map_err(unwritable(&events_file))?;
     let summary = Summary::of(&world, seed)?;
     let page = report::page(&world, &summary)?;
     // Writing a summary as JSON cannot fail: it has no map with odd keys.
     let json = serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n";
     let write = |name: &str, text: &str| {
         let path = out.join(name);
-        let done = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, text));
-        done.map(|()| path.clone())
-            .map_err(|source| LabError::Unwritable { path, source })
+        std::fs::write(&path, text).map_err(unwritable(&path))?;
+        Ok::<_, LabError>(path)
     };
     Ok(Artefacts {
         summary_file: write("summary.json", &json)?,
-        events_file: write("events.csv", world.log.csv())?,
+        events_file,
         report_file: write("report.html", &page)?,
         summary,
     })
+}
+
+/// The folder without results, and its new log.
+fn empty(out: &Path, events_file: &Path) -> Result<File, LabError> {
+    std::fs::create_dir_all(out).map_err(unwritable(out))?;
+    for name in ["summary.json", "report.html"] {
+        let path = out.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(unwritable(&path)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    File::create(events_file).map_err(unwritable(events_file))
+}
+
+fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> LabError {
+    move |source| LabError::Unwritable {
+        path: path.to_owned(),
+        source,
+    }
 }

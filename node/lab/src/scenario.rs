@@ -80,7 +80,7 @@ pub struct Market {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Demand {
-    /// Mean time between two sessions of a consumer.
+    /// Mean time between two sessions of a consumer: evenly from half of it to one and a half.
     pub pause_secs: u32,
     /// Least a session carries.
     pub session_min_mib: u32,
@@ -98,7 +98,7 @@ pub struct Faults {
     pub exit_crashes: u32,
     /// How long they are away.
     pub away_secs: u32,
-    /// Of a hundred exits, how many forge or replay others' offers.
+    /// Of a hundred exits, how many tell of others' offers with a forged price.
     pub liar_percent: u32,
 }
 
@@ -206,6 +206,12 @@ impl Scenario {
             wanted,
         )?;
         within(
+            "links.jitter_millis",
+            self.links.jitter_millis,
+            0..=60_000,
+            "0 to 60000",
+        )?;
+        within(
             "links.loss_permille",
             self.links.loss_permille,
             0..=900,
@@ -242,7 +248,15 @@ impl Scenario {
             1..=86_400,
             "1 to 86400",
         )?;
-        let sizes = self.demand.session_min_mib.max(1)..=1_000_000;
+        // A wish for nothing would be fulfilled before it is granted.
+        let least = self.demand.session_min_mib;
+        within(
+            "demand.session_min_mib",
+            least,
+            1..=1_000_000,
+            "1 to 1000000",
+        )?;
+        let sizes = least..=1_000_000;
         within(
             "demand.session_max_mib",
             self.demand.session_max_mib,
@@ -262,6 +276,12 @@ impl Scenario {
             "1 to 600",
         )?;
         within(
+            "chain.confirmations",
+            self.chain.confirmations,
+            0..=64,
+            "0 to 64",
+        )?;
+        within(
             "chain.claim_every_secs",
             self.chain.claim_every_secs,
             1..=86_400,
@@ -274,12 +294,36 @@ impl Scenario {
             window,
             "1 h to 30 d",
         )?;
+        within(
+            "faults.exit_crashes",
+            self.faults.exit_crashes,
+            0..=100_000,
+            "0 to 100000",
+        )?;
+        within(
+            "faults.away_secs",
+            self.faults.away_secs,
+            0..=86_400,
+            "0 to 86400",
+        )?;
+        within(
+            "faults.liar_percent",
+            self.faults.liar_percent,
+            0..=100,
+            "0 to 100",
+        )?;
         within("time.minutes", self.time.minutes, 1..=10_080, "1 to 10080")?;
         if self.market.per_mib_min_wei == 0
             || self.market.per_mib_max_wei < self.market.per_mib_min_wei
         {
             let (key, value) = ("market.per_mib_max_wei", self.market.per_mib_max_wei);
             let wanted = "at least per_mib_min_wei, which is above 0";
+            return Err(ScenarioError::Value { key, value, wanted });
+        }
+        let units = u64::from(self.demand.deposit_units);
+        if self.market.per_mib_max_wei.checked_mul(units).is_none() {
+            let (key, value) = ("market.per_mib_max_wei", self.market.per_mib_max_wei);
+            let wanted = "so low that demand.deposit_units of it stay below 2^64";
             return Err(ScenarioError::Value { key, value, wanted });
         }
         if self.market.countries.is_empty() {

@@ -59,9 +59,9 @@ pub struct Summary {
     pub exits: u32,
     /// Virtual time.
     pub virtual_secs: u64,
-    /// Consumers that found an offer.
+    /// Consumers that found an offer at any time.
     pub consumers_with_offers: u64,
-    /// Offers known per consumer at the end.
+    /// Offers known per consumer when the virtual time was over, before the books were closed.
     pub offers_known: Percentiles,
     /// From joining to the first offer, ms.
     pub first_offer_millis: Percentiles,
@@ -79,13 +79,18 @@ pub struct Summary {
     pub sessions_active: u64,
     /// Sessions that carried all the user wanted.
     pub sessions_completed: u64,
-    /// Sessions taken over by the next exit.
+    /// Sessions that ended before, because their channel was used up.
+    pub sessions_used_up: u64,
+    /// Sessions that ended before for any other reason, or never carried anything.
+    pub sessions_failed: u64,
+    /// Of the failed ones, those that carried traffic and whose consumer got traffic at another exit before it
+    /// gave up.
     pub failovers: u64,
     /// Exits that crashed.
     pub crashes: u64,
     /// Inner bytes delivered.
     pub bytes_delivered: u64,
-    /// Words released by consumers.
+    /// Words released by consumers, also in sessions under way at the end.
     pub words_paid: u64,
     /// Money released by consumers, base units.
     pub released_wei: Amount,
@@ -99,7 +104,7 @@ pub struct Summary {
     pub most_unpaid_units: u64,
     /// The stated bound on it.
     pub unpaid_bound_units: u64,
-    /// Most paid beyond service in one session, words.
+    /// Most paid, by the payer's books, beyond the words begun in one session, words.
     pub most_unserved_units: u64,
     /// The stated bound on it.
     pub unserved_bound_units: u64,
@@ -107,6 +112,12 @@ pub struct Summary {
     pub conserved: bool,
     /// No channel was claimed beyond what its consumer released.
     pub never_overclaimed: bool,
+    /// Each word at its session's price, they come to `released_wei`.
+    pub words_agree: bool,
+    /// Every exit was paid on chain all that it had served for, crashes or not.
+    pub nothing_lost: bool,
+    /// Offers taken that no exit had made.
+    pub forgeries_taken: u64,
 }
 
 impl Summary {
@@ -119,17 +130,29 @@ impl Summary {
             .nodes
             .iter()
             .partition(|node| node.consumer().is_some());
-        let known = |node: &&crate::nodes::Node| node.index.living(world.now).count() as u64;
         let mut claimed = 0_u128;
         let mut open = 0_u128;
         let mut never_overclaimed = true;
+        let (mut words, mut worth) = (world.tally.words, world.tally.words_worth.wei());
         for node in &consumers {
+            if let Some(buying) = node.consumer().and_then(|it| it.session.as_ref()) {
+                words += buying.machine.released();
+                worth += buying.worth().wei();
+            }
             for (id, channel) in node.consumer().map(|it| &it.channels).into_iter().flatten() {
                 let (deposit, paid) = world.bank.channel(*id)?;
                 claimed += paid.wei();
                 open += deposit.saturating_sub(paid).wei();
                 never_overclaimed &= paid <= channel.value();
             }
+        }
+        let mut nothing_lost = true;
+        for (id, kept) in exits
+            .iter()
+            .filter_map(|it| it.exit())
+            .flat_map(|it| &it.channels)
+        {
+            nothing_lost &= world.bank.channel(*id)?.1 >= kept.credited;
         }
         let mut pots = 0_u128;
         for node in &world.nodes {
@@ -146,8 +169,11 @@ impl Summary {
             nodes: world.scenario.nodes.count,
             exits: u32::try_from(exits.len()).unwrap_or(u32::MAX),
             virtual_secs: u64::from(world.scenario.time.minutes) * 60,
-            consumers_with_offers: consumers.iter().filter(|it| known(it) > 0).count() as u64,
-            offers_known: Percentiles::of(&consumers.iter().map(known).collect::<Vec<_>>()),
+            consumers_with_offers: consumers
+                .iter()
+                .filter(|it| it.first_offer.is_some())
+                .count() as u64,
+            offers_known: Percentiles::of(&tally.offers_known),
             first_offer_millis: Percentiles::of(&tally.first_offer_millis),
             up_cold_millis: Percentiles::of(&tally.cold_millis),
             up_warm_millis: Percentiles::of(&tally.warm_millis),
@@ -156,10 +182,12 @@ impl Summary {
             sessions_started: tally.started,
             sessions_active: tally.active,
             sessions_completed: tally.completed,
+            sessions_used_up: tally.used_up,
+            sessions_failed: tally.failed,
             failovers: tally.failed_over,
             crashes: tally.crashes,
             bytes_delivered: tally.delivered_bytes,
-            words_paid: tally.words,
+            words_paid: words,
             released_wei: tally.released,
             claimed_wei: Amount::from_wei(claimed).unwrap_or(Amount::MAX),
             channels: tally.channels,
@@ -170,6 +198,9 @@ impl Summary {
             unserved_bound_units: market.prepay_units.into(),
             conserved: world.bank.held()?.wei() == pots + open,
             never_overclaimed,
+            words_agree: worth == tally.released.wei(),
+            nothing_lost,
+            forgeries_taken: tally.forgeries,
         })
     }
 
@@ -182,6 +213,9 @@ impl Summary {
                 self.never_overclaimed,
                 "no channel is claimed beyond what was released",
             ),
+            (self.words_agree, "words and money agree"),
+            (self.nothing_lost, "no exit loses what it served for"),
+            (self.forgeries_taken == 0, "no forged offer is taken"),
             (
                 self.most_unpaid_units <= self.unpaid_bound_units,
                 "service stays within credit",

@@ -3,7 +3,7 @@
 mod birth;
 mod gossip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) places: BTreeMap<NodeId, usize>,
     pub(crate) neighbours: Vec<Vec<usize>>,
+    /// Every offer that an exit has made, by the SHA-256 of its bytes.
+    pub(crate) issued: BTreeSet<[u8; 32]>,
     pub(crate) log: Log,
     pub(crate) tally: Tally,
     pub(crate) taken: u64,
@@ -103,6 +105,9 @@ impl World {
             }
         }
         self.now = end;
+        let consumers = self.nodes.iter().filter(|it| it.consumer().is_some());
+        let known = consumers.map(|it| it.index.living(end).count() as u64);
+        self.tally.offers_known = known.collect();
         self.settle_all()
     }
 
@@ -189,11 +194,10 @@ impl World {
         }
         let step = Duration::from_secs(self.scenario.chain.block_secs.into());
         let depth = self.scenario.chain.confirmations;
-        let mut owed = true;
-        while owed {
-            owed = false;
+        let mut owed = self.owed();
+        while owed > 0 || !self.bank.is_idle() {
             for exit in 0..self.nodes.len() {
-                owed |= self.claim(exit)?;
+                self.claim(exit)?;
             }
             for _ in 0..=depth {
                 self.now = self.now.plus(step);
@@ -201,8 +205,22 @@ impl World {
                     self.chain_event(&event.kind)?;
                 }
             }
+            let still = self.owed();
+            if still >= owed && still > 0 && self.bank.is_idle() {
+                return Err(LabError::Chain(format!("{still} wei cannot be claimed")));
+            }
+            owed = still;
         }
         Ok(())
+    }
+
+    /// What all exits could claim now, base units.
+    fn owed(&self) -> u128 {
+        let exits = self.nodes.iter().filter_map(|it| it.exit());
+        let channels = exits.flat_map(|it| it.channels.values());
+        channels
+            .map(|it| it.channel.claimable(self.now).wei())
+            .sum()
     }
 }
 

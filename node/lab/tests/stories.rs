@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use warren_lab::{Scenario, Summary, World};
+use sha2::{Digest as _, Sha256};
+use warren_lab::{LabError, Scenario, Summary, World, run_scenario};
 
 fn scenario() -> Scenario {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/scenarios/first-hour.toml");
@@ -45,17 +46,23 @@ fn one_seed_gives_one_log_and_another_seed_another() {
 #[test]
 fn crashed_exits_lose_nothing_that_was_on_disk() {
     let mut scenario = scenario();
+    scenario.time.minutes = 12;
+    // Slow lines, so that an exit that crashes has guests.
+    (scenario.links.rate_min_mbit, scenario.links.rate_max_mbit) = (4, 8);
     scenario.faults.exit_crashes = 12;
     scenario.faults.away_secs = 20;
+    let mut cut_off = 0;
     for seed in 0..4 {
         let summary = run(&scenario, seed);
-        assert!(summary.crashes > 0);
+        assert!(summary.crashes > 0 && summary.claimed_wei.wei() > 0);
+        cut_off += summary.failovers;
         assert_eq!(
             summary.broken_bounds(),
             Vec::<&str>::new(),
             "seed {seed}: {summary:#?}"
         );
     }
+    assert!(cut_off > 0, "no crash met a guest");
 }
 
 #[test]
@@ -65,6 +72,7 @@ fn liars_are_refused_everywhere() {
     scenario.time.minutes = 45; // Liars lie when they renew, every 20 minutes.
     let summary = run(&scenario, 3);
     assert!(summary.refused_offers > 0, "{summary:#?}");
+    assert_eq!(summary.forgeries_taken, 0, "{summary:#?}");
     assert_eq!(summary.broken_bounds(), Vec::<&str>::new());
 }
 
@@ -76,4 +84,122 @@ fn an_impossible_scenario_is_refused_by_key() {
         scenario.check().unwrap_err().to_string(),
         "nodes.count is 1; it must be 2 to 5000"
     );
+}
+
+#[test]
+fn a_channel_that_is_used_up_is_no_session_completed() {
+    let mut scenario = scenario();
+    scenario.demand.deposit_units = 16;
+    scenario.demand.session_min_mib = 64;
+    scenario.demand.session_max_mib = 64;
+    let summary = run(&scenario, 2);
+    assert!(summary.words_paid > 0, "{summary:#?}");
+    assert_eq!(summary.sessions_completed, 0, "{summary:#?}");
+    assert!(summary.sessions_used_up > 0, "{summary:#?}");
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new(), "{summary:#?}");
+}
+
+#[test]
+fn nobody_takes_over_what_nobody_carried() {
+    let mut scenario = scenario();
+    scenario.time.minutes = 60;
+    scenario.chain.block_secs = 600;
+    scenario.chain.confirmations = 6; // More than a consumer waits for its deposit.
+    let summary = run(&scenario, 2);
+    assert!(summary.sessions_started > 0, "{summary:#?}");
+    assert_eq!(summary.sessions_active, 0, "{summary:#?}");
+    assert_eq!(summary.failovers, 0, "{summary:#?}");
+    assert!(summary.sessions_failed > 0, "{summary:#?}");
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new(), "{summary:#?}");
+}
+
+#[test]
+fn a_claim_is_not_made_again_while_it_waits_for_a_block() {
+    let mut scenario = scenario();
+    scenario.chain.block_secs = 120;
+    scenario.chain.confirmations = 0;
+    scenario.chain.claim_every_secs = 1;
+    let summary = run(&scenario, 2);
+    assert!(summary.claims > 0, "{summary:#?}");
+    // A channel is claimed once in a block at most, and once more at the end.
+    let blocks = summary.virtual_secs / 120 + 2;
+    assert!(summary.claims <= summary.channels * blocks, "{summary:#?}");
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new(), "{summary:#?}");
+}
+
+#[test]
+fn a_value_that_would_end_in_the_middle_of_a_run_is_refused_before() {
+    let refused = |change: &dyn Fn(&mut Scenario)| {
+        let mut scenario = scenario();
+        change(&mut scenario);
+        scenario.check().map_err(|it| it.to_string())
+    };
+    for (key, change) in [
+        (
+            "links.jitter_millis",
+            &(|it: &mut Scenario| it.links.jitter_millis = u32::MAX) as &dyn Fn(&mut Scenario),
+        ),
+        ("demand.session_min_mib", &|it| {
+            it.demand.session_min_mib = 0
+        }),
+        ("chain.confirmations", &|it| {
+            it.chain.confirmations = u32::MAX
+        }),
+        ("faults.exit_crashes", &|it| {
+            it.faults.exit_crashes = u32::MAX
+        }),
+        ("faults.away_secs", &|it| it.faults.away_secs = u32::MAX),
+        ("faults.liar_percent", &|it| it.faults.liar_percent = 101),
+        ("market.per_mib_max_wei", &|it| {
+            it.market.per_mib_max_wei = u64::MAX
+        }),
+    ] {
+        let said = refused(change).expect_err(key);
+        assert!(said.starts_with(key), "{key}: {said}");
+    }
+}
+
+/// A small world, for what does not need many.
+fn hamlet() -> Scenario {
+    let mut scenario = scenario();
+    scenario.nodes.count = 6;
+    scenario.time.minutes = 10;
+    scenario.demand.pause_secs = 30;
+    scenario.demand.session_max_mib = 8;
+    scenario
+}
+
+#[test]
+fn what_a_run_leaves_is_whole_and_of_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("deep/out");
+    let ran = run_scenario(&hamlet(), 4, &out, |_| {}).unwrap();
+    let read = |file: &Path| std::fs::read_to_string(file).unwrap();
+    let summary: Summary = serde_json::from_str(&read(&ran.summary_file)).unwrap();
+    assert_eq!(summary, ran.summary);
+    let events = read(&ran.events_file);
+    let (header, lines) = events.split_once('\n').unwrap();
+    assert_eq!(header, "millis,node,event,subject,value");
+    assert_eq!(lines.lines().count() as u64, summary.events);
+    assert_eq!(
+        hex::encode(Sha256::digest(lines.as_bytes())),
+        summary.event_log_hash
+    );
+    let page = read(&ran.report_file);
+    assert!(page.contains(&summary.event_log_hash) && page.matches("<svg").count() == 4);
+    assert!(page.contains("Every promise held"), "{summary:#?}");
+    assert!(summary.sessions_completed > 0, "{summary:#?}");
+
+    // A run that comes to nothing does not leave the results of the one before beside its own events.
+    let mut broken = hamlet();
+    broken.market.countries = vec!["nowhere".to_owned()];
+    run_scenario(&broken, 4, &out, |_| {}).unwrap_err();
+    assert!(ran.report_file.exists(), "it did not even begin");
+    std::fs::remove_file(&ran.events_file).unwrap();
+    std::fs::create_dir(&ran.events_file).unwrap();
+    let mut minutes = 0;
+    let failed = run_scenario(&hamlet(), 4, &out, |_| minutes += 1).unwrap_err();
+    assert!(matches!(failed, LabError::Unwritable { .. }), "{failed}");
+    assert_eq!(minutes, 0, "said before the run, not after");
+    assert!(!ran.report_file.exists() && !ran.summary_file.exists());
 }

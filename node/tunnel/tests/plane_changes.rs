@@ -198,7 +198,7 @@ fn a_removed_guest_is_cut_off_and_another_takes_its_place() {
 
 /// Keys are made anew after two minutes without losing a datagram.
 #[test]
-#[ignore = "takes more than two minutes"]
+#[ignore = "two minutes; tests/long.sh tunnel runs it"]
 fn a_tunnel_outlives_its_keys() {
     if !can_run() {
         return;

@@ -326,25 +326,25 @@ fn a_consumer_of_ours_goes_through_boringtun() {
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+#[ignore = "four minutes; tests/long.sh tunnel runs it"]
 fn wireguard_go_is_a_guest_over_rekeys() {
     is_a_guest_like_any_other(Maker::WireguardGo, Stay::OverRekeys);
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+#[ignore = "four minutes; tests/long.sh tunnel runs it"]
 fn a_consumer_of_ours_goes_through_wireguard_go_over_rekeys() {
     carries_a_consumer_of_ours(Maker::WireguardGo, Stay::OverRekeys);
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+#[ignore = "four minutes; tests/long.sh tunnel runs it"]
 fn boringtun_is_a_guest_over_rekeys() {
     is_a_guest_like_any_other(Maker::Boringtun, Stay::OverRekeys);
 }
 
 #[test]
-#[ignore = "takes four minutes"]
+#[ignore = "four minutes; tests/long.sh tunnel runs it"]
 fn a_consumer_of_ours_goes_through_boringtun_over_rekeys() {
     carries_a_consumer_of_ours(Maker::Boringtun, Stay::OverRekeys);
 }

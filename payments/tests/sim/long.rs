@@ -120,7 +120,7 @@ fn stride(seeds: std::ops::Range<u64>) -> Option<String> {
 
 /// `WARREN_SCHEDULES` says how many in all.
 #[test]
-#[ignore = "hours; tests/long.sh money runs it"]
+#[ignore = "hours; tests/long.sh schedules runs it"]
 fn a_million_schedules() {
     let wanted = std::env::var("WARREN_SCHEDULES").ok();
     let wanted: u64 = wanted.map_or(1_000_000, |it| it.parse().unwrap());

@@ -47,7 +47,7 @@ fn roads_are_walked() {
     println!(
         "of 100 roads {paid} paid the router, {claimed} the exit, {absent} lost it, {lazy} had a lazy one"
     );
-    assert!(claimed > 50 && absent > 5 && lazy > 5);
+    assert!(paid > 50 && claimed > 50 && absent > 5 && lazy > 5);
 }
 
 #[test]

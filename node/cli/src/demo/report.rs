@@ -126,6 +126,10 @@ impl Report {
                 self.delivered_minus_paid_units <= self.delivered_minus_paid_bound_units,
                 "never more delivered unpaid than the bound",
             ),
+            (
+                self.delivered_minus_paid_bound_units > 0,
+                "the exit was asked for it while it served",
+            ),
             (self.conserved, "the contract's books balance"),
             (
                 self.up_warm_transactions == 0,
@@ -259,4 +263,23 @@ impl Books {
 
 impl Schema for Books {
     const SCHEMA: &'static str = "warren.demo-books/v1";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+
+    #[test]
+    fn a_bound_that_nobody_looked_at_is_not_kept() {
+        let unmet = |bound| {
+            let mut report = Report {
+                delivered_minus_paid_bound_units: bound,
+                ..Report::default()
+            };
+            report.judge(3);
+            let is_it = |it: &String| it.contains("asked for it while");
+            report.unmet.iter().any(is_it)
+        };
+        assert!(unmet(0) && !unmet(8));
+    }
 }

@@ -38,6 +38,7 @@ impl World {
             if let Some(buying) = &mut consumer.session {
                 (buying.channel, buying.warm) = (Some(id), true);
             }
+            self.tally.warm_asked += 1;
             return self.payer_event(
                 me,
                 id,
@@ -59,8 +60,8 @@ impl World {
         if let Some(buying) = &mut consumer.session {
             buying.channel = Some(channel.id);
         }
-        self.bank.submit(&wallet, &Call::Approve { amount })?;
-        self.bank.submit(&wallet, &Call::Open { params, amount })?;
+        self.bank.submit(&wallet, Call::Approve { amount })?;
+        self.bank.submit(&wallet, Call::Open { params, amount })?;
         self.tally.channels += 1;
         self.note(me, "open", &channel.id.short(), amount.wei());
         Ok(())
@@ -85,15 +86,24 @@ impl World {
         *channel = step.next;
         let more = channel.value().saturating_sub(before);
         self.tally.released = self.tally.released.checked_add(more).unwrap_or(Amount::MAX);
+        if let Some(buying) = consumer
+            .session
+            .as_mut()
+            .filter(|it| it.channel == Some(id))
+        {
+            buying.paid = buying.paid.checked_add(more).unwrap_or(Amount::MAX);
+            let unserved = buying.unserved();
+            self.tally.most_unserved_units = self.tally.most_unserved_units.max(unserved);
+        }
         for effect in step.effects {
             match effect {
                 PayerEffect::SendVoucher(draft) => self.voucher_out(me, id, draft)?,
                 PayerEffect::SendWord { tranche, units, k } => {
                     self.word_out(me, id, (tranche, units, k))
                 }
-                PayerEffect::TopUpNeeded { .. } => {
-                    // This lab opens another channel next time instead.
-                    self.consumer_event(me, ConsumerEvent::Stop)?;
+                PayerEffect::TopUpNeeded { units_short } => {
+                    let words = units_short;
+                    self.consumer_event(me, ConsumerEvent::Short { words })?;
                 }
                 PayerEffect::Submit(ChainAction::Open { .. }) => {}
                 PayerEffect::Submit(_)

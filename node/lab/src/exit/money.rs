@@ -52,7 +52,12 @@ impl World {
         if let Entry::Vacant(place) = exit.channels.entry(id) {
             let channel = PayeeChannel::watch(channel_terms, Rules::default());
             let on_disk = channel.encode();
-            place.insert(Kept { channel, on_disk });
+            place.insert(Kept {
+                channel,
+                on_disk,
+                credited: Amount::ZERO,
+                claiming: false,
+            });
             // The exit looks the deposit up; a confirmed one counts at once.
             let (deposit, _) = self.bank.channel(id)?;
             let consumer = self.nodes[me]
@@ -162,6 +167,9 @@ impl World {
         for effect in step.effects {
             match effect {
                 PayeeEffect::Credit(accepted) => {
+                    if let Some(kept) = self.kept(me, id) {
+                        kept.credited = kept.credited.max(kept.channel.value(now));
+                    }
                     if let Some(session) = session {
                         let value = accepted.paid;
                         self.exit_event(me, session, ProviderEvent::Paid { value })?;
@@ -188,25 +196,34 @@ impl World {
     fn submit_claim(&mut self, me: usize, claim: Claim) -> Result<(), LabError> {
         let subject = claim.voucher.channel.short();
         let wallet = self.nodes[me].wallet.clone();
-        self.bank.submit(&wallet, &Call::Claim(claim))?;
+        if let Some(kept) = self.kept(me, claim.voucher.channel) {
+            kept.claiming = true;
+        }
+        self.bank.submit(&wallet, Call::Claim(claim))?;
         self.tally.claims += 1;
         self.note(me, "claim", &subject, 0);
         Ok(())
     }
 
-    /// Claims what the channels of this exit owe it, some at a time; says whether any did.
-    pub(crate) fn claim(&mut self, me: usize) -> Result<bool, LabError> {
+    pub(super) fn kept(&mut self, me: usize, id: ChannelId) -> Option<&mut Kept> {
+        self.nodes[me].exit_mut()?.channels.get_mut(&id)
+    }
+
+    /// Claims what the channels of this exit owe it: of each once until the chain has taken it, and some at a time.
+    pub(crate) fn claim(&mut self, me: usize) -> Result<(), LabError> {
         let now = self.now;
         let Some(exit) = self.nodes[me].exit().filter(|it| it.alive) else {
-            return Ok(false);
+            return Ok(());
         };
-        let owes = |kept: &&Kept| kept.channel.claimable(now) > Amount::ZERO;
-        let owing = exit.channels.values().filter(owes).take(CLAIMS_A_ROUND);
+        let under_way = exit.channels.values().filter(|it| it.claiming).count();
+        let room = CLAIMS_A_ROUND.saturating_sub(under_way);
+        let owes = |kept: &&Kept| !kept.claiming && kept.channel.claimable(now) > Amount::ZERO;
+        let owing = exit.channels.values().filter(owes).take(room);
         let ids: Vec<_> = owing.map(|it| it.channel.terms().id).collect();
         for id in &ids {
             self.payee_event(me, *id, None, &PayeeEvent::ClaimAsked)?;
         }
-        Ok(!ids.is_empty())
+        Ok(())
     }
 
     /// Claims now and again later.

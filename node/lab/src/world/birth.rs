@@ -49,6 +49,7 @@ impl World {
             nodes: Vec::new(),
             places: Default::default(),
             neighbours: Vec::new(),
+            issued: Default::default(),
             log: Log::new(BEGINNING),
             tally: Tally::default(),
             taken: 0,
@@ -82,6 +83,7 @@ impl World {
                 channels: Default::default(),
                 session: None,
                 tried: Vec::new(),
+                cut_off: false,
             }))
         };
         let id = key.id();

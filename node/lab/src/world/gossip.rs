@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use warren_overlay::offers::{Verdict, Way};
 use warren_proto::{Offer, SignedOffer};
 
@@ -65,6 +66,7 @@ impl World {
             ..old
         };
         let Ok(offer) = next.sign(&key) else { return };
+        self.issued.insert(Sha256::digest(offer.as_bytes()).into());
         it.offer = offer.clone();
         it.admission.offered(offer.clone());
         let liar = it.liar;
@@ -115,6 +117,8 @@ impl World {
         match &hearing.verdict {
             Verdict::Fresh(offer) => {
                 let exit = offer.offer().node;
+                let print: [u8; 32] = Sha256::digest(offer.as_bytes()).into();
+                self.tally.forgeries += u64::from(!self.issued.contains(&print));
                 if self.nodes[to].first_offer.is_none() && exit != self.nodes[to].id {
                     self.nodes[to].first_offer = Some(self.now);
                     let joined = self.nodes[to].joined.unwrap_or(self.now);
