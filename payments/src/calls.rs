@@ -1,5 +1,6 @@
 //! What can be asked of the contract and its token, as types instead of bytes.
 
+pub(crate) mod known;
 pub(crate) mod many;
 
 use ethers_core::abi::Token;

@@ -184,6 +184,13 @@ impl SettlePolicy {
     }
 }
 
+/// The gas of one transaction with claims of so many words each.
+pub(crate) fn gas_of(words: &[u32]) -> u64 {
+    let words = words.iter().map(|it| u64::from(*it));
+    let each = words.map(|it| EACH_GAS.saturating_add(GAS_PER_WORD.saturating_mul(it)));
+    each.fold(FIRST_GAS, u64::saturating_add)
+}
+
 /// The gas that a claim takes beside what its transaction takes anyway.
 fn share(view: &ClaimView) -> u64 {
     EACH_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)))
