@@ -13,13 +13,14 @@ use warren_proto::{
 };
 
 use crate::party::{Party, open, units, wei, world};
-use crate::tower::PAYEE;
+use crate::tower::{PAYEE, claimed_when};
 
+const OTHER: NodeId = NodeId::from_bytes([2; 32]);
 const CLAIMS: u32 = 3;
 const UNTIL: u64 = 30 * 24 * 3600;
 
-/// A claim of 20 words of a lock that expires in a few minutes.
-fn lure(payer: &Party, params: ChannelParams, channel: ChannelId) -> Evidence {
+/// A claim of words of a lock that expires in a few minutes.
+fn lure(payer: &Party, params: ChannelParams, (channel, words): (ChannelId, u32)) -> Evidence {
     let chain = payer.chain();
     let seed = Preimage::from_bytes([9; 32]);
     let draft = Voucher {
@@ -40,10 +41,10 @@ fn lure(payer: &Party, params: ChannelParams, channel: ChannelId) -> Evidence {
         voucher: key.sign_voucher(draft, &chain.chain_ref()),
         best: vec![WordFrame {
             lane: 0,
-            k: 20,
-            word: seed.advance(44),
+            k: words,
+            word: seed.advance(64 - words),
         }],
-        value: wei(100),
+        value: wei(5 * u64::from(words)),
         value_before: Amount::ZERO,
     }
 }
@@ -65,8 +66,8 @@ async fn claims_that_are_undone_use_up_their_owners_share_and_no_more_than_that(
     let chain = world();
     let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
     let keeper = Party::rich(&chain).await;
-    let channel = open(&payer, &payee, units(1000)).await;
-    let params = payer.payments.channels().await.unwrap()[0].params;
+    let lured = open(&payer, &payee, units(1000)).await;
+    let fair = open(&payer, &payee, units(1000)).await;
     chain.set_mining(Mining::Manual);
     let config = TowerConfig {
         rules: TowerRules {
@@ -79,16 +80,16 @@ async fn claims_that_are_undone_use_up_their_owners_share_and_no_more_than_that(
     let (at, store) = (Arc::new(chain.clone()), Arc::new(keeper.store.clone()));
     let service = TowerService::start(at, store, keeper.payments.clone(), config).unwrap();
     service.refresh().await.unwrap();
-    let put = async |owner: NodeId, number: u64| {
-        let evidence = lure(&payer, params, channel);
+    let put = async |owner: NodeId, (channel, words): (ChannelId, u32), number: u64| {
+        let channels = payer.payments.channels().await.unwrap();
+        let params = channels.iter().find(|it| it.id == channel).unwrap().params;
+        let evidence = lure(&payer, params, (channel, words));
         let until = chain.tip().timestamp.as_secs() + UNTIL;
         let put = tower::put(&channel, &evidence, (number, until), [7; NONCE_BYTES]).unwrap();
         assert_eq!(service.put(owner, put).await.verdict, TowerVerdict::Kept);
     };
-    let sent = async || chain.nonce(keeper.account()).await.unwrap();
-    let before = sent().await;
     for number in 1..=u64::from(CLAIMS) {
-        put(PAYEE, number).await;
+        put(PAYEE, (lured, 20), number).await;
         waits(&chain, 1).await;
         chain.advance(Duration::from_secs(600));
         // It knows when it will be tried again at the soonest.
@@ -107,16 +108,14 @@ async fn claims_that_are_undone_use_up_their_owners_share_and_no_more_than_that(
             .await
             .unwrap();
     }
-    // A tick that serves the other has passed over this one first.
-    let other = NodeId::from_bytes([2; 32]);
-    assert!(PAYEE < other);
-    put(PAYEE, u64::from(CLAIMS) + 1).await;
-    put(other, 1).await;
-    waits(&chain, 1).await;
-    chain.advance(Duration::from_secs(600));
-    service.refresh().await.unwrap();
-    chain.advance(Duration::from_secs(600));
-    assert_eq!(sent().await - before, u64::from(CLAIMS) + 1);
-    let state = chain.channel(channel).await.unwrap().unwrap();
+    // A tick that serves the other has passed over this one first, and claims are made in their order.
+    chain.set_mining(Mining::Auto);
+    assert!(PAYEE < OTHER);
+    put(PAYEE, (lured, 20), u64::from(CLAIMS) + 1).await;
+    put(OTHER, (fair, 20), 1).await;
+    claimed_when(&chain, fair, wei(100)).await;
+    put(OTHER, (fair, 30), 2).await;
+    claimed_when(&chain, fair, wei(150)).await;
+    let state = chain.channel(lured).await.unwrap().unwrap();
     assert_eq!(state.claimed, Amount::ZERO);
 }
