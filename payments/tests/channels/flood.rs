@@ -49,7 +49,7 @@ async fn flood(chain: &DevChain) {
             to: call.to(&pins),
             value: call.value(),
             gas_limit: 150_000,
-            max_fee: wei(100 * fees.base_fee.wei() as u64),
+            max_fee: fees.base_fee.checked_mul(100).unwrap(),
             tip: fees.tip,
             data: call.data(&pins),
         };
