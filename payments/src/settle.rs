@@ -9,17 +9,12 @@ use std::time::Duration;
 use ethers_core::types::U256;
 use warren_proto::{Amount, UnixTime};
 
+use crate::calls::gas::{EACH_GAS, FIRST_GAS, GAS_PER_WORD};
 use crate::channel::Phase;
 use crate::channel::router::rules::r4_must_claim;
 
 pub use company::Plan;
 
-// Measured on the contract (payments/tests/chain/gas.rs): a claim with one lock costs
-// 47 900 + 52 · k gas, 17 100 more the first time a payee is credited. Of that, each further claim in
-// the same transaction costs 23 000 + 52 · k.
-const FIRST_GAS: u64 = 38_000;
-const EACH_GAS: u64 = 24_000;
-const GAS_PER_WORD: u64 = 55;
 #[cfg(test)]
 const CLAIM_GAS: u64 = FIRST_GAS + EACH_GAS;
 

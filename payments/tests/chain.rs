@@ -44,6 +44,8 @@ mod rogue;
 mod served;
 #[path = "chain/signatures.rs"]
 mod signatures;
+#[path = "chain/stubborn.rs"]
+mod stubborn;
 #[path = "chain/submitter.rs"]
 mod submitter;
 #[path = "chain/twisted.rs"]

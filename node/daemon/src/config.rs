@@ -90,7 +90,7 @@ pub struct ChainConfig {
     pub quorum: usize,
     /// Chain, contract and token, pinned.
     pub pinned: ChainRef,
-    /// Blocks on top before money is believed.
+    /// Blocks that money must be deep to be believed, its own among them.
     pub confirmations: u32,
     /// What one coin is worth, in base units of the token. `None`: nobody said.
     pub coin_price: Option<Amount>,

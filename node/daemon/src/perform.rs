@@ -355,7 +355,9 @@ pub(crate) fn problem(error: &PaymentsError) -> Problem {
         } => ErrorCode::WalletShared,
         PaymentsError::Refused { .. } => ErrorCode::ChannelUnusable,
         PaymentsError::NotTaken { .. } => ErrorCode::PaymentRefused,
-        PaymentsError::Transaction { .. } => ErrorCode::TransactionFailed,
+        PaymentsError::Transaction { .. } | PaymentsError::Undone { .. } => {
+            ErrorCode::TransactionFailed
+        }
         PaymentsError::GasTooDear { .. } => ErrorCode::GasTooDear,
         PaymentsError::Unfunded { .. } => ErrorCode::NoFunds,
         PaymentsError::WalletShared { .. } => ErrorCode::WalletShared,

@@ -1,5 +1,7 @@
 //! What can be asked of the contract and its token, as types instead of bytes.
 
+pub mod gas;
+pub mod known;
 pub mod many;
 
 use ethers_core::abi::Token;

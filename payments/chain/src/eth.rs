@@ -3,6 +3,7 @@
 //! A node's answer is believed no further than it must be: shapes, sizes, addresses and ranges
 //! are checked, and what does not fit is [`ChainError::Nonsense`].
 
+mod logs;
 mod read;
 
 use std::fmt;
@@ -13,18 +14,14 @@ use ethers_core::utils::keccak256;
 use serde_json::{Value, json};
 use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash};
 
-use super::abi::{Artefact, Reader, address, calldata, cap, topic, word};
+use super::abi::{Artefact, Reader, address, calldata, cap, word};
 use super::error::ChainError;
-use super::event::{self, ChainEvent};
+use super::event::ChainEvent;
 use super::json::{self, field, hex_bytes, quantity};
-use super::{CallRequest, Chain, ChainFuture, ChannelState, Fees, Head, Receipt};
+use super::{CallRequest, Chain, ChainFuture, ChannelState, Fees, Head, Interest, Receipt};
 pub(crate) use read::refusal;
-use read::{
-    Log, already_known, call_object, gas_price, nonsense, read_channel, read_log, read_receipt,
-};
+use read::{already_known, call_object, gas_price, nonsense, read_channel, read_receipt};
 
-/// Blocks asked for in one `eth_getLogs`; public nodes refuse more than some thousands.
-const LOG_SPAN: u64 = 1000;
 /// Where gas for a call that has no limit is capped.
 const CALL_GAS: u64 = 16_000_000;
 
@@ -134,19 +131,11 @@ impl<T: EthNode> Chain for T {
     }
 
     fn events(&self, from: u64, to: u64) -> ChainFuture<'_, Vec<ChainEvent>> {
-        Box::pin(async move {
-            let mut all = Vec::new();
-            let mut start = from;
-            while start <= to {
-                let end = to.min(start.saturating_add(LOG_SPAN - 1));
-                all.extend(logs(self, start, end).await?);
-                start = end.saturating_add(1);
-                if end == u64::MAX {
-                    break;
-                }
-            }
-            Ok(all)
-        })
+        self.events_of(from, to, Interest::all())
+    }
+
+    fn events_of(&self, from: u64, to: u64, whom: Interest) -> ChainFuture<'_, Vec<ChainEvent>> {
+        Box::pin(logs::events(self, (from, to), whom))
     }
 
     fn nonce(&self, owner: PayoutAddress) -> ChainFuture<'_, u64> {
@@ -296,31 +285,4 @@ async fn capped<T: EthNode>(
     let answer = view(node, to, data).await?;
     let amount = Reader::new(&[Uint(256)], &answer).and_then(|mut it| it.capped());
     amount.ok_or_else(|| nonsense("eth_call", "no number"))
-}
-
-async fn logs<T: EthNode>(node: &T, from: u64, to: u64) -> Result<Vec<ChainEvent>, ChainError> {
-    let method = "eth_getLogs";
-    let contract = node.pins().contract;
-    let ours: Vec<Value> = event::ALL.iter().map(|it| hex_bytes(topic(it))).collect();
-    let filter = json!({
-        "address": hex_bytes(contract.as_bytes()),
-        "fromBlock": quantity(from),
-        "toBlock": quantity(to),
-        "topics": [ours],
-    });
-    let answer = node.ask(method, json!([filter])).await?;
-    let logs = answer
-        .as_array()
-        .ok_or_else(|| nonsense(method, "no list"))?;
-    let mut events = Vec::with_capacity(logs.len());
-    for log in logs {
-        match read_log(log, contract) {
-            Log::Ours(event) if (from..=to).contains(&event.block) => events.push(event),
-            Log::Foreign => {}
-            Log::Ours(_) => return Err(nonsense(method, "a log outside the range asked for")),
-            Log::Unreadable => return Err(nonsense(method, "an unreadable log")),
-        }
-    }
-    events.sort_by_key(|it| (it.block, it.log_index));
-    Ok(events)
 }

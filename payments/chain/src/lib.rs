@@ -26,6 +26,7 @@ pub mod tx;
 
 pub(crate) mod abi;
 mod event;
+mod interest;
 mod json;
 mod revert;
 
@@ -38,6 +39,7 @@ use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash, UnixTime}
 pub use endpoint::{Endpoint, EndpointState, Endpoints, shown_url};
 pub use error::{ChainError, Revert};
 pub use event::{ChainEvent, EventKind};
+pub use interest::Interest;
 
 /// A boxed answer of the chain, so that [`Chain`] can be used as `dyn Chain`.
 pub type ChainFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ChainError>> + Send + 'a>>;
@@ -88,6 +90,19 @@ pub trait Chain: Send + Sync + fmt::Debug {
     /// Logs of any other contract are dropped even if the node sends them.
     fn events(&self, from: u64, to: u64) -> ChainFuture<'_, Vec<ChainEvent>>;
 
+    /// Returns those of the same events that `whom` wants.
+    ///
+    /// For whoever must not be made deaf by blocks full of the events of others.
+    fn events_of(
+        &self,
+        from: u64,
+        to: u64,
+        mut whom: Interest,
+    ) -> ChainFuture<'_, Vec<ChainEvent>> {
+        let all = self.events(from, to);
+        Box::pin(async move { Ok(whom.keep(all.await?)) })
+    }
+
     /// Returns how many transactions of `owner` are in blocks: its next nonce.
     fn nonce(&self, owner: PayoutAddress) -> ChainFuture<'_, u64>;
 
@@ -133,7 +148,7 @@ pub trait Chain: Send + Sync + fmt::Debug {
         Box::pin(async move {
             let to = self.head().await?.number;
             let events = if from <= to {
-                self.events(from, to).await?
+                self.events_of(from, to, Interest::closings()).await?
             } else {
                 Vec::new()
             };
@@ -147,6 +162,13 @@ pub trait Chain: Send + Sync + fmt::Debug {
     /// For calls only that do no harm if they are made twice or never.
     fn nonce_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, u64> {
         self.nonce(owner)
+    }
+
+    /// Returns every nonce of `owner` that any endpoint tells of: all but one may be lies.
+    ///
+    /// For calls only that do no harm if they are made twice or never.
+    fn nonces_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, Vec<u64>> {
+        Box::pin(async move { Ok(vec![self.nonce(owner).await?]) })
     }
 
     /// Returns what is known of the endpoints behind this; `None` where that is not counted.

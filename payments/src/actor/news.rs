@@ -58,6 +58,9 @@ impl Task {
 
     pub(super) fn hear(&mut self, news: Result<News, Unheard>) {
         self.polling = false;
+        if news.as_ref().is_ok_and(|it| self.reaches_further(it)) {
+            return self.look(); // With more keys there is more to hear in the same blocks.
+        }
         self.clock.unsure = news.is_err();
         let mut failed = None;
         let behind = match news {
@@ -76,6 +79,8 @@ impl Task {
                     let times = self.clock.disagreed.take().map_or(0, |(it, _)| it);
                     self.clock.disagreed = Some((times.saturating_add(1), told.clone()));
                     self.fear(&closings);
+                } else {
+                    self.settle_unheard();
                 }
                 failed = Some(told);
                 false

@@ -45,6 +45,14 @@ impl Task {
         self.urge(chain_time);
     }
 
+    /// What has a deadline has it whether or not there are news: by the newest block heard of, and the time
+    /// that has passed since.
+    pub(super) fn settle_unheard(&mut self) {
+        if let Some(head) = self.clock.head {
+            self.settle(head.timestamp.plus(self.clock.heard_at.elapsed()));
+        }
+    }
+
     fn claim_view(&self, channel: &PayeeChannel, chain_time: UnixTime) -> ClaimView {
         ClaimView {
             phase: self.feared_phase(channel),

@@ -176,7 +176,10 @@ impl Task {
             TxError::TooDear { .. } => PaymentsError::GasTooDear {
                 reason: reason.clone(),
             },
-            TxError::Undone { .. }
+            TxError::Undone { .. } => PaymentsError::Undone {
+                reason: reason.clone(),
+            },
+            TxError::Unsure { .. }
             | TxError::NoCompany { .. }
             | TxError::QueueFull { .. }
             | TxError::Stopped { .. } => PaymentsError::Transaction {

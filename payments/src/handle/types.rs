@@ -99,6 +99,12 @@ pub enum PaymentsError {
         /// What the transaction's task said.
         reason: String,
     },
+    /// A transaction was sent and undone: its gas is spent.
+    #[error("{reason}")]
+    Undone {
+        /// What the transaction's task said.
+        reason: String,
+    },
     /// Gas costs more than may be paid for it: nothing was sent.
     #[error("{reason}")]
     GasTooDear {
@@ -185,6 +191,7 @@ impl PaymentsError {
             Self::UnknownChannel { .. } => PayErrorCode::UnknownChannel,
             Self::Refused { .. }
             | Self::Transaction { .. }
+            | Self::Undone { .. }
             | Self::GasTooDear { .. }
             | Self::Unfunded { .. }
             | Self::WalletShared { .. }

@@ -4,7 +4,7 @@ use warren_proto::{Amount, UnixTime};
 
 use super::event::Job;
 use crate::chain::{Chain, ChannelStatus};
-use crate::handle::Payments;
+use crate::handle::{Payments, PaymentsError};
 
 /// What became of a claim.
 pub(super) enum Outcome {
@@ -12,7 +12,9 @@ pub(super) enum Outcome {
     Paid(Amount),
     /// There is nothing in it worth the gas.
     Idle,
-    /// It may succeed later.
+    /// It was sent and undone, and its gas is spent; it may succeed later.
+    Undone(String),
+    /// It may succeed later, and nothing is spent.
     Failed(String),
 }
 
@@ -42,6 +44,7 @@ pub(super) async fn claim(
         .min();
     match payments.claim_for(job.claim.clone(), first).await {
         Ok(_) => Outcome::Paid(gain),
+        Err(error @ PaymentsError::Undone { .. }) => Outcome::Undone(error.to_string()),
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }

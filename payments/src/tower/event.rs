@@ -120,7 +120,12 @@ pub enum TowerEvent {
         /// Which.
         number: u64,
     },
-    /// The claim of this put failed; it may succeed later.
+    /// The claim of this put was sent and undone: its gas is spent. It may succeed later.
+    Undone {
+        /// Whose.
+        key: Key,
+    },
+    /// The claim of this put failed, and cost nothing; it may succeed later.
     Failed {
         /// Whose.
         key: Key,

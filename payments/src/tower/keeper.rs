@@ -112,7 +112,11 @@ impl Tower {
                 self.settled(key, number)
             }
             TowerEvent::Settled { key, number } => self.settled(key, number),
-            TowerEvent::Failed { key } => self.failed(key, now),
+            TowerEvent::Undone { key } => self.failed(key, now),
+            TowerEvent::Failed { key } => {
+                self.take_back(&key);
+                self.failed(key, now)
+            }
         }
     }
 
@@ -336,7 +340,6 @@ impl Tower {
 
     fn failed(&mut self, key: Key, now: UnixTime) -> TowerStep {
         self.under_way.remove(&key);
-        self.take_back(&key);
         let fails = self.fails.get(&key).copied().unwrap_or(0);
         if self.puts.contains_key(&key) {
             self.fails.insert(key, fails.saturating_add(1));

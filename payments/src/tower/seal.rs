@@ -14,6 +14,7 @@ use warren_proto::{
 use zeroize::Zeroizing;
 
 use crate::calls::Claim;
+use crate::channel::router::rules::LAST_MOMENT_SECS;
 use crate::evidence::Evidence;
 use crate::voucher::{BadProof, VerifiedVoucher, VoucherError, worth};
 
@@ -96,7 +97,8 @@ pub fn put(
 const CLAIM_MARGIN_SECS: u64 = 20 * 60;
 
 /// Opens a put for a channel and proves what is inside; with it, what it is worth in all at `now`, in chain
-/// seconds. Words of locks that are over by then are left out: one of them would undo the whole claim.
+/// seconds. Words of locks that are over within [`LAST_MOMENT_SECS`] are left out: one of them would undo the
+/// whole claim.
 ///
 /// # Errors
 /// [`SealError`]: nothing in it can be claimed with.
@@ -124,7 +126,7 @@ pub fn open(
     let verified = VerifiedVoucher::verify(inside.voucher.clone(), &inside.params, chain)?;
     let locks = &verified.get().locks;
     let lock = |it: &WordFrame| usize::try_from(it.lane).ok().and_then(|it| locks.get(it));
-    let is_over = |it: &Lock| it.expiry > 0 && it.expiry <= now;
+    let is_over = |it: &Lock| it.expiry > 0 && it.expiry <= now.saturating_add(LAST_MOMENT_SECS);
     let best = inside.best.into_iter();
     let best: Vec<_> = best.filter(|it| !lock(it).is_some_and(is_over)).collect();
     let value = worth(verified.get(), &best)?;

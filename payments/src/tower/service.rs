@@ -364,6 +364,10 @@ impl Task {
                 TowerEvent::Settled { key, number }
             }
             Outcome::Idle => TowerEvent::Idle { key, number },
+            Outcome::Undone(reason) => {
+                tracing::warn!(%channel, reason, "a tower's claim was undone");
+                TowerEvent::Undone { key }
+            }
             Outcome::Failed(reason) => {
                 tracing::warn!(%channel, reason, "a tower's claim did not happen");
                 TowerEvent::Failed { key }

@@ -6,7 +6,7 @@
 use warren_proto::{ChannelId, UnixTime};
 
 use super::event::Closing;
-use crate::chain::{Chain, ChainError, EventKind};
+use crate::chain::{Chain, ChainError, EventKind, Interest};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::handle::PaymentsError;
 use crate::store::{ChannelStore, Put, Table};
@@ -74,7 +74,7 @@ pub(super) async fn look(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Se
     let to = head.number.min(from.saturating_add(MAX_BLOCKS - 1));
     let (mut closings, mut closed) = (Vec::new(), Vec::new());
     let is_deep = |block: u64| block.saturating_add(REWIND) <= head.number;
-    for event in chain.events(from, to).await? {
+    for event in chain.events_of(from, to, Interest::closings()).await? {
         match event.kind {
             EventKind::Closing {
                 channel, closes_at, ..

@@ -5,6 +5,7 @@
 use warren_proto::{Amount, PayoutAddress, TxHash, UnixTime};
 
 use super::{SignedTx, UnsignedTx};
+use crate::calls::known::works_once;
 use crate::chain::{BlockHash, Fees, Outcome, Receipt};
 
 /// Names a call among all of an account: the same call asked for twice is one.
@@ -27,6 +28,13 @@ pub struct Job {
     /// Only for a call that does no harm if it is made twice or never, as a claim: it may be sent
     /// on the word of endpoints that do not agree.
     pub stake: Option<Stake>,
+}
+
+impl Job {
+    /// Whether it does no harm to make it once more, should it have been made without anybody's seeing it.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.stake.is_some() || works_once(&self.data)
+    }
 }
 
 /// What a call brings, and until when: how much its gas may cost.
@@ -125,6 +133,8 @@ pub enum TxEvent {
         time: UnixTime,
         /// What gas costs, as far as they say.
         fees: Fees,
+        /// The account's counts of transactions that any of them tells of.
+        nonces: Vec<u64>,
     },
 }
 
@@ -161,6 +171,8 @@ pub enum Report {
     Confirmed(Seen),
     /// No node takes it.
     Rejected,
+    /// Its nonce is used, by what nobody can say: it may have happened, and doing it twice would do harm.
+    Unsure,
     /// A block burns more for each gas than this call may pay, and it cannot wait, or did for long: nothing was
     /// sent.
     TooDear {

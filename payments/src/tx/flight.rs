@@ -2,6 +2,8 @@
 //!
 //! Sans-IO.
 
+use std::time::Duration;
+
 use warren_proto::{Amount, TxHash, UnixTime};
 
 use super::event::{Job, Seen, TxEffect};
@@ -15,6 +17,10 @@ const MAX_VERSIONS: usize = 32;
 
 /// Calls that one nonce is offered to, one after the other; our choice.
 pub(super) const MAX_BEFORE: usize = 4;
+
+/// How long a receipt is waited for once the nonce is used, by the chain's clock, where making the call again could
+/// make it twice. Our choice: nodes that lag by more are not asked.
+const DOUBT: Duration = Duration::from_secs(300);
 
 /// A call that had a nonce before, and may yet get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +45,18 @@ pub(crate) struct Flight {
     /// The newest block when the last version was sent.
     pub(super) sent_at: u64,
     pub(super) seen: Option<Seen>,
-    /// Since which block the nonce has been used by a stranger.
-    pub(super) lost_at: Option<u64>,
+    /// Since which block, and when that was, the nonce has been used, and by no version that anybody has a
+    /// receipt of.
+    pub(super) lost_at: Option<(u64, UnixTime)>,
 }
 
 /// What to do about a flight at a new block.
 pub(super) enum Verdict {
     Confirmed(Seen),
-    /// A stranger's transaction took the nonce for good.
+    /// A stranger's transaction took the nonce for good, or so it seems.
     Lost,
+    /// The same, but a receipt may be late, and one of its calls must not be made twice.
+    Doubt,
     Late,
     Patience,
 }
@@ -141,13 +150,21 @@ impl Flight {
         })
     }
 
-    pub(super) fn verdict(&self, head: u64, rules: &TxRules) -> Verdict {
+    pub(super) fn verdict(&self, head: u64, rules: &TxRules, now: UnixTime) -> Verdict {
         let deep = |since: u64| head.saturating_add(1).saturating_sub(since) >= rules.confirmations;
         let waited = head.saturating_sub(self.sent_at);
+        // A node may know a nonce to be used long before it has the receipt: what does harm twice waits longer.
+        let is_sure = |at: UnixTime| self.jobs().all(Job::may_repeat) || now.since(at) >= DOUBT;
         match (self.seen, self.lost_at) {
             (Some(seen), _) if deep(seen.block) => Verdict::Confirmed(seen),
             (Some(_), _) => Verdict::Patience,
-            (None, Some(since)) if deep(since) && head > since => Verdict::Lost,
+            (None, Some((since, at))) if deep(since) && head > since => {
+                if is_sure(at) {
+                    Verdict::Lost
+                } else {
+                    Verdict::Doubt
+                }
+            }
             (None, Some(_)) => Verdict::Patience,
             (None, None) if waited >= rules.bump_after_blocks => Verdict::Late,
             (None, None) => Verdict::Patience,

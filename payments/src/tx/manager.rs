@@ -16,7 +16,7 @@
 
 mod turn;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use warren_proto::{Amount, Step, TxHash, UnixTime};
@@ -136,7 +136,7 @@ impl TxManager {
                 told.clock = *time;
                 told.head_seen(*number, *nonce, fees, seen)
             }
-            TxEvent::Blind { time, fees } => self.look_blindly(*time, fees),
+            TxEvent::Blind { time, fees, nonces } => self.look_blindly(*time, fees, nonces),
         }
     }
 
@@ -206,12 +206,17 @@ impl TxManager {
         next.blind = 0;
         let (mut effects, mut save) = (Vec::new(), false);
         let lowest = self.flights.keys().next().copied();
+        let landed = self.landed(seen);
+        let is_open = |it: &&Job| !landed.contains(&it.id);
         for (at, old) in &self.flights {
+            if !next.flights.contains_key(at) {
+                continue; // It is done under another nonce.
+            }
             // A nonce that some endpoint made up is never reached. Only what does no harm twice was
             // ever sent with such a nonce.
             let is_harmless = old.jobs().all(|it| it.stake.is_some());
             if is_harmless && lowest == Some(*at) && nonce < *at {
-                next.again(old.jobs().cloned());
+                next.again(old.jobs().filter(is_open).cloned());
                 next.flights.remove(at);
                 save = true;
                 continue;
@@ -227,22 +232,39 @@ impl TxManager {
                 flight.sent_at = number; // Resumed with this very block.
             }
             flight.lost_at = if ours.is_none() && nonce > *at {
-                Some(old.lost_at.unwrap_or(number))
+                Some(old.lost_at.unwrap_or((number, self.clock)))
             } else {
                 None
             };
-            match flight.verdict(number, &self.rules) {
+            match flight.verdict(number, &self.rules, self.clock) {
                 Verdict::Confirmed(seen) => {
                     let done = old.job_of(seen.tx).id;
                     effects.push(TxEffect::Report(done, Report::Confirmed(seen)));
                     next.again(old.jobs().filter(|it| it.id != done).cloned());
                     next.flights.remove(at);
+                    let twice = |it: &Flight| it.job.id == done && it.before.is_empty();
+                    next.flights.retain(|_, it| !twice(it));
                     save = true;
                 }
                 Verdict::Lost => {
-                    next.again(old.jobs().cloned());
+                    let (again, unsure): (Vec<_>, Vec<_>) =
+                        old.jobs().filter(is_open).partition(|it| it.may_repeat());
+                    let unsure = unsure.into_iter().map(|it| it.id);
+                    effects.extend(unsure.map(|it| TxEffect::Report(it, Report::Unsure)));
+                    next.again(again.into_iter().cloned());
                     next.flights.remove(at);
                     save = true;
+                }
+                Verdict::Doubt => {
+                    // What does no harm twice does not wait until that is known.
+                    while flight.job.may_repeat()
+                        && let Some(before) = flight.fallen_back()
+                    {
+                        next.again(std::iter::once(&flight.job).filter(is_open).cloned());
+                        flight = before;
+                        save = true;
+                    }
+                    next.flights.insert(*at, flight);
                 }
                 Verdict::Late => {
                     effects.extend(flight.again(*at, Some(fees), &self.rules, self.clock));
@@ -258,9 +280,28 @@ impl TxManager {
         next.start(effects, save)
     }
 
+    /// The calls of which some version is in a block.
+    fn landed(&self, seen: &[Seen]) -> BTreeSet<JobId> {
+        let mut landed = BTreeSet::new();
+        for flight in self.flights.values() {
+            let ours = |it: &&Seen| flight.all_versions().any(|v| v.hash == it.tx);
+            landed.extend(seen.iter().find(ours).map(|it| flight.job_of(it.tx).id));
+        }
+        landed
+    }
+
+    /// The least count of transactions that `seen` proves; `None` if nothing of ours is in it.
+    pub(super) fn nonce_after(&self, seen: &[Seen]) -> Option<u64> {
+        let is_seen = |it: &SignedTx| seen.iter().any(|seen| seen.tx == it.hash);
+        let flights = self.flights.iter().rev();
+        let mut ours = flights.filter(|(_, it)| it.all_versions().any(is_seen));
+        ours.next().map(|(nonce, _)| nonce.saturating_add(1))
+    }
+
     /// Nobody knows what is in a block: all is said again now and then, and what is at stake may
-    /// pay more. The nonces stay, so nothing can happen twice.
-    fn look_blindly(&self, time: UnixTime, fees: &Fees) -> TxStep {
+    /// pay more. The nonces stay, so nothing can happen twice; but what does no harm twice is sent under the next
+    /// nonce that any endpoint tells of too, for the one that it has may be made up.
+    fn look_blindly(&self, time: UnixTime, fees: &Fees, nonces: &[u64]) -> TxStep {
         let mut next = self.clone();
         next.clock = time;
         next.market = Some(*fees);
@@ -274,6 +315,11 @@ impl TxManager {
         let unseen = |it: &&(&u64, &Flight)| it.1.seen.is_none() && it.1.lost_at.is_none();
         let said = self.flights.iter().collect::<Vec<_>>();
         effects.extend(said.iter().filter(unseen).filter_map(|(at, it)| {
+            if let Some((nonce, twin)) = self.elsewhere(**at, it, nonces) {
+                let unsigned = twin.unsigned(nonce, self.rules.chain_id);
+                next.flights.insert(nonce, twin);
+                return Some(TxEffect::Sign(unsigned));
+            }
             if it.job.stake.is_some() {
                 it.again(**at, Some(fees), &self.rules, time)
             } else {
@@ -281,6 +327,26 @@ impl TxManager {
             }
         }));
         next.start(effects, false)
+    }
+}
+
+impl TxManager {
+    /// The same call under the next higher nonce of `nonces` that is free; `None` if there is none, or it must not
+    /// be made twice.
+    fn elsewhere(&self, at: u64, flight: &Flight, nonces: &[u64]) -> Option<(u64, Flight)> {
+        let is_same = |it: &Flight| it.job.id == flight.job.id;
+        let mut higher = self.flights.iter().filter(|(nonce, _)| **nonce > at);
+        let is_alone = flight.job.stake.is_some() && flight.before.is_empty();
+        if !is_alone || self.flights.len() >= MAX_FLIGHTS || higher.any(|(_, it)| is_same(it)) {
+            return None;
+        }
+        let free = |it: &&u64| **it > at && !self.flights.contains_key(*it);
+        let nonce = nonces.iter().filter(free).min()?;
+        let twin = Flight {
+            versions: Vec::new(),
+            ..flight.clone()
+        };
+        Some((*nonce, twin))
     }
 }
 

@@ -50,6 +50,15 @@ pub enum TxError {
         /// Where.
         block: u64,
     },
+    /// It was sent, another transaction of the account seems to have taken its place, and nobody has a receipt.
+    #[error(
+        "{call}: it may have happened, or another program with this wallet was faster; look at the balances before \
+         doing it again"
+    )]
+    Unsure {
+        /// The call's name.
+        call: &'static str,
+    },
     /// Gas costs more than may be paid for this call; nothing was sent.
     #[error("{call}: a gas costs {floor} wei at least, and this call may pay {cap}")]
     TooDear {

@@ -83,6 +83,8 @@ impl Submitter {
         let manager = TxManager::restored(config.rules, account, &store.scan(Table::Tx)?)?;
         let (inbox, orders) = mpsc::channel(INBOX);
         let waiters = BTreeMap::new();
+        // Sent before a restart, maybe.
+        let taken = manager.watched().collect();
         let task = Task {
             chain,
             store,
@@ -92,6 +94,8 @@ impl Submitter {
             waiters,
             told,
             tries: 0,
+            taken,
+            refusal: None,
         };
         tokio::spawn(task.run(orders));
         Ok(Self { account, inbox })

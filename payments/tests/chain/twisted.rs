@@ -87,6 +87,7 @@ pub(crate) fn truth(chain: &DevChain, method: &str, params: &Value) -> Result<Va
         "eth_getTransactionCount",
         "eth_call",
         "eth_feeHistory",
+        "eth_estimateGas",
     ];
     let method = known
         .into_iter()

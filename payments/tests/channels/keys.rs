@@ -143,6 +143,27 @@ async fn a_restored_wallet_gets_its_money_back_though_the_payee_is_gone() {
         .unwrap();
 }
 
+/// More channels in one stretch of blocks than keys are looked for beyond the last one known: what befell the last
+/// of them is heard too.
+#[tokio::test]
+async fn a_restored_wallet_hears_what_became_of_channels_beyond_the_gap() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let mut last = None;
+    for _ in 0..22 {
+        last = Some(open(&payer, &payee, units(10)).await);
+    }
+    let last = last.unwrap();
+    payer.payments.close(last, None).await.unwrap();
+    let (_, wallet, _) = payer.stop();
+    let payer = home(&chain, &wallet);
+    payer.payments.refresh().await.unwrap();
+    let found = payer.payments.channels().await.unwrap();
+    assert_eq!(found.len(), 22);
+    let phase = found.iter().find(|it| it.id == last).unwrap().phase;
+    assert!(matches!(phase, Phase::Closing { .. }), "{phase:?}");
+}
+
 #[tokio::test]
 async fn a_second_machine_with_the_same_wallet_is_noticed() {
     let chain = world();

@@ -9,6 +9,7 @@ mod close;
 mod company;
 mod crash;
 mod digest;
+mod flood;
 mod keys;
 mod lanes;
 mod laws;
@@ -24,6 +25,7 @@ mod row;
 mod spike;
 mod street;
 mod tower;
+mod tower_burn;
 mod tower_late;
 mod truth;
 #[path = "../chain/twisted.rs"]

@@ -153,6 +153,27 @@ async fn a_claim_goes_out_with_one_endpoint_dead_while_the_window_runs() {
     }
 }
 
+/// One of two says an old nonce for good and takes whatever has it: a claim goes out under the true one too.
+#[tokio::test]
+async fn a_claim_is_not_held_up_by_one_that_makes_a_nonce_up() {
+    let scene = scene().await;
+    let channel = scene.paid(40).await;
+    scene.payee.payments.claim(channel).await.unwrap();
+    scene.is_claimed(channel, units(40)).await;
+    pay(&scene.payer, &scene.payee, channel, 40, 320).await;
+    scene.b.becomes(|method, params, _| match method {
+        "eth_getTransactionCount" => Some(Ok(json!("0x0"))),
+        "eth_sendRawTransaction" => {
+            let raw = params[0].as_str()?.strip_prefix("0x")?;
+            let hash = keccak256(hex::decode(raw).ok()?);
+            Some(Ok(json!(format!("0x{}", hex::encode(hash)))))
+        }
+        _ => None,
+    });
+    scene.payer.payments.close(channel, None).await.unwrap();
+    scene.is_claimed(channel, units(320)).await;
+}
+
 #[tokio::test]
 async fn an_invented_closing_costs_a_claims_gas_and_nothing_else() {
     let scene = scene().await;

@@ -128,6 +128,9 @@ impl Life {
             _ => TxEvent::Blind {
                 time: time(script),
                 fees: fees(script),
+                nonces: (0..script.below(3))
+                    .map(|_| u64::from(script.below(6)))
+                    .collect(),
             },
         })
     }

@@ -124,7 +124,7 @@ const NODE: [Key; 25] = [
         "chain.confirmations",
         count(0, 1000),
         "2",
-        "Blocks on top before money is believed.",
+        "Blocks that money must be deep to be believed, its own among them.",
     ),
     key(
         "chain.coin_price",

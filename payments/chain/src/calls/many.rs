@@ -30,7 +30,7 @@ pub fn claims_in(calldata: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 /// The type behind [`CLAIM`].
-fn claim() -> ParamType {
+pub(super) fn claim() -> ParamType {
     let word = || ParamType::FixedBytes(32);
     let list = |fields| ParamType::Array(Box::new(ParamType::Tuple(fields)));
     let (address, uint) = (ParamType::Address, ParamType::Uint);

@@ -112,8 +112,15 @@ pub(super) fn nonsense(method: &str, detail: &str) -> ChainError {
 }
 
 pub(super) fn already_known(message: &str) -> bool {
-    let message = message.to_lowercase();
-    message.contains("already known") || message.contains("already imported")
+    let said = plain(message);
+    let knows = ["alreadyknown", "alreadyimported", "knowntransaction"];
+    !said.contains("unknown") && knows.iter().any(|it| said.contains(it))
+}
+
+/// Letters alone, all small: one node says "AlreadyKnown" where another says "already known".
+fn plain(message: &str) -> String {
+    let letters = message.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|it| it.to_ascii_lowercase()).collect()
 }
 
 /// Sorts a node's refusal into what we would do about it.
@@ -121,7 +128,11 @@ pub(super) fn already_known(message: &str) -> bool {
 /// Nodes agree on few codes, so the words count as well.
 pub(crate) fn refusal(method: &str, code: i32, message: &str, data: Option<&Value>) -> ChainError {
     let said = message.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|it| said.contains(it));
+    let letters = plain(message);
+    let has = |words: &[&str]| {
+        let mut words = words.iter();
+        words.any(|it| letters.contains(&plain(it)))
+    };
     let message: String = message.chars().take(200).collect();
     if code == 3 || said.contains("execution reverted") {
         let data = data.and_then(|it| json::bytes(it).or_else(|| json::bytes(field(it, "data")?)));
@@ -134,13 +145,19 @@ pub(crate) fn refusal(method: &str, code: i32, message: &str, data: Option<&Valu
             message,
         };
     }
-    if has(&["nonce too low", "nonce is too low", "old nonce"]) {
+    let low = [
+        "nonce too low",
+        "nonce is too low",
+        "old nonce",
+        "below sender account nonce",
+    ];
+    if has(&low) {
         return ChainError::NonceTooLow;
     }
     if has(&["underpriced", "fee too low"]) {
         return ChainError::Underpriced;
     }
-    if has(&["insufficient funds"]) {
+    if has(&["insufficient funds", "upfront cost exceeds"]) {
         return ChainError::NoGasMoney;
     }
     if matches!(code, -32005 | -32097 | -32603 | 429)

@@ -7,15 +7,13 @@ use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, TxHash};
 use super::ballot::{Ballot, Place, Verdict};
 use super::seat::{At, question};
 use super::{Heard, Quorum};
+use crate::calls::known::most_gas;
 use crate::error::Remedy;
 use crate::{
     CallRequest, Chain, ChainError, ChainEvent, ChainFuture, ChannelState, Endpoints, EventKind,
-    Fees, Head, Receipt,
+    Fees, Head, Interest, Receipt,
 };
 
-/// The most gas that any call of ours needs, with room: a claim of 16 locks with 1024 words each
-/// takes some 1.5 million (payments/tests/chain/gas.rs). An estimate above it is not believed.
-const MOST_GAS: u64 = 4_000_000;
 /// Blocks in which closings are looked for without agreement; our choice.
 const MAX_HEARSAY: u64 = 2000;
 
@@ -60,8 +58,10 @@ impl Quorum {
         }
     }
 
-    /// Gas enough for whichever endpoint is right; a refusal only if enough give the same.
+    /// Gas enough for whichever endpoint is right, but no more than such a call can take: what a claim may pay
+    /// for each gas is what it brings, divided by this. A refusal only if enough give the same.
     async fn gas(&self, request: CallRequest) -> Result<u64, ChainError> {
+        let most = most_gas(&request.data);
         let ask = question(move |at: At| {
             let request = request.clone();
             async move { at.estimate(request).await }
@@ -84,7 +84,7 @@ impl Quorum {
             return Err(error);
         }
         let told = || heard.answers.iter().map(|(_, it)| *it);
-        let sane = told().filter(|it| *it <= MOST_GAS).max();
+        let sane = told().filter(|it| *it <= most).max();
         sane.or_else(|| told().min())
             .ok_or_else(|| excuse(&heard).unwrap_or_else(|| self.too_few("gas", &heard)))
     }
@@ -119,7 +119,7 @@ impl Quorum {
             let head = at.head().await?.number;
             let to = head.min(from.saturating_add(MAX_HEARSAY));
             let events = if from <= to {
-                at.events(from, to).await?
+                at.events_of(from, to, Interest::closings()).await?
             } else {
                 Vec::new()
             };
@@ -218,8 +218,15 @@ impl Chain for Quorum {
     }
 
     fn events(&self, from: u64, to: u64) -> ChainFuture<'_, Vec<ChainEvent>> {
+        self.events_of(from, to, Interest::all())
+    }
+
+    fn events_of(&self, from: u64, to: u64, whom: Interest) -> ChainFuture<'_, Vec<ChainEvent>> {
         Box::pin(async move {
-            let ask = question(move |at: At| async move { at.events(from, to).await });
+            let ask = question(move |at: At| {
+                let whom = whom.clone();
+                async move { at.events_of(from, to, whom).await }
+            });
             self.vote("logs", &self.have(to), None, &ask).await
         })
     }
@@ -288,6 +295,16 @@ impl Chain for Quorum {
             // Too low a nonce is refused at once; one too high would wait for ever.
             let lowest = heard.answers.iter().map(|(_, it)| *it).min();
             lowest.ok_or_else(|| self.too_few("a nonce", &heard))
+        })
+    }
+
+    fn nonces_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, Vec<u64>> {
+        Box::pin(async move {
+            let ask = question(move |at: At| async move { at.nonce(owner).await });
+            let heard = self
+                .gather(self.put(&self.all(), None, &ask), self.wanted)
+                .await;
+            Ok(heard.answers.iter().map(|(_, it)| *it).collect())
         })
     }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use warren_proto::{Amount, ChannelId, PayoutAddress, TxHash};
 
+use crate::actor::Task;
 use crate::actor::book::Cursor;
 use crate::calls::taken_from_pot;
-use crate::chain::{Chain, ChainError, ChainEvent, ChannelState, EventKind, Head};
+use crate::chain::{Chain, ChainError, ChainEvent, ChannelState, EventKind, Head, Interest};
 
 // Our choices.
 /// Blocks asked for at once: public nodes refuse more.
@@ -51,6 +52,29 @@ pub(super) struct Outlook {
     pub(super) held: Vec<ChannelId>,
     /// Channels that this node pays from, and the keys it does so with.
     pub(super) own: (BTreeSet<ChannelId>, BTreeSet<PayoutAddress>),
+}
+
+impl Task {
+    /// Whether keys opened channels that were counted beyond those known; they are known now.
+    pub(super) fn reaches_further(&mut self, news: &News) -> bool {
+        let count = |task: &Self| task.ring.addresses().count();
+        let before = count(self);
+        loop {
+            let known = count(self);
+            for event in &news.events {
+                if let EventKind::Opened { params, .. } = &event.kind
+                    && let Some(index) = self.ring.place_of(&params.payer)
+                    && let Err(error) = self.ring.reach(index)
+                {
+                    tracing::error!(%error, "no keys beyond those known");
+                    return false;
+                }
+            }
+            if count(self) == known {
+                return known > before;
+            }
+        }
+    }
 }
 
 /// Looks; where the endpoints do not agree, at least hears what any of them says of closings.
@@ -103,13 +127,17 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
             rewound = true;
         }
     }
+    // Who is paid, and who pays.
+    let mut channels = outlook.own.0.clone();
+    channels.extend(outlook.held.iter().copied());
+    let whom = Interest::of(outlook.own.1.clone(), channels);
     let mut reread = Vec::new();
     for id in outlook.held.into_iter().filter(|_| rewound) {
         reread.push((id, chain.channel(id).await?));
     }
     let to = head.number.min(from.saturating_add(MAX_BLOCKS - 1));
     let events = if from <= to {
-        chain.events(from, to).await?
+        chain.events_of(from, to, whom).await?
     } else {
         Vec::new()
     };

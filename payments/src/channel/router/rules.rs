@@ -258,6 +258,10 @@ pub fn r4_must_claim(expiry: u64, now: UnixTime) -> bool {
     now.plus(CLAIM_LEAD) >= UnixTime::from_secs(expiry)
 }
 
+/// A lock that expires so soon is no part of a claim: the block that takes the claim comes after the newest one,
+/// and a lock that is over by then undoes all of it. Ten blocks of Ethereum; our choice.
+pub const LAST_MOMENT_SECS: u64 = 120;
+
 /// R5: from when on words of a lock are served no more.
 #[must_use]
 pub fn r5_serve_until(expiry: u64) -> UnixTime {

@@ -9,10 +9,30 @@ fn words_of_a_lock_that_is_over_are_no_part_of_a_claim() {
     let it = evidence(&wallet, 1, 40, 5000);
     let put = sealed(&it, 5);
     let open = |now| open(&chain(), &it.0, (5, now), &put.sealed).unwrap();
-    let (claim, value) = open(4999);
+    let (claim, value) = open(4879);
     assert_eq!((claim.reveals.len(), value), (1, wei(40)));
-    let (claim, value) = open(5000);
+    // It would be over when the next block comes, or the one after it.
+    let (claim, value) = open(4880);
     assert_eq!((claim.reveals.len(), value), (0, wei(0)));
+}
+
+/// Whoever sees to it that its own claims are undone burns no more of the tower's coin than whoever has them paid.
+#[test]
+fn a_claim_that_was_undone_counts_as_one_that_was_made() {
+    let wallet = Wallet::generate().unwrap();
+    let it = evidence(&wallet, 1, 40, 0);
+    let mut world = World::new(TowerRules::default());
+    world.puts(owner(1), sealed(&it, 1));
+    world.closes(it.0, 0);
+    let mut made = 0;
+    for number in 2..80 {
+        for job in world.jobs_at(after(10 * number)) {
+            made += 1;
+            world.hear(TowerEvent::Undone { key: job.key });
+        }
+        world.puts(owner(1), sealed(&it, number));
+    }
+    assert_eq!(made, 64);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::super::event::Stake;
 use super::*;
 use crate::chain::{BlockHash, Outcome};
 
+mod doubt;
 mod turn;
 
 const RULES: TxRules = TxRules {
@@ -174,7 +175,9 @@ fn a_block_taken_back_starts_the_wait_anew() {
 
 #[test]
 fn a_stranger_on_the_nonce_sends_it_to_the_end_of_the_line_once() {
-    let (manager, _) = flying(1, 0);
+    let manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
+    let asked = TxEvent::Asked(claim(1, RICH, None));
+    let (manager, _) = sign(&manager.handle(&asked).next, &prepared(1, 0));
     let mut manager = manager.handle(&head(11, 1, &[])).next;
     for number in 12..13 {
         let step = manager.handle(&head(number, 1, &[]));
@@ -183,7 +186,7 @@ fn a_stranger_on_the_nonce_sends_it_to_the_end_of_the_line_once() {
     }
     let step = manager.handle(&head(13, 1, &[]));
     assert!(step.save);
-    assert_eq!(step.effects, [TxEffect::Prepare(job(1))]);
+    assert_eq!(step.effects, [TxEffect::Prepare(claim(1, RICH, None))]);
     let (manager, _) = sign(&step.next, &prepared(1, 1));
     assert_eq!(manager.flights.keys().copied().collect::<Vec<_>>(), [1]);
 }
@@ -344,6 +347,7 @@ fn blind(times: u64) -> Vec<TxEvent> {
     let blind = TxEvent::Blind {
         time: UnixTime::from_secs(5000),
         fees: FEES,
+        nonces: Vec::new(),
     };
     vec![blind; usize::try_from(times).unwrap()]
 }

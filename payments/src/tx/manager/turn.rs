@@ -108,7 +108,8 @@ impl TxManager {
 
     fn first_unseen(&self) -> Option<(u64, &Flight)> {
         let mut flights = self.flights.iter();
-        let waits = flights.find(|(_, it)| it.seen.is_none());
+        // What lost its nonce to another holds nobody up: the next nonce is free.
+        let waits = flights.find(|(_, it)| it.seen.is_none() && it.lost_at.is_none());
         waits.map(|(nonce, it)| (*nonce, it))
     }
 

@@ -1,11 +1,11 @@
 //! The task of one account: it picks an event, saves the step, then signs and sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ethers_core::utils::keccak256;
 use tokio::sync::mpsc;
-use warren_proto::Step;
+use warren_proto::{Step, TxHash};
 
 use super::{Order, SubmitterConfig, Waiter};
 use crate::calls::many::claims_in;
@@ -31,6 +31,10 @@ pub(super) struct Task {
     pub(super) told: Option<mpsc::Sender<Done>>,
     /// How often the call in preparation could not be simulated.
     pub(super) tries: u32,
+    /// What some node has taken, or may have: no refusal of it is the last word.
+    pub(super) taken: BTreeSet<TxHash>,
+    /// Why a node refused for good what was sent last.
+    pub(super) refusal: Option<ChainError>,
 }
 
 impl Task {
@@ -98,7 +102,9 @@ impl Task {
                 let time = wall_clock();
                 let fees = self.chain.fees_heard().await.ok();
                 let fees = fees.filter(|_| error.is_unagreed())?;
-                Some(TxEvent::Blind { time, fees })
+                let nonces = self.chain.nonces_heard(self.key.address()).await;
+                let nonces = nonces.unwrap_or_default();
+                Some(TxEvent::Blind { time, fees, nonces })
             }
         }
     }
@@ -106,11 +112,15 @@ impl Task {
     async fn try_look(&self) -> Result<TxEvent, ChainError> {
         let head = self.chain.head().await?;
         let (number, time) = (head.number, head.timestamp);
-        let nonce = self.chain.nonce(self.key.address()).await?;
         let mut seen = Vec::new();
         for tx in self.manager.watched() {
             seen.extend(self.chain.receipt(tx).await?.as_ref().map(Seen::from));
         }
+        let nonce = match self.chain.nonce(self.key.address()).await {
+            // A receipt that they agree on says enough.
+            Err(error) if error.is_unagreed() => self.manager.nonce_after(&seen).ok_or(error)?,
+            nonce => nonce?,
+        };
         let fees = self.chain.fees_heard().await?;
         Ok(TxEvent::HeadSeen {
             number,
@@ -239,15 +249,22 @@ impl Task {
         TxEvent::Signed { unsigned, signed }
     }
 
-    async fn broadcast(&self, signed: SignedTx) -> Option<TxEvent> {
-        let error = self.chain.submit_raw(signed.raw).await.err()?;
+    async fn broadcast(&mut self, signed: SignedTx) -> Option<TxEvent> {
+        let Err(error) = self.chain.submit_raw(signed.raw).await else {
+            let watched: BTreeSet<TxHash> = self.manager.watched().collect();
+            self.taken.insert(signed.hash);
+            self.taken.retain(|it| watched.contains(it));
+            return None;
+        };
         tracing::debug!(tx = %signed.hash, %error, "not taken");
         let why = match (&error, error.remedy()) {
             (ChainError::NonceTooLow, _) => SendFailure::NonceTooLow,
             (ChainError::Underpriced, _) => SendFailure::Underpriced,
             (_, Remedy::Retry | Remedy::Distrust) => SendFailure::Retry,
+            (_, Remedy::Final) if self.taken.contains(&signed.hash) => SendFailure::Retry,
             (_, Remedy::Final) => SendFailure::Final,
         };
+        self.refusal = (why == SendFailure::Final).then_some(error);
         Some(TxEvent::SendFailed {
             tx: signed.hash,
             why,
@@ -259,6 +276,7 @@ impl Task {
             // Whoever keeps the books of gas; if nobody does any more, the bill is found at the next start.
             let _task_ended = told.send(Done::from(&seen)).await;
         }
+        let refusal = self.refusal.clone();
         self.answer(id, |call| match report {
             Report::Confirmed(seen) => match seen.outcome {
                 Outcome::Done => Ok(Done::from(&seen)),
@@ -269,8 +287,9 @@ impl Task {
             },
             Report::Rejected => Err(TxError::Refused {
                 call,
-                source: ChainError::NoGasMoney,
+                source: refusal.clone().unwrap_or(ChainError::NoGasMoney),
             }),
+            Report::Unsure => Err(TxError::Unsure { call }),
             Report::TooDear { floor, cap } => Err(TxError::TooDear { call, floor, cap }),
             Report::QueueFull => Err(TxError::QueueFull { call }),
         });

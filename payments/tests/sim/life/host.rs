@@ -327,7 +327,7 @@ impl Host {
     fn report(&mut self, id: JobId, report: Report, chain: &Chain) {
         let done = match report {
             Report::Confirmed(seen) => seen.outcome == Outcome::Done,
-            Report::Rejected | Report::TooDear { .. } | Report::QueueFull => false,
+            Report::Rejected | Report::Unsure | Report::TooDear { .. } | Report::QueueFull => false,
         };
         if self.waiting.remove(&id) && !done {
             self.failed.push(chain.call(place(&id.0[..4])).clone());

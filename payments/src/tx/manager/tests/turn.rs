@@ -167,13 +167,17 @@ fn if_a_block_takes_the_old_one_after_all_the_claim_is_made_again() {
     let step = in_block(&manager, &first);
     let again = TxEffect::Prepare(rich(2));
     assert_eq!(step.effects, [confirmed(1, &first), again]);
-    // And should a stranger have taken the nonce, both are, in their order.
+    // And should a stranger have taken the nonce, it is too; what was overtaken may have happened.
     let mut manager = manager;
     for number in 15..18 {
         manager = manager.handle(&head(number, 1, &[])).next;
     }
-    assert_eq!(manager.preparing, Some(job(1)));
-    assert_eq!(manager.queue, [rich(2)]);
+    assert_eq!(manager.preparing, Some(rich(2)));
+    assert_eq!(manager.queue, []);
+    let step = manager.handle(&head(40, 1, &[]));
+    let doubt = TxEffect::Report(JobId([1; 32]), Report::Unsure);
+    assert_eq!(step.effects, [doubt]);
+    assert!(step.next.flights.is_empty());
 }
 
 #[test]
