@@ -221,6 +221,10 @@ impl Shell {
                 up: usage.up,
                 down: usage.down,
             })
+        if let Some(state) = state.filter(|_| carries) {
+            let unanswered = state.unanswered;
+            self.event(ConsumerEvent::Tunnel { unanswered }).await;
+        }
             .await;
         }
         self.event(ConsumerEvent::Tick).await;
