@@ -113,6 +113,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let now = clock.now();
     let home = config.node.home.clone();
     let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
+    crate::home::keep_private(&home, &config.api.socket);
     let key = crate::identity::load_or_create(&home).map_err(|error| error.problem())?;
     let store = setup::store(&home, key.id(), lock)?;
     let mut warnings = Vec::new();
