@@ -114,7 +114,7 @@ impl NodeControl for Node {
 
     fn exit_disable(&self) -> Answer<'_, ExitStatus> {
         Box::pin(async move {
-            self.end_exit().await?;
+            self.give_up_exit().await?;
             self.exit_view().await
         })
     }
