@@ -41,7 +41,7 @@ pub(crate) use self::watch::Known;
 use self::watch::kinds;
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
-use crate::metrics::Metrics;
+use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::receipt::Scribe;
 use crate::route::{OfferedLock, Routes};
@@ -258,6 +258,7 @@ impl Shell {
             let _ = self.disable().await;
             return Err(Problem::new(ErrorCode::OverlayFailed, error));
         }
+        self.parts.metrics.add(Metric::OffersPublished, 1);
         tracing::info!("exit on");
         Ok(())
     }

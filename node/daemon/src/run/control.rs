@@ -107,7 +107,6 @@ impl NodeControl for Node {
     fn exit_enable(&self, request: ExitEnableRequest) -> Answer<'_, ExitStatus> {
         Box::pin(async move {
             self.begin_exit(&request).await?;
-            self.metrics.add(Metric::OffersPublished, 1);
             self.exit_view().await
         })
     }
