@@ -18,6 +18,7 @@ mod disk;
 mod endpoints;
 mod full_disk;
 mod home;
+mod member;
 mod money;
 mod payer;
 mod receipts;

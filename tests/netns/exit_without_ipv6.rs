@@ -48,3 +48,38 @@ fn ipv6_that_an_exit_cannot_carry_is_blocked_and_does_not_leak() {
     assert_eq!(summary.foreign, 0, "{:?}", summary.samples);
     stage.strike();
 }
+
+#[test]
+fn a_machine_with_ipv6_switched_off_buys_from_an_exit_that_has_it_and_is_an_exit_itself() {
+    let Some(mut stage) = Stage::set("v6off", &one_exit()) else {
+        return;
+    };
+    let off = "net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1";
+    let consumer = &mut stage.cast.consumer;
+    consumer.stop().expect("it stops");
+    consumer.host().set(off).expect("no IPv6");
+    consumer.start().expect("it begins");
+    let view = stage.up(&["up"]);
+    assert_eq!(view.tunnel.expect("a tunnel").address_v6, None);
+    assert_eq!(stage.download(1000, 60).map(|it| it.bytes), Some(1000));
+    let consumer = &stage.cast.consumer;
+    consumer.ask::<serde_json::Value>(&["down"]).expect("down");
+
+    // An exit again by itself once it begins.
+    let exit = &mut stage.cast.exits[0];
+    exit.stop().expect("it stops");
+    exit.host().set(off).expect("no IPv6");
+    exit.start().expect("it begins");
+    let says = |it: &ExitList| match it.exits.first() {
+        Some(row) if row.ipv4 && !row.ipv6 => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    let refresh = ["exits", "--refresh"];
+    let consumer = &mut stage.cast.consumer;
+    consumer
+        .wait_for("the offer to say so", STEP, &refresh, says)
+        .expect("an offer without IPv6");
+    stage.up(&["up"]);
+    assert_eq!(stage.download(1000, 60).map(|it| it.bytes), Some(1000));
+    stage.strike();
+}

@@ -15,6 +15,7 @@ mod consumer_dies;
 mod consumer_stops_paying;
 mod endpoint_blocked;
 mod exit_dies;
+mod exit_restarts;
 mod exit_stops_serving;
 mod exit_without_ipv6;
 mod goes_on;

@@ -1,6 +1,7 @@
 //! What this node was told, for the verbs that look at its things without the daemon.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use warren_daemon::config::{Config, Sources};
@@ -14,6 +15,8 @@ use crate::args::Globals;
 const CONFIG_FILE: &str = "config.toml";
 /// Where the system's node is configured.
 const SYSTEM_CONFIG: &str = "/etc/warren/config.toml";
+/// Where the system's node listens unless told otherwise.
+const SYSTEM_SOCKET: &str = "/run/warren/warren.sock";
 /// The longest passphrase that is read.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
@@ -34,6 +37,41 @@ pub fn config(globals: &Globals, set: &[(String, String)]) -> Result<Config, Pro
         flags,
     };
     Config::load(&sources).map_err(|it| it.problem())
+}
+
+/// Where the daemon is asked. Who may not read how the system's node is configured, as a member of its group, asks
+/// it all the same, unless there is a daemon of one's own.
+///
+/// # Errors
+/// As [`config`].
+pub fn socket(globals: &Globals) -> Result<PathBuf, Problem> {
+    let named = globals.config.is_some() || globals.home.is_some();
+    if named || File::open(SYSTEM_CONFIG).is_ok() {
+        return Ok(config(globals, &[])?.api.socket);
+    }
+    let env = std::env::vars().filter(|(name, _)| name.contains("__"));
+    let own = Config::load(&Sources {
+        file: None,
+        env: env.collect(),
+        flags: Vec::new(),
+    });
+    let own = own.map_err(|it| it.problem())?.api.socket;
+    let is_told = |name| std::env::var_os(name).is_some();
+    let is_told = is_told("WARREN_API__SOCKET") || is_told("WARREN_NODE__HOME");
+    Ok(if is_told {
+        own
+    } else {
+        of_system_or(own, Path::new(SYSTEM_SOCKET))
+    })
+}
+
+/// One's own daemon if there is one, else the system's if there is one.
+fn of_system_or(own: PathBuf, system: &Path) -> PathBuf {
+    if !own.exists() && system.exists() {
+        system.to_owned()
+    } else {
+        own
+    }
 }
 
 /// The file that was named; else the home's, else the system's, where there is one.
@@ -60,8 +98,7 @@ pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
     let locked = |seen: String| Problem::new(ErrorCode::WalletLocked, seen);
     let path = config.wallet.passphrase_file.as_ref();
     let path = path.ok_or_else(|| locked("wallet.passphrase_file is not set".to_owned()))?;
-    let file =
-        std::fs::File::open(path).map_err(|it| locked(format!("{}: {it}", path.display())))?;
+    let file = File::open(path).map_err(|it| locked(format!("{}: {it}", path.display())))?;
     let mut text = Zeroizing::new(String::new());
     let read = std::io::Read::read_to_string(
         &mut std::io::Read::take(file, MAX_PASSPHRASE_BYTES),
@@ -92,5 +129,23 @@ pub async fn interrupted() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_daemon_of_the_system_is_asked_where_there_is_no_own_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, system) = (folder.path().join("own"), folder.path().join("system"));
+        assert_eq!(of_system_or(own.clone(), &system), own);
+        std::fs::write(&system, "").unwrap();
+        assert_eq!(of_system_or(own.clone(), &system), system);
+        std::fs::write(&own, "").unwrap();
+        assert_eq!(of_system_or(own.clone(), &system), own);
     }
 }

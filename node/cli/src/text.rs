@@ -3,7 +3,7 @@
 //! Sans-IO.
 
 use warren_daemon::api::types::{OffloadView, PriceView, RouteUsed};
-use warren_proto::Region;
+use warren_proto::{NodeId, Region};
 
 /// Bytes in binary units, three digits.
 #[must_use]
@@ -45,6 +45,12 @@ pub fn place(region: &Region) -> String {
         return region.country.to_string();
     }
     format!("{} ({})", region.country, region.city)
+}
+
+/// As much of a node's id as one types to name it: 64 bits, which nobody finds a second node for by trying.
+#[must_use]
+pub fn typed(node: &NodeId) -> String {
+    hex::encode(&node.as_bytes()[..8])
 }
 
 /// Lower-case hex.

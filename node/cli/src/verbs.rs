@@ -54,7 +54,7 @@ impl Desk<'_> {
     /// # Errors
     /// A [`Problem`] of the configuration.
     pub fn client(&self) -> Result<Client, Problem> {
-        Ok(Client::new(&self.config()?.api.socket))
+        Ok(Client::new(&node::socket(self.globals)?))
     }
 }
 

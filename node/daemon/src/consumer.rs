@@ -10,6 +10,7 @@ mod choose;
 mod handle;
 mod host;
 mod live;
+mod named;
 mod outbox;
 mod pay;
 mod receipt;
@@ -35,6 +36,7 @@ pub(crate) use self::choose::is_within;
 pub(crate) use self::handle::Consumer;
 use self::host::Line;
 use self::live::{Heard, Live};
+pub(crate) use self::named::ExitName;
 use self::receipt::Leaving;
 pub(crate) use self::view::ConsumerFacts;
 use self::watch::Watch;
@@ -75,8 +77,8 @@ pub(crate) struct ConsumerParts {
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub query: OfferQuery,
-    /// A node id, or the beginning of one, in hex.
-    pub exit: Option<String>,
+    /// The exit that the user named, while its whole id is not known; then that is in `query.nodes`.
+    pub named: Option<ExitName>,
     /// For all sessions of this `up` together. `None`: the deposit is the only cap.
     pub max_spend: Option<Amount>,
     pub deposit: Amount,
@@ -115,6 +117,8 @@ struct Shell {
     live: Option<Live>,
     leaving: VecDeque<Leaving>,
     plan: Option<Plan>,
+    /// How many plans there were.
+    plans: u64,
     /// Locks of routes with words left.
     kept: Vec<KeptLock>,
     heard_by: mpsc::Sender<Heard>,
@@ -170,7 +174,8 @@ impl Shell {
         self.facts = ConsumerFacts::default();
         self.watch = Watch::default();
         let was_blocked = self.line.has_kill_switch();
-        self.plan = Some(Plan::new(wanted, progress, since, was_blocked));
+        self.plans = self.plans.wrapping_add(1);
+        self.plan = Some(Plan::new(self.plans, wanted, progress, since, was_blocked));
         match self.line.protect(kill_switch).await {
             Ok(()) if kill_switch => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
             Ok(()) => self.tell(
@@ -187,7 +192,7 @@ impl Shell {
 
     async fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Offers(offers) => self.found(offers).await,
+            Heard::Offers(answer) => self.found(answer).await,
             Heard::Session { session, news } => {
                 if self.live.as_ref().is_some_and(|live| live.id() == session) {
                     self.session_news(news).await;
@@ -215,6 +220,10 @@ impl Shell {
         if shaken && live.phase() == ConsumerPhase::Connecting {
             self.event(ConsumerEvent::TunnelUp).await;
             self.tell_up();
+        }
+        if let Some(state) = state.filter(|_| carries) {
+            let unanswered = state.unanswered;
+            self.event(ConsumerEvent::Tunnel { unanswered }).await;
         }
         if let Some(usage) = usage.filter(|_| carries) {
             self.event(ConsumerEvent::Usage {

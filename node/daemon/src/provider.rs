@@ -29,7 +29,7 @@ use warren_overlay::{Overlay, SessionStream};
 use warren_proto::{
     ChannelId, GoodbyeReason, NodeId, NodeKey, Offer, SessionId, SignedOffer, TunnelPublicKey,
 };
-use warren_tunnel::host::{Carries, ExitHost, ExitNatSpec};
+use warren_tunnel::host::{ExitHost, ExitNatSpec};
 use warren_tunnel::{ExitSpec, ExitTunnel, Shape};
 
 use self::advert::Places;
@@ -38,9 +38,10 @@ use self::guest::{Guest, Heard, News};
 pub(crate) use self::handle::Provider;
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 pub(crate) use self::watch::Known;
+use self::watch::kinds;
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
-use crate::metrics::Metrics;
+use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::receipt::Scribe;
 use crate::route::{OfferedLock, Routes};
@@ -226,11 +227,7 @@ impl Shell {
             }
         };
         // Only now is it known what this host can carry.
-        (what.offer.ipv4, what.offer.ipv6) = match host.carries() {
-            Carries::V4 => (true, false),
-            Carries::V6 => (false, true),
-            Carries::Both => (true, true),
-        };
+        (what.offer.ipv4, what.offer.ipv6) = kinds(host.carries());
         let offer = what
             .offer
             .clone()
@@ -262,6 +259,7 @@ impl Shell {
             let _ = self.disable().await;
             return Err(Problem::new(ErrorCode::OverlayFailed, error));
         }
+        self.parts.metrics.add(Metric::OffersPublished, 1);
         tracing::info!("exit on");
         Ok(())
     }

@@ -10,6 +10,7 @@ mod control;
 mod enable;
 mod keeper;
 mod known;
+mod lasting;
 mod money;
 mod numbers;
 mod pot;
@@ -113,6 +114,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let clock = Arc::new(Clock::start());
     let now = clock.now();
     let home = config.node.home.clone();
+    crate::home::keep_private(&home, &config.api.socket);
     let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
     let key = crate::identity::load_or_create(&home).map_err(|error| error.problem())?;
     let store = setup::store(&home, key.id(), lock)?;
@@ -167,7 +169,6 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     let (events, _) = tokio::sync::broadcast::channel(EVENTS);
     let (ending, mut ended) = watch::channel(false);
     let socket = config.api.socket.clone();
-    let enable_at_start = config.exit.enabled;
     let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
     let server = ApiServer::bind(&socket, group.as_deref()).map_err(|error| error.problem())?;
     let node = Arc::new(Node {
@@ -195,9 +196,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
     if let Some(payment_events) = payment_events {
         tokio::spawn(payment_news(Arc::clone(&node), payment_events));
     }
-    if enable_at_start {
-        node.want_exit();
-    }
+    node.want_exit();
     tokio::spawn(Arc::clone(&node).keep_exit());
     tokio::spawn(Arc::clone(&node).tell_numbers());
     tokio::spawn(Arc::clone(&node).keep_contacts());

@@ -51,6 +51,17 @@ pub use resolv_conf::{FileContent, ResolvConf};
 pub use routes::{Carries, Family, RouteChange, RouteSpec, RuleChange, Selector, Target};
 pub use sysctl::Sysctl;
 
+/// Returns whether devices that are made here may have IPv6 addresses: where IPv6 is switched off they get none.
+#[must_use]
+pub fn has_ipv6() -> bool {
+    may_have_ipv6("default")
+}
+
+/// The same of one device.
+pub(crate) fn may_have_ipv6(device: &str) -> bool {
+    sysctl::read(&format!("net/ipv6/conf/{device}/disable_ipv6")).is_ok_and(|it| it == "0")
+}
+
 // Our choice: fixed and greppable, so that an owner finds what is ours.
 
 /// The consumer's network device.

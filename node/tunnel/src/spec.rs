@@ -199,6 +199,9 @@ pub struct TunnelState {
     pub since_handshake: Option<Duration>,
     /// Time since the last packet that authenticated; `None` before the first.
     pub since_received: Option<Duration>,
+    /// For how long data was sent to it and nothing came back; `None` if something did, if nothing was sent, and
+    /// for a guest. WireGuard answers data within 10 s, be it by a keepalive (its paper, section 6.5).
+    pub unanswered: Option<Duration>,
     /// Where the peer was last heard, or is looked for; `None` for a guest never heard.
     pub endpoint: Option<SocketAddr>,
     /// The largest inner packet found to pass the way. `None` if nobody measured it, or not yet.

@@ -108,6 +108,9 @@ impl Peer {
             since_received: state
                 .received
                 .map(|then| now.saturating_duration_since(then)),
+            unanswered: state
+                .unanswered
+                .map(|then| now.saturating_duration_since(then)),
             endpoint: state.endpoint.map(|it| it.remote),
             path_mtu: None,
         }

@@ -53,7 +53,7 @@ fn list_page(list: &ExitList) -> Page {
             (false, false) => "cache",
         };
         table.row([
-            it.node.short(),
+            text::typed(&it.node),
             text::place(&it.region),
             text::rtt(it.rtt_millis),
             it.price.per_gib.to_string(),
@@ -71,7 +71,7 @@ fn list_page(list: &ExitList) -> Page {
     let best = list
         .exits
         .first()
-        .map_or_else(String::new, |it| it.node.short());
+        .map_or_else(String::new, |it| text::typed(&it.node));
     Page::of(list, sentence)
         .table(&table)
         .next(format!("warren up {best}"))

@@ -6,6 +6,7 @@ use warren_daemon::api::types::{NeighbourRole, RouteList, RouterList};
 use super::Told;
 use crate::page::Page;
 use crate::table::Table;
+use crate::text;
 
 pub(super) async fn list(client: &Client) -> Told {
     let list = client.routes().await.map_err(|it| it.problem())?;
@@ -25,7 +26,7 @@ fn routers_page(it: &RouterList) -> Page {
     let mut table = Table::new(&["NODE", "FEE", "EACH LOCK", "CAPACITY"]);
     for it in &it.routers {
         table.row([
-            it.node.short(),
+            text::typed(&it.node),
             format!("{} ppm", it.fee_ppm),
             it.hold_fee.to_string(),
             format!("2^{} base units", it.capacity_log2),

@@ -77,8 +77,10 @@ impl ApiServer {
             source,
         };
         clear_the_way(path)?;
-        if let Some(folder) = path.parent() {
+        if let Some(folder) = path.parent().filter(|it| !it.exists()) {
             fs::create_dir_all(folder).map_err(io)?;
+            // The umask keeps the home from others; the way to the socket is open, and the guard stands there.
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(io)?;
         }
         // Until the mode is set below, the guard alone keeps strangers out.
         let listener = UnixListener::bind(path).map_err(io)?;

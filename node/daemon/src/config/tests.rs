@@ -128,6 +128,12 @@ fn a_value_that_does_not_fit_says_what_would() {
         ":2: exit.enabled = \"yes\": true or false is needed, without quotes"
     );
     assert_eq!(
+        told("[exit]\ninner_v6 = \"2001:db8:7::/64\"\n")
+            .split(" is")
+            .next(),
+        Some(":2: exit.inner_v6 = 2001:db8:7::/64: a net such as fd77:7761::/64"),
+    );
+    assert_eq!(
         told("[exit]\ninner_v4 = \"10.77.0.1/16\"\n"),
         ":2: exit.inner_v4 = 10.77.0.1/16: a net such as 10.77.0.0/16 is needed, /8 to /24"
     );

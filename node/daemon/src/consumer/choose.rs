@@ -4,19 +4,52 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use warren_overlay::offers::{RankedOffer, ScoreReason};
+use warren_overlay::offers::{OfferQuery, RankedOffer, ScoreReason};
 use warren_proto::{Amount, SignedOffer, UnixTime};
 
 use super::live::{self, Heard, Live};
 use super::round::Round;
-use super::{SEARCH_PAUSE, Shell, Wanted, view};
+use super::{SEARCH_PAUSE, Shell, Wanted, host, view};
 use crate::api::types::{Fallback, UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
 use crate::perform::Openings;
 use crate::session::ConsumerEnd;
 
+/// What a search came to.
+pub(super) struct Answer {
+    /// The number of the plan that asked.
+    pub(super) plan: u64,
+    pub(super) offers: Vec<RankedOffer>,
+    pub(super) from: Asked,
+}
+
+/// Who was asked for offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// What this node knows.
+    Index,
+    /// The network, after a pause.
+    Network,
+}
+
+/// What comes of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It was found for an earlier plan, which may have wanted something else.
+    Old,
+    /// Somebody may be tried now, or nobody was left, after a tunnel was up.
+    Next,
+    /// Nobody that this node knows: the network may know more.
+    Ask,
+    /// Nobody, and for too long.
+    Nobody(String),
+    /// What was asked for cannot be had.
+    Refused(Problem),
+}
+
 /// What to do next and whom to tell.
 pub(super) struct Plan {
+    number: u64,
     pub(super) wanted: Wanted,
     /// `None` once a tunnel was up.
     pub(super) progress: Option<mpsc::Sender<UpEvent>>,
@@ -34,12 +67,14 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(
+        number: u64,
         wanted: Wanted,
         progress: mpsc::Sender<UpEvent>,
         since: UnixTime,
         was_blocked: bool,
     ) -> Self {
         Self {
+            number,
             wanted,
             progress: Some(progress),
             round: Round::default(),
@@ -57,6 +92,54 @@ impl Plan {
     pub(super) fn may_spend(&self) -> Option<Amount> {
         let cap = self.wanted.max_spend;
         cap.map(|cap| cap.saturating_sub(self.spent))
+    }
+
+    /// What to look for. A name must be the only one of its kind among all exits, so all are looked at.
+    fn query(&self) -> OfferQuery {
+        if self.wanted.named.is_none() {
+            return self.wanted.query.clone();
+        }
+        OfferQuery {
+            chain: self.wanted.query.chain,
+            full_too: true,
+            ..OfferQuery::default()
+        }
+    }
+
+    /// Queues who fits and may be tried, of what was found for this plan; says what to do next.
+    fn weigh(&mut self, answer: Answer, now: UnixTime) -> Found {
+        if answer.plan != self.number {
+            return Found::Old;
+        }
+        self.searching = false;
+        let node = |it: &RankedOffer| it.offer.offer().node;
+        if let Err(problem) = self.wanted.settle(answer.offers.iter().map(node)) {
+            return Found::Refused(problem);
+        }
+        let (wanted, round) = (&self.wanted, &self.round);
+        let fits = |it: &RankedOffer| {
+            wanted.named.is_none()
+                && round.may_try(node(it), now)
+                && wanted.query.wants(&it.offer)
+                && is_within(wanted.query.max_per_mib, it)
+        };
+        let fitting = answer.offers.into_iter().filter(fits);
+        self.queue = fitting.map(|it| it.offer).collect();
+        if !self.queue.is_empty() {
+            return Found::Next;
+        }
+        let full = self.round.is_full();
+        if answer.from == Asked::Index && !full {
+            return Found::Ask;
+        }
+        if self.progress.is_none() {
+            return Found::Next;
+        }
+        let searched = now.since(self.since);
+        if searched < self.wanted.search && self.round.is_fresh() {
+            return Found::Ask;
+        }
+        Found::Nobody(format!("no offer fits after {} s", searched.as_secs()))
     }
 
     /// An exit is lost: where the next one may be.
@@ -83,54 +166,52 @@ pub(crate) fn is_within(max: Option<Amount>, it: &RankedOffer) -> bool {
 }
 
 impl Shell {
-    /// Looks for exits in the background; the answer comes back as [`Heard::Offers`].
+    /// Looks for exits among those known; the answer comes back as [`Heard::Offers`].
     pub(super) fn search(&mut self) {
+        self.ask(Asked::Index);
+    }
+
+    fn ask(&mut self, whom: Asked) {
         let Some(plan) = &mut self.plan else { return };
         if plan.searching {
             return;
         }
         plan.searching = true;
-        let (overlay, query) = (self.parts.overlay.clone(), plan.wanted.query.clone());
-        let heard_by = self.heard_by.clone();
+        let (number, query) = (plan.number, plan.query());
+        let (overlay, heard_by) = (self.parts.overlay.clone(), self.heard_by.clone());
         self.parts.control.spawn(async move {
-            let known = overlay.offers(query.clone()).await.unwrap_or_default();
-            let offers = if known.is_empty() {
-                tokio::time::sleep(SEARCH_PAUSE).await;
-                overlay.refresh(query).await.unwrap_or_default()
-            } else {
-                known
+            let offers = match whom {
+                Asked::Index => overlay.offers(query).await,
+                Asked::Network => {
+                    // However soon it answers, and whatever.
+                    tokio::time::sleep(SEARCH_PAUSE).await;
+                    overlay.refresh(query).await
+                }
             };
-            let _ = heard_by.send(Heard::Offers(offers)).await;
+            let answer = Answer {
+                plan: number,
+                offers: offers.unwrap_or_default(),
+                from: whom,
+            };
+            let _ = heard_by.send(Heard::Offers(answer)).await;
         });
     }
 
-    pub(super) async fn found(&mut self, offers: Vec<RankedOffer>) {
+    pub(super) async fn found(&mut self, mut answer: Answer) {
         let now = self.parts.clock.now();
         let Some(plan) = &mut self.plan else { return };
-        plan.searching = false;
-        let fits = |it: &RankedOffer| {
-            let node = it.offer.offer().node;
-            let named = plan.wanted.exit.as_ref();
-            plan.round.may_try(node, now)
-                && named.is_none_or(|it| node.to_string().starts_with(it))
-                && is_within(plan.wanted.query.max_per_mib, it)
-        };
-        let fitting = offers.into_iter().filter(fits);
-        plan.queue = fitting.map(|it| it.offer).collect();
+        answer.offers.retain(|it| host::is_of_use(it.offer.offer()));
+        let found = plan.weigh(answer, now);
         if self.live.is_some() {
             return;
         }
-        if plan.queue.is_empty() && plan.progress.is_some() {
-            let searched = now.since(plan.since);
-            if searched < plan.wanted.search && plan.round.is_fresh() {
-                self.search();
-                return;
-            }
-            let seen = format!("no offer fits after {} s", searched.as_secs());
-            self.no_exit(&seen).await;
-            return;
+        match found {
+            Found::Old => {}
+            Found::Next => self.next_exit().await,
+            Found::Ask => self.ask(Asked::Network),
+            Found::Nobody(seen) => self.no_exit(&seen).await,
+            Found::Refused(problem) => self.give_up(problem).await,
         }
-        self.next_exit().await;
     }
 
     async fn no_exit(&mut self, seen: &str) {

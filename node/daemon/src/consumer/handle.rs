@@ -27,6 +27,7 @@ impl Consumer {
             live: None,
             leaving: Default::default(),
             plan: None,
+            plans: 0,
             kept: Vec::new(),
             heard_by,
             heard,

@@ -15,7 +15,7 @@ use warren_tunnel::{
 };
 
 use self::asked::spec;
-pub(super) use self::asked::{carries, inner, resolvers};
+pub(super) use self::asked::{carries, inner, is_of_use, resolvers};
 use crate::error::{ErrorCode, Problem, machine};
 
 /// What may go wrong on this machine while a tunnel is raised.

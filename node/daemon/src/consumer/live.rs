@@ -1,7 +1,6 @@
 //! One session under way: its machine, its stream, its purse; and what its effects do.
 
 use tokio::sync::mpsc;
-use warren_overlay::offers::RankedOffer;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
 use warren_proto::{
     ChannelId, PayErrorCode, PaymentId, Receipt, SessionFrame, SessionId, SessionStart,
@@ -9,6 +8,7 @@ use warren_proto::{
 };
 use warren_tunnel::TunnelKey;
 
+use super::choose::Answer;
 use super::outbox::Outbox;
 use super::route::RouteLine;
 use super::{ConsumerParts, Plan, Shell, host};
@@ -22,7 +22,7 @@ use crate::session::{
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
-    Offers(Vec<RankedOffer>),
+    Offers(Answer),
     Session { session: SessionId, news: News },
 }
 

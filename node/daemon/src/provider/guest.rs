@@ -47,6 +47,8 @@ pub(super) struct Guest {
     pub(super) peer: NodeId,
     pub(super) since: UnixTime,
     pub(super) tunnel: Option<GuestId>,
+    /// Whether it ever had a place in the tunnel.
+    began: bool,
     pub(super) channel: Option<ChannelId>,
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
@@ -81,6 +83,7 @@ impl Guest {
             peer,
             since,
             tunnel: None,
+            began: false,
             channel: None,
             stream: 0,
             closing: None,
@@ -304,7 +307,7 @@ impl Shell {
         };
         match exit.tunnel.add_guest(spec) {
             Ok(at) => {
-                guest.tunnel = Some(at);
+                (guest.tunnel, guest.began) = (Some(at), true);
                 exit.admission.begun(session, self.parts.clock.now());
             }
             Err(error) => tracing::error!(%error, "guest cannot be added"),
@@ -334,8 +337,10 @@ impl Shell {
         let Some(guest) = exit.guests.remove(&session) else {
             return;
         };
-        self.served = self.served.saturating_add(1);
-        self.parts.metrics.add(Metric::SessionsServed, 1);
+        if guest.began {
+            self.served = self.served.saturating_add(1);
+            self.parts.metrics.add(Metric::SessionsServed, 1);
+        }
         let channel = guest.channel.filter(|_| guest.machine.is_paid_by_channel());
         let owing = guest.machine.leaves_owing(self.parts.clock.now());
         let owers = channel.map(Ower::Channel);

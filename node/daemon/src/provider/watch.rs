@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 use warren_proto::Candidate;
 use warren_tunnel::Gate;
-use warren_tunnel::host::forget_flows;
+use warren_tunnel::host::{Carries, forget_flows};
 
 use super::{Exit, Shell};
 use crate::error::{ErrorCode, Problem};
@@ -51,11 +51,24 @@ impl Shell {
         if self.looks.is_multiple_of(NETWORKS) {
             match exit.host.refresh().await {
                 Ok(false) => {}
-                Ok(true) => {
-                    tracing::info!("this machine came into other networks; denied to guests")
-                }
+                Ok(true) => self.moved().await,
                 Err(error) => tracing::warn!(%error, "the networks of this machine cannot be read"),
             }
+        }
+    }
+
+    /// This machine is in other networks now, or leads out another way: which may carry something else.
+    async fn moved(&mut self) {
+        let Some(exit) = &self.exit else { return };
+        let uplinks = exit.host.uplinks();
+        tracing::info!(
+            ?uplinks,
+            "this machine is in other networks; denied to guests"
+        );
+        let kinds = kinds(exit.host.carries());
+        let offer = exit.offer.offer();
+        if (offer.ipv4, offer.ipv6) != kinds {
+            self.publish(|it| (it.ipv4, it.ipv6) = kinds).await;
         }
     }
 
@@ -157,6 +170,15 @@ fn set_gates(exit: &Exit) {
         if let Some(at) = guest.tunnel {
             let _ = exit.tunnel.set_gate(at, gate(exit, guest.allowed));
         }
+    }
+}
+
+/// What an offer says of it: IPv4, IPv6.
+pub(super) const fn kinds(carries: Carries) -> (bool, bool) {
+    match carries {
+        Carries::V4 => (true, false),
+        Carries::V6 => (false, true),
+        Carries::Both => (true, true),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::api::types::{
     ChannelCloseRequest, ChannelOpenRequest, ChannelTopUpRequest, ClaimOfChannel, ClaimReport,
     ConsumerState, Money, TransactionReport,
 };
+use crate::consumer::ExitName;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{self, problem};
 use crate::provider::Order;
@@ -92,24 +93,25 @@ impl Node {
                 router: None,
             });
         }
-        let wanted = text.to_ascii_lowercase();
-        let mut offers = self.offers_on_our_chain().await?;
-        offers.retain(|it| !wanted.is_empty() && it.node.to_string().starts_with(&wanted));
-        match offers.as_slice() {
-            [one] => Ok(Payee {
-                account: one.payee,
-                window_secs: one.close_window_secs,
-                router: None,
-            }),
-            [] => {
-                let seen = format!("no exit with an offer on this chain begins with `{text}`");
-                Err(Problem::new(ErrorCode::NoOffer, seen))
-            }
-            [_, _, ..] => {
-                let seen = format!("`{text}` begins the id of more than one exit");
-                Err(Problem::new(ErrorCode::BadRequest, seen).with_next("warren exits"))
-            }
-        }
+        let name = ExitName::parse(text)?;
+        let offers = self.offers_on_our_chain().await?;
+        let named = name.among(offers.iter().map(|it| it.node))?;
+        let found = offers.into_iter().find(|it| Some(it.node) == named);
+        let found = found.ok_or_else(|| {
+            let seen = format!("no exit with an offer on this chain begins with `{text}`");
+            Problem::new(ErrorCode::NoOffer, seen)
+        })?;
+        Ok(Payee {
+            account: found.payee,
+            window_secs: found.close_window_secs,
+            router: None,
+        })
+    }
+
+    /// All exits that are known and could be paid, with and without a free place.
+    pub(super) async fn exits_on_our_chain(&self) -> Result<Vec<NodeId>, Problem> {
+        let offers = self.offers_on_our_chain().await?;
+        Ok(offers.into_iter().map(|it| it.node).collect())
     }
 
     async fn offers_on_our_chain(&self) -> Result<Vec<Offer>, Problem> {

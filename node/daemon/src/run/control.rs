@@ -32,7 +32,8 @@ impl NodeControl for Node {
 
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
         Box::pin(async move {
-            let wanted = wish::wanted(&self.config, &request)?;
+            let mut wanted = wish::wanted(&self.config, &request)?;
+            wanted.settle(self.exits_on_our_chain().await?)?;
             self.store.headroom().demand()?;
             self.can_pay(&wanted).await?;
             self.consumer.up(wanted).await
@@ -106,14 +107,13 @@ impl NodeControl for Node {
     fn exit_enable(&self, request: ExitEnableRequest) -> Answer<'_, ExitStatus> {
         Box::pin(async move {
             self.begin_exit(&request).await?;
-            self.metrics.add(Metric::OffersPublished, 1);
             self.exit_view().await
         })
     }
 
     fn exit_disable(&self) -> Answer<'_, ExitStatus> {
         Box::pin(async move {
-            self.end_exit().await?;
+            self.give_up_exit().await?;
             self.exit_view().await
         })
     }

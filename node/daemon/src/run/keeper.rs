@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use tokio::sync::{Mutex as Gate, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Node, known};
+use super::{Node, known, lasting};
 use crate::api::types::ExitEnableRequest;
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{Known, Order};
@@ -67,13 +67,20 @@ impl Node {
     /// Turns the exit on for its owner, and keeps it so once that worked.
     pub(super) async fn begin_exit(&self, request: &ExitEnableRequest) -> Result<(), Problem> {
         let _alone = self.keeping.gate.lock().await;
-        self.try_exit(request).await?;
-        // Consent is on file by now; to type it once is enough.
+        // Consent is on file once it is on; to type it once is enough.
         let kept = ExitEnableRequest {
             policy_hash: None,
             phrase: None,
             ..request.clone()
         };
+        if self.keeping.wish.borrow().as_ref() == Some(&kept) && self.is_on().await {
+            // A restart, or the configuration, was quicker.
+            return Ok(());
+        }
+        self.try_exit(request).await?;
+        if let Err(error) = lasting::write(&self.config.node.home, &kept) {
+            tracing::error!(%error, "the exit is on, and will not be after a restart");
+        }
         self.keeping.wish.send_replace(Some(kept));
         Ok(())
     }
@@ -85,6 +92,13 @@ impl Node {
         self.become_exit(request).await?;
         self.keeping.set_trouble(None);
         Ok(())
+    }
+
+    /// Turns the exit off for its owner, for the time after a restart too.
+    pub(super) async fn give_up_exit(&self) -> Result<(), Problem> {
+        lasting::forget(&self.config.node.home)
+            .map_err(|error| Problem::new(ErrorCode::HomeUnusable, error))?;
+        self.end_exit().await
     }
 
     /// Turns the exit off, or ends the tries to turn it on.
@@ -190,9 +204,10 @@ impl Node {
         Ok(known)
     }
 
-    /// Wants the exit from the start, as configured.
+    /// Wants the exit from the start: as it was when the daemon ended, or as configured.
     pub(super) fn want_exit(&self) {
-        let request = ExitEnableRequest::default();
-        self.keeping.wish.send_replace(Some(request));
+        let configured = self.config.exit.enabled.then(ExitEnableRequest::default);
+        let wanted = lasting::read(&self.config.node.home).or(configured);
+        self.keeping.wish.send_replace(wanted);
     }
 }

@@ -7,7 +7,7 @@ use warren_proto::Amount;
 
 use crate::api::types::{ExitSort, ExitsQuery, UpRequest};
 use crate::config::Config;
-use crate::consumer::Wanted;
+use crate::consumer::{ExitName, Wanted};
 use crate::error::{ErrorCode, Problem};
 use crate::perform::RouteWish;
 
@@ -22,6 +22,7 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         sort: request.sort,
         ..ExitsQuery::default()
     };
+    let named = request.exit.as_deref().map(ExitName::parse).transpose()?;
     let consumer = &config.consumer;
     let max_spend = sum(config, request.max_spend.as_ref(), consumer.max_spend)?;
     let fallback = request.fallback.unwrap_or(consumer.fallback);
@@ -30,7 +31,7 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         .map(|it| Duration::from_secs(it.into()));
     Ok(Wanted {
         query: offer_query(config, &query)?,
-        exit: request.exit.clone(),
+        named,
         max_spend: (max_spend.wei() > 0).then_some(max_spend),
         deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
         fallback,

@@ -26,6 +26,7 @@ pub use lanes::LockMade;
 use self::cover::Cover;
 use self::grant::check;
 use self::lanes::Lanes;
+use self::silence::before;
 use super::{SessionLimits, due_units};
 
 use ConsumerEffect as Do;
@@ -42,6 +43,8 @@ pub struct ConsumerSession {
     now: UnixTime,
     since: UnixTime,
     heard: UnixTime,
+    /// Since when the tunnel is not answered. `None` if it is.
+    unanswered: Option<UnixTime>,
     terms: Option<SessionTerms>,
     /// The provider's over the terms.
     granted_by: Option<Signature>,
@@ -68,6 +71,7 @@ impl ConsumerSession {
             now,
             since: now,
             heard: now,
+            unanswered: None,
             terms: None,
             granted_by: None,
             start: None,
@@ -135,6 +139,9 @@ impl ConsumerSession {
             // Before anything is paid, or heard: this side may have slept, and news may be old.
             return self.end(ConsumerEnd::ExitLost, None);
         }
+        if self.is_cut_off(now) && !matches!(event, ConsumerEvent::Stop) {
+            return self.end(ConsumerEnd::ExitLost, Some(GoodbyeReason::Unserved));
+        }
         match event {
             ConsumerEvent::Frame(frame) => {
                 self.heard = now;
@@ -156,7 +163,7 @@ impl ConsumerSession {
             }
             ConsumerEvent::TunnelUp if self.phase == Phase::Connecting => {
                 self.active_since = Some(now);
-                self.heard = now;
+                (self.heard, self.unanswered) = (now, None);
                 let mut effects = Vec::new();
                 self.enter(Phase::Active, now, &mut effects);
                 effects.extend(self.pay(now));
@@ -175,6 +182,10 @@ impl ConsumerSession {
             ConsumerEvent::Usage { up, down } => {
                 self.used = (self.used.0.max(up), self.used.1.max(down));
                 self.pay(now)
+            }
+            ConsumerEvent::Tunnel { unanswered } => {
+                self.unanswered = unanswered.map(|it| before(now, it));
+                Vec::new()
             }
             ConsumerEvent::Covers { words } => self.covers(words, now),
             ConsumerEvent::NotToppedUp => self.not_topped_up(now),
@@ -205,7 +216,7 @@ impl ConsumerSession {
             SessionFrame::Meter(meter) => {
                 self.theirs = meter;
                 let mut effects = Vec::new();
-                if self.phase == Phase::Stalled {
+                if self.phase == Phase::Stalled && !self.is_unanswered(now) {
                     self.enter(Phase::Active, now, &mut effects);
                 }
                 effects

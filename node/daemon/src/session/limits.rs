@@ -17,6 +17,10 @@ pub struct SessionLimits {
     pub stall: Duration,
     /// Without any frame until the exit is given up and the next one is tried.
     pub lost: Duration,
+    /// With data sent through the tunnel and nothing come back; WireGuard answers within 10 s.
+    pub unanswered: Duration,
+    /// So long, until the exit is given up though its frames still come: every candidate was tried twice by then.
+    pub cut_off: Duration,
     /// How long a provider keeps a session whose stream broke; the credit limit guards it.
     pub resume: Duration,
     /// How long a provider stays paused before it ends the session (docs/payments.md, R7).
@@ -40,6 +44,8 @@ impl Default for SessionLimits {
             connect: Duration::from_secs(15),
             stall: Duration::from_secs(4),
             lost: Duration::from_secs(9),
+            unanswered: Duration::from_secs(15),
+            cut_off: Duration::from_secs(30),
             resume: Duration::from_secs(30),
             unpaid: Duration::from_secs(20),
             lock: Duration::from_secs(45),

@@ -4,8 +4,9 @@
 //! lay in a record that is gone, is lost to this node; the chain and the other side of each channel
 //! still know it.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use warren_payments::store::{ROLLED_BACK, Table};
@@ -185,7 +186,8 @@ fn copy_aside(spec: &StoreSpec) -> io::Result<Option<PathBuf>> {
     let named = |number: u32| spec.home.join(format!("db.found-{number}"));
     let copy = (1..=MAX_COPIES).map(named).find(|it| !it.exists());
     let copy = copy.ok_or_else(|| io::Error::other("there are too many copies of it already"))?;
-    fs::create_dir(&copy)?;
+    // Nobody else's to read, whatever the umask of who recovers.
+    DirBuilder::new().mode(0o700).create(&copy)?;
     if mirror.exists() {
         fs::copy(&mirror, copy.join(MIRROR))?;
     }

@@ -5,6 +5,7 @@ use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, L
 use rtnetlink::{Handle, LinkUnspec};
 
 use crate::error::TunnelError;
+use crate::host::may_have_ipv6;
 
 /// The addresses a device gets.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,7 +21,15 @@ pub(super) fn configure(
     queue_len: u32,
     addresses: &Addresses,
 ) -> Result<(), TunnelError> {
-    with_index(device, |index| apply(index, mtu, queue_len, addresses))
+    let v6 = addresses.v6.filter(|_| may_have_ipv6(device));
+    if v6 != addresses.v6 {
+        tracing::warn!(
+            device,
+            "IPv6 is switched off on this machine; the tunnel goes without"
+        );
+    }
+    let addresses = Addresses { v6, ..*addresses };
+    with_index(device, |index| apply(index, mtu, queue_len, &addresses))
 }
 
 /// Changes the MTU. Blocks; works in the calling thread's network namespace.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::change::{make, take_back};
 use super::journal::Journal;
-use super::netlink::{Netlink, default_uplinks, default_uplinks_of};
+use super::netlink::{Netlink, default_uplinks_of};
 use super::nft::{
     self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, Standing, check_device,
 };
@@ -23,7 +23,17 @@ pub struct ExitHost {
     spec: ExitNatSpec,
     around: ExitSurroundings,
     carries: Carries,
+    /// Whether the owner named the uplinks; else they are where the default routes lead.
+    named: bool,
+    ways: Ways,
     standing: Standing,
+}
+
+/// Devices that a default route leads to, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ways {
+    v4: Vec<String>,
+    v6: Vec<String>,
 }
 
 /// How many guest packets were refused, and why. Never where they wanted to go.
@@ -49,9 +59,11 @@ impl ExitHost {
     /// [`HostError::ConsumerHere`] if this host uses a tunnel; otherwise as the host gave; what was made until then is in the journal, and undone by
     /// [`recover`](super::recover) or the next try.
     pub async fn enable(journal: &Path, spec: ExitNatSpec) -> Result<Self, HostError> {
+        let named = !spec.uplinks.is_empty();
         let mut spec = spec;
-        if spec.uplinks.is_empty() {
-            spec.uplinks = default_uplinks().await?;
+        let ways = Ways::now().await?;
+        if !named {
+            spec.uplinks = ways.uplinks();
         }
         spec.uplinks.retain(|uplink| *uplink != spec.device);
         if spec.uplinks.is_empty() {
@@ -66,8 +78,7 @@ impl ExitHost {
         no_consumer_here(&spec.device).await?;
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await;
-        let v6_uplinks = default_uplinks_of(Family::V6).await?;
-        let settings = forwarding(&spec, &v6_uplinks)?;
+        let settings = forwarding(&spec, &ways.v6)?;
         let around = surroundings(&spec, &settings).await?;
         let script = nft::exit_script(&spec, &around);
         let table = Change::NftTable(NftTable {
@@ -78,24 +89,27 @@ impl ExitHost {
         let mut standing = Standing::default();
         standing.made(EXIT_TABLE).await;
         make(&mut journal, &settings).await?;
-        let v6 = spec.uplinks.iter().any(|it| v6_uplinks.contains(it))
-            && super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
-        let carries = if v6 { Carries::Both } else { Carries::V4 };
         Ok(Self {
             journal,
-            spec,
             around,
-            carries,
+            carries: ways.carried_by(&spec.uplinks),
+            spec,
+            named,
+            ways,
             standing,
         })
     }
 
-    /// Reads the networks the host is in again and denies those it has come into; says whether anything
-    /// changed. To be called every few seconds: providers change prefixes, owners plug cables.
+    /// Reads the networks the host is in again and denies those it has come into, and follows the default routes
+    /// to other uplinks; says whether anything changed, [`carries`](Self::carries) included. To be called every
+    /// few seconds: providers change prefixes, owners plug cables, router advertisements come late.
     ///
     /// # Errors
     /// As the host gave; what was denied then stays so.
     pub async fn refresh(&mut self) -> Result<bool, HostError> {
+        if self.follow().await? {
+            return Ok(true);
+        }
         let own = Netlink::open()?.own_networks(&self.spec.device).await?;
         if own == self.around.own {
             return Ok(false);
@@ -106,6 +120,35 @@ impl ExitHost {
         };
         self.make(nft::own_script, self.spec.clone(), around)
             .await?;
+        Ok(true)
+    }
+
+    /// Forwards to where the default routes lead now. Without any the exit waits where it is.
+    async fn follow(&mut self) -> Result<bool, HostError> {
+        let ways = Ways::now().await?;
+        let mut spec = self.spec.clone();
+        if !self.named {
+            spec.uplinks = ways.uplinks();
+            spec.uplinks.retain(|uplink| *uplink != spec.device);
+        }
+        if ways == self.ways || spec.uplinks.is_empty() {
+            return Ok(false);
+        }
+        for device in &spec.uplinks {
+            check_device(device)?;
+        }
+        let settings = forwarding(&spec, &ways.v6)?;
+        let mut around = surroundings(&spec, &settings).await?;
+        // What forwards because of us does so for guests alone, whenever it began.
+        let before = self.around.opened_v4.iter();
+        let before = before.filter(|it| spec.uplinks.contains(it));
+        around.opened_v4.extend(before.cloned());
+        around.opened_v6 |= self.around.opened_v6;
+        // As at the start: the table first, forwarding last.
+        self.make(nft::exit_script, spec, around).await?;
+        make(&mut self.journal, &settings).await?;
+        self.carries = ways.carried_by(&self.spec.uplinks);
+        self.ways = ways;
         Ok(true)
     }
 
@@ -189,7 +232,8 @@ impl ExitHost {
         &self.spec.uplinks
     }
 
-    /// Returns what guests can reach: IPv6 only where the host itself has a way out and may forward.
+    /// Returns what guests can reach: IPv6 only where the host itself has a way out and may forward, IPv4 unless
+    /// the only way out is an IPv6 one.
     pub fn carries(&self) -> Carries {
         self.carries
     }
@@ -202,6 +246,36 @@ impl ExitHost {
         let report = take_back(&mut self.journal, |_| true).await;
         self.journal.close()?;
         Ok(report)
+    }
+}
+
+impl Ways {
+    async fn now() -> Result<Self, HostError> {
+        let (mut v4, mut v6) = (
+            default_uplinks_of(Family::V4).await?,
+            default_uplinks_of(Family::V6).await?,
+        );
+        v4.sort_unstable();
+        v6.sort_unstable();
+        Ok(Self { v4, v6 })
+    }
+
+    fn uplinks(&self) -> Vec<String> {
+        let mut all = [&self.v4[..], &self.v6[..]].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What these uplinks carry. An owner who named some may lead IPv4 there without a default route.
+    fn carried_by(&self, uplinks: &[String]) -> Carries {
+        let leads = |ways: &[String]| uplinks.iter().any(|it| ways.contains(it));
+        let forwards = super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
+        match (leads(&self.v4), leads(&self.v6) && forwards) {
+            (true, true) => Carries::Both,
+            (false, true) => Carries::V6,
+            (true | false, false) => Carries::V4,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use warren_tunnel::host::{Carries, DnsOffer, ExitHost, ExitNatSpec};
 use crate::capture::{Capture, Seen};
 use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
 use crate::kill_switch::journal;
-use crate::lab::can_run;
+use crate::lab::{can_run, sh};
 use crate::probe::{begin_tcp, send_echo, send_udp};
 
 /// Where no guest may go.
@@ -230,4 +230,56 @@ fn a_thousand_addresses_of_denied_blocks_stay_silent() {
     let seen = capture.until(|it| it.protocol == 6 && it.destination.to_string() == WEB6);
     let leaked: Vec<&Seen> = seen.iter().filter(|it| it.protocol == 17).collect();
     assert_eq!(leaked, Vec::<&Seen>::new(), "of {sent}");
+}
+
+#[test]
+fn an_exit_follows_the_default_routes_to_other_uplinks() {
+    if !can_run("an_exit_follows_the_default_routes_to_other_uplinks") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let web = WebServer::start(&lab.router);
+    let mut host = lab.enabled(&path);
+    let (e, r) = (&lab.exit.name, &lab.router.name);
+    sh(&format!(
+        "ip -n {e} link add eth1 type veth peer name r1 netns {r}"
+    ));
+    lab.router
+        .sh("ip link set r1 up; ip addr add 192.168.51.1/24 dev r1");
+    lab.exit
+        .sh("ip link set eth1 up; ip addr add 192.168.51.2/24 dev eth1");
+    lab.exit.wait_up("eth1");
+    // A cable instead of the other; and it has no IPv6.
+    lab.exit
+        .sh("ip route replace default via 192.168.51.1; ip -6 route del default");
+    assert!(lab.exit.block_on(|| host.refresh()).unwrap());
+    assert_eq!(host.uplinks(), ["eth1"]);
+    assert_eq!(host.carries(), Carries::V4);
+    assert_eq!(lab.fetch(&web, WEB4).ip().to_string(), "192.168.51.2");
+    assert!(!lab.exit.block_on(|| host.refresh()).unwrap(), "as it was");
+    // IPv6 comes late, by the first one.
+    lab.exit.sh("ip -6 route add default via 2001:db8:50::1");
+    assert!(lab.exit.block_on(|| host.refresh()).unwrap());
+    assert_eq!(host.uplinks(), ["eth0", "eth1"]);
+    assert_eq!(host.carries(), Carries::Both);
+    assert_eq!(lab.fetch(&web, WEB6).ip().to_string(), "2001:db8:50::2");
+    // While the line is down, nothing is known of where it will lead.
+    lab.exit.sh("ip route del default; ip -6 route del default");
+    assert!(!lab.exit.block_on(|| host.refresh()).unwrap());
+    assert_eq!(host.uplinks(), ["eth0", "eth1"]);
+    let report = lab.exit.block_on(|| host.undo()).unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn an_exit_with_a_way_out_by_ipv6_alone_says_so() {
+    if !can_run("an_exit_with_a_way_out_by_ipv6_alone_says_so") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    lab.exit.sh("ip route del default");
+    let host = lab.enabled(&path);
+    assert_eq!(host.carries(), Carries::V6);
 }

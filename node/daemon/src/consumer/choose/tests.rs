@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use warren_overlay::offers::OfferQuery;
-use warren_proto::{CountryCode, Price};
+use warren_proto::{CountryCode, NodeId, Price};
 
+use super::super::ExitName;
 use super::*;
 use crate::perform::RouteWish;
 use crate::stand::{free_offer, key};
@@ -18,7 +19,7 @@ fn wei(n: u64) -> Amount {
 fn plan(fallback: Fallback, max_spend: Option<Amount>) -> Plan {
     let wanted = Wanted {
         query: OfferQuery::default(),
-        exit: None,
+        named: None,
         max_spend,
         deposit: wei(100),
         fallback,
@@ -29,7 +30,7 @@ fn plan(fallback: Fallback, max_spend: Option<Amount>) -> Plan {
         max_route_fee_ppm: 0,
     };
     let (progress, _events) = mpsc::channel(1);
-    Plan::new(wanted, progress, NOON, false)
+    Plan::new(7, wanted, progress, NOON, false)
 }
 
 #[test]
@@ -89,4 +90,103 @@ fn an_exit_that_is_dear_by_the_minute_does_not_pass_for_a_cheap_one() {
     assert!(!is_within(Some(10), ranked(11, 0)));
     assert!(is_within(None, ranked(11, 1_000_000)));
     assert!(!is_within(Some(10), ranked(0, 1_000_000)));
+}
+
+fn known(offer: SignedOffer) -> RankedOffer {
+    RankedOffer {
+        offer,
+        rtt: None,
+        by_dht: true,
+        by_gossip: true,
+        by_snapshot: false,
+        points: 0,
+        score_reasons: vec![],
+    }
+}
+
+fn offer_of(n: u8) -> RankedOffer {
+    known(free_offer(n, NOON).sign(&key(n)).unwrap())
+}
+
+fn answer(from: Asked, offers: &[u8]) -> Answer {
+    Answer {
+        plan: 7,
+        offers: offers.iter().map(|it| offer_of(*it)).collect(),
+        from,
+    }
+}
+
+fn queued(plan: &Plan) -> Vec<NodeId> {
+    plan.queue.iter().map(|it| it.offer().node).collect()
+}
+
+#[test]
+fn a_named_exit_that_is_not_known_is_asked_for_though_others_are() {
+    let id = key(2).id();
+    for name in [id.to_string(), id.to_string()[..8].to_uppercase()] {
+        let mut plan = plan(Fallback::Any, None);
+        plan.wanted.named = Some(ExitName::parse(&name).unwrap());
+        plan.wanted.settle([key(1).id()]).unwrap();
+        let found = plan.weigh(answer(Asked::Index, &[1]), NOON);
+        assert_eq!((found, queued(&plan)), (Found::Ask, vec![]), "{name}");
+        // The network is asked for the exit itself, once its whole id is known.
+        let sought = plan.query().nodes;
+        assert!(sought == [id] || name.len() == 8 && sought.is_empty());
+        let found = plan.weigh(answer(Asked::Network, &[1, 2]), NOON);
+        assert_eq!((found, queued(&plan)), (Found::Next, vec![id]), "{name}");
+    }
+}
+
+#[test]
+fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
+    let mut plan = plan(Fallback::Any, None);
+    let id = key(2).id();
+    plan.wanted.named = Some(ExitName::parse(&id.to_string()[..8]).unwrap());
+    assert_eq!(
+        plan.query(),
+        OfferQuery {
+            full_too: true,
+            ..OfferQuery::default()
+        }
+    );
+    assert_eq!(plan.weigh(answer(Asked::Index, &[1, 2]), NOON), Found::Next);
+    assert_eq!(
+        (plan.wanted.named.clone(), plan.query().nodes),
+        (None, vec![id])
+    );
+}
+
+#[test]
+fn with_nobody_left_to_try_the_network_is_asked_and_not_without_end() {
+    let mut plan = plan(Fallback::Any, None);
+    plan.round.lost(key(1).id(), Duration::from_secs(90), NOON);
+    // What is known is the offer of the one that is lost.
+    assert_eq!(plan.weigh(answer(Asked::Index, &[1]), NOON), Found::Ask);
+    assert_eq!(
+        plan.weigh(answer(Asked::Network, &[1, 3]), NOON),
+        Found::Next
+    );
+    assert_eq!(queued(&plan), [key(3).id()]);
+    // Before a tunnel was up the user is told; afterwards there is a pause.
+    let nobody = plan.weigh(answer(Asked::Network, &[1]), NOON);
+    assert!(matches!(nobody, Found::Nobody(_)), "{nobody:?}");
+    plan.progress = None;
+    assert_eq!(plan.weigh(answer(Asked::Network, &[1]), NOON), Found::Next);
+    assert_eq!(queued(&plan), []);
+}
+
+#[test]
+fn an_answer_serves_the_plan_that_asked_and_only_with_what_that_wants() {
+    let mut plan = plan(Fallback::Any, None);
+    plan.searching = true;
+    let old = Answer {
+        plan: 6,
+        ..answer(Asked::Index, &[1])
+    };
+    assert_eq!(plan.weigh(old, NOON), Found::Old);
+    assert!(plan.searching && plan.queue.is_empty());
+    // The country changed while the answer was on its way.
+    plan.wanted.query.countries = vec!["US".parse().unwrap()];
+    assert_eq!(plan.weigh(answer(Asked::Index, &[1]), NOON), Found::Ask);
+    assert_eq!(queued(&plan), []);
 }

@@ -4,18 +4,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use warren_proto::{Offer, SessionTerms};
-use warren_tunnel::host::{Carries, DEVICE, MARK};
+use warren_tunnel::host::{Carries, DEVICE, MARK, has_ipv6};
 use warren_tunnel::{Offload, TunnelKey, TunnelSpec};
 
 /// WireGuard's usual interval against NAT timeouts.
 const KEEPALIVE: Duration = Duration::from_secs(25);
 
-/// What the exit says it carries. One that carries nothing at all is asked for IPv4 in vain.
-pub(in crate::consumer) const fn carries(offer: &Offer) -> Carries {
+/// What is carried through this exit: what it says it carries, as far as this machine has any use for it.
+pub(in crate::consumer) fn carries(offer: &Offer) -> Carries {
+    carried(offer, has_ipv6())
+}
+
+/// Whether this exit carries anything that this machine may speak: asked before it is paid.
+pub(in crate::consumer) fn is_of_use(offer: &Offer) -> bool {
+    carries(offer) != Carries::V6 || has_ipv6()
+}
+
+/// An exit that carries nothing at all is asked for IPv4 in vain. Where IPv6 is switched off the tunnel has none,
+/// and it stays blocked.
+const fn carried(offer: &Offer, has_ipv6: bool) -> Carries {
     match (offer.ipv4, offer.ipv6) {
-        (true, true) => Carries::Both,
+        (true, true) if has_ipv6 => Carries::Both,
         (false, true) => Carries::V6,
-        (true, false) | (false, false) => Carries::V4,
+        (true, _) | (false, false) => Carries::V4,
     }
 }
 

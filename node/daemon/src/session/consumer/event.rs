@@ -2,6 +2,8 @@
 //!
 //! Sans-IO.
 
+use std::time::Duration;
+
 use warren_proto::{
     Amount, ByteCount, GoodbyeReason, LockReady, NodeId, PayErrorCode, PaymentId, Refusal,
     SessionFrame, SessionId, SessionStart, SessionTerms, SignedOffer, TunnelPublicKey, VoucherAck,
@@ -39,7 +41,7 @@ pub enum ConsumerPhase {
     Connecting,
     /// Traffic flows and is paid.
     Active,
-    /// Nothing heard from the exit for a while; traffic is blocked, not leaked.
+    /// Nothing heard from the exit for a while, beside the tunnel or through it; traffic is blocked, not leaked.
     Stalled,
     /// Over.
     Closed,
@@ -120,6 +122,11 @@ pub enum ConsumerEvent {
         up: ByteCount,
         /// Exit → consumer.
         down: ByteCount,
+    },
+    /// How the tunnel is answered.
+    Tunnel {
+        /// For how long data was sent and nothing came back. `None` if nothing waits for an answer.
+        unanswered: Option<Duration>,
     },
     /// The session's channel pays for so many words, from the session's begin.
     Covers {

@@ -43,5 +43,10 @@ pub(super) fn check(
     ask(
         !terms.consumer_v4.is_unspecified() && terms.consumer_v4.is_private(),
         "a public inner address",
+    )?;
+    // RFC 4193: anything else could be somebody's own, and would become this machine's.
+    ask(
+        terms.consumer_v6.is_unspecified() || terms.consumer_v6.is_unique_local(),
+        "a public inner IPv6 address",
     )
 }

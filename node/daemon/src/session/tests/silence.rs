@@ -67,3 +67,43 @@ fn time_that_the_exit_was_heard_in_is_paid_in_full() {
     assert_eq!(room.consumer.served(room.now), Duration::from_secs(180));
     assert_eq!(room.released, 3 + 1);
 }
+
+#[test]
+fn a_tunnel_that_nothing_comes_back_through_is_stalled_then_given_up_and_not_paid_for() {
+    let mut room = by_the_minute();
+    for _ in 0..30 {
+        room.wait(Duration::from_secs(1));
+    }
+    let phases = (1..=60).map(|secs| {
+        // The exit's frames come all the while, by another way.
+        room.wait(Duration::from_secs(1));
+        let unanswered = Some(Duration::from_secs(secs));
+        room.hear_consumer(ConsumerEvent::Tunnel { unanswered });
+        room.hear_consumer(ConsumerEvent::Tick);
+        room.consumer.phase()
+    });
+    let phases: Vec<_> = phases.collect();
+    assert_eq!(phases[13], ConsumerPhase::Active);
+    assert_eq!(
+        (phases[15], phases[27]),
+        (ConsumerPhase::Stalled, ConsumerPhase::Stalled)
+    );
+    assert_eq!(room.ended.0, Some(ConsumerEnd::ExitLost));
+    // The other side hears of it: a new word of its meter would not wake anybody here.
+    assert!(room.ended.1.is_some(), "{:?}", room.ended.1);
+    let served = room.consumer.served(room.now);
+    assert!(served <= Duration::from_secs(30 + 15 + 1), "{served:?}");
+    assert!(room.released <= LITTLE, "{}", room.released);
+}
+
+#[test]
+fn a_tunnel_that_is_answered_again_goes_on() {
+    let mut room = by_the_minute();
+    let unanswered = Some(SessionLimits::default().unanswered);
+    room.hear_consumer(ConsumerEvent::Tunnel { unanswered });
+    room.hear_consumer(ConsumerEvent::Tick);
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Stalled);
+    room.hear_consumer(ConsumerEvent::Tunnel { unanswered: None });
+    room.wait(Duration::from_secs(2));
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
+}

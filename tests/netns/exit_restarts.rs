@@ -1,0 +1,50 @@
+//! An exit's daemon ends and begins again: it is what it was, and nobody else reads what it keeps.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use warren_daemon::api::types::ExitStatus;
+
+use crate::stage::{STEP, Stage, one_exit};
+
+#[test]
+fn an_exit_is_one_again_after_a_restart_until_its_owner_says_otherwise() {
+    let Some(mut stage) = Stage::set("again", &one_exit()) else {
+        return;
+    };
+    let exit = &mut stage.cast.exits[0];
+    let kept = exit.home().join("exit.json");
+    exit.stop().expect("it stops");
+    exit.start().expect("it begins");
+    let on = |it: &ExitStatus| it.enabled.then_some(()).ok_or(format!("{it:?}"));
+    exit.wait_for("the exit to be on", STEP, &["exit", "status"], on)
+        .expect("an exit");
+    assert_eq!(open_to_others(exit.home()), Vec::<String>::new());
+
+    exit.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
+    exit.stop().expect("it stops");
+    assert!(!kept.exists(), "wanted no more");
+    exit.start().expect("it begins");
+    let status: ExitStatus = exit.ask(&["exit", "status"]).expect("a status");
+    assert!(!status.enabled);
+    stage.strike();
+}
+
+/// What others may read or change in a home.
+fn open_to_others(folder: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let kind = fs::symlink_metadata(&path).expect("its kind");
+        let mode = kind.permissions().mode() & 0o7777;
+        let file = kind.is_file() || kind.is_dir();
+        if file && mode & 0o077 != 0 {
+            open.push(format!("{} {mode:o}", path.display()));
+        }
+        if kind.is_dir() {
+            open.extend(open_to_others(&path));
+        }
+    }
+    open
+}
