@@ -4,10 +4,10 @@
 
 use ethers_core::abi::Token;
 
+use super::gas::gas_of;
 use super::many::{claim, claims_in};
 use super::{CLAIM, PARAMS};
 use crate::abi::selector;
-use super::gas::gas_of;
 
 /// Gas of whatever is no claim: openings, closings and transfers take some 120 000 (payments/tests/chain/gas.rs),
 /// a token of another's making some more.
