@@ -21,7 +21,6 @@ mod watch;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ use warren_proto::{Amount, ChannelId, NodeKey};
 
 use self::choose::Plan;
 pub(crate) use self::choose::is_within;
-pub(crate) use self::handle::Consumer;
+pub(crate) use self::handle::{Adopted, Consumer};
 use self::host::Line;
 use self::live::{Heard, Live};
 pub(crate) use self::named::ExitName;
@@ -68,7 +67,6 @@ pub(crate) struct ConsumerParts {
     pub key: NodeKey,
     pub clock: Arc<Clock>,
     pub limits: SessionLimits,
-    pub journal: PathBuf,
     pub token: Token,
     pub metrics: Arc<Metrics>,
 }
@@ -129,7 +127,7 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
-        self.adopt().await;
+        self.tell_metrics();
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut looks = interval(watch::LOOK);

@@ -26,4 +26,4 @@ mod stand;
 pub mod store;
 mod tower;
 
-pub use run::run;
+pub use run::{Ended, run};

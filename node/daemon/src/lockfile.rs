@@ -69,8 +69,13 @@ impl HomeLock {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
+            .open(&path);
+        // A node cannot run on a read-only disk, but what it blocks is made before it says so.
+        let file = match file {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+            other => other,
+        };
+        let file = file.map_err(io)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut file) => {
                 // Who holds it is news for people; on a full disk it is held all the same.

@@ -38,7 +38,7 @@ use crate::api::ApiServer;
 use crate::api::types::{NodeEvent, NodeEventKind, Timestamp};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::consumer::{Consumer, ConsumerParts};
+use crate::consumer::{Adopted, Consumer, ConsumerParts};
 use crate::error::{ErrorCode, Problem};
 use crate::lockfile::HomeLock;
 use crate::metrics::{Metric, Metrics};
@@ -83,11 +83,18 @@ pub(crate) struct Node {
     pub(crate) chain_known: AtomicBool,
 }
 
+/// How a node ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// The kill switch stands: this machine has no network until `warren down` or `warren recover`.
+    pub blocked: bool,
+}
+
 /// Runs a node until it is told to end, by the API or by a signal.
 ///
 /// # Errors
 /// A [`Problem`] if a part cannot start; parts already started are ended in reverse.
-pub async fn run(config: Config) -> Result<(), Problem> {
+pub async fn run(config: Config) -> Result<Ended, Problem> {
     let control = control_runtime()?;
     let handle = control.handle().clone();
     let ended = Box::pin(run_on(config, handle)).await;
@@ -110,12 +117,18 @@ fn control_runtime() -> Result<Runtime, Problem> {
         .map_err(|error| Problem::new(ErrorCode::Internal, error))
 }
 
-async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), Problem> {
+async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended, Problem> {
     let clock = Arc::new(Clock::start());
     let now = clock.now();
     let home = config.node.home.clone();
     crate::home::keep_private(&home, &config.api.socket);
     let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
+    // Before anything that may fail or wait: until then a machine that was blocked may be open.
+    let adopted = Adopted::of(&home.join("consumer.journal")).await;
+    let exit_journal = home.join("exit.journal");
+    if !config.exit.enabled {
+        setup::forget_exit(&exit_journal).await;
+    }
     let key = crate::identity::load_or_create(&home).map_err(|error| error.problem())?;
     let store = setup::store(&home, key.id(), lock)?;
     let mut warnings = Vec::new();
@@ -150,10 +163,10 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         clock: Arc::clone(&clock),
         limits,
         headroom: store.headroom().clone(),
-        journal: home.join("exit.journal"),
+        journal: exit_journal,
         metrics: Arc::clone(&metrics),
     });
-    let consumer = Consumer::start(ConsumerParts {
+    let parts = ConsumerParts {
         overlay: overlay.clone(),
         control: control.clone(),
         purse: purse.clone(),
@@ -162,10 +175,10 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         key: key.clone(),
         clock: Arc::clone(&clock),
         limits,
-        journal: home.join("consumer.journal"),
         token: config.token.clone(),
         metrics: Arc::clone(&metrics),
-    });
+    };
+    let consumer = Consumer::start(parts, adopted);
     let (events, _) = tokio::sync::broadcast::channel(EVENTS);
     let (ending, mut ended) = watch::channel(false);
     let socket = config.api.socket.clone();
@@ -214,12 +227,12 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<(), P
         served = &mut api => Err(Problem::new(ErrorCode::Internal, format!("the API ended: {served:?}"))),
     };
     let _ = node.ending.send(true);
-    node.wind_down().await;
+    let blocked = node.wind_down().await;
     drop(wallet_lock);
     if result.is_ok() {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), api).await;
     }
-    result
+    result.map(|()| Ended { blocked })
 }
 
 async fn signalled() {
@@ -254,15 +267,17 @@ impl Node {
         let _ = self.events.send(event);
     }
 
-    /// The reverse of the start: sessions first, then the line, then the overlay.
-    async fn wind_down(&self) {
+    /// The reverse of the start: sessions first, then the line, then the overlay. Says whether the kill switch stands.
+    async fn wind_down(&self) -> bool {
         let _ = self.end_exit().await;
         let keep = crate::api::types::DownRequest { keep_blocked: true };
-        let _ = self.consumer.down(keep).await;
+        let down = self.consumer.down(keep).await;
         // The streams of receipts end with the overlay.
         self.receipts.settled(RECEIPTS).await;
         let _ = self.overlay.shutdown().await;
-        tracing::info!("daemon down");
+        let blocked = down.is_ok_and(|it| it.protected);
+        tracing::info!(blocked, "daemon down");
+        blocked
     }
 }
 

@@ -12,6 +12,7 @@
 //! `Engine::written` name whose bytes they were).
 
 mod alarms;
+mod asked;
 mod consumer;
 mod echo;
 mod exit;

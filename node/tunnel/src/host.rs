@@ -45,7 +45,7 @@ pub use flows::forget_flows;
 pub use journal::{Journal, JournalEntry};
 pub use netlink::default_uplinks;
 pub use nft::{DnsOffer, ExitNatSpec, GuestLimits, KillSwitchSpec};
-pub use recover::recover;
+pub use recover::{recover, sweep};
 pub use report::{Outcome, RecoverReport, UndoneChange};
 pub use resolv_conf::{FileContent, ResolvConf};
 pub use routes::{Carries, Family, RouteChange, RouteSpec, RuleChange, Selector, Target};

@@ -95,6 +95,8 @@ pub enum DropReason {
     NotConnected,
     /// The guest is above its rate, and all that may wait for it waits.
     AboveRate,
+    /// It came from the exit, and is more than the packets sent to it can have asked for.
+    Unasked,
     /// A buffer of ours was full.
     Overflow,
     /// The socket or the device refused it.
@@ -103,7 +105,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::Oversized,
         Self::WrongSource,
@@ -115,6 +117,7 @@ impl DropReason {
         Self::Handshake,
         Self::NotConnected,
         Self::AboveRate,
+        Self::Unasked,
         Self::Overflow,
         Self::Refused,
     ];

@@ -20,6 +20,8 @@ mod exit_host;
 mod exit_lab;
 #[path = "host_netns/full_disk.rs"]
 mod full_disk;
+#[path = "host_netns/guard.rs"]
+mod guard;
 #[path = "host_netns/holder.rs"]
 mod holder;
 #[path = "host_netns/kill_switch.rs"]
@@ -36,6 +38,8 @@ mod probe;
 mod recover;
 #[path = "host_netns/resolved.rs"]
 mod resolved;
+#[path = "host_netns/taken_away.rs"]
+mod taken_away;
 #[path = "host_netns/unprivileged.rs"]
 mod unprivileged;
 #[path = "host_netns/whole.rs"]

@@ -56,6 +56,33 @@ fn both_ends_meter_the_same_inner_bytes() {
 }
 
 #[test]
+fn an_exit_that_sends_what_nobody_asked_for_is_paid_for_little_of_it() {
+    const MOST: u64 = 16 << 20;
+    let pair = Pair::connected();
+    // What is paid for until nothing more is taken.
+    let flood = |pair: &Pair| {
+        let before = pair.consumer.usage().down.bytes();
+        let paid = |pair: &Pair| pair.consumer.usage().down.bytes() - before;
+        while paid(pair) <= 2 * MOST {
+            let taken = paid(pair);
+            pair.to_consumer(&pair.down(&to_guest(1380))[0]);
+            if paid(pair) == taken {
+                break;
+            }
+        }
+        paid(pair)
+    };
+    let paid = flood(&pair);
+    assert!(paid <= MOST, "{paid}");
+    assert_eq!(flood(&pair), 0, "silence asks for nothing");
+    assert_eq!(pair.consumer.drop_counts().of(DropReason::Unasked), 2);
+    pair.to_exit(&pair.up(&to_server(100))[0]);
+    let more = flood(&pair);
+    let word = (3 << 20) - 1400..=(3 << 20) + 1400;
+    assert!(word.contains(&more), "a word asks for a little: {more}");
+}
+
+#[test]
 fn packets_sent_too_early_wait_for_the_handshake() {
     let pair = Pair::strangers(GUEST_V4, DEFAULT_HANDSHAKE_LIMIT);
     pair.exit.set_gate(pair.guest, Gate::Open).unwrap();

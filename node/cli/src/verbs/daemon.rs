@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
+use warren_daemon::Ended;
 use warren_daemon::error::{ErrorCode, Problem};
 
 use super::{Desk, Told};
@@ -15,9 +16,21 @@ use crate::page::Page;
 pub(super) async fn run(desk: &Desk<'_>, args: &DaemonArgs) -> Told {
     let config = node::config(desk.globals, &pairs(&args.set)?)?;
     log(&config.node.log, args.log_json)?;
-    warren_daemon::run(config).await?;
-    let json = json!({ "schema": "warren.daemon/v1", "ended": true });
-    Ok(Page::raw(json, "The daemon ended in good order."))
+    let ended = warren_daemon::run(config).await?;
+    Ok(page(ended))
+}
+
+/// Whoever ends a daemon that blocks on purpose would else look for the fault in his line.
+fn page(ended: Ended) -> Page {
+    let json =
+        json!({ "schema": "warren.daemon/v1", "ended": true, "still_blocked": ended.blocked });
+    let page = Page::raw(json, "The daemon ended in good order.");
+    if !ended.blocked {
+        return page;
+    }
+    page.line("The kill switch stays: this machine reaches nothing until it is lifted.")
+        .next("warren recover")
+        .next("warren daemon")
 }
 
 fn pairs(set: &[String]) -> Result<Vec<(String, String)>, Problem> {
@@ -51,4 +64,20 @@ fn log(filter: &str, as_json: bool) -> Result<(), Problem> {
         builder.finish().try_init()
     };
     set.map_err(|it| Problem::new(ErrorCode::Internal, it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_a_daemon_that_blocks_is_told_so_and_how_to_lift_it() {
+        let text = page(Ended { blocked: true }).text();
+        assert!(
+            text.contains("kill switch stays") && text.contains("warren recover"),
+            "{text}"
+        );
+        let text = page(Ended { blocked: false }).text();
+        assert!(!text.contains("kill switch"), "{text}");
+    }
 }

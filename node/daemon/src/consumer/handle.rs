@@ -1,12 +1,37 @@
 //! The way to the consumer's loop.
 
+use std::path::Path;
+
 use tokio::sync::{mpsc, oneshot};
 use warren_proto::ChannelId;
 
 use super::host::Line;
+use super::watch::Watch;
 use super::{ConsumerFacts, ConsumerParts, INBOX, Order, Shell, Wanted};
 use crate::api::types::{DownRequest, UpEvent};
 use crate::error::{ErrorCode, Problem};
+
+/// What the daemon before this one left blocked; made before all else, for a start may fail.
+pub(crate) struct Adopted {
+    line: Line,
+    /// `None` if it went well.
+    trouble: Option<Problem>,
+}
+
+impl Adopted {
+    /// What the one before this one blocked stays blocked, and is this one's to lift. Dropping it lifts nothing.
+    pub(crate) async fn of(journal: &Path) -> Self {
+        let mut line = Line::new(journal.to_owned());
+        let trouble = line.adopt().await.err().map(|error| {
+            tracing::error!(%error, "a dead daemon's marks on the network could not be taken over");
+            error.problem()
+        });
+        if line.is_protected() {
+            tracing::warn!("blocked since a daemon before this one: `warren down` lifts it");
+        }
+        Self { line, trouble }
+    }
+}
 
 /// The way to the loop.
 #[derive(Clone)]
@@ -17,13 +42,12 @@ pub(crate) struct Consumer {
 impl Consumer {
     /// Starts the loop; it ends when the last handle is dropped, and leaves the kill switch as it
     /// is: only `down` or `recover` lifts it.
-    pub(crate) fn start(parts: ConsumerParts) -> Self {
+    pub(crate) fn start(parts: ConsumerParts, adopted: Adopted) -> Self {
         let (orders, inbox) = mpsc::channel(INBOX);
         let (heard_by, heard) = mpsc::channel(64);
-        let line = Line::new(parts.journal.clone());
         let shell = Shell {
             parts,
-            line,
+            line: adopted.line,
             live: None,
             leaving: Default::default(),
             plan: None,
@@ -32,7 +56,7 @@ impl Consumer {
             heard_by,
             heard,
             facts: Default::default(),
-            watch: Default::default(),
+            watch: Watch::begun_with(adopted.trouble),
         };
         tokio::spawn(shell.run(inbox));
         Self { orders }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use warren_proto::{Offer, SessionTerms};
+use warren_tunnel::host::nft;
 use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, HostError, KillSwitchSpec, RouteSpec};
 use warren_tunnel::{
     ConsumerTunnel, Rungs, TunnelError, TunnelKey, TunnelState, TunnelWarning, Usage,
@@ -63,8 +64,17 @@ pub(super) struct Line {
     dns: Vec<IpAddr>,
     /// The kill switch was taken away and cannot be made again.
     bare: bool,
-    /// A dead process left its kill switch, and it could not be taken over: only taken back.
-    left: bool,
+    left: Option<Left>,
+}
+
+/// Changes of this machine's network that are in the journal and in nobody's hands. `None` if there are none.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    /// Whether the kill switch is to stand: a dead process's, which could not be taken over yet. Otherwise
+    /// the user had it lifted, and something failed.
+    wanted: bool,
+    /// Whether its table was there when last asked.
+    stands: bool,
 }
 
 /// What a session's tunnel is made of.
@@ -81,8 +91,12 @@ struct Raised {
 pub(super) enum Found {
     /// All as it was left.
     Sound,
-    /// Somebody took the kill switch away; it stands again.
+    /// Somebody took the firewall rules away; they stand again.
     Meddled,
+    /// Somebody took rules, routes or resolvers away; these are there again.
+    Mended(Vec<String>),
+    /// A kill switch of a dead process that could not be taken over at first, is.
+    Adopted,
     /// The same, and it cannot be made again.
     Bare(LineError),
     /// The tunnel's device was gone; it is there again, with the same session.
@@ -102,21 +116,30 @@ impl Line {
             last: None,
             dns: Vec::new(),
             bare: false,
-            left: false,
+            left: None,
         }
     }
 
     /// Takes over the kill switch of a process that died, if one did: it blocks until the user says otherwise,
-    /// whichever daemon made it.
+    /// whichever daemon made it. Without one, what else that process left is taken back.
     pub(super) async fn adopt(&mut self) -> Result<(), LineError> {
         match ConsumerHost::adopt(&self.journal, &KillSwitchSpec::default()).await {
-            Ok(host) => self.host = host,
+            Ok(host) => {
+                (self.host, self.left) = (host, None);
+                Ok(())
+            }
             Err(error) => {
-                self.left = true;
-                return Err(error.into());
+                self.leave(true).await;
+                Err(error.into())
             }
         }
-        Ok(())
+    }
+
+    /// Where nobody can tell, what is wanted counts as missing, and what was to be lifted as still there.
+    async fn leave(&mut self, wanted: bool) {
+        let stands = nft::has_table(nft::KILL_SWITCH_TABLE).await;
+        let stands = stands.unwrap_or(!wanted);
+        self.left = Some(Left { wanted, stands });
     }
 
     /// Blocks everything that is not ours, unless the user wants no kill switch. Must come before
@@ -133,7 +156,7 @@ impl Line {
         } else {
             ConsumerHost::exposed(&self.journal).await?
         });
-        self.left = false;
+        self.left = None;
         Ok(())
     }
 
@@ -206,10 +229,16 @@ impl Line {
         Ok(())
     }
 
-    /// Looks whether kill switch and device still stand, and makes again what does not; to be called each
-    /// second. The kill switch comes first: nothing may leave while the tunnel is renewed.
+    /// Looks whether kill switch, routes, names and device still stand, and makes again what does not; to be
+    /// called each second. The kill switch comes first: nothing may leave while the tunnel is renewed.
     pub(super) async fn look(&mut self) -> Found {
         let mut found = Found::Sound;
+        if self.left.is_some_and(|it| it.wanted) {
+            match self.adopt().await {
+                Ok(()) => found = Found::Adopted,
+                Err(error) => tracing::debug!(%error, "still not taken over"),
+            }
+        }
         if let Some(host) = &mut self.host
             && !host.stands().await
         {
@@ -226,11 +255,20 @@ impl Line {
         // Without a tunnel but raised: an earlier renewal failed half way.
         let half = self.tunnel.is_none() && self.raised.is_some();
         let Some(raised) = self.raised.clone().filter(|_| dead || half) else {
-            return found;
+            return self.mended().await.unwrap_or(found);
         };
         match self.renew(raised).await {
             Ok(()) => Found::Renewed,
             Err(error) => Found::Lost(error),
+        }
+    }
+
+    /// Makes again what others took away of rules, routes and names. `None` if that is nothing.
+    async fn mended(&mut self) -> Option<Found> {
+        match self.host.as_mut()?.mend().await {
+            Ok(mended) if mended.is_empty() => None,
+            Ok(mended) => Some(Found::Mended(mended)),
+            Err(error) => Some(Found::Lost(error.into())),
         }
     }
 
@@ -266,18 +304,25 @@ impl Line {
             tracing::warn!(%error, "the line was not lowered in order");
         }
         self.dns.clear();
-        if self.left {
+        if self.left.is_some() {
             self.host = Some(ConsumerHost::exposed(&self.journal).await?);
-            self.left = false;
+            self.left = None;
         }
-        let undone = match self.host.take() {
-            Some(host) => host.undo().await.map(Some),
+        let left = match self.host.take() {
+            Some(host) => host
+                .undo()
+                .await
+                .map(|it| (!it.is_clean()).then(|| it.to_string())),
             None => Ok(None),
         };
+        if !matches!(left, Ok(None)) {
+            // Still in the journal, and still this one's to take back when asked again.
+            self.leave(false).await;
+        }
         self.end_tunnel().await?;
-        match undone? {
-            Some(report) if !report.is_clean() => Err(LineError::Left(report.to_string())),
-            Some(_) | None => Ok(()),
+        match left? {
+            Some(left) => Err(LineError::Left(left)),
+            None => Ok(()),
         }
     }
 
@@ -294,12 +339,15 @@ impl Line {
     /// Whether there is a kill switch, as far as it is ours to say.
     pub(super) fn has_kill_switch(&self) -> bool {
         let host = self.host.as_ref();
-        self.left || host.is_some_and(ConsumerHost::has_kill_switch)
+        self.left.is_some() || host.is_some_and(ConsumerHost::has_kill_switch)
     }
 
     /// Whether the kill switch is up, and nobody was seen to have taken it away for good.
     pub(super) fn is_protected(&self) -> bool {
-        self.has_kill_switch() && !self.bare
+        match self.left {
+            Some(left) => left.stands,
+            None => self.has_kill_switch() && !self.bare,
+        }
     }
 
     /// The resolvers that programs are told now; empty where nothing was changed.

@@ -1,4 +1,4 @@
-//! What the consumer's line stands on, looked at each second: its kill switch and its device.
+//! What the consumer's line stands on, looked at each second: kill switch, routes, names, device.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
 use crate::session::{ConsumerEvent, ConsumerPhase};
 
-/// Between two looks. One costs a question to the kernel and no program.
+/// Between two looks. One costs some twenty questions to the kernel and no program.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// Renewals of a device that fail in a row before the session is given up.
 const MOST_FAILED: u32 = 3;
@@ -24,19 +24,16 @@ pub(super) struct Watch {
     pub(super) trouble: Option<Problem>,
 }
 
-impl Shell {
-    /// The daemon begins: what the one before it blocked stays blocked, and is this one's to lift.
-    pub(super) async fn adopt(&mut self) {
-        if let Err(error) = self.line.adopt().await {
-            tracing::error!(%error, "a kill switch was left, and could not be taken over");
-            self.watch.trouble = Some(error.problem());
+impl Watch {
+    pub(super) fn begun_with(trouble: Option<Problem>) -> Self {
+        Self {
+            trouble,
+            ..Self::default()
         }
-        if self.line.has_kill_switch() {
-            tracing::warn!("blocked since a daemon before this one: `warren down` lifts it");
-        }
-        self.tell_metrics();
     }
+}
 
+impl Shell {
     pub(super) async fn look(&mut self) {
         let found = self.line.look().await;
         let (watch, metrics) = (&mut self.watch, &self.parts.metrics);
@@ -49,6 +46,22 @@ impl Shell {
                 tracing::error!(times, "the kill switch was taken away; it stands again");
                 let seen = format!("the kill switch was taken away {times} times; it stands again");
                 watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+            Found::Mended(what) => {
+                watch.meddled = watch.meddled.saturating_add(1);
+                metrics.add(Metric::FirewallMeddled, 1);
+                let (times, what) = (watch.meddled, what.join(", "));
+                tracing::error!(
+                    times,
+                    what,
+                    "taken away by another program; it is there again"
+                );
+                let seen = format!("{what}: taken away, {times} times by now; there again");
+                watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+            Found::Adopted => {
+                tracing::warn!("the kill switch that was left is taken over");
+                watch.trouble = None;
             }
             Found::Bare(error) => {
                 if self.line.has_kill_switch() {
@@ -79,7 +92,7 @@ impl Shell {
         self.tell_metrics();
     }
 
-    fn tell_metrics(&mut self) {
+    pub(super) fn tell_metrics(&mut self) {
         // A new tunnel counts from nothing.
         let usage = self.line.usage();
         let carried = usage.map_or((0, 0), |it| (it.up.bytes(), it.down.bytes()));

@@ -185,9 +185,9 @@ codes! {
     2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time",
         "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked.",
         "warren down, or warren exit disable; after a crash: warren recover";
-    2111 FirewallMeddled Degraded: "another program takes Warren's firewall rules away",
-        "A firewall service that starts anew, or `nft flush ruleset`, removes the tables of others too; Warren looks each second and makes its own again.",
-        "find what flushes the firewall: nft monitor";
+    2111 FirewallMeddled Degraded: "another program takes Warren's rules away",
+        "A firewall or network service that starts anew removes the tables, routing rules or resolvers of others too; Warren looks each second and makes its own again.",
+        "find what does: nft monitor; ip monitor";
     2112 TunnelLost Failed: "the tunnel's device is gone",
         "Somebody deleted it, or a part of the tunnel died; it is made anew, and until then nothing passes.",
         "warren status; if it stays so, restart the daemon";

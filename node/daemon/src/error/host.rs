@@ -16,6 +16,7 @@ impl Problem {
         let code = match error {
             HostError::ExitHere { .. } | HostError::ConsumerHere { .. } => ErrorCode::OneRole,
             HostError::NoUplink => ErrorCode::NoUplink,
+            HostError::LeftOver { .. } => ErrorCode::LeftOvers,
             HostError::ProgramMissing { .. } => {
                 return Self::new(ErrorCode::NoNft, error).with_next("apt-get install nftables");
             }

@@ -46,6 +46,16 @@ type MoneyParts = (
     Option<WalletLock>,
 );
 
+/// Where no exit is wanted, what a killed one left on this machine goes: forwarding and its table. One that is
+/// begun takes its own back.
+pub(super) async fn forget_exit(journal: &Path) {
+    match warren_tunnel::host::recover(journal).await {
+        Ok(report) if report.is_clean() => {}
+        Ok(left) => tracing::warn!(%left, "a dead exit's marks are not all gone"),
+        Err(error) => tracing::warn!(%error, "a dead exit's marks could not be looked at"),
+    }
+}
+
 impl Money {
     pub(super) fn into_parts(self) -> MoneyParts {
         match self {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::asked::Asked;
 use super::echo::{self, Pair};
 use super::path_mtu::PathMtu;
 use super::{Account, Engine, Inbox, Knock, Outbox, Received, TICK};
@@ -28,6 +29,8 @@ pub struct ConsumerEngine {
     begun: AtomicBool,
     local: [Option<IpAddr>; 2],
     meter: Meter,
+    /// What may still come before it would be more than anybody here can have asked for.
+    asked: Asked,
     drops: Drops,
     mtu: u16,
     way: Mutex<Option<Way>>,
@@ -63,6 +66,7 @@ impl ConsumerEngine {
             begun: AtomicBool::new(false),
             local: [spec.local_v4.map(IpAddr::V4), spec.local_v6.map(IpAddr::V6)],
             meter: Meter::default(),
+            asked: Asked::default(),
             drops: Drops::default(),
             mtu: spec.mtu,
             way: Mutex::default(),
@@ -222,8 +226,9 @@ impl Engine for ConsumerEngine {
         }
         let mut peer = self.peer.lock();
         while let Some(segment) = packet.next_segment() {
-            if let Err(reason) = peer.seal(segment, Account::of_slot(EXIT), out) {
-                self.drops.count(reason);
+            match peer.seal(segment, Account::of_slot(EXIT), out) {
+                Ok(()) => self.asked.sent(),
+                Err(reason) => self.drops.count(reason),
             }
         }
     }
@@ -245,6 +250,10 @@ impl Engine for ConsumerEngine {
                         Ok(0) => Ok(()),
                         Ok(len) => match packet::ends(&room[..len]) {
                             Some(ends) if self.is_ours(ends.destination) => {
+                                if !self.asked.takes(len) {
+                                    self.drops.count(DropReason::Unasked);
+                                    continue;
+                                }
                                 // Only a packet that may be one costs a lock.
                                 if echo::may_be(&room[..len])
                                     && self.takes_echo(&room[..len], received.origin.at)

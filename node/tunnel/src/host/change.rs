@@ -47,10 +47,24 @@ impl Change {
         match self {
             Self::NftTable(it) => nft::run(&it.script).await,
             Self::Sysctl(it) => it.apply(),
-            Self::Rule(it) => Netlink::open()?.add_rule(it).await,
+            Self::Rule(it) => Netlink::open()?.add_rule(it).await.map(drop),
             Self::Route(it) => Netlink::open()?.add_route(it).await,
             Self::Resolved(it) => it.apply().await,
             Self::ResolvConf(it) => it.apply(),
+        }
+    }
+
+    /// Makes a rule, a route or a `resolv.conf` again that somebody else took away; says whether one was gone.
+    /// The other kinds are not looked at: a table has its own look, a setting is its owner's to change.
+    ///
+    /// # Errors
+    /// As the host gave; the change is then not in force.
+    pub(crate) async fn mend(&self, netlink: &Netlink) -> Result<bool, HostError> {
+        match self {
+            Self::Rule(it) => netlink.add_rule(it).await,
+            Self::Route(it) => netlink.mend_route(it).await,
+            Self::ResolvConf(it) => it.mend(),
+            Self::NftTable(_) | Self::Sysctl(_) | Self::Resolved(_) => Ok(false),
         }
     }
 
@@ -135,4 +149,12 @@ pub(crate) async fn take_back(
         tracing::warn!(%error, "the journal does not say yet what was taken back");
     }
     report
+}
+
+/// Ends `journal` once all is taken back. That its file stays, as on a read-only disk, keeps nobody from
+/// having the network back: it is in the report.
+pub(crate) fn close(journal: Journal, report: &mut RecoverReport) {
+    if let Err(error) = journal.close() {
+        report.unwritten.get_or_insert(error.to_string());
+    }
 }

@@ -5,26 +5,57 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::change::{make, take_back};
-use super::journal::Journal;
-use super::nft::{self, EXIT_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing, check_device};
-use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, RouteSpec, Sysctl};
-use super::{dns, routes, sysctl};
+use super::change::{close, make, take_back};
+use super::journal::{Journal, JournalEntry};
+use super::netlink::Netlink;
+use super::nft::{self, EXIT_TABLE, GUARD_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing};
+use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, ResolvConf, RouteSpec};
+use super::{Sysctl, dns, nft::check_device, routes, sysctl};
 
 /// What was changed on a consumer's host, with the kill switch or, on request, without.
 /// Dropping it undoes nothing.
 #[derive(Debug)]
 pub struct ConsumerHost {
     journal: Journal,
-    /// `None` without a kill switch.
-    kill_switch: Option<KillSwitch>,
+    wall: Wall,
+    /// How often somebody else's `resolv.conf` was written over; see [`MOST_REWRITES`].
+    rewrites: u32,
 }
 
-/// The kill switch as it was made, to be made again should somebody else take it away.
+/// Our choice: each is two lines of the journal, and nobody who rewrites the file that often has anything new to say.
+const MOST_REWRITES: u32 = 100;
+
+/// The firewall table as it was made, to be made again should somebody else take it away.
 #[derive(Debug)]
-struct KillSwitch {
+struct Wall {
     spec: KillSwitchSpec,
+    /// It is the kill switch; otherwise the guard of the tunnel alone.
+    blocks: bool,
     standing: Standing,
+}
+
+impl Wall {
+    fn name(&self) -> &'static str {
+        if self.blocks {
+            KILL_SWITCH_TABLE
+        } else {
+            GUARD_TABLE
+        }
+    }
+
+    fn table(&self) -> Change {
+        let script = if self.blocks {
+            nft::kill_switch_script(&self.spec)
+        } else {
+            nft::guard_script(&self.spec.device)
+        };
+        let name = self.name().to_owned();
+        Change::NftTable(NftTable { name, script })
+    }
+
+    async fn made(&mut self) {
+        self.standing.made(self.name()).await;
+    }
 }
 
 impl ConsumerHost {
@@ -42,49 +73,67 @@ impl ConsumerHost {
             return Err(HostError::LanNotPrivate { net: *net });
         }
         no_exit_here().await?;
-        let mut host = Self {
-            journal: Journal::open(journal)?,
-            kill_switch: None,
-        };
-        let script = nft::kill_switch_script(spec);
-        let table = Change::NftTable(NftTable {
-            name: KILL_SWITCH_TABLE.to_owned(),
-            script,
-        });
-        let left = host.journal.pending().iter();
-        if { left }.any(|entry| is_kill_switch(&entry.change)) {
-            table.apply().await?;
-        } else {
-            make(&mut host.journal, &[table]).await?;
-        }
-        let mut standing = Standing::default();
-        standing.made(KILL_SWITCH_TABLE).await;
-        let spec = spec.clone();
-        host.kill_switch = Some(KillSwitch { spec, standing });
+        let mut host = Self::walled(Journal::open(journal)?, spec, true).await?;
         host.release().await?;
         Ok(host)
     }
 
+    async fn walled(
+        mut journal: Journal,
+        spec: &KillSwitchSpec,
+        blocks: bool,
+    ) -> Result<Self, HostError> {
+        let mut wall = Wall {
+            spec: spec.clone(),
+            blocks,
+            standing: Standing::default(),
+        };
+        let table = wall.table();
+        let mut left = journal.pending().iter();
+        if left.any(|entry| is_table(&entry.change, wall.name())) {
+            table.apply().await?;
+        } else {
+            make(&mut journal, &[table]).await?;
+        }
+        wall.made().await;
+        Ok(Self {
+            journal,
+            wall,
+            rewrites: 0,
+        })
+    }
+
     /// Takes over the kill switch that a dead process left: replaced without a gap, or made again where it
-    /// is gone, the rest taken back. `None` if none was left; then nothing is changed.
+    /// is gone, the rest taken back. `None` if none was left: then what else was is taken back.
     ///
     /// # Errors
-    /// As of [`protect`](Self::protect).
+    /// As of [`protect`](Self::protect). [`HostError::LeftOver`] if something else was left and stays.
     pub async fn adopt(journal: &Path, spec: &KillSwitchSpec) -> Result<Option<Self>, HostError> {
         if !journal.exists() {
             return Ok(None);
         }
-        let left = Journal::open(journal)?;
-        let is_left = left.pending().iter().any(|it| is_kill_switch(&it.change));
-        drop(left); // Its lock is taken again.
-        if !is_left {
-            return Ok(None);
+        let mut left = Journal::open(journal)?;
+        let blocks = |it: &JournalEntry| is_table(&it.change, KILL_SWITCH_TABLE);
+        if left.pending().iter().any(blocks) {
+            drop(left); // Its lock is taken again.
+            return Self::protect(journal, spec).await.map(Some);
         }
-        Self::protect(journal, spec).await.map(Some)
+        // Whoever wanted no kill switch has no network through a tunnel that is gone.
+        let mut report = take_back(&mut left, |_| true).await;
+        close(left, &mut report);
+        if !report.is_clean() {
+            let left = report.to_string();
+            return Err(HostError::LeftOver { left });
+        }
+        if !report.changes.is_empty() {
+            tracing::warn!(undone = report.undone(), "a dead daemon's marks are gone");
+        }
+        Ok(None)
     }
 
     /// Begins without a kill switch, for an owner who wants none: whenever no tunnel is up, packets
-    /// leave in the clear. What a dead process left is taken back, its kill switch too.
+    /// leave in the clear. What a dead process left is taken back, its kill switch too. What comes out of the
+    /// tunnel is guarded all the same.
     ///
     /// # Errors
     /// As of [`protect`](Self::protect).
@@ -92,39 +141,82 @@ impl ConsumerHost {
         no_exit_here().await?;
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await;
-        let kill_switch = None;
-        Ok(Self {
-            journal,
-            kill_switch,
-        })
+        Self::walled(journal, &KillSwitchSpec::default(), false).await
     }
 
-    /// Whether the kill switch still is as it was made; true without one. Cheap as long as nobody changes
-    /// the firewall: to be asked each second. What cannot be told counts as not.
+    /// Whether the firewall table still is as it was made: the kill switch, or without one the guard of the
+    /// tunnel. Cheap as long as nobody changes the firewall: to be asked each second. What cannot be told
+    /// counts as not.
     pub async fn stands(&mut self) -> bool {
-        match &mut self.kill_switch {
-            Some(it) => it.standing.stands(KILL_SWITCH_TABLE).await,
-            None => true,
-        }
+        let name = self.wall.name();
+        self.wall.standing.stands(name).await
     }
 
-    /// Makes the kill switch again, in one transaction, after [`stands`](Self::stands) said no.
+    /// Makes the firewall table again, in one transaction, after [`stands`](Self::stands) said no.
     ///
     /// # Errors
     /// As the host gave; then nothing blocks but the routes, if they are up.
     pub async fn restore(&mut self) -> Result<(), HostError> {
-        if let Some(it) = &mut self.kill_switch {
-            nft::run(&nft::kill_switch_script(&it.spec)).await?;
-            it.standing.made(KILL_SWITCH_TABLE).await;
-        }
+        self.wall.table().apply().await?;
+        self.wall.made().await;
         Ok(())
+    }
+
+    /// Makes again what else somebody took away: rules and routes (as a network service that starts anew does)
+    /// and `resolv.conf` (as a new lease does; what stood there is then what comes back). Says what was gone,
+    /// oldest first. To be asked each second.
+    ///
+    /// Without the rules nothing gets through a kill switch, and without a kill switch all gets out beside the tunnel.
+    ///
+    /// # Errors
+    /// As the host gave, the first of them; all else is made again even so.
+    pub async fn mend(&mut self) -> Result<Vec<String>, HostError> {
+        let (mut mended, mut failed) = (Vec::new(), None);
+        let netlink = Netlink::open()?;
+        for entry in self.journal.pending().to_vec() {
+            let done = if let Change::ResolvConf(it) = &entry.change {
+                self.mend_names(entry.seq, it)
+            } else {
+                entry.change.mend(&netlink).await
+            };
+            match done {
+                Ok(true) => mended.push(entry.change.to_string()),
+                Ok(false) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(mended), Err)
+    }
+
+    fn mend_names(&mut self, seq: u64, file: &ResolvConf) -> Result<bool, HostError> {
+        if file.stands()? {
+            return Ok(false);
+        }
+        let theirs = file
+            .over_theirs()?
+            .filter(|_| self.rewrites < MOST_REWRITES);
+        let Some(over) = theirs else {
+            return file.mend();
+        };
+        // Both are pending for a moment: undone newest first, the older one then finds it is not its own.
+        self.journal.record(&Change::ResolvConf(over.clone()))?;
+        self.rewrites += 1;
+        over.mend()?;
+        if let Err(unwritten) = self.journal.forget(seq) {
+            tracing::warn!(%unwritten, "the journal is owed a line");
+        }
+        Ok(true)
     }
 
     async fn ensure(&mut self) -> Result<(), HostError> {
         if self.stands().await {
             return Ok(());
         }
-        tracing::warn!("the kill switch was taken away by somebody else; it is made again");
+        let table = self.wall.name();
+        tracing::warn!(
+            table,
+            "it was taken away by somebody else and is made again"
+        );
         self.restore().await
     }
 
@@ -135,10 +227,10 @@ impl ConsumerHost {
     /// As the host gave; the old endpoints then stand.
     pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
         self.ensure().await?;
-        if let Some(it) = &mut self.kill_switch {
+        if self.wall.blocks {
             nft::run(&nft::endpoints_script(endpoints)).await?;
-            it.spec.endpoints = endpoints.to_vec();
-            it.standing.made(KILL_SWITCH_TABLE).await;
+            self.wall.spec.endpoints = endpoints.to_vec();
+            self.wall.made().await;
         }
         Ok(())
     }
@@ -152,6 +244,7 @@ impl ConsumerHost {
         let mut changes = routes::plan(spec, &families());
         changes.extend(loose_reverse_path()?);
         changes.extend(quiet_arp()?);
+        changes.extend(deaf(&spec.device)?);
         make(&mut self.journal, &changes).await
     }
 
@@ -172,17 +265,22 @@ impl ConsumerHost {
     /// If the kill switch is gone and cannot be made again: nothing is then taken back, for the routes
     /// are all that still blocks. What else failed is in the report.
     pub async fn release(&mut self) -> Result<RecoverReport, HostError> {
-        self.ensure().await?;
-        Ok(take_back(&mut self.journal, |change| !is_kill_switch(change)).await)
+        match self.ensure().await {
+            Err(error) if self.wall.blocks => return Err(error),
+            Err(error) => tracing::warn!(%error, "the tunnel is not guarded"),
+            Ok(()) => {}
+        }
+        let wall = self.wall.name();
+        Ok(take_back(&mut self.journal, |change| !is_table(change, wall)).await)
     }
 
     /// Takes everything back, the kill switch last.
     ///
     /// # Errors
-    /// Only if the journal cannot be removed; what else failed is in the report.
+    /// None today; what failed is in the report.
     pub async fn undo(mut self) -> Result<RecoverReport, HostError> {
-        let report = take_back(&mut self.journal, |_| true).await;
-        self.journal.close()?;
+        let mut report = take_back(&mut self.journal, |_| true).await;
+        close(self.journal, &mut report);
         Ok(report)
     }
 
@@ -209,7 +307,7 @@ impl ConsumerHost {
 
     /// Whether there is a kill switch. Whether it still [`stands`](Self::stands) is another question.
     pub fn has_kill_switch(&self) -> bool {
-        self.kill_switch.is_some()
+        self.wall.blocks
     }
 }
 
@@ -223,8 +321,8 @@ async fn no_exit_here() -> Result<(), HostError> {
     Ok(())
 }
 
-fn is_kill_switch(change: &Change) -> bool {
-    matches!(change, Change::NftTable(table) if table.name == KILL_SWITCH_TABLE)
+fn is_table(change: &Change, name: &str) -> bool {
+    matches!(change, Change::NftTable(table) if table.name == name)
 }
 
 /// A kernel without IPv6 has nothing to block.
@@ -263,6 +361,22 @@ fn quiet_arp() -> Result<Option<Change>, HostError> {
         return Sysctl::plan_optional(key.to_owned(), "1");
     }
     Ok(None)
+}
+
+/// What the kernel would learn from the exit as if it were a router on our wire: a default route, addresses,
+/// shorter ways. The guard drops such packets; without it, as for a moment after a flush, nobody listens to them.
+fn deaf(device: &str) -> Result<Vec<Change>, HostError> {
+    let mut changes = Vec::new();
+    for key in [
+        "ipv6/conf/{}/accept_ra",
+        "ipv6/conf/{}/autoconf",
+        "ipv6/conf/{}/accept_redirects",
+        "ipv4/conf/{}/accept_redirects",
+    ] {
+        let key = format!("net/{}", key.replace("{}", device));
+        changes.extend(Sysctl::plan_optional(key, "0")?);
+    }
+    Ok(changes)
 }
 
 /// Private in the sense of RFC 1918, RFC 4193, or link-local; nothing else is anybody's LAN.

@@ -92,6 +92,12 @@ pub enum HostError {
         /// The device or table that says so.
         seen: String,
     },
+    /// A dead process's changes, which are not all taken back; the journal keeps the rest.
+    #[error("not everything could be taken back: {left}")]
+    LeftOver {
+        /// The report, a line each.
+        left: String,
+    },
     /// An exit needs at least one device to the internet.
     #[error("no uplink device named and no default route found")]
     NoUplink,

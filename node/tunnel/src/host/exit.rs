@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::change::{make, take_back};
+use super::change::{close, make, take_back};
 use super::journal::Journal;
 use super::netlink::{Netlink, default_uplinks_of};
 use super::nft::{
@@ -241,10 +241,10 @@ impl ExitHost {
     /// Takes everything back: forwarding first, the deny table last.
     ///
     /// # Errors
-    /// Only if the journal cannot be removed; what else failed is in the report.
+    /// None today; what failed is in the report.
     pub async fn undo(mut self) -> Result<RecoverReport, HostError> {
-        let report = take_back(&mut self.journal, |_| true).await;
-        self.journal.close()?;
+        let mut report = take_back(&mut self.journal, |_| true).await;
+        close(self.journal, &mut report);
         Ok(report)
     }
 }

@@ -4,7 +4,7 @@
 //! `{"seq":1,"fact":"undone","sum":…}` after it was taken back. A line whose sum does not fit is torn
 //! and skipped. When nothing is pending the file is removed.
 //!
-//! A full disk stops changes from being made, never from being taken back: an `undone` that cannot be
+//! A full or read-only disk stops changes from being made, never from being taken back: an `undone` that cannot be
 //! written is owed, and written before the next line. Until then a recovery would undo its change once
 //! more, which is the same as once.
 //!
@@ -77,7 +77,12 @@ impl Journal {
         }
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
-        let file = options.open(path).map_err(failed("open"))?;
+        let file = match options.open(path) {
+            // It can still be read, locked and undone; nothing can be recorded.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path),
+            other => other,
+        };
+        let file = file.map_err(failed("open"))?;
         let file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|_| HostError::JournalBusy { path: path.into() })?;
         let mut journal = Self {

@@ -11,10 +11,11 @@ use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
 };
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RuleUidRange};
-use rtnetlink::{Error, Handle, RouteMessageBuilder};
+use rtnetlink::{Error, Handle, IpVersion, RouteMessageBuilder};
 use tokio::task::JoinHandle;
 
 use super::report::Outcome;
+use super::routes::RULES;
 use super::{Family, HostError, RouteChange, RuleChange, Selector, TABLE, Target};
 
 /// A netlink connection of the calling thread's network namespace; closed when dropped.
@@ -39,16 +40,11 @@ impl Netlink {
         })
     }
 
-    pub(crate) async fn add_rule(&self, rule: &RuleChange) -> Result<(), HostError> {
+    /// Adds a rule; false if it was there.
+    pub(crate) async fn add_rule(&self, rule: &RuleChange) -> Result<bool, HostError> {
         let mut request = self.handle.rule().add();
         *request.message_mut() = rule_message(rule);
-        match request.execute().await {
-            Err(source) if errno(&source) != Some(Errno::EEXIST) => Err(HostError::Netlink {
-                doing: format!("add {rule}"),
-                source,
-            }),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        was_gone(request.execute().await, || format!("add {rule}"))
     }
 
     pub(crate) async fn remove_rule(&self, rule: &RuleChange) -> Result<Outcome, HostError> {
@@ -56,16 +52,18 @@ impl Netlink {
         gone(answer, || format!("remove {rule}"))
     }
 
+    /// Adds a route where it is gone; false if it was there, or cannot be for want of its device.
+    pub(crate) async fn mend_route(&self, route: &RouteChange) -> Result<bool, HostError> {
+        let message = match with_device(route) {
+            Err(HostError::NoDevice { .. }) => return Ok(false),
+            other => other?,
+        };
+        let answer = self.handle.route().add(message).execute().await;
+        was_gone(answer, || format!("add {route}"))
+    }
+
     pub(crate) async fn add_route(&self, route: &RouteChange) -> Result<(), HostError> {
-        let mut message = route_message(route);
-        if let Some(device) = &route.device {
-            let index = nix::net::if_::if_nametoindex(device.as_str()).map_err(|_| {
-                HostError::NoDevice {
-                    device: device.clone(),
-                }
-            })?;
-            message.attributes.push(RouteAttribute::Oif(index));
-        }
+        let message = with_device(route)?;
         match self.handle.route().add(message).replace().execute().await {
             Ok(()) => Ok(()),
             Err(source) => Err(HostError::Netlink {
@@ -85,8 +83,70 @@ impl Netlink {
         gone(answer, || format!("remove {route}"))
     }
 
+    /// Takes away every rule at our priorities and every route in our table, whoever made them; in words.
+    pub(crate) async fn sweep(&self) -> Result<Vec<(String, Result<(), HostError>)>, HostError> {
+        let mut done = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            for rule in self.rules(family).await? {
+                let priority = |it: &RuleAttribute| {
+                    if let RuleAttribute::Priority(at) = it {
+                        return Some(*at);
+                    }
+                    None
+                };
+                let at = rule.attributes.iter().find_map(priority);
+                let Some(at) = at.filter(|it| (TABLE..TABLE + RULES).contains(it)) else {
+                    continue;
+                };
+                let change = format!("{family} rule {at}");
+                let answer = self.handle.rule().del(rule).execute().await;
+                let answer = gone(answer, || format!("remove {change}")).map(drop);
+                done.push((change, answer));
+            }
+            for route in self.routes_of(family).await? {
+                let table = |it: &RouteAttribute| matches!(it, RouteAttribute::Table(TABLE));
+                if !route.attributes.iter().any(table) {
+                    continue;
+                }
+                let change = format!("{family} route in table {TABLE}");
+                let answer = self.handle.route().del(route).execute().await;
+                let answer = gone(answer, || format!("remove {change}")).map(drop);
+                done.push((change, answer));
+            }
+        }
+        Ok(done)
+    }
+
+    async fn rules(&self, family: Family) -> Result<Vec<RuleMessage>, HostError> {
+        let version = match family {
+            Family::V4 => IpVersion::V4,
+            Family::V6 => IpVersion::V6,
+        };
+        let all: Result<Vec<RuleMessage>, Error> = self
+            .handle
+            .rule()
+            .get(version)
+            .execute()
+            .try_collect()
+            .await;
+        match all {
+            Err(source) if errno(&source) == Some(Errno::EAFNOSUPPORT) => Ok(Vec::new()),
+            other => other.map_err(|source| HostError::Netlink {
+                doing: "list rules".to_owned(),
+                source,
+            }),
+        }
+    }
+
     /// Returns the routes of table main of one family.
     async fn main_routes(&self, family: Family) -> Result<Vec<RouteMessage>, HostError> {
+        let mut all = self.routes_of(family).await?;
+        all.retain(|it| it.header.table == RouteHeader::RT_TABLE_MAIN);
+        Ok(all)
+    }
+
+    /// Returns the routes of every table of one family.
+    async fn routes_of(&self, family: Family) -> Result<Vec<RouteMessage>, HostError> {
         let mut question = RouteMessage::default();
         question.header.address_family = address_family(family);
         let all: Result<Vec<RouteMessage>, Error> = self
@@ -96,14 +156,10 @@ impl Netlink {
             .execute()
             .try_collect()
             .await;
-        let all = all.map_err(|source| HostError::Netlink {
+        all.map_err(|source| HostError::Netlink {
             doing: "list routes".to_owned(),
             source,
-        })?;
-        Ok(all
-            .into_iter()
-            .filter(|it| it.header.table == RouteHeader::RT_TABLE_MAIN)
-            .collect())
+        })
     }
 
     /// Returns the networks that table main knows a narrower way to than the default route.
@@ -187,6 +243,19 @@ fn rule_message(rule: &RuleChange) -> RuleMessage {
     message
 }
 
+fn with_device(route: &RouteChange) -> Result<RouteMessage, HostError> {
+    let mut message = route_message(route);
+    if let Some(device) = &route.device {
+        let index = nix::net::if_::if_nametoindex(device.as_str());
+        let absent = |_| HostError::NoDevice {
+            device: device.clone(),
+        };
+        let index = index.map_err(absent)?;
+        message.attributes.push(RouteAttribute::Oif(index));
+    }
+    Ok(message)
+}
+
 fn route_message(route: &RouteChange) -> RouteMessage {
     let kind = match route.device {
         Some(_) => RouteType::Unicast,
@@ -248,6 +317,18 @@ fn errno(error: &Error) -> Option<Errno> {
         | Error::InvalidIp(_)
         | Error::InvalidAddress(..)
         | Error::InvalidNla(_) => None,
+    }
+}
+
+/// What is there needs no adding.
+fn was_gone(answer: Result<(), Error>, doing: impl Fn() -> String) -> Result<bool, HostError> {
+    match answer {
+        Ok(()) => Ok(true),
+        Err(source) if errno(&source) == Some(Errno::EEXIST) => Ok(false),
+        Err(source) => Err(HostError::Netlink {
+            doing: doing(),
+            source,
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ mod standing;
 pub use exit_nat::{DnsOffer, ExitNatSpec, ExitSurroundings, GuestLimits, exit_script, own_script};
 pub(crate) use standing::Standing;
 
-pub use kill_switch::{KillSwitchSpec, endpoints_script, kill_switch_script};
+pub use kill_switch::{KillSwitchSpec, endpoints_script, guard_script, kill_switch_script};
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ use super::{HostError, command};
 
 /// The consumer's table.
 pub const KILL_SWITCH_TABLE: &str = "warren";
+/// The consumer's table without a kill switch.
+pub const GUARD_TABLE: &str = "warren_guard";
 /// The exit's table.
 pub const EXIT_TABLE: &str = "warren_exit";
 
@@ -61,7 +63,10 @@ pub(crate) async fn counters(table: &str) -> Result<BTreeMap<String, u64>, HostE
 }
 
 /// Says whether a table of ours is there.
-pub(crate) async fn has_table(name: &str) -> Result<bool, HostError> {
+///
+/// # Errors
+/// As the host gave, as without the right to ask.
+pub async fn has_table(name: &str) -> Result<bool, HostError> {
     let tables = list(&["tables"]).await?;
     let rows = tables["nftables"]
         .as_array()

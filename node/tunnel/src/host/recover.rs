@@ -1,10 +1,13 @@
-//! Takes back what a dead process left on the host.
+//! Takes back what a dead process left on the host: by its journal, or by the names that are ours.
 
 use std::path::Path;
 
-use super::change::take_back;
+use super::change::{close, take_back};
 use super::journal::Journal;
-use super::{HostError, RecoverReport};
+use super::netlink::Netlink;
+use super::nft::{self, EXIT_TABLE, GUARD_TABLE, KILL_SWITCH_TABLE};
+use super::report::{Outcome, UndoneChange};
+use super::{HostError, RecoverReport, resolv_conf};
 
 /// Undoes every pending change of the journal at `path`, newest first; the daemon need not live.
 ///
@@ -18,7 +21,47 @@ pub async fn recover(path: &Path) -> Result<RecoverReport, HostError> {
         return Ok(RecoverReport::default());
     }
     let mut journal = Journal::open(path)?;
-    let report = take_back(&mut journal, |_| true).await;
-    journal.close()?;
+    let mut report = take_back(&mut journal, |_| true).await;
+    close(journal, &mut report);
+    Ok(report)
+}
+
+/// Takes away what bears our names though no journal at hand tells of it, as one that is lost or of another
+/// home: rules, routes and firewall tables, the kill switch last. A device ends with its process.
+///
+/// Only for after [`recover`], and never while a daemon of this home lives. One of another home makes its own
+/// again within a second. Kernel settings and the name servers that were there before are known to the journal
+/// alone: a `resolv.conf` of ours is reported as failed.
+///
+/// # Errors
+/// If the host cannot be asked at all, as without the right to.
+pub async fn sweep(resolv: &Path) -> Result<RecoverReport, HostError> {
+    let mut report = RecoverReport::default();
+    let netlink = Netlink::open()?;
+    let mut told = |change: String, done: Result<(), HostError>| {
+        let outcome = done.map_or_else(|it| Outcome::Failed(it.to_string()), |()| Outcome::Undone);
+        report.changes.push(UndoneChange { change, outcome });
+    };
+    for (change, done) in netlink.sweep().await? {
+        told(change, done);
+    }
+    for name in [GUARD_TABLE, EXIT_TABLE, KILL_SWITCH_TABLE] {
+        let found = match nft::has_table(name).await {
+            // Who has no program for tables made none.
+            Err(HostError::ProgramMissing { .. }) => break,
+            other => other?,
+        };
+        if found {
+            let done = nft::remove_table(name).await.map(drop);
+            told(format!("firewall table inet {name}"), done);
+        }
+    }
+    if resolv_conf::is_written_by_us(resolv) {
+        let reason = "ours, and no journal says what was there: write your own".to_owned();
+        report.changes.push(UndoneChange {
+            change: format!("name servers in {}", resolv.display()),
+            outcome: Outcome::Failed(reason),
+        });
+    }
     Ok(report)
 }

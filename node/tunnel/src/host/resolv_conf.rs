@@ -42,10 +42,17 @@ pub struct ResolvConf {
     pub after: String,
 }
 
+/// The first line of each that we write.
+const HEAD: &str = "# Written by Warren; `warren recover` puts the old one back.\n";
+
+/// Whether a file is one of ours.
+pub(super) fn is_written_by_us(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|it| it.starts_with(HEAD))
+}
+
 impl ResolvConf {
     pub(crate) fn plan(path: &Path, servers: &[IpAddr]) -> Result<Self, HostError> {
-        let mut after =
-            String::from("# Written by Warren; `warren recover` puts the old one back.\n");
+        let mut after = String::from(HEAD);
         servers
             .iter()
             .for_each(|it| after.push_str(&format!("nameserver {it}\n")));
@@ -61,6 +68,31 @@ impl ResolvConf {
     pub(super) fn apply(&self) -> Result<(), HostError> {
         let content = FileContent::Text(self.after.clone(), 0o644);
         put(&self.path, &content).map_err(failed("write", &self.path))
+    }
+
+    /// Writes ours again if it is not there; says whether it was not.
+    pub(super) fn mend(&self) -> Result<bool, HostError> {
+        if self.stands()? {
+            return Ok(false);
+        }
+        self.apply().map(|()| true)
+    }
+
+    /// Whether the file is as we wrote it.
+    pub(super) fn stands(&self) -> Result<bool, HostError> {
+        let now = look(&self.path).map_err(failed("read", &self.path))?;
+        Ok(now.bytes() == Some(self.after.as_bytes()))
+    }
+
+    /// The same change over what somebody else wrote since, which is then what comes back. `None` if it is
+    /// ours, whole or in part.
+    pub(super) fn over_theirs(&self) -> Result<Option<Self>, HostError> {
+        let before = look(&self.path).map_err(failed("read", &self.path))?;
+        let theirs = !self.is_ours(&before) && before != self.before;
+        Ok(theirs.then(|| Self {
+            before,
+            ..self.clone()
+        }))
     }
 
     pub(super) fn undo(&self) -> Result<Outcome, HostError> {

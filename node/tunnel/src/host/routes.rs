@@ -21,6 +21,8 @@ use super::{CONTROL_UID, Change, DEVICE, MARK, TABLE};
 
 // Our choice: one private block of each family for every tunnel.
 
+/// Priorities that are ours, from [`TABLE`] on.
+pub(crate) const RULES: u32 = 10;
 /// Tunnel addresses, IPv4.
 pub(crate) const INNER4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 77, 0, 0), 16);
 /// Tunnel addresses, IPv6.

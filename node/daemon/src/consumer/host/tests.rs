@@ -106,3 +106,87 @@ fn a_deleted_device_is_there_again_and_what_was_carried_still_counts() {
         assert!(!holds("ip link show warren0") && !holds("nft list table inet warren"));
     });
 }
+
+#[test]
+fn rules_that_others_take_away_are_there_again_after_a_look() {
+    inside("rules_that_others_take_away", || async {
+        let home = tempfile::tempdir().unwrap();
+        let mut line = up(&home).await;
+        let rules = sh("ip rule; ip -6 rule; ip route show table 7761");
+        sh(
+            "ip rule flush; ip rule add pref 32766 lookup main; ip rule add pref 32767 lookup default",
+        );
+        sh("ip -6 rule flush; ip -6 rule add pref 32766 lookup main; ip route flush table 7761");
+        let found = line.look().await;
+        assert!(matches!(found, Found::Mended(_)), "{found:?}");
+        assert_eq!(sh("ip rule; ip -6 rule; ip route show table 7761"), rules);
+        assert!(matches!(line.look().await, Found::Sound));
+        line.unprotect().await.unwrap();
+    });
+}
+
+/// `nft` refuses while this thread's view of the disk has another program in its place.
+fn without_nft(on: bool) {
+    sh(if on {
+        "mount --bind /bin/false $(readlink -f $(command -v nft))"
+    } else {
+        "umount $(readlink -f $(command -v nft))"
+    });
+}
+
+#[test]
+fn a_down_that_fails_half_way_still_says_what_is_blocked_and_can_be_had_again() {
+    inside("a_down_that_fails_half_way", || async {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        sh("mount --make-rprivate /");
+        let home = tempfile::tempdir().unwrap();
+        let mut line = up(&home).await;
+        without_nft(true);
+        assert!(line.unprotect().await.is_err());
+        without_nft(false);
+        assert!(holds("nft list table inet warren"));
+        assert!(line.has_kill_switch() && line.is_protected());
+        line.unprotect().await.unwrap();
+        assert!(!holds("nft list table inet warren") && !line.is_protected());
+    });
+}
+
+#[test]
+fn a_kill_switch_that_cannot_be_taken_over_is_not_said_to_stand_and_is_tried_again() {
+    inside("a_kill_switch_that_cannot_be_taken_over", || async {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        sh("mount --make-rprivate /");
+        let home = tempfile::tempdir().unwrap();
+        let journal = home.path().join("consumer.journal");
+        drop(up(&home).await); // Dies with all as it is.
+        sh("nft delete table inet warren");
+        let mut line = Line::new(journal);
+        without_nft(true);
+        assert!(line.adopt().await.is_err());
+        assert!(line.has_kill_switch() && !line.is_protected());
+        assert!(matches!(line.look().await, Found::Sound));
+        without_nft(false);
+        assert!(matches!(line.look().await, Found::Adopted));
+        assert!(line.is_protected() && holds("nft list table inet warren"));
+        line.unprotect().await.unwrap();
+    });
+}
+
+#[test]
+fn a_daemon_that_cannot_start_blocks_what_the_one_before_it_blocked() {
+    inside("a_daemon_that_cannot_start", || async {
+        let home = tempfile::tempdir().unwrap();
+        drop(up(&home).await);
+        sh("nft delete table inet warren"); // As after the machine was off.
+        std::fs::write(crate::identity::key_path(home.path()), "no key").unwrap();
+        let node = ("node.home".to_owned(), home.path().display().to_string());
+        let config = crate::config::Config::load(&crate::config::Sources {
+            file: None,
+            env: Vec::new(),
+            flags: vec![node],
+        });
+        let ended = crate::run(config.unwrap()).await;
+        assert!(ended.is_err(), "{ended:?}");
+        assert!(holds("nft list table inet warren"));
+    });
+}

@@ -7,13 +7,16 @@
 //! Traps: raw packet sockets (DHCP clients, ARP) never pass this table; ARP is not in family
 //! `inet` at all. A socket whose owner has closed it has no user id any more, so its last
 //! packets are known by their connection mark.
+//!
+//! The other way too: whoever is at the far end of the tunnel only answers ([`guard_chain`]), with the kill
+//! switch or, in a table of its own, without.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::{KILL_SWITCH_TABLE, elements_line, net_set};
+use super::{GUARD_TABLE, KILL_SWITCH_TABLE, elements_line, net_set};
 use crate::host::{CONTROL_UID, DEVICE, MARK};
 
 /// What the kill switch lets pass.
@@ -44,7 +47,7 @@ impl Default for KillSwitchSpec {
 /// Renders the table. Replaces an older one in the same transaction.
 pub fn kill_switch_script(spec: &KillSwitchSpec) -> String {
     let (table, device) = (KILL_SWITCH_TABLE, &spec.device);
-    let sets = sets(spec);
+    let (sets, guard) = (sets(spec), guard_chain(device));
     format!(
         r#"table inet {table}
 delete table inet {table}
@@ -58,7 +61,7 @@ table inet {table} {{
 		ip daddr @inner4 counter name "blocked_probe" drop
 		ip6 daddr @inner6 counter name "blocked_probe" drop
 	}}
-	chain forward {{
+{guard}	chain forward {{
 		type filter hook forward priority filter; policy drop;
 		oifname "{device}" accept
 		iifname "{device}" ct state established,related accept
@@ -81,6 +84,34 @@ table inet {table} {{
 		counter name "blocked" drop
 	}}
 }}
+"#
+    )
+}
+
+/// Renders the table of a consumer without a kill switch: what comes out of the tunnel is guarded all the same.
+pub fn guard_script(device: &str) -> String {
+    let (table, guard) = (GUARD_TABLE, guard_chain(device));
+    format!("table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{guard}}}\n")
+}
+
+/// An exit is a stranger at the far end of a wire: what it says without having been asked reaches neither a
+/// listener here nor, by somebody's port forwarding, one behind us. Before destination NAT, so it is the whole way in.
+///
+/// Router and neighbour discovery (RFC 4861, types 133 to 137) has no place in a tunnel, and the kernel would
+/// believe it: a router advertisement leads table main, so our own sockets, through the exit. A redirect
+/// (RFC 792, type 5) counts as related to a flow, so it comes before the flows too.
+fn guard_chain(device: &str) -> String {
+    format!(
+        r#"	counter unasked {{ }}
+	chain guard {{
+		type filter hook prerouting priority mangle; policy accept;
+		iifname != "{device}" accept
+		icmpv6 type {{ 133, 134, 135, 136, 137 }} counter name "unasked" drop
+		icmp type redirect counter name "unasked" drop
+		ip6 saddr fe80::/10 counter name "unasked" drop
+		ct state established,related accept
+		counter name "unasked" drop
+	}}
 "#
     )
 }
