@@ -35,7 +35,7 @@ done
 
 logs=target/run
 mkdir -p "$logs" target/figures
-rm -f "$logs"/*.log
+rm -f "$logs"/*.log "$logs"/*.found
 passed=0 failed=0
 broken=() skipped=() timings=()
 
@@ -69,7 +69,8 @@ tests() {
     local name=$1 log=$logs/$1.log status ran ok bad
     echo "== $name: cargo nextest run --workspace -E '$2'"
     rm -f target/nextest/ci/junit.xml
-    cargo nextest run --workspace --no-tests pass -E "$2" 2>&1 | tee "$log"
+    # What was built is named, so that no cargo waits for the one that checks meanwhile.
+    cargo nextest run --binaries-metadata "$logs/binaries.json" --cargo-metadata "$logs/workspace.json" --no-tests pass -E "$2" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     ran=$(grep -aE 'Summary \[' "$log" | tail -n 1)
     ok=$(sed -nE 's/.* ([0-9]+) passed.*/\1/p' <<<"$ran")
@@ -82,6 +83,12 @@ tests() {
                 sed -E 's/^>?[[:space:]]*SKIPPED:? *//; s/<.*//' | sort | uniq -c | sed -E 's/^ *([0-9]+) /\1 × /'
         )
     fi
+}
+
+# build: every test and program, and where they lie.
+build() {
+    cargo nextest list --workspace --list-type binaries-only --message-format json >"$logs/binaries.json" &&
+        cargo metadata --format-version 1 --offline >"$logs/workspace.json"
 }
 
 doc_tests() {
@@ -173,11 +180,11 @@ timed() {
 }
 
 # One run of nextest serves all its suites: while a test of the network waits for packets, others compute.
-# So do containers, which run beside it. The checks would load the machine until packets are lost.
-filters=() named=() others=() docker=
+# So do containers and the checks, which run beside it and take what it leaves.
+filters=() named=() others=() docker= checks=
 for suite in "${suites[@]}"; do
     case $suite in
-    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && others+=(checks) ;;
+    unit) ready unit build test && filters+=("not ($net | $chain | $stories)") && named+=(unit) && checks=wanted ;;
     stories) ready stories build test && filters+=("$stories") && named+=(stories) ;;
     chain) ready chain build test chain && filters+=("$chain") && named+=(chain) ;;
     money) ready money money && others+=("script money payments/contracts/prove.sh") ;;
@@ -201,16 +208,43 @@ join() {
     cat "$logs/docker.log"
     judge docker $status
 }
+# Formats, lints and documents, beside the tests; `joined` brings in what they found.
+check_beside() {
+    echo "== checks: beside the tests; what they say comes after them"
+    (
+        renice -n 19 "$BASHPID" >/dev/null
+        passed=0 failed=0 broken=() skipped=() begun=$SECONDS
+        checks >"$logs/checks.log" 2>&1
+        printf '%s\n' "passed $passed" "failed $failed" "took $((SECONDS - begun))" "${broken[@]/#/broken }" "${skipped[@]/#/skipped }" >"$logs/checks.found"
+    ) &
+    checks=$!
+}
+joined() {
+    local kind rest
+    wait "$checks"
+    cat "$logs/checks.log"
+    while read -r kind rest; do
+        case $kind in
+        passed) passed=$((passed + rest)) ;;
+        failed) failed=$((failed + rest)) ;;
+        broken) [ -z "$rest" ] || broken+=("$rest") ;;
+        skipped) [ -z "$rest" ] || skipped+=("$rest") ;;
+        took) timings+=("checks $rest") ;;
+        esac
+    done <"$logs/checks.found"
+}
 # It needs the build, and has one of its own where no other suite made it.
 if [ -n "$docker" ] && [ ${#filters[@]} = 0 ]; then beside; fi
 if [ ${#filters[@]} -gt 0 ]; then
     # The build has a line of its own, so that what it costs is seen.
-    timed build check build cargo nextest run --workspace --no-run
+    timed build check build build
     [ -z "$docker" ] || beside
+    [ -z "$checks" ] || check_beside
     filter=$(printf ' | (%s)' "${filters[@]}")
     timed "$(IFS=+; echo "${named[*]}")" tests tests "${filter# | }"
     while read -r line; do skipped+=("$line"); done < <(ignored)
 fi
+[ -z "$checks" ] || joined
 for other in "${others[@]}"; do
     read -ra words <<<"$other"
     name=${words[0]}
