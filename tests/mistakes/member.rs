@@ -43,7 +43,7 @@ fn who_may_not_read_the_systems_configuration_asks_the_systems_daemon() {
     ] {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
     }
-    let (said, asked) = std::sync::mpsc::channel();
+    let (said, asked) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("somebody who asks");
         let mut first = [0; 14];

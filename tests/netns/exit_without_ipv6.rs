@@ -59,6 +59,15 @@ fn a_machine_with_ipv6_switched_off_buys_from_an_exit_that_has_it_and_is_an_exit
     consumer.stop().expect("it stops");
     consumer.host().set(off).expect("no IPv6");
     consumer.start().expect("it begins");
+    // Reached: here it is about the tunnel.
+    let reached = |it: &ExitList| match it.exits.first() {
+        Some(row) if row.rtt_millis.is_some() => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    let refresh = ["exits", "--refresh"];
+    consumer
+        .wait_for("the exit to be reached", STEP, &refresh, reached)
+        .expect("a connection");
     let view = stage.up(&["up"]);
     assert_eq!(view.tunnel.expect("a tunnel").address_v6, None);
     assert_eq!(stage.download(1000, 60).map(|it| it.bytes), Some(1000));
@@ -71,10 +80,9 @@ fn a_machine_with_ipv6_switched_off_buys_from_an_exit_that_has_it_and_is_an_exit
     exit.host().set(off).expect("no IPv6");
     exit.start().expect("it begins");
     let says = |it: &ExitList| match it.exits.first() {
-        Some(row) if row.ipv4 && !row.ipv6 => Ok(()),
+        Some(row) if row.ipv4 && !row.ipv6 && row.rtt_millis.is_some() => Ok(()),
         other => Err(format!("{other:?}")),
     };
-    let refresh = ["exits", "--refresh"];
     let consumer = &mut stage.cast.consumer;
     consumer
         .wait_for("the offer to say so", STEP, &refresh, says)

@@ -32,9 +32,9 @@ fn the_next_exit_is_of_the_country_asked_for_and_two_dead_ones_hide_no_third() {
     assert_eq!(stage.seller(&next), 2);
     let _: DownReport = stage.cast.consumer.ask(&["down"]).expect("down");
 
+    // It sells again by itself.
     stage.cast.exits[0].start().expect("the exit comes back");
     let args = ["up", "--sort", "price", "--fallback", "any"];
-    stage.cast.open_exit(0).expect("an exit that sells");
     // Not the offer that it made before it died: an exit does not sell by that one any more.
     let all = |it: &ExitList| {
         let list = format!("{:?}", it.exits);

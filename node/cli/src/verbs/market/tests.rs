@@ -24,10 +24,10 @@ fn exits_are_a_sentence_a_table_and_a_next_step() {
     let list: ExitList = serde_json::from_value(list).expect("a list");
     let expected = "\
 2 exits match, best first (3 offers known). WHERE is what they claim.
-  EXIT      WHERE         RTT      PRICE/GiB   PRICE/min  POLICY   FREE  SEEN BY
-  7f7f7f7f  DE (Leipzig)  18.2 ms  0.002 WRN   0 WRN      web+dns  7/8   DHT+gossip
-  7f7f7f7f  DE            18.2 ms  0.0035 WRN  0 WRN      web+dns  7/8   DHT+gossip
-Next: warren up 7f7f7f7f
+  EXIT              WHERE         RTT      PRICE/GiB   PRICE/min  POLICY   FREE  SEEN BY
+  7f7f7f7f7f7f7f7f  DE (Leipzig)  18.2 ms  0.002 WRN   0 WRN      web+dns  7/8   DHT+gossip
+  7f7f7f7f7f7f7f7f  DE            18.2 ms  0.0035 WRN  0 WRN      web+dns  7/8   DHT+gossip
+Next: warren up 7f7f7f7f7f7f7f7f
 ";
     let page = list_page(&list);
     assert_eq!(page.text(), expected);
