@@ -12,6 +12,8 @@ use nix::unistd::Uid;
 const OWNER: u32 = 0o7700;
 /// A socket in the home can be reached by a group; whoever may pass through still lists and reads nothing.
 const PASSAGE: u32 = 0o0011;
+/// Who reads these refuses them if others could (W1201): they may have been read already, and that is to be said.
+const SECRETS: [&str; 2] = ["node.key", "passphrase"];
 
 /// Lets this process make no file that others may read, and takes from others what they may do in `home`, as far
 /// as it is ours. Nothing is ever given.
@@ -29,7 +31,8 @@ fn narrow_all(home: &Path, passage: u32) -> io::Result<()> {
         let entry = entry?;
         // Links are not followed: what they lead to is not in the home.
         let meta = entry.metadata()?;
-        if meta.is_file() || meta.is_dir() {
+        let secret = SECRETS.iter().any(|it| entry.file_name() == *it);
+        if !secret && (meta.is_file() || meta.is_dir()) {
             narrow(&entry.path(), &meta, OWNER)?;
         }
     }
