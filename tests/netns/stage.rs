@@ -69,6 +69,30 @@ impl Stage {
         self.cast.exits.iter().position(is_it).expect("one of ours")
     }
 
+    /// The number of the newest offer of an exit that the consumer knows.
+    pub(crate) fn offer_of(&self, index: usize) -> u64 {
+        let exit = self.cast.exits[index].ask::<Status>(&["status"]);
+        let (exit, known) = (exit.expect("its status"), self.known());
+        let offer = known.exits.iter().find(|it| it.node == exit.node);
+        offer.map_or(0, |it| it.seq)
+    }
+
+    /// Waits until the consumer knows a newer one: an exit that began anew does not sell by older ones.
+    pub(crate) fn offers_anew(&self, index: usize, old: u64) {
+        wait::until("the offer of an exit that is back", STEP, || {
+            match self.offer_of(index) {
+                it if it > old => Ok(()),
+                it => Err(format!("offer {it}")),
+            }
+        })
+        .expect("a new offer");
+    }
+
+    fn known(&self) -> ExitList {
+        let refresh = ["exits", "--refresh"];
+        self.cast.consumer.ask(&refresh).expect("offers")
+    }
+
     /// Downloads so many bytes at the consumer, by IPv4.
     pub(crate) fn download(&self, bytes: u64, patience_secs: u64) -> Option<Download> {
         let server = format!("{}:{WEB_PORT}", self.world.plan().web.public_v4());

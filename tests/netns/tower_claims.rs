@@ -14,11 +14,13 @@ const AWAY: u32 = 2 * 3600;
 
 /// Writes more into a node's configuration and starts its daemon anew.
 fn told(stage: &mut Stage, index: usize, change: impl Fn(String) -> String) {
+    let old = stage.offer_of(index);
     stage.cast.exits[index].stop().expect("it stops");
     let file = stage.cast.exits[index].home().join("config.toml");
     let text = fs::read_to_string(&file).expect("a configuration");
     fs::write(&file, change(text)).expect("written");
     stage.cast.open_exit(index).expect("it sells again");
+    stage.offers_anew(index, old);
 }
 
 fn towers(of: &Node) -> TowerStatus {
