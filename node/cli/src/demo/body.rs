@@ -54,7 +54,7 @@ impl Iterator for Body {
         }
         let mut piece = Vec::with_capacity(PIECE);
         while piece.len() < length {
-            piece.extend(self.next_word().to_le_bytes());
+            piece.extend_from_slice(&self.next_word().to_le_bytes());
         }
         piece.truncate(length);
         self.left -= length as u64;
