@@ -1,7 +1,7 @@
 //! What a run came to, in numbers a program can read.
 
 use serde::{Deserialize, Serialize};
-use warren_proto::Amount;
+use warren_proto::{Amount, Credit};
 
 use crate::run::LabError;
 use crate::world::World;
@@ -102,7 +102,7 @@ pub struct Summary {
     pub claims: u64,
     /// Most served beyond payment in one session, words.
     pub most_unpaid_units: u64,
-    /// The stated bound on it.
+    /// The stated bound on it: the credit, and what a session of the longest kind may lose on its way (ADR 0007).
     pub unpaid_bound_units: u64,
     /// Most paid, by the payer's books, beyond the words begun in one session, words.
     pub most_unserved_units: u64,
@@ -159,6 +159,10 @@ impl Summary {
             pots += world.bank.pot(node.wallet.address())?.wei();
         }
         let (tally, market) = (&world.tally, &world.scenario.market);
+        let credit = Credit {
+            first: market.credit_units,
+            most: market.credit_units,
+        };
         Ok(Self {
             schema: "warren.swarm/v1".to_owned(),
             scenario: world.scenario.name.clone(),
@@ -193,7 +197,7 @@ impl Summary {
             channels: tally.channels,
             claims: tally.claims,
             most_unpaid_units: tally.most_unpaid_units,
-            unpaid_bound_units: market.credit_units.into(),
+            unpaid_bound_units: credit.units(world.scenario.demand.session_max_mib.into()),
             most_unserved_units: tally.most_unserved_units,
             unserved_bound_units: market.prepay_units.into(),
             conserved: world.bank.held()?.wei() == pots + open,
