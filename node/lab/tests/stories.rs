@@ -7,9 +7,14 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use warren_lab::{LabError, Scenario, Summary, World, run_scenario};
 
-fn scenario() -> Scenario {
+/// As README runs it.
+fn first_hour() -> Scenario {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/scenarios/first-hour.toml");
-    let mut scenario = Scenario::load(&root).unwrap();
+    Scenario::load(&root).unwrap()
+}
+
+fn scenario() -> Scenario {
+    let mut scenario = first_hour();
     scenario.nodes.count = 24;
     scenario.time.minutes = 20;
     scenario.demand.pause_secs = 120;
@@ -33,6 +38,17 @@ fn a_swarm_finds_buys_pays_and_settles() {
     );
     assert!(summary.words_paid > 0 && summary.claims > 0, "{summary:#?}");
     assert!(summary.claimed_wei.wei() > 0, "{summary:#?}");
+}
+
+#[test]
+fn the_first_hour_of_a_hundred_nodes_keeps_every_bound() {
+    let summary = run(&first_hour(), 7);
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new(), "{summary:#?}");
+    assert_eq!(summary.nodes, 100);
+    assert!(
+        summary.most_unpaid_units > 4,
+        "a line that loses: {summary:#?}"
+    );
 }
 
 #[test]
