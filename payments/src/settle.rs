@@ -9,7 +9,9 @@ use std::time::Duration;
 use ethers_core::types::U256;
 use warren_proto::{Amount, UnixTime};
 
-use crate::calls::gas::{EACH_GAS, FIRST_GAS, GAS_PER_WORD};
+#[cfg(test)]
+use crate::calls::gas::EACH_GAS;
+use crate::calls::gas::{FIRST_GAS, gas_of, share_of};
 use crate::channel::Phase;
 use crate::channel::router::rules::r4_must_claim;
 
@@ -130,7 +132,7 @@ impl SettlePolicy {
     /// What the claim's gas costs, in native wei.
     #[must_use]
     pub fn gas(&self, view: &ClaimView) -> Amount {
-        let gas = FIRST_GAS.saturating_add(share(view));
+        let gas = gas_of(&[view.words]);
         view.gas_price.checked_mul(gas).unwrap_or(Amount::MAX)
     }
 
@@ -180,8 +182,8 @@ impl SettlePolicy {
 }
 
 /// The gas that a claim takes beside what its transaction takes anyway.
-fn share(view: &ClaimView) -> u64 {
-    EACH_GAS.saturating_add(GAS_PER_WORD.saturating_mul(u64::from(view.words)))
+const fn share(view: &ClaimView) -> u64 {
+    share_of(view.words)
 }
 
 #[cfg(test)]

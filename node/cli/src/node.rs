@@ -29,13 +29,13 @@ pub fn config(globals: &Globals, set: &[(String, String)]) -> Result<Config, Pro
     if let Some(home) = &globals.home {
         flags.push(("node.home".to_owned(), home.display().to_string()));
     }
-    let sources = Sources {
-        file: file(globals),
-        env: std::env::vars()
-            .filter(|(name, _)| name.contains("__"))
-            .collect(),
-        flags,
-    };
+    load(file(globals), flags)
+}
+
+fn load(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<Config, Problem> {
+    let env = std::env::vars().filter(|(name, _)| name.contains("__"));
+    let env = env.collect();
+    let sources = Sources { file, env, flags };
     Config::load(&sources).map_err(|it| it.problem())
 }
 
@@ -49,13 +49,7 @@ pub fn socket(globals: &Globals) -> Result<PathBuf, Problem> {
     if named || File::open(SYSTEM_CONFIG).is_ok() {
         return Ok(config(globals, &[])?.api.socket);
     }
-    let env = std::env::vars().filter(|(name, _)| name.contains("__"));
-    let own = Config::load(&Sources {
-        file: None,
-        env: env.collect(),
-        flags: Vec::new(),
-    });
-    let own = own.map_err(|it| it.problem())?.api.socket;
+    let own = load(None, Vec::new())?.api.socket;
     let is_told = |name| std::env::var_os(name).is_some();
     let is_told = is_told("WARREN_API__SOCKET") || is_told("WARREN_NODE__HOME");
     Ok(if is_told {

@@ -1,7 +1,7 @@
 //! The home is its owner's alone: keys, books, and whom this node met are nobody else's to read.
 
-use std::fs::{self, Metadata, Permissions};
-use std::io;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -45,6 +45,15 @@ fn narrow(path: &Path, meta: &Metadata, allowed: u32) -> io::Result<()> {
         return Ok(());
     }
     fs::set_permissions(path, Permissions::from_mode(mode & allowed))
+}
+
+/// Makes `content` what the small file `name` in `home` holds: as a whole, or not at all.
+pub(crate) fn replace(home: &Path, name: &str, content: &str) -> io::Result<()> {
+    let new = home.join(format!("{name}.new"));
+    let mut file = File::create(&new)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, home.join(name))
 }
 
 #[cfg(test)]

@@ -158,7 +158,8 @@ impl Task {
             if pot != self.book.pot {
                 batch.move_pot(pot);
             }
-            for id in self.book.payers.keys() {
+            let lives = |it: &(&ChannelId, &PayerChannel)| it.1.phase() != Phase::Closed;
+            for (id, _) in self.book.payers.iter().filter(lives) {
                 let until = PayerEvent::HeardUntil(safe.timestamp);
                 let _known = batch.pay(&self.book, *id, &until, self.now());
             }

@@ -328,9 +328,7 @@ impl TxManager {
         }));
         next.start(effects, false)
     }
-}
 
-impl TxManager {
     /// The same call under the next higher nonce of `nonces` that is free; `None` if there is none, or it must not
     /// be made twice.
     fn elsewhere(&self, at: u64, flight: &Flight, nonces: &[u64]) -> Option<(u64, Flight)> {

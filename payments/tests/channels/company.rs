@@ -6,11 +6,11 @@ use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::{DevChain, Mining};
 use warren_payments::ledger::Account;
 use warren_payments::store::MemoryStore;
-use warren_payments::{PaymentsConfig, Rate, SettlePolicy, Wallet};
+use warren_payments::{PaymentsConfig, Rate, SettlePolicy};
 use warren_proto::{Amount, ChannelId};
 
 use crate::books::agreed;
-use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
+use crate::party::{HOUR, Party, begin, config, funded, open, pay, units, wei, world};
 use crate::routed::claimed;
 
 const GWEI: u64 = 1_000_000_000;
@@ -212,9 +212,7 @@ async fn one_that_brings_nothing_any_more_is_left_behind() {
 async fn a_deadline_is_not_held_up_by_a_company_that_waits_for_cheaper_gas() {
     let chain = world();
     let payer = Party::rich(&chain).await;
-    let wallet = Wallet::generate().unwrap();
-    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-    chain.fund(wallet.account(), coin, units(1)).unwrap();
+    let wallet = funded(&chain, units(1));
     let told = PaymentsConfig {
         fee_cap: wei(5 * GWEI),
         settle: SettlePolicy {

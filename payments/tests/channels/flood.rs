@@ -10,10 +10,10 @@ use warren_payments::chain::{Chain, ChainError};
 use warren_payments::store::MemoryStore;
 use warren_payments::tx::UnsignedTx;
 use warren_payments::wallet::WalletKey;
-use warren_payments::{PaymentsConfig, Rate, SettlePolicy, Wallet};
+use warren_payments::{PaymentsConfig, Rate, SettlePolicy};
 use warren_proto::{Amount, ChannelId};
 
-use crate::party::{Party, begin, config, open, pay, units, wei, world};
+use crate::party::{Party, begin, config, funded, open, pay, units, wei, world};
 use crate::twisted::{Twisted, quorum, truth};
 
 /// The most that the endpoint gives in one answer.
@@ -71,9 +71,7 @@ async fn scene(settings: PaymentsConfig) -> Scene {
     let chain = world();
     let node = Twisted::honest(&chain);
     let payer = Party::rich(&chain).await;
-    let wallet = Wallet::generate().unwrap();
-    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-    chain.fund(wallet.account(), coin, units(1)).unwrap();
+    let wallet = funded(&chain, units(1));
     let way: Arc<dyn Chain> = Arc::new(quorum(&[&node]));
     let payee = Party::start_by(way, &chain, wallet, MemoryStore::new(), settings);
     let channel = open(&payer, &payee, units(1000)).await;

@@ -13,7 +13,7 @@ use warren_proto::{
 };
 
 use crate::party::{
-    HOUR, Party, UNIT, assert_conserved, begin, config, open, pay, units, wei, world,
+    HOUR, Party, UNIT, a_coin, assert_conserved, begin, config, open, pay, units, wei, world,
 };
 
 const EXIT: NodeId = NodeId::from_bytes([7; 32]);
@@ -299,8 +299,7 @@ async fn an_opening_that_failed_leaves_its_key_to_the_next() {
         "they would lie there"
     );
 
-    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-    chain.fund(wallet.account(), coin, wei(0)).unwrap();
+    chain.fund(wallet.account(), a_coin(), wei(0)).unwrap();
     let second = open(&poor, &payee, units(100)).await;
     assert_eq!(payer_of(&poor, second).await, key);
     let third = open(&poor, &payee, units(100)).await;

@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use warren_payments::Phase;
 use warren_payments::chain::Chain;
 use warren_payments::store::{Fault, MemoryStore};
-use warren_payments::{Phase, Wallet};
-use warren_proto::Amount;
 
-use crate::party::{Party, begin, config, open, pay, units, world};
+use crate::party::{Party, begin, config, funded, open, pay, units, world};
 use crate::twisted::{Twisted, truth};
 
 #[tokio::test]
@@ -56,9 +55,7 @@ async fn a_node_that_lags_takes_no_history_back() {
     let chain = world();
     let payer = Party::rich(&chain).await;
     let node = Twisted::honest(&chain);
-    let wallet = Wallet::generate().unwrap();
-    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-    chain.fund(wallet.account(), coin, units(1)).unwrap();
+    let wallet = funded(&chain, units(1));
     let way: Arc<dyn Chain> = Arc::new(node.clone());
     let payee = Party::start_by(way, &chain, wallet, MemoryStore::new(), config());
     let before = chain.tip().number;

@@ -50,14 +50,22 @@ pub(crate) fn config() -> PaymentsConfig {
     }
 }
 
+/// One coin of the chain, in wei.
+pub(crate) fn a_coin() -> Amount {
+    Amount::from_wei(1_000_000_000_000_000_000).unwrap()
+}
+
+/// A new wallet with a coin for gas and so many tokens.
+pub(crate) fn funded(chain: &DevChain, tokens: Amount) -> Wallet {
+    let wallet = Wallet::generate().unwrap();
+    chain.fund(wallet.account(), a_coin(), tokens).unwrap();
+    wallet
+}
+
 impl Party {
     /// A new node with money on `chain`.
     pub(crate) async fn rich(chain: &DevChain) -> Self {
-        let wallet = Wallet::generate().unwrap();
-        let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-        chain
-            .fund(wallet.account(), coin, units(1_000_000))
-            .unwrap();
+        let wallet = funded(chain, units(1_000_000));
         let party = Self::start(chain, wallet, MemoryStore::new());
         // What is opened from here on is no older than this store.
         party.payments.refresh().await.unwrap();

@@ -5,10 +5,10 @@ use std::time::Duration;
 use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::DevChain;
 use warren_payments::store::MemoryStore;
-use warren_payments::{PaymentsConfig, Rate, SettlePolicy, Wallet};
+use warren_payments::{PaymentsConfig, Rate, SettlePolicy};
 use warren_proto::{Amount, ChannelId};
 
-use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
+use crate::party::{HOUR, Party, a_coin, begin, config, funded, open, pay, units, wei, world};
 use crate::routed::{open_for_a_day, tomorrow};
 use crate::street::{lock_of, say};
 
@@ -39,9 +39,7 @@ struct Scene {
 async fn spike(units_per_coin: u64) -> Scene {
     let chain = world();
     let payer = Party::rich(&chain).await;
-    let wallet = Wallet::generate().unwrap();
-    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-    chain.fund(wallet.account(), coin, units(1)).unwrap();
+    let wallet = funded(&chain, units(1));
     let settings = thrifty(units_per_coin);
     let store = MemoryStore::new();
     let payee = Party::start_as(&chain, wallet, store, settings.clone());
@@ -57,7 +55,7 @@ async fn spike(units_per_coin: u64) -> Scene {
         chain,
         channel,
         payee,
-        coin,
+        coin: a_coin(),
     }
 }
 

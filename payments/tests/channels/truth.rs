@@ -11,7 +11,7 @@ use warren_payments::store::MemoryStore;
 use warren_payments::{ChainTrouble, PaymentEvent, PaymentsError, Wallet};
 use warren_proto::{Amount, ChannelId, PayErrorCode};
 
-use crate::party::{Party, begin, config, open, pay, units, world};
+use crate::party::{Party, begin, config, funded, open, pay, units, world};
 use crate::twisted::{Twisted, quorum};
 
 /// A payee that hears of the chain through two endpoints, and a payer who sees it itself.
@@ -27,9 +27,7 @@ async fn scene() -> Scene {
     let chain = world();
     let [a, b] = [0, 1].map(|_| Twisted::honest(&chain));
     let payer = Party::rich(&chain).await;
-    let wallet = Wallet::generate().unwrap();
-    let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
-    chain.fund(wallet.account(), coin, units(1)).unwrap();
+    let wallet = funded(&chain, units(1));
     let way: Arc<dyn Chain> = Arc::new(quorum(&[&a, &b]));
     let payee = Party::start_by(way, &chain, wallet, MemoryStore::new(), config());
     Scene {

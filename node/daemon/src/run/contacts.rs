@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use warren_overlay::Overlay;
 
 use super::Node;
+use crate::home::replace;
 
 // Our choice.
 const FILE: &str = "contacts";
@@ -66,11 +67,8 @@ fn read(home: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Replaced as a whole, or not at all.
 fn write(home: &Path, contacts: &[String]) -> std::io::Result<()> {
-    let new = home.join("contacts.new");
-    fs::write(&new, contacts.join("\n"))?;
-    fs::rename(new, home.join(FILE))
+    replace(home, FILE, &contacts.join("\n"))
 }
 
 #[cfg(test)]

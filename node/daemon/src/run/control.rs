@@ -33,7 +33,9 @@ impl NodeControl for Node {
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
         Box::pin(async move {
             let mut wanted = wish::wanted(&self.config, &request)?;
-            wanted.settle(self.exits_on_our_chain().await?)?;
+            if wanted.named.is_some() {
+                wanted.settle(self.exits_on_our_chain().await?)?;
+            }
             self.store.headroom().demand()?;
             self.can_pay(&wanted).await?;
             self.consumer.up(wanted).await

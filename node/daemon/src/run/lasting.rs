@@ -1,10 +1,11 @@
 //! That this node is to be an exit, kept from `exit enable` to `exit disable`: a machine that was restarted goes on.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use crate::api::types::ExitEnableRequest;
+use crate::home::replace;
 
 const FILE: &str = "exit.json";
 
@@ -23,13 +24,8 @@ pub(super) fn read(home: &Path) -> Option<ExitEnableRequest> {
         .ok()
 }
 
-/// Replaced as a whole, or not at all.
 pub(super) fn write(home: &Path, wanted: &ExitEnableRequest) -> io::Result<()> {
-    let new = home.join("exit.json.new");
-    let mut file = File::create(&new)?;
-    file.write_all(serde_json::to_string_pretty(wanted)?.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(new, home.join(FILE))
+    replace(home, FILE, &serde_json::to_string_pretty(wanted)?)
 }
 
 pub(super) fn forget(home: &Path) -> io::Result<()> {

@@ -54,8 +54,8 @@ impl Change {
         }
     }
 
-    /// Makes a rule, a route or a `resolv.conf` again that somebody else took away; says whether one was gone.
-    /// The other kinds are not looked at: a table has its own look, a setting is its owner's to change.
+    /// Makes a rule or a route again that somebody else took away; says whether one was gone. The other kinds are
+    /// not looked at: a table and a `resolv.conf` have their own look, a setting is its owner's to change.
     ///
     /// # Errors
     /// As the host gave; the change is then not in force.
@@ -63,8 +63,9 @@ impl Change {
         match self {
             Self::Rule(it) => netlink.add_rule(it).await,
             Self::Route(it) => netlink.mend_route(it).await,
-            Self::ResolvConf(it) => it.mend(),
-            Self::NftTable(_) | Self::Sysctl(_) | Self::Resolved(_) => Ok(false),
+            Self::NftTable(_) | Self::Sysctl(_) | Self::Resolved(_) | Self::ResolvConf(_) => {
+                Ok(false)
+            }
         }
     }
 

@@ -196,12 +196,12 @@ impl ConsumerHost {
             .over_theirs()?
             .filter(|_| self.rewrites < MOST_REWRITES);
         let Some(over) = theirs else {
-            return file.mend();
+            return file.apply().map(|()| true);
         };
         // Both are pending for a moment: undone newest first, the older one then finds it is not its own.
         self.journal.record(&Change::ResolvConf(over.clone()))?;
         self.rewrites += 1;
-        over.mend()?;
+        over.apply()?;
         if let Err(unwritten) = self.journal.forget(seq) {
             tracing::warn!(%unwritten, "the journal is owed a line");
         }

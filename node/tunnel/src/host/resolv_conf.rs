@@ -70,14 +70,6 @@ impl ResolvConf {
         put(&self.path, &content).map_err(failed("write", &self.path))
     }
 
-    /// Writes ours again if it is not there; says whether it was not.
-    pub(super) fn mend(&self) -> Result<bool, HostError> {
-        if self.stands()? {
-            return Ok(false);
-        }
-        self.apply().map(|()| true)
-    }
-
     /// Whether the file is as we wrote it.
     pub(super) fn stands(&self) -> Result<bool, HostError> {
         let now = look(&self.path).map_err(failed("read", &self.path))?;

@@ -10,10 +10,15 @@ pub const EACH_GAS: u64 = 24_000;
 /// What each word takes.
 pub const GAS_PER_WORD: u64 = 55;
 
+/// The gas that a claim of so many words takes beside what its transaction takes anyway.
+#[must_use]
+pub const fn share_of(words: u32) -> u64 {
+    EACH_GAS.saturating_add(GAS_PER_WORD.saturating_mul(words as u64))
+}
+
 /// The gas of one transaction with claims of so many words each.
 #[must_use]
 pub fn gas_of(words: &[u32]) -> u64 {
-    let words = words.iter().map(|it| u64::from(*it));
-    let each = words.map(|it| EACH_GAS.saturating_add(GAS_PER_WORD.saturating_mul(it)));
+    let each = words.iter().map(|it| share_of(*it));
     each.fold(FIRST_GAS, u64::saturating_add)
 }

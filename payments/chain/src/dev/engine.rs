@@ -50,6 +50,26 @@ pub(super) struct Run {
     pub(super) data: Vec<u8>,
 }
 
+impl Run {
+    /// A call whose gas nobody pays for.
+    pub(super) const fn free(
+        from: PayoutAddress,
+        to: Option<PayoutAddress>,
+        data: Vec<u8>,
+    ) -> Self {
+        Self {
+            from,
+            to,
+            value: 0,
+            gas_limit: TX_GAS,
+            max_fee: 0,
+            tip: 0,
+            nonce: None,
+            data,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone)]
 pub(super) struct Ran {

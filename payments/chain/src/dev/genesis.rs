@@ -5,7 +5,7 @@ use ethers_core::types::Address;
 use ethers_core::utils::keccak256;
 use warren_proto::{Amount, ChainRef, PayoutAddress, UnixTime};
 
-use super::engine::{Frame, Run, State, TX_GAS};
+use super::engine::{Frame, Run, State};
 use super::{DevChain, Mining, owner};
 use crate::abi::Artefact;
 use crate::calls::Call;
@@ -140,16 +140,7 @@ fn first(
     to: Option<PayoutAddress>,
     data: Vec<u8>,
 ) -> Option<PayoutAddress> {
-    let run = Run {
-        from: deployer(),
-        to,
-        value: 0,
-        gas_limit: TX_GAS,
-        max_fee: 0,
-        tip: 0,
-        nonce: None,
-        data,
-    };
+    let run = Run::free(deployer(), to, data);
     let ran = state.execute(frame, &run).expect("a valid call");
     assert!(ran.success, "a call of the first block failed");
     ran.created

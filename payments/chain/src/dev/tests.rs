@@ -4,7 +4,7 @@ use ethers_core::abi::{Token, encode};
 use proptest::prelude::*;
 use warren_proto::{Amount, ChainRef, ChannelParams, PayoutAddress};
 
-use super::engine::{Frame, Ran, Run, State, TX_GAS};
+use super::engine::{Frame, Ran, Run, State};
 use super::pool::PoolTx;
 use crate::abi::{Artefact, uint};
 use crate::calls::Call;
@@ -87,16 +87,7 @@ fn deploy(state: &mut State, mut code: Vec<u8>, argument: Token) -> PayoutAddres
 }
 
 fn run(state: &mut State, from: PayoutAddress, to: Option<PayoutAddress>, data: Vec<u8>) -> Ran {
-    let run = Run {
-        from,
-        to,
-        value: 0,
-        gas_limit: TX_GAS,
-        max_fee: 0,
-        tip: 0,
-        nonce: None,
-        data,
-    };
+    let run = Run::free(from, to, data);
     state.execute(&FRAME, &run).unwrap()
 }
 

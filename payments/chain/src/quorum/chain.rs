@@ -18,6 +18,13 @@ use crate::{
 const MAX_HEARSAY: u64 = 2000;
 
 impl Quorum {
+    /// Every nonce that any endpoint tells of.
+    async fn heard_nonces(&self, owner: PayoutAddress) -> Heard<u64> {
+        let ask = question(move |at: At| async move { at.nonce(owner).await });
+        self.gather(self.put(&self.all(), None, &ask), self.wanted)
+            .await
+    }
+
     /// State as of the agreed newest block.
     pub(super) async fn state<T, F, R>(&self, what: &'static str, ask: F) -> Result<T, ChainError>
     where
@@ -288,10 +295,7 @@ impl Chain for Quorum {
 
     fn nonce_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, u64> {
         Box::pin(async move {
-            let ask = question(move |at: At| async move { at.nonce(owner).await });
-            let heard = self
-                .gather(self.put(&self.all(), None, &ask), self.wanted)
-                .await;
+            let heard = self.heard_nonces(owner).await;
             // Too low a nonce is refused at once; one too high would wait for ever.
             let lowest = heard.answers.iter().map(|(_, it)| *it).min();
             lowest.ok_or_else(|| self.too_few("a nonce", &heard))
@@ -300,10 +304,7 @@ impl Chain for Quorum {
 
     fn nonces_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, Vec<u64>> {
         Box::pin(async move {
-            let ask = question(move |at: At| async move { at.nonce(owner).await });
-            let heard = self
-                .gather(self.put(&self.all(), None, &ask), self.wanted)
-                .await;
+            let heard = self.heard_nonces(owner).await;
             Ok(heard.answers.iter().map(|(_, it)| *it).collect())
         })
     }

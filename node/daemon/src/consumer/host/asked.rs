@@ -17,7 +17,7 @@ pub(in crate::consumer) fn carries(offer: &Offer) -> Carries {
 
 /// Whether this exit carries anything that this machine may speak: asked before it is paid.
 pub(in crate::consumer) fn is_of_use(offer: &Offer) -> bool {
-    carries(offer) != Carries::V6 || has_ipv6()
+    offer.ipv4 || !offer.ipv6 || has_ipv6()
 }
 
 /// An exit that carries nothing at all is asked for IPv4 in vain. Where IPv6 is switched off the tunnel has none,
