@@ -126,6 +126,8 @@ impl TowerService {
             numbers,
             reports,
             looking: false,
+            over_this: Vec::new(),
+            over_next: Vec::new(),
             after_this: Vec::new(),
             after_next: Vec::new(),
         };
@@ -194,6 +196,9 @@ struct Task {
     numbers: watch::Sender<TowerNumbers>,
     reports: mpsc::Sender<Report>,
     looking: bool,
+    /// Claims that are over, until a look that began after them: the chain's time when they ended.
+    over_this: Vec<(Box<Job>, Outcome)>,
+    over_next: Vec<(Box<Job>, Outcome)>,
     after_this: Vec<oneshot::Sender<()>>,
     after_next: Vec<oneshot::Sender<()>>,
 }
@@ -270,6 +275,7 @@ impl Task {
             return;
         }
         self.after_this.append(&mut self.after_next);
+        self.over_this.append(&mut self.over_next);
         let (chain, reports, cursor) = (Arc::clone(&self.chain), self.reports.clone(), self.cursor);
         tokio::spawn(async move {
             let seen = look(chain.as_ref(), cursor).await;
@@ -289,7 +295,7 @@ impl Task {
                         let _ = waiting.send(());
                     }
                 }
-                if behind || !self.after_next.is_empty() {
+                if behind || !self.after_next.is_empty() || !self.over_next.is_empty() {
                     self.look();
                 }
             }
@@ -298,13 +304,19 @@ impl Task {
                 self.after_this.clear();
                 tracing::debug!(%error, "the tower's chain does not answer");
             }
-            Report::Claimed { job, outcome } => self.claimed(&job, outcome),
+            Report::Claimed { job, outcome } => {
+                self.over_next.push((job, outcome));
+                self.look();
+            }
         }
     }
 
     fn see(&mut self, seen: Seen) {
         self.now = self.now.max(seen.time);
         self.view.block = Some(seen.block);
+        for (job, outcome) in std::mem::take(&mut self.over_this) {
+            self.claimed(&job, outcome);
+        }
         let closings = seen.closings.into_iter().map(TowerEvent::Closing);
         let closed = seen.closed.into_iter().map(TowerEvent::Closed);
         for event in closings.chain(closed) {
