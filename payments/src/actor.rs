@@ -59,11 +59,11 @@ enum Report {
     },
 }
 
-/// What became of a transaction.
+/// What became of a transaction; `None` if what it was for had happened before.
 struct Acted {
     channel: Option<ChannelId>,
     role: Role,
-    result: Result<Done, TxError>,
+    result: Result<Option<Done>, TxError>,
     waiter: Waiter,
 }
 

@@ -15,7 +15,7 @@ use crate::ledger::Entry;
 use crate::store::Table;
 use crate::tx::gas_limit;
 
-/// Strangers may announce channels that never come: so many are waited for.
+/// Strangers may announce channels that never come: so many are waited for, beside this node's own.
 const MAX_WAITING: usize = 1024;
 
 impl Task {
@@ -130,7 +130,7 @@ impl Task {
         match payer.or(payee) {
             Some((Phase::Open, _)) => reply(answer, Ok(())),
             Some((Phase::Opening, true)) | None => {
-                if self.waiting_usable.len() < MAX_WAITING {
+                if payer.is_some() || self.waiting_usable.len() < MAX_WAITING {
                     self.waiting_usable.push((channel, answer));
                 } else {
                     let code = PayErrorCode::Busy;

@@ -91,7 +91,7 @@ impl Task {
                 let acted = Acted {
                     channel: Some(it.channel),
                     role: Role::Payee,
-                    result,
+                    result: result.map(Some),
                     waiter: it.waiter,
                 };
                 let _task_ended = reports.send(Report::Acted(acted)).await;

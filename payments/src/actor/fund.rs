@@ -25,12 +25,25 @@ pub(super) struct Hands {
     pub(super) poll: Duration,
 }
 
-/// Submits `call` by its key, which the account gives what it needs first.
-pub(super) async fn submit(chain: &dyn Chain, hands: &Hands, call: Call) -> Result<Done, TxError> {
+/// Submits `call` by its key, which the account gives what it needs first; `None` for an opening that was in a block
+/// before: what was given for it is in the channel, and is not given twice.
+pub(super) async fn submit(
+    chain: &dyn Chain,
+    hands: &Hands,
+    call: Call,
+) -> Result<Option<Done>, TxError> {
+    let name = call.name();
+    if let Call::Open { params, .. } = &call {
+        let opened = chain.channel(params.id(&chain.chain_ref())).await;
+        let refused = |source: ChainError| TxError::Refused { call: name, source };
+        if opened.map_err(refused)?.is_some() {
+            return Ok(None);
+        }
+    }
     if hands.key.account() != hands.account.account() {
         endow(chain, hands, &call).await?;
     }
-    with_tokens(chain, &hands.key, call).await
+    with_tokens(chain, &hands.key, call).await.map(Some)
 }
 
 /// What a gas costs at worst in the next blocks: as a first transaction offers.
@@ -203,10 +216,15 @@ async fn with_tokens(
     } else {
         Call::Deposit { amount: missing }
     };
-    let approved = chain.allowance(account).await.map_err(refused)? >= needed;
-    let done = if approved {
+    let allowed = chain.allowance(account).await.map_err(refused)?;
+    let done = if allowed >= needed {
         submitter.submit(first).await?
     } else {
+        if allowed > Amount::ZERO {
+            // There are tokens, USDT among them, that take no new allowance over an old one.
+            let amount = Amount::ZERO;
+            submitter.submit(Call::Approve { amount }).await?;
+        }
         // Handed in together: the second goes out when the first is in a block, not later.
         let approve = submitter.submit(Call::Approve { amount: needed });
         let (approved, done) = tokio::join!(approve, submitter.submit(first));

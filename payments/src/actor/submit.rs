@@ -82,7 +82,10 @@ impl Task {
         tokio::spawn(async move {
             let result = match (hands, stake) {
                 // A claim takes no tokens, and the account that is paid has its gas.
-                (Ok(hands), Some(stake)) => hands.account.submit_at_stake(call, stake).await,
+                (Ok(hands), Some(stake)) => {
+                    let done = hands.account.submit_at_stake(call, stake).await;
+                    done.map(Some)
+                }
                 (Ok(hands), None) => fund::submit(chain.as_ref(), &hands, call).await,
                 (Err(_), _) => Err(TxError::Stopped { call: call.name() }),
             };
@@ -161,7 +164,8 @@ impl Task {
                     self.retries.remove(&channel);
                 }
                 // What it changed comes as news; whoever waits shall find it there.
-                self.after_next_news.push(AfterNews::Tx(waiter, done.tx));
+                let after = done.map(|it| AfterNews::Tx(waiter, it.tx));
+                self.after_next_news.extend(after);
                 self.look();
             }
             Err(error) => self.failed(channel, role, &error, waiter),

@@ -79,7 +79,8 @@ pub struct Holdings {
     pub voucher: Option<VerifiedVoucher>,
     /// One per lock of the voucher, in its order.
     pub lanes: Vec<Lane>,
-    /// First 8 bytes of each anchor ever accepted in this channel.
+    /// First 8 bytes of the newest [`Rules::max_anchors`] anchors accepted in this channel, the rests of folded
+    /// locks aside.
     pub seen: Arc<Vec<u64>>,
 }
 
@@ -120,7 +121,8 @@ pub struct Rules {
     pub max_life_secs: u64,
     /// Most hashes spent on one word: bounds the work a stranger can cause.
     pub max_word_gap: u32,
-    /// Most anchors remembered per channel; then the payer must open another.
+    /// Most anchors remembered per channel. One that was forgotten and comes again harms its payer alone: this
+    /// payee knows words of it.
     pub max_anchors: usize,
 }
 
@@ -219,8 +221,6 @@ impl Holdings {
 /// deposit; (c) worth no less, and no less than was claimed; (d) every live lock kept, re-anchored at
 /// a known word, or safe to drop; (e) few locks, fresh anchors, sane expiry; (f) channel open, chain view fresh.
 ///
-/// `released` names locks whose removal this payee asked for.
-///
 /// # Errors
 /// The first rule it breaks. What was held stays held.
 pub fn accept(
@@ -228,7 +228,6 @@ pub fn accept(
     voucher: &VerifiedVoucher,
     facts: &Facts,
     rules: &Rules,
-    released: &[HashLock],
 ) -> Result<Holdings, PayErrorCode> {
     match facts.standing {
         Standing::Usable => {}
@@ -264,7 +263,7 @@ pub fn accept(
         // known was never released here, and (c) guards what is known.
         let direct = lane.lock.expiry == 0;
         let spent = lane.known == lane.lock.units;
-        if !(direct || spent || released.contains(&lane.lock.anchor)) {
+        if !(direct || spent) {
             return Err(PayErrorCode::NotDominating);
         }
     }
@@ -307,18 +306,19 @@ fn carry_over(
         if seen.contains(&tag) {
             return Err(PayErrorCode::AnchorReused);
         }
-        if seen.len() >= rules.max_anchors {
-            return Err(PayErrorCode::TooManyLocks);
+        if let Some(rest) = held.lanes.iter().find_map(|it| it.rest(lock)) {
+            lanes.push(rest);
+            continue;
         }
-        let lane = match held.lanes.iter().find_map(|it| it.rest(lock)) {
-            Some(rest) => rest,
-            None => {
-                check_new(lock, facts, rules)?;
-                Lane::new(*lock)
-            }
-        };
-        Arc::make_mut(&mut seen).push(tag);
-        lanes.push(lane);
+        check_new(lock, facts, rules)?;
+        let seen = Arc::make_mut(&mut seen);
+        let too_many = seen
+            .len()
+            .saturating_add(1)
+            .saturating_sub(rules.max_anchors);
+        seen.drain(..too_many.min(seen.len()));
+        seen.push(tag);
+        lanes.push(Lane::new(*lock));
     }
     Ok(Holdings {
         channel: held.channel,

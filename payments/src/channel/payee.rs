@@ -20,6 +20,7 @@ use warren_proto::{Amount, PayErrorCode, UnixTime, WordFrame};
 
 use super::accept::{Facts, Holdings, Rules, Standing, accept};
 use super::event::{ChainAction, ChainFact, PayeeEffect, PayeeEvent, StopReason};
+use super::router::rules::at_last_moment;
 use super::{ChannelTerms, Phase};
 use crate::ledger::Posting;
 use crate::voucher::VerifiedVoucher;
@@ -125,7 +126,7 @@ impl PayeeChannel {
         }
         let mut rules = self.rules;
         rules.min_unit_price = rules.min_unit_price.max(self.run.unit_price);
-        match accept(&self.held, voucher, &self.facts(now), &rules, &[]) {
+        match accept(&self.held, voucher, &self.facts(now), &rules) {
             Ok(held) => {
                 let aside = self.aside.checked_add(self.moved(&held, now));
                 let next = Self {
@@ -249,10 +250,11 @@ impl PayeeChannel {
     }
 
     fn claim(&self, now: UnixTime) -> Step {
+        let total = self.value(at_last_moment(now));
         match self.claim_now(now) {
-            Some(claim) if self.claiming.is_none_or(|it| it < self.value(now)) => {
+            Some(claim) if self.claiming.is_none_or(|it| it < total) => {
                 let next = Self {
-                    claiming: Some(self.value(now)),
+                    claiming: Some(total),
                     ..self.clone()
                 };
                 next.durable(now)

@@ -159,6 +159,12 @@ impl RoutedPayment {
                 Step::to(out.with(end)).saved()
             }
             Stage::OutExpired => self.pass(Stage::OutExpired, self.end(view)),
+            // Used up, and paid for up and down: it binds nothing any more.
+            Stage::Live | Stage::OutRejected
+                if self.units() == self.up_lock.units && view.up_folded.is_none() =>
+            {
+                self.to(Stage::InFolded)
+            }
             Stage::InDurable
             | Stage::OutSigned
             | Stage::Live

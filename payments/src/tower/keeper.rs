@@ -33,6 +33,21 @@ struct Pace {
     at: UnixTime,
 }
 
+impl Pace {
+    fn by(self, now: UnixTime, rules: &TowerRules) -> Self {
+        let passed = now.since(self.at).as_millis();
+        let more = passed.checked_div(rules.pace.as_millis()).unwrap_or(0);
+        if more == 0 {
+            return self;
+        }
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        Self {
+            left: self.left.saturating_add(more).min(rules.burst),
+            at: now,
+        }
+    }
+}
+
 /// What a tower keeps.
 #[derive(Debug, Clone)]
 pub struct Tower {
@@ -190,24 +205,19 @@ impl Tower {
         self.puts.len() < self.rules.total && of_owner < self.rules.per_owner
     }
 
-    /// So many at once, then one per pace. Owners of whom nothing is kept are forgotten first.
+    /// So many at once, then one per pace. Who may put as if it never had is forgotten.
     fn may_put(&mut self, owner: NodeId, now: UnixTime) -> bool {
-        if self.paces.len() > self.rules.total {
-            let full = self.rules.burst;
-            self.paces.retain(|_, it| it.left < full);
+        let rules = &self.rules;
+        if self.paces.len() > rules.total {
+            self.paces
+                .retain(|_, it| it.by(now, rules).left < rules.burst);
         }
         let fresh = Pace {
-            left: self.rules.burst,
+            left: rules.burst,
             at: now,
         };
         let pace = self.paces.entry(owner).or_insert(fresh);
-        let passed = now.since(pace.at).as_millis();
-        let more = passed.checked_div(self.rules.pace.as_millis()).unwrap_or(0);
-        if more > 0 {
-            let more = u32::try_from(more).unwrap_or(u32::MAX);
-            pace.left = pace.left.saturating_add(more).min(self.rules.burst);
-            pace.at = now;
-        }
+        *pace = pace.by(now, rules);
         let may = pace.left > 0;
         pace.left = pace.left.saturating_sub(1);
         may

@@ -85,6 +85,45 @@ async fn each_channel_has_a_key_of_its_own_and_what_is_left_comes_home() {
     assert_eq!(payee.pot().await, units(30));
 }
 
+/// The channel is in a block, and its node, which stopped before it heard of that, opens it again.
+#[tokio::test]
+async fn a_restart_while_a_channel_opens_gives_its_key_nothing_twice() {
+    let chain = world();
+    let (payer, payee) = (rich(&chain).await, Party::rich(&chain).await);
+    let id = payer
+        .payments
+        .open_channel(payee.account(), units(100), HOUR)
+        .await
+        .unwrap();
+    let before = payer.store.snapshot();
+    tokio::time::timeout(
+        std::time::Duration::from_secs(60),
+        payer.payments.wait_usable(id),
+    )
+    .await
+    .unwrap()
+    .unwrap();
+    let account = payer.account();
+    let (_, wallet, _) = payer.stop();
+    assert_eq!(chain.token_balance(account).await.unwrap(), units(999_900));
+
+    let mut payer = Party::start_as(&chain, wallet, before, fresh());
+    payer
+        .hear(|it| {
+            matches!(
+                it,
+                PaymentEvent::ChannelUsable(_) | PaymentEvent::ActionFailed { .. }
+            )
+        })
+        .await;
+    payer.payments.refresh().await.unwrap();
+    let found = payer.payments.channels().await.unwrap();
+    assert_eq!((found.len(), found[0].phase), (1, Phase::Open));
+    assert_eq!(chain.token_balance(account).await.unwrap(), units(999_900));
+    begin(&payer, &payee, id).await;
+    pay(&payer, &payee, id, 0, 5).await;
+}
+
 #[tokio::test]
 async fn a_restored_wallet_finds_its_channel_and_goes_on_where_the_payee_says() {
     let chain = world();

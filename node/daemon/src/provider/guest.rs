@@ -55,6 +55,8 @@ pub(super) struct Guest {
     /// A receipt is waited for, or being signed.
     pub(super) closing: Option<ProviderClosing>,
     pub(super) talk: Option<Talk>,
+    /// Takes its first voucher, or waits for its deposit.
+    paying: Option<Aside>,
     /// What the gate was last told, or will be once it may open.
     pub(super) allowed: ByteCount,
 }
@@ -63,14 +65,14 @@ pub(super) struct Guest {
 #[derive(Debug)]
 pub(super) struct Talk {
     pub(super) outlet: Outlet,
-    _reader: Reader,
+    _reader: Aside,
 }
 
-/// The task that reads; a stream that was replaced, or whose guest is gone, is read no more.
+/// A task of a guest; for a stream that was replaced, or a guest that is gone, nothing is read or waited for.
 #[derive(Debug)]
-struct Reader(AbortHandle);
+struct Aside(AbortHandle);
 
-impl Drop for Reader {
+impl Drop for Aside {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -88,6 +90,7 @@ impl Guest {
             stream: 0,
             closing: None,
             talk: None,
+            paying: None,
             allowed: ByteCount::from_bytes(0),
         }
     }
@@ -135,7 +138,7 @@ impl Shell {
         });
         guest.talk = Some(Talk {
             outlet: Outlet::start(&self.parts.control, sender),
-            _reader: Reader(reader.abort_handle()),
+            _reader: Aside(reader.abort_handle()),
         });
     }
 
@@ -272,7 +275,7 @@ impl Shell {
         }
         let (stream, purse) = (guest.stream, self.parts.purse.clone());
         let heard_by = self.heard_by.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let money = crate::perform::take_payment(purse.as_ref(), &terms, &start).await;
             let news = News::Money(money);
             let _ = heard_by
@@ -283,6 +286,7 @@ impl Shell {
                 })
                 .await;
         });
+        guest.paying = Some(Aside(task.abort_handle()));
     }
 
     /// Whether the channel of this start pays for another session here: what it says in one of two would

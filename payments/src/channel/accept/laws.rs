@@ -77,13 +77,7 @@ impl Payee {
             standing,
         };
         let rules = Rules::default();
-        if let Ok(next) = accept(
-            &self.held,
-            &voucher(self.seq, base, locks),
-            &facts,
-            &rules,
-            &[],
-        ) {
+        if let Ok(next) = accept(&self.held, &voucher(self.seq, base, locks), &facts, &rules) {
             self.held = next;
         }
     }

@@ -11,7 +11,7 @@ fn facts(deposit: u64) -> Facts {
 }
 
 fn judge(held: &Holdings, voucher: &VerifiedVoucher) -> Result<Holdings, PayErrorCode> {
-    accept(held, voucher, &facts(1000), &Rules::default(), &[])
+    accept(held, voucher, &facts(1000), &Rules::default())
 }
 
 fn routed(tranche: u64, life_secs: u64) -> Lock {
@@ -116,7 +116,7 @@ fn a_lock_may_be_anchored_anew_at_the_word_known() {
 }
 
 #[test]
-fn a_lock_with_expiry_is_dropped_only_by_consent_or_time() {
+fn a_lock_with_expiry_is_dropped_only_by_time() {
     let held = judge(
         &Holdings::new(terms().id),
         &voucher(1, 0, vec![routed(1, 5000)]),
@@ -124,14 +124,12 @@ fn a_lock_with_expiry_is_dropped_only_by_consent_or_time() {
     .unwrap();
     let without = voucher(2, 5, vec![]);
     assert_eq!(judge(&held, &without), Err(PayErrorCode::NotDominating));
-    let asked = [held.lanes[0].lock.anchor];
     let rules = Rules::default();
-    assert!(accept(&held, &without, &facts(1000), &rules, &asked).is_ok());
     let later = Facts {
         chain_time: NOON.as_secs() + 5000,
         ..facts(1000)
     };
-    assert!(accept(&held, &without, &later, &rules, &[]).is_ok());
+    assert!(accept(&held, &without, &later, &rules).is_ok());
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn limits_bound_the_work_of_a_payee_and_of_the_chain() {
     };
     let rules = Rules::default();
     let rich = facts(10_000);
-    let judged = accept(&held, &voucher(1, 0, vec![long]), &rich, &rules, &[]);
+    let judged = accept(&held, &voucher(1, 0, vec![long]), &rich, &rules);
     assert_eq!(judged, Err(PayErrorCode::TooManyLocks));
     let none = Lock {
         units: 0,
@@ -183,24 +181,53 @@ fn limits_bound_the_work_of_a_payee_and_of_the_chain() {
         judge(&held, &voucher(1, 0, vec![none])),
         Err(PayErrorCode::TooManyLocks)
     );
-    let few = Rules {
-        max_anchors: 1,
-        ..rules
-    };
-    let two = voucher(1, 0, vec![lock(1, 1, 1), lock(2, 1, 1)]);
-    assert_eq!(
-        accept(&held, &two, &rich, &few, &[]),
-        Err(PayErrorCode::TooManyLocks)
-    );
     let dear = Rules {
         min_unit_price: wei(3),
         ..rules
     };
     let cheap = voucher(1, 0, vec![lock(1, 2, 1)]);
     assert_eq!(
-        accept(&held, &cheap, &rich, &dear, &[]),
+        accept(&held, &cheap, &rich, &dear),
         Err(PayErrorCode::UnitTooSmall)
     );
+}
+
+/// However long a channel is used, it goes on: the oldest anchor makes room, and a folded lock's rest takes none.
+#[test]
+fn a_channel_outlives_the_anchors_that_are_remembered() {
+    let rules = Rules {
+        max_anchors: 2,
+        ..Rules::default()
+    };
+    let mut held = holding(30);
+    for seq in 2..6 {
+        let known = held.lanes[0].word.clone();
+        let folded = Lock {
+            anchor: HashLock::from_bytes(*known.expose()),
+            units: held.lanes[0].lock.units - held.lanes[0].known,
+            ..held.lanes[0].lock
+        };
+        let base = held.value(NOON.as_secs());
+        let next = voucher(seq, u64::try_from(base.wei()).unwrap(), vec![folded]);
+        held = accept(&held, &next, &facts(10_000), &rules).unwrap();
+        let k = 100 - held.lanes[0].lock.units + 1;
+        let frame = WordFrame {
+            k: 1,
+            ..word(1, 100, k)
+        };
+        held = held.take_word(&frame, &rules).unwrap().unwrap();
+    }
+    let base = held.value(NOON.as_secs());
+    let tranche = |seq, number| {
+        let base = u64::try_from(base.wei()).unwrap();
+        voucher(seq, base, vec![lock(number, 1, 1)])
+    };
+    for number in 7..12 {
+        held = accept(&held, &tranche(number, number), &facts(10_000), &rules).unwrap();
+    }
+    let lately = accept(&held, &tranche(12, 10), &facts(10_000), &rules);
+    assert_eq!(lately, Err(PayErrorCode::AnchorReused));
+    assert_eq!(held.seen.len(), 2);
 }
 
 #[test]
@@ -216,13 +243,7 @@ fn a_channel_that_may_not_be_used_takes_nothing() {
             standing,
             ..facts(1000)
         };
-        let judged = accept(
-            &Holdings::new(terms().id),
-            &good,
-            &facts,
-            &Rules::default(),
-            &[],
-        );
+        let judged = accept(&Holdings::new(terms().id), &good, &facts, &Rules::default());
         assert_eq!(judged, Err(code));
     }
 }

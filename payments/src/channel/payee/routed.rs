@@ -49,7 +49,7 @@ impl PayeeChannel {
         }
         let mut rules = self.rules;
         rules.min_unit_price = rules.min_unit_price.max(unit_price);
-        let mut held = match accept(&self.held, voucher, &self.facts(now), &rules, &[]) {
+        let mut held = match accept(&self.held, voucher, &self.facts(now), &rules) {
             Ok(held) => held,
             Err(code) => return self.refuse(code),
         };

@@ -2,15 +2,13 @@
 //!
 //! Sans-IO.
 
-use std::time::Duration;
-
 use warren_proto::{Amount, UnixTime, Voucher, VoucherAck, WordFrame};
 
 use super::{PayeeChannel, Phase};
 use crate::calls::{Claim, Reveal};
 use crate::channel::ChannelTerms;
 use crate::channel::event::Accepted;
-use crate::channel::router::rules::LAST_MOMENT_SECS;
+use crate::channel::router::rules::at_last_moment;
 use crate::voucher::VerifiedVoucher;
 
 impl PayeeChannel {
@@ -105,7 +103,7 @@ impl PayeeChannel {
     pub fn claim_now(&self, now: UnixTime) -> Option<Claim> {
         let voucher = self.held.voucher.as_ref()?;
         // What is over when the block comes would undo the rest.
-        let now = now.plus(Duration::from_secs(LAST_MOMENT_SECS));
+        let now = at_last_moment(now);
         if self.claimable(now) == Amount::ZERO || self.phase == Phase::Closed {
             return None;
         }

@@ -130,10 +130,9 @@ impl PayerChannel {
     /// Goes on where the payee says, under numbers that were never given.
     fn begin_again(&self, voucher: Option<&Voucher>, shown: &Shown, now: UnixTime) -> Step {
         let seq = voucher.map_or(0, |it| it.seq);
-        let base = shown.direct.max(self.base);
         let next = Self {
             seq: now.as_millis().max(seq).max(self.seq),
-            base,
+            base: shown.direct.max(self.base),
             lane: None,
             routed: self.still_locked(voucher),
             slack: Amount::ZERO,
@@ -141,7 +140,8 @@ impl PayerChannel {
             doubt: false,
             ..self.cleared()
         };
-        let paid = base.saturating_sub(self.base);
+        let next = next.caught_up();
+        let paid = next.base.saturating_sub(self.base);
         let book = PayerEffect::Book(Posting::paid(self.terms.id, paid));
         Step::to(next)
             .saved()

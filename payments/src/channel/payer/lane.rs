@@ -99,7 +99,7 @@ impl PayerChannel {
             let draft = next.draft().map(PayerEffect::SendVoucher);
             return Step::to(next).saved().then_all(draft);
         }
-        match self.folded().with_lane(unit_price) {
+        match self.without_expired().folded().with_lane(unit_price) {
             Some(next) => self.issue(Self { run, ..next }),
             None => self.refuse(PayerRefusal::Exhausted { unit_price }),
         }

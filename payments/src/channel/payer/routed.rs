@@ -338,12 +338,23 @@ impl PayerChannel {
 
     /// Locks that can pay nothing any more, and of which the chain has nothing more to say: by what was heard of
     /// it, not by this machine's clock. A voucher without a lock that was claimed is worth less than the chain says.
-    fn without_expired(&self) -> Self {
+    pub(super) fn without_expired(&self) -> Self {
         let mut next = self.clone();
         let over =
             |it: &RoutedLane| self.heard >= UnixTime::from_secs(it.lock.expiry).plus(AFTERLIFE);
         next.routed.retain(|it| !over(it));
-        next
+        next.caught_up()
+    }
+
+    /// With what the chain has paid by locks whose words this store has lost in the base: the payee takes no voucher
+    /// that is worth less.
+    pub(super) fn caught_up(mut self) -> Self {
+        let known = self.value().checked_add(self.hidden());
+        let more = self.claimed.saturating_sub(known.unwrap_or(Amount::MAX));
+        if self.routed.is_empty() {
+            self.base = self.base.checked_add(more).unwrap_or(Amount::MAX);
+        }
+        self
     }
 
     /// Said on routes, and not in the base.

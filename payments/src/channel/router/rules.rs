@@ -262,6 +262,12 @@ pub fn r4_must_claim(expiry: u64, now: UnixTime) -> bool {
 /// and a lock that is over by then undoes all of it. Ten blocks of Ethereum; our choice.
 pub const LAST_MOMENT_SECS: u64 = 120;
 
+/// Whoever claims now counts on what is worth something then.
+#[must_use]
+pub fn at_last_moment(now: UnixTime) -> UnixTime {
+    now.plus(Duration::from_secs(LAST_MOMENT_SECS))
+}
+
 /// R5: from when on words of a lock are served no more.
 #[must_use]
 pub fn r5_serve_until(expiry: u64) -> UnixTime {

@@ -285,6 +285,21 @@ fn a_paid_word_is_waited_for_until_upstream_has_paid_it_too() {
     assert_eq!(claimed.stage(), Stage::InClaimed);
 }
 
+/// A lock that is used up has left both vouchers, and its neighbour may have another in its place.
+#[test]
+fn what_is_paid_to_the_last_word_takes_no_place() {
+    let units = up_lock(1).units;
+    let most = live().handle(&shown(units - 1), noon()).next;
+    let waits = most.handle(&looked(START, None), noon()).next;
+    assert!(!waits.is_over(), "a word may still come");
+    let all = most.handle(&shown(units), noon()).next;
+    let not_up = all.handle(&looked(START, Some(units - 1)), noon()).next;
+    assert!(!not_up.is_over(), "not paid upstream");
+    let step = all.handle(&looked(START, None), noon());
+    assert_eq!(step.next.stage(), Stage::InFolded);
+    assert!(step.save);
+}
+
 #[test]
 fn a_word_shown_when_both_locks_are_over_takes_no_place_for_ever() {
     let (over, both_over) = (secs(2), secs(3));

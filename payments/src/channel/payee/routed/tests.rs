@@ -79,6 +79,16 @@ fn a_lock_for_a_route_must_expire_be_new_and_pay_what_is_asked() {
     assert_eq!(code(&again.effects), None, "sent again, acknowledged again");
 }
 
+/// Words of a lock that is almost over are no part of a claim: the rest of it is done when the rest is paid.
+#[test]
+fn a_claim_in_a_locks_last_moment_ends_when_it_has_brought_the_rest() {
+    let step = holding(4).handle(&PayeeEvent::ClaimAsked, late(LIFE - 100));
+    assert!(step.next.is_claiming());
+    let paid = PayeeEvent::Chain(ChainFact::Claimed(wei(3)));
+    let done = step.next.handle(&paid, late(LIFE - 90)).next;
+    assert!(!done.is_claiming());
+}
+
 #[test]
 fn a_live_lock_of_a_route_cannot_be_dropped() {
     let dropped = update(&holding(4), voucher(2, 23, vec![]), NOON);

@@ -1,6 +1,6 @@
 //! Two machines with one wallet: what the payer's core makes of what it hears, and what a restored one goes on with.
 
-use warren_proto::{Lock, PaymentId, Voucher, VoucherAck};
+use warren_proto::{Lock, PaymentId, UnixTime, Voucher, VoucherAck};
 
 use super::*;
 use crate::channel::event::{ChainFact, PayerEvent, Shown};
@@ -197,6 +197,33 @@ fn an_older_store_says_nothing_before_it_has_heard_what_was_promised_since() {
     let closed = ask(&in_session(), &PayerEvent::Chain(ChainFact::Closed)).next;
     assert_eq!(closed.clone().rolled_back(), closed);
     assert_eq!(closed.phase(), Phase::Closed);
+}
+
+/// A router claims the words of a lock while the consumer, who alone could fold them, has lost its disk.
+#[test]
+fn what_the_chain_paid_by_a_lost_lock_is_in_the_base_once_it_is_over() {
+    let routed = Lock {
+        expiry: NOON.as_secs() + 7200,
+        ..lock(8, 3, 20)
+    };
+    let claimed = ask(&found(), &PayerEvent::Chain(ChainFact::Claimed(wei(25)))).next;
+    let shown = ask(&claimed, &shows(voucher(9, 10, vec![routed]), &[])).next;
+    let early = ask(&shown, &lock_asked());
+    assert_eq!(
+        sent(&early).unwrap().base,
+        wei(10),
+        "its words are worth something until then"
+    );
+    let over = UnixTime::from_secs(routed.expiry + 3600);
+    let heard = ask(&shown, &PayerEvent::HeardUntil(over)).next;
+    let step = ask(&heard, &lock_asked());
+    let draft = sent(&step).unwrap();
+    assert_eq!((draft.base, draft.routed.len()), (wei(25), 0));
+    let paid = crate::ledger::Posting::paid(terms().id, wei(15));
+    assert!(step.effects.contains(&PayerEffect::Book(paid)));
+    // One that was restored when all of that was over.
+    let late = ask(&claimed, &shows(voucher(9, 10, Vec::new()), &[])).next;
+    assert_eq!(late.value(), wei(25));
 }
 
 /// The payee takes no voucher without the locks of routes that live, and what they pay is not in the base.
