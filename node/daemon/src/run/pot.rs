@@ -76,7 +76,7 @@ impl Node {
         }
         if request.confirm != Some(to) {
             let seen = format!("{meaning}; nobody confirmed that");
-            let next = format!("warren wallet beneficiary {to} --yes-i-consent {to}");
+            let next = consent(owner, own, to);
             return Err(Problem::new(ErrorCode::BeneficiaryConsent, seen).with_next(next));
         }
         let tx = payments.set_beneficiary(owner, to).await;
@@ -159,6 +159,16 @@ fn whose(owner: PayoutAddress, own: PayoutAddress) -> String {
     }
 }
 
+/// What to type to agree: of this very pot, for the other one could not be freed again.
+fn consent(owner: PayoutAddress, own: PayoutAddress, to: PayoutAddress) -> String {
+    let whose = if owner == own {
+        String::new()
+    } else {
+        format!(" --owner {owner}")
+    };
+    format!("warren wallet beneficiary {to}{whose} --yes-i-consent {to}")
+}
+
 /// What fixing means, before it is done.
 fn meaning(owner: PayoutAddress, own: PayoutAddress, to: PayoutAddress) -> String {
     format!(
@@ -181,5 +191,22 @@ fn only_asked(text: String, amount: Money, cost: &GasCost) -> TransactionReport 
         fee: Some(Money::of(cost.about, &coin())),
         fee_at_most: Some(Money::of(cost.at_most, &coin())),
         ..report(text, None, None, amount)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_fixes_the_pot_that_was_asked_for() {
+        let [own, other, to] = [1, 2, 3].map(|it| PayoutAddress::from_bytes([it; 20]));
+        let said = consent(own, own, to);
+        assert_eq!(
+            said,
+            format!("warren wallet beneficiary {to} --yes-i-consent {to}")
+        );
+        let said = consent(other, own, to);
+        assert!(said.contains(&format!("--owner {other} ")), "{said}");
     }
 }
