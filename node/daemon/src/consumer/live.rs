@@ -80,6 +80,8 @@ pub(super) struct Live {
     /// `None` unless a route pays.
     pub(super) route: Option<RouteLine>,
     pub(super) problem: Option<Problem>,
+    /// Why the last words could not be released. `None` if they were.
+    pub(super) unreleased: Option<Problem>,
     /// Why its channel could not be topped up.
     pub(super) no_top_up: Option<Problem>,
     /// This side's half of the receipt, once the session is over.
@@ -104,6 +106,7 @@ impl Live {
             since: now,
             route: None,
             problem: None,
+            unreleased: None,
             no_top_up: None,
             receipt: None,
             heard_by,
@@ -318,20 +321,23 @@ impl Shell {
     pub(super) fn cause(&self, end: &ConsumerEnd) -> Option<Problem> {
         match end {
             ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) | ConsumerEnd::LineLost => {
-                self.live.as_ref().and_then(|live| live.problem.clone())
+                let live = self.live.as_ref()?;
+                live.problem.clone().or_else(|| live.unreleased.clone())
             }
             ConsumerEnd::ChannelUsedUp => {
                 let live = self.live.as_ref();
                 live.and_then(|live| live.no_top_up.clone())
             }
-            ConsumerEnd::Ended(_) | ConsumerEnd::PaymentRefused(_) => {
-                let found = self.live.as_ref().and_then(|live| live.problem.clone());
-                found.filter(|it| it.is(ErrorCode::WalletShared))
+            ConsumerEnd::Ended(_) | ConsumerEnd::PaymentRefused(_) | ConsumerEnd::ExitLost => {
+                let live = self.live.as_ref()?;
+                let found = live.problem.clone();
+                let shared = found.filter(|it| it.is(ErrorCode::WalletShared));
+                // Whoever is not paid ends it; why it was not paid is this side's to say.
+                shared.or_else(|| live.unreleased.clone())
             }
             ConsumerEnd::Asked
             | ConsumerEnd::Refused(_)
             | ConsumerEnd::BadGrant(_)
-            | ConsumerEnd::ExitLost
             | ConsumerEnd::CapReached => None,
         }
     }

@@ -60,16 +60,20 @@ impl Shell {
         let Some(channel) = live.channel else { return };
         match purse.release(channel, units).await {
             Ok(frames) => {
+                if let Some(live) = &mut self.live {
+                    live.unreleased = None;
+                }
                 for frame in frames {
                     self.send(frame).await;
                 }
             }
             Err(problem) => {
-                // Nothing was promised; the provider pauses and both sides say so.
+                // Nothing was promised, nor counts as paid; the provider pauses and both sides say so.
                 tracing::warn!(seen = %problem.seen, "words cannot be released");
                 if let Some(live) = &mut self.live {
-                    live.problem = Some(problem);
+                    live.unreleased = Some(problem);
                 }
+                Box::pin(self.event(ConsumerEvent::Unreleased)).await;
             }
         }
     }

@@ -197,6 +197,7 @@ impl Shell {
         let Some(line) = &mut live.route else { return };
         match purse.release_routed(line.way.channel, ready, units).await {
             Ok(words) => {
+                live.unreleased = None;
                 if let Some((made, _)) = line.locks.get_mut(&ready.payment) {
                     made.said = made.said.max(units);
                 }
@@ -216,7 +217,7 @@ impl Shell {
             Err(problem) => {
                 // Nothing was said; the provider pauses and both sides say so.
                 tracing::warn!(seen = %problem.seen, "words cannot be released");
-                live.problem = Some(problem);
+                live.unreleased = Some(problem);
             }
         }
     }

@@ -190,6 +190,7 @@ impl ConsumerSession {
             ConsumerEvent::Covers { words } => self.covers(words, now),
             ConsumerEvent::NotToppedUp => self.not_topped_up(now),
             ConsumerEvent::Short { words } => self.falls_short(words, now),
+            ConsumerEvent::Unreleased => self.unreleased(now),
             ConsumerEvent::Route(news) => self.route_news(news, now),
             ConsumerEvent::Tick => self.tick(now),
             ConsumerEvent::Stop => self.stop(),

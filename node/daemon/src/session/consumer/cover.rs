@@ -15,7 +15,7 @@ const LOW_PART: u64 = 4;
 const LOW_WORDS: (u64, u64) = (64, 1024);
 /// For so long after a top-up an exit that has not seen it yet is given time.
 const UNSEEN: Duration = Duration::from_secs(60);
-/// Until it is told again.
+/// Until it is told again, and until what could not be saved is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// How far the channel reaches.
@@ -31,6 +31,10 @@ pub(super) struct Cover {
     /// When it was topped up last.
     deepened: Option<UnixTime>,
     again_at: Option<UnixTime>,
+    /// What was released before the last words were asked for.
+    before: u64,
+    /// Until then nothing is released: it could not be saved.
+    rests_until: Option<UnixTime>,
 }
 
 impl ConsumerSession {
@@ -60,14 +64,24 @@ impl ConsumerSession {
         self.pay(now)
     }
 
+    /// The words that were asked for last could not be saved, so none of them was said: they count as not
+    /// released, and are asked for again in a while.
+    pub(super) fn unreleased(&mut self, now: UnixTime) -> Vec<Do> {
+        self.released = self.released.min(self.cover.before);
+        self.cover.rests_until = Some(now.plus(AGAIN));
+        Vec::new()
+    }
+
     /// Releases `wanted` words as far as the channel reaches; asks for a top-up when little is left, and ends
     /// when what is due lies beyond and there is none.
     pub(super) fn pay_by_channel(&mut self, wanted: u64, due: u64) -> Vec<Do> {
         let mut effects = Vec::new();
         let reach = self.cover.words.unwrap_or(u64::MAX);
         let grant = wanted.min(reach);
-        if grant > self.released {
-            self.released = grant;
+        let now = self.now;
+        let rests = self.cover.rests_until.is_some_and(|until| now < until);
+        if grant > self.released && !rests {
+            (self.cover.before, self.released) = (self.released, grant);
             effects.push(Do::Release { units: grant });
         }
         let cover = &mut self.cover;

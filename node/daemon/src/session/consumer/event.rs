@@ -135,6 +135,8 @@ pub enum ConsumerEvent {
     },
     /// No top-up can be had, or none within what the user allows.
     NotToppedUp,
+    /// What was asked for last could not be released, for no reason of the channel's.
+    Unreleased,
     /// The deposit did not cover what was to be released.
     Short {
         /// Words that were not.

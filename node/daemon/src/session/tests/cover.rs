@@ -98,6 +98,24 @@ fn an_exit_that_stops_for_want_of_words_is_not_taken_for_one_that_is_lost() {
 }
 
 #[test]
+fn words_that_could_not_be_saved_are_not_paid_and_are_asked_for_again_in_a_while() {
+    let (mut room, said) = reaching(1000, 100);
+    assert_eq!(released(&said), Some(101));
+    let said = room.consumer.handle(ConsumerEvent::Unreleased, room.now);
+    assert_eq!((said, room.consumer.released()), (vec![], 1));
+    let said = room.consumer.handle(ConsumerEvent::Tick, room.now);
+    assert_eq!(released(&said), None, "not at once");
+    let later = room.now.plus(Duration::from_secs(1));
+    let usage = |mib: u64| ConsumerEvent::Usage {
+        up: ByteCount::default(),
+        down: ByteCount::from_bytes(mib * ByteCount::MIB),
+    };
+    let said = room.consumer.handle(usage(100), later);
+    assert_eq!(released(&said), Some(101));
+    assert_eq!(room.consumer.released(), 101);
+}
+
+#[test]
 fn what_the_purse_did_not_release_is_not_paid() {
     let mut room = Room::new(None);
     room.pass(10 * ByteCount::MIB);
