@@ -68,22 +68,40 @@ fn run(cli: &Cli, screen: &mut Screen) -> u8 {
         Ok(it) => it,
         Err(error) => return screen.problem(&Problem::new(ErrorCode::Internal, error)),
     };
-    let interruptible = !matches!(
-        cli.verb,
-        Verb::Daemon(_) | Verb::Devchain(_) | Verb::Demo(_)
-    );
     let told = runtime.block_on(async {
-        tokio::select! {
-            told = verbs::run(cli, screen) => Some(told),
-            _ = tokio::signal::ctrl_c(), if interruptible => None,
+        if matches!(cli.verb, Verb::Up(_)) {
+            return tokio::select! {
+                told = verbs::run(cli, screen) => told,
+                _ = tokio::signal::ctrl_c() => Ok(verbs::left_alone()),
+            };
         }
+        // These end in an order of their own.
+        let ends_itself = matches!(
+            cli.verb,
+            Verb::Daemon(_) | Verb::Devchain(_) | Verb::Demo(_)
+        );
+        if !ends_itself {
+            end_when_interrupted();
+        }
+        verbs::run(cli, screen).await
     });
     match told {
-        Some(Ok(page)) => screen.answer(&page),
-        Some(Err(problem)) => screen.problem(&problem),
-        None if matches!(cli.verb, Verb::Up(_)) => screen.answer(&verbs::left_alone()),
-        None => INTERRUPTED,
+        Ok(page) => screen.answer(&page),
+        Err(problem) => screen.problem(&problem),
     }
+}
+
+/// From now on SIGINT ends this process at once: beside the verb, which may wait for a person or compute.
+fn end_when_interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else {
+        return; // Then it ends it anyway.
+    };
+    tokio::spawn(async move {
+        if interrupt.recv().await.is_some() {
+            std::process::exit(INTERRUPTED.into());
+        }
+    });
 }
 
 /// Help and version are answers; the rest was typed wrongly.

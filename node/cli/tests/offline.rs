@@ -5,7 +5,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -275,4 +276,32 @@ fn a_receipt_is_verified_without_a_daemon_and_what_is_none_is_said_so() {
             .as_str()
             .is_some_and(|it| it.contains("receipt export"))
     );
+}
+
+#[test]
+fn a_verb_that_computes_is_interrupted_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let scenario = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/scenarios/first-hour.toml"
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_warren"))
+        .args(["swarm", "run", scenario, "--out"])
+        .arg(&out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    // It is written while the world runs, for minutes.
+    let events = out.join("events.csv");
+    while !events.exists() {
+        assert_eq!(child.try_wait().expect("a child"), None, "it ended early");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = i32::try_from(child.id()).expect("a process id");
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("a signal");
+    let ended = child.wait().expect("a child");
+    assert_eq!(ended.code(), Some(130), "{ended:?}");
 }
