@@ -28,6 +28,31 @@ fn an_exit_is_one_again_after_a_restart_until_its_owner_says_otherwise() {
     exit.start().expect("it begins");
     let status: ExitStatus = exit.ask(&["exit", "status"]).expect("a status");
     assert!(!status.enabled);
+
+    // Nor does it come back because the configuration begins one, if that was said later.
+    exit.stop().expect("it stops");
+    let file = exit.home().join("config.toml");
+    let text = fs::read_to_string(&file).expect("a configuration");
+    let enabled = text.replace("[exit]\n", "[exit]\nenabled = true\n");
+    fs::write(&file, enabled).expect("written");
+    exit.start().expect("it begins");
+    exit.wait_for("the exit to be on", STEP, &["exit", "status"], on)
+        .expect("as configured");
+    exit.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
+    exit.stop().expect("it stops");
+    exit.start().expect("it begins");
+    let status: ExitStatus = exit.ask(&["exit", "status"]).expect("a status");
+    assert!(!status.enabled && kept.exists());
+    // A price of now has words of now, whatever is configured.
+    let args = ["exit", "enable", "--yes", "--price", "0"];
+    let free: ExitStatus = exit.ask(&args).expect("on");
+    exit.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
+    let args = ["exit", "enable", "--yes", "--price", "2048"];
+    let dear: ExitStatus = exit.ask(&args).expect("on");
+    let [free, dear] = [free, dear].map(|it| it.at_risk.base_units);
+    let words = free.wei();
+    let two_tokens = 2_000_000_000_000_000_000_u128;
+    assert_eq!(dear.wei(), words * two_tokens, "a word is a MiB");
     stage.strike();
 }
 

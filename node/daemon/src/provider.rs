@@ -12,6 +12,7 @@ mod closing;
 mod door;
 mod guest;
 mod handle;
+mod off;
 mod route;
 mod view;
 mod watch;
@@ -36,6 +37,7 @@ use self::advert::Places;
 use self::closing::Leaving;
 use self::guest::{Guest, Heard, News};
 pub(crate) use self::handle::Provider;
+use self::off::stop;
 pub(crate) use self::view::{ExitFacts, GuestFacts, ProviderFacts};
 pub(crate) use self::watch::Known;
 use self::watch::kinds;
@@ -264,29 +266,6 @@ impl Shell {
         Ok(())
     }
 
-    async fn disable(&mut self) -> Result<(), Problem> {
-        if self.exit.is_none() {
-            return Err(Problem::new(ErrorCode::ExitOff, "no exit runs"));
-        }
-        let _ = self.parts.overlay.withdraw_offer().await;
-        let sessions: Vec<_> = self
-            .guests()
-            .map(|guests| guests.keys().copied().collect())
-            .unwrap_or_default();
-        for session in sessions {
-            self.event(session, ProviderEvent::Stop(GoodbyeReason::Shutdown))
-                .await;
-        }
-        let Some(exit) = self.exit.take() else {
-            return Ok(());
-        };
-        // Guests are cut off first; the deny table goes last.
-        stop(exit.tunnel).await;
-        let undone = exit.host.undo().await;
-        tracing::info!("exit off");
-        undone.map(|_| ()).map_err(|error| Problem::of_host(&error))
-    }
-
     fn guests(&self) -> Option<&BTreeMap<SessionId, Guest>> {
         self.exit.as_ref().map(|exit| &exit.guests)
     }
@@ -378,13 +357,6 @@ impl Shell {
             News::Money(heard) => self.money(session, heard).await,
             News::Receipt(signed) => self.receipt_signed(session, signed).await,
         }
-    }
-}
-
-/// Its threads are waited for, which must hold up no task.
-async fn stop(tunnel: ExitTunnel) {
-    if let Err(error) = spawn_blocking(move || tunnel.stop()).await {
-        tracing::error!(%error, "the tunnel was not stopped in order");
     }
 }
 

@@ -78,7 +78,7 @@ impl Node {
             return Ok(());
         }
         self.try_exit(request).await?;
-        if let Err(error) = lasting::write(&self.config.node.home, &kept) {
+        if let Err(error) = lasting::on(&self.config.node.home, &kept) {
             tracing::error!(%error, "the exit is on, and will not be after a restart");
         }
         self.keeping.wish.send_replace(Some(kept));
@@ -96,15 +96,21 @@ impl Node {
 
     /// Turns the exit off for its owner, for the time after a restart too.
     pub(super) async fn give_up_exit(&self) -> Result<(), Problem> {
-        lasting::forget(&self.config.node.home)
+        // Whoever turns it on is waited for: it would want it again.
+        let _alone = self.keeping.gate.lock().await;
+        lasting::off(&self.config.node.home, self.config.exit.enabled)
             .map_err(|error| Problem::new(ErrorCode::HomeUnusable, error))?;
-        self.end_exit().await
+        self.end_alone().await
     }
 
     /// Turns the exit off, or ends the tries to turn it on.
     pub(super) async fn end_exit(&self) -> Result<(), Problem> {
-        let wanted = self.keeping.wish.send_replace(None).is_some();
         let _alone = self.keeping.gate.lock().await;
+        self.end_alone().await
+    }
+
+    async fn end_alone(&self) -> Result<(), Problem> {
+        let wanted = self.keeping.wish.send_replace(None).is_some();
         self.keeping.set_trouble(None);
         match self.provider.disable().await {
             Err(problem) if wanted && problem.is(ErrorCode::ExitOff) => Ok(()),
@@ -204,10 +210,13 @@ impl Node {
         Ok(known)
     }
 
-    /// Wants the exit from the start: as it was when the daemon ended, or as configured.
+    /// Wants the exit from the start, as its owner said last, or as configured.
     pub(super) fn want_exit(&self) {
-        let configured = self.config.exit.enabled.then(ExitEnableRequest::default);
-        let wanted = lasting::read(&self.config.node.home).or(configured);
+        let configured = self.config.exit.enabled;
+        let wanted = lasting::wanted(&self.config.node.home, configured);
+        if configured && wanted.is_none() {
+            tracing::warn!("no exit though exit.enabled is true: `warren exit disable` was said");
+        }
         self.keeping.wish.send_replace(wanted);
     }
 }
