@@ -11,9 +11,28 @@ use libp2p::{Multiaddr, PeerId};
 use crate::config::OverlayConfig;
 use crate::error::OverlayError;
 
-/// Reads an address to listen at or to announce.
+/// Why an address to listen at is none.
+pub(crate) const NOT_CARRIED: &str = "neither QUIC nor TCP on an IP address";
+
+/// Reads an address to announce, or the words of any other.
 pub(crate) fn parse(text: &str) -> Result<Multiaddr, OverlayError> {
     text.parse().map_err(|_| refuse(text, "not a multiaddr"))
+}
+
+/// Reads an address to listen at: QUIC or TCP on an IP address.
+pub(crate) fn parse_listen(text: &str) -> Result<Multiaddr, OverlayError> {
+    let address = parse(text)?;
+    let mut parts = address.iter();
+    let on_ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
+    let carries = match parts.next() {
+        Some(Protocol::Tcp(_)) => true,
+        Some(Protocol::Udp(_)) => matches!(parts.next(), Some(Protocol::QuicV1)),
+        _ => false,
+    };
+    if on_ip && carries {
+        return Ok(address);
+    }
+    Err(refuse(text, NOT_CARRIED))
 }
 
 /// Reads an address to join at: it must end in `/p2p/…`, so that nobody else can answer there.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use warren_proto::CountryCode;
 
+use crate::address;
+use crate::error::OverlayError;
+use crate::names::Names;
 use crate::offers::IndexLimits;
 
 // Our choice.
@@ -48,6 +51,26 @@ pub struct OverlayConfig {
     pub frame_limit: Duration,
     /// How many offers to remember.
     pub index: IndexLimits,
+}
+
+impl OverlayConfig {
+    /// Looks at every text as a start would, and changes nothing.
+    ///
+    /// # Errors
+    /// [`OverlayError::Network`] or [`OverlayError::Address`].
+    pub fn check(&self) -> Result<(), OverlayError> {
+        Names::new(&self.network)?;
+        for text in &self.external {
+            address::parse(text)?;
+        }
+        for text in &self.listen {
+            address::parse_listen(text)?;
+        }
+        for text in &self.bootstrap {
+            address::parse_bootstrap(text)?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for OverlayConfig {

@@ -337,11 +337,11 @@ fn swarm(
     }
     for text in &config.listen {
         swarm
-            .listen_on(address::parse(text)?)
+            .listen_on(address::parse_listen(text)?)
             .map_err(|error| match error {
                 libp2p::TransportError::MultiaddrNotSupported(_) => OverlayError::Address {
                     address: text.clone(),
-                    why: "neither QUIC nor TCP on an IP address",
+                    why: address::NOT_CARRIED,
                 },
                 libp2p::TransportError::Other(source) => OverlayError::Listen {
                     address: text.clone(),

@@ -136,6 +136,12 @@ fn a_home_that_cannot_be_one_ends_with_four() {
     home.refused(&["--home", "/proc/nowhere", "daemon"], 4, "W1101");
 }
 
+#[test]
+fn a_terminal_that_is_closed_ends_the_daemon_in_good_order() {
+    let home = Home::bare();
+    home.start().hang_up();
+}
+
 /// One scrape, as a monitor makes it.
 fn scrape(home: &Home) -> String {
     let mut socket = UnixStream::connect(home.file("warren.sock")).expect("a daemon");

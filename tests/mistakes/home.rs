@@ -207,6 +207,19 @@ impl Daemon<'_> {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Ends it as a terminal does that is closed; it must end well.
+    pub(crate) fn hang_up(mut self) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("a signal");
+        let ended = until("the daemon to end", || {
+            let ended = self.child.try_wait().expect("a child");
+            ended.ok_or_else(|| self.printed())
+        });
+        assert_eq!(ended.code(), Some(0), "{}", self.printed());
+        assert!(self.printed().contains("good order"), "{}", self.printed());
+    }
+
     /// Ends it by its own verb; it must end well, and without a fault on the way.
     pub(crate) fn stop(mut self) {
         self.home.ask(&["down", "--daemon"]).data();

@@ -10,13 +10,13 @@ use crate::home::program;
 
 /// Somebody without any rights.
 const NOBODY: &str = "65534";
-/// In a mount namespace: its own /etc with a configuration that only root reads, its own /run with the socket.
+/// In a mount namespace: its own /etc with a configuration of that mode, its own /run with the socket.
 const SCENE: &str = "\
 mount -t tmpfs scene /run
 cp -a /etc /run/etc
 mkdir -p /run/etc/warren /run/warren
 chmod 755 /run/etc/warren
-install -m 600 /dev/null /run/etc/warren/config.toml
+install -m \"$4\" /dev/null /run/etc/warren/config.toml
 mount --bind /run/etc /etc
 mount --bind \"$1\" /run/warren
 cd /
@@ -25,6 +25,15 @@ exec env -i HOME=/nowhere setpriv --reuid \"$3\" --regid \"$3\" --clear-groups \
 
 #[test]
 fn who_may_not_read_the_systems_configuration_asks_the_systems_daemon() {
+    asks_the_systems_daemon("600");
+}
+
+#[test]
+fn who_may_read_it_asks_the_systems_daemon_too() {
+    asks_the_systems_daemon("644");
+}
+
+fn asks_the_systems_daemon(mode: &str) {
     if !nix::unistd::geteuid().is_root() {
         println!("SKIPPED: needs root for a mount namespace");
         return;
@@ -53,7 +62,7 @@ fn who_may_not_read_the_systems_configuration_asks_the_systems_daemon() {
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-ec", SCENE, "scene"])
         .args([sockets.as_os_str(), copy.as_os_str()])
-        .arg(NOBODY)
+        .args([NOBODY, mode])
         .output()
         .expect("unshare");
     let told = String::from_utf8_lossy(&output.stderr);

@@ -88,6 +88,8 @@ fn a_value_that_does_not_fit_is_named_with_what_would() {
         ("[node]\nnetwork = \"\"\n", "W1004"),
         ("[node]\nlog = \"info,,=\"\n", "W1004"),
         ("[overlay]\nlisten = [\"everywhere\"]\n", "W1004"),
+        ("[overlay]\nlisten = [\"/dns/here/tcp/1\"]\n", "W1004"),
+        ("[overlay]\nlisten = []\nexternal = [\"here:1\"]\n", "W1004"),
         (
             "[overlay]\nlisten = []\nbootstrap = [\"/ip4/127.0.0.1/tcp/1\"]\n",
             "W3102",
@@ -95,9 +97,11 @@ fn a_value_that_does_not_fit_is_named_with_what_would() {
         ("[exit\n", "W1002"),
     ] {
         home.config_text(text);
-        let problem = home.refused(&["daemon"], 10, code);
-        let next = problem["next"].as_str().unwrap();
-        assert!(next.starts_with("warren config "), "{problem}");
+        for verb in [&["daemon"][..], &["config", "validate"]] {
+            let problem = home.refused(verb, 10, code);
+            let next = problem["next"].as_str().unwrap();
+            assert!(next.starts_with("warren config "), "{problem}");
+        }
     }
     home.refused(&["--config", "/nowhere.toml", "daemon"], 10, "W1001");
 }

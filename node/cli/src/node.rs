@@ -1,13 +1,13 @@
 //! What this node was told, for the verbs that look at its things without the daemon.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use warren_daemon::config::{Config, Sources};
+use warren_daemon::config::{Config, Origin, Setting, Sources};
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::UnixTime;
-use zeroize::Zeroizing;
 
 use crate::args::Globals;
 
@@ -17,8 +17,6 @@ const CONFIG_FILE: &str = "config.toml";
 const SYSTEM_CONFIG: &str = "/etc/warren/config.toml";
 /// Where the system's node listens unless told otherwise.
 const SYSTEM_SOCKET: &str = "/run/warren/warren.sock";
-/// The longest passphrase that is read.
-const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 /// Puts together what this node was told: file, environment, flags.
 ///
@@ -33,26 +31,44 @@ pub fn config(globals: &Globals, set: &[(String, String)]) -> Result<Config, Pro
 }
 
 fn load(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<Config, Problem> {
-    let env = std::env::vars().filter(|(name, _)| name.contains("__"));
-    let env = env.collect();
+    let env = variables(std::env::vars_os())?;
     let sources = Sources { file, env, flags };
     Config::load(&sources).map_err(|it| it.problem())
 }
 
-/// Where the daemon is asked. Who may not read how the system's node is configured, as a member of its group, asks
-/// it all the same, unless there is a daemon of one's own.
+/// The variables that may set a key. What has another name and is no text is somebody else's.
+fn variables(
+    all: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, Problem> {
+    let ours = all.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| name.starts_with("WARREN_") && name.contains("__"));
+    let text = |(name, value): (String, OsString)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(value) => {
+            let seen = format!("environment variable {name} = {value:?}: text is needed");
+            Err(Problem::new(ErrorCode::ConfigBadValue, seen))
+        }
+    };
+    ours.map(text).collect()
+}
+
+/// Where the daemon is asked. Who was told of no other asks the system's where there is none of one's own, whether
+/// or not how that is configured can be read.
 ///
 /// # Errors
 /// As [`config`].
 pub fn socket(globals: &Globals) -> Result<PathBuf, Problem> {
     let named = globals.config.is_some() || globals.home.is_some();
-    if named || File::open(SYSTEM_CONFIG).is_ok() {
-        return Ok(config(globals, &[])?.api.socket);
-    }
-    let own = load(None, Vec::new())?.api.socket;
-    let is_told = |name| std::env::var_os(name).is_some();
-    let is_told = is_told("WARREN_API__SOCKET") || is_told("WARREN_NODE__HOME");
-    Ok(if is_told {
+    let config = if named || File::open(SYSTEM_CONFIG).is_ok() {
+        config(globals, &[])?
+    } else {
+        load(None, Vec::new())?
+    };
+    let is_place = |it: &&Setting| ["api.socket", "node.home"].contains(&it.key.name);
+    let mut places = config.settings().iter().filter(is_place);
+    let told = named || places.any(|it| it.origin != Origin::Default);
+    let own = config.api.socket;
+    Ok(if told {
         own
     } else {
         of_system_or(own, Path::new(SYSTEM_SOCKET))
@@ -84,26 +100,6 @@ pub fn journals(config: &Config) -> [PathBuf; 2] {
     ["consumer.journal", "exit.journal"].map(|it| config.node.home.join(it))
 }
 
-/// The wallet's passphrase, without the line's end.
-///
-/// # Errors
-/// [`ErrorCode::WalletLocked`].
-pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
-    let locked = |seen: String| Problem::new(ErrorCode::WalletLocked, seen);
-    let path = config.wallet.passphrase_file.as_ref();
-    let path = path.ok_or_else(|| locked("wallet.passphrase_file is not set".to_owned()))?;
-    let file = File::open(path).map_err(|it| locked(format!("{}: {it}", path.display())))?;
-    let mut text = Zeroizing::new(String::new());
-    let read = std::io::Read::read_to_string(
-        &mut std::io::Read::take(file, MAX_PASSPHRASE_BYTES),
-        &mut text,
-    );
-    read.map_err(|it| locked(format!("{}: {it}", path.display())))?;
-    Ok(Zeroizing::new(
-        text.trim_end_matches(['\n', '\r']).to_owned(),
-    ))
-}
-
 /// The wall clock.
 #[must_use]
 pub fn now() -> UnixTime {
@@ -113,24 +109,28 @@ pub fn now() -> UnixTime {
     UnixTime::default().plus(since)
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_variable_that_is_no_text_ends_nothing_unless_it_is_ours() {
+        let odd = || OsString::from_vec(vec![b'x', 0xff]);
+        let pairs = [
+            (odd(), odd()),
+            ("LESS__".into(), odd()),
+            ("WARREN_NODE__LOG".into(), "debug".into()),
+        ];
+        let told = variables(pairs.into_iter()).unwrap();
+        assert_eq!(told, [("WARREN_NODE__LOG".to_owned(), "debug".to_owned())]);
+        let ours = [("WARREN_NODE__HOME".into(), odd())];
+        let problem = variables(ours.into_iter()).unwrap_err();
+        assert!(problem.seen.contains("WARREN_NODE__HOME"));
+    }
 
     #[test]
     fn the_daemon_of_the_system_is_asked_where_there_is_no_own_one() {

@@ -1,12 +1,14 @@
 //! The home is its owner's alone: keys, books, and whom this node met are nobody else's to read.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::Uid;
+
+use crate::error::{ErrorCode, Problem};
 
 /// What its owner may do, and what else a mode says of the file itself.
 const OWNER: u32 = 0o7700;
@@ -14,6 +16,20 @@ const OWNER: u32 = 0o7700;
 const PASSAGE: u32 = 0o0011;
 /// Who reads these refuses them if others could (W1201): they may have been read already, and that is to be said.
 const SECRETS: [&str; 2] = ["node.key", "passphrase"];
+
+/// Makes `home` where it is not there yet, its owner's alone.
+pub(crate) fn make(home: &Path) -> Result<(), Problem> {
+    if home.exists() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(home);
+    made.map_err(|error| {
+        let seen = format!("{} cannot be made: {error}", home.display());
+        Problem::new(ErrorCode::HomeUnusable, seen)
+    })?;
+    tracing::info!(home = %home.display(), "made");
+    Ok(())
+}
 
 /// Lets this process make no file that others may read, and takes from others what they may do in `home`, as far
 /// as it is ours. Nothing is ever given.
@@ -62,6 +78,18 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_home_that_is_not_there_is_made_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("state/warren");
+        make(&home).unwrap();
+        make(&home).unwrap();
+        assert_eq!(mode(&home), 0o700);
+        fs::write(folder.path().join("file"), "").unwrap();
+        let told = make(&folder.path().join("file/home")).unwrap_err();
+        assert!(told.is(ErrorCode::HomeUnusable));
     }
 
     #[test]

@@ -15,15 +15,19 @@ pub mod identity;
 pub mod lockfile;
 pub mod metrics;
 mod outlet;
+mod passphrase;
 mod perform;
 mod provider;
 pub mod receipt;
 mod route;
 mod run;
 pub mod session;
+mod signal;
 #[cfg(test)]
 mod stand;
 pub mod store;
 mod tower;
 
-pub use run::{Ended, run};
+pub use passphrase::passphrase;
+pub use run::{Ended, check, run};
+pub use signal::told_to_end;

@@ -23,6 +23,8 @@ mod towers;
 mod view;
 mod wish;
 
+pub use setup::check;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -121,12 +123,14 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     let clock = Arc::new(Clock::start());
     let now = clock.now();
     let home = config.node.home.clone();
+    crate::home::make(&home)?;
     crate::home::keep_private(&home, &config.api.socket);
     let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
     // Before anything that may fail or wait: until then a machine that was blocked may be open.
     let adopted = Adopted::of(&home.join("consumer.journal")).await;
     let exit_journal = home.join("exit.journal");
-    if !config.exit.enabled {
+    let enabled = config.exit.enabled;
+    if !enabled || lasting::wanted(&home, enabled).is_none() {
         setup::forget_exit(&exit_journal).await;
     }
     let key = crate::identity::load_or_create(&home).map_err(|error| error.problem())?;
@@ -223,7 +227,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     let result = tokio::select! {
         biased;
         _ = ended.wait_for(|it| *it) => Ok(()),
-        () = signalled() => Ok(()),
+        () = crate::signal::told_to_end() => Ok(()),
         served = &mut api => Err(Problem::new(ErrorCode::Internal, format!("the API ended: {served:?}"))),
     };
     let _ = node.ending.send(true);
@@ -233,20 +237,6 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), api).await;
     }
     result.map(|()| Ended { blocked })
-}
-
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
 }
 
 impl Node {

@@ -49,7 +49,7 @@ pub(super) async fn devchain(desk: &mut Desk<'_>, args: &DevchainArgs) -> Told {
     .table(&table)
     .next("warren fund --faucet 100");
     desk.screen.answer(&page);
-    node::interrupted().await;
+    warren_daemon::told_to_end().await;
     Ok(Page::raw(
         json!({ "schema": "warren.devchain/v1", "ended": true }),
         "The chain is gone.",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use warren_daemon::config::{Explained, Origin, Place, Setting};
 
-use super::{Desk, Told};
+use super::{Desk, Told, daemon};
 use crate::args::ConfigVerb;
 use crate::page::Page;
 use crate::table::Table;
@@ -16,7 +16,11 @@ pub(super) fn run(desk: &Desk<'_>, verb: &ConfigVerb) -> Told {
             let explained = config.explain(key).map_err(|it| it.problem())?;
             Ok(explain_page(&explained))
         }
-        ConfigVerb::Validate => Ok(valid_page(config.settings())),
+        ConfigVerb::Validate => {
+            daemon::filter(&config.node.log)?;
+            warren_daemon::check(&config)?;
+            Ok(valid_page(config.settings()))
+        }
     }
 }
 

@@ -44,14 +44,17 @@ fn pairs(set: &[String]) -> Result<Vec<(String, String)>, Problem> {
     set.iter().map(pair).collect()
 }
 
+/// What is logged, as `node.log` says.
+pub(super) fn filter(text: &str) -> Result<EnvFilter, Problem> {
+    EnvFilter::try_new(text).map_err(|it| {
+        let seen = format!("node.log = {text}: {it}");
+        Problem::new(ErrorCode::ConfigBadValue, seen).with_next("warren config explain node.log")
+    })
+}
+
 /// Logs go to standard error: standard output is data.
 fn log(filter: &str, as_json: bool) -> Result<(), Problem> {
-    let filter = EnvFilter::try_new(filter).map_err(|it| {
-        Problem::new(
-            ErrorCode::ConfigBadValue,
-            format!("node.log = {filter}: {it}"),
-        )
-    })?;
+    let filter = self::filter(filter)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -4,12 +4,12 @@ use std::io::Read;
 
 use serde_json::json;
 use warren_daemon::error::{ErrorCode, Problem, machine};
+use warren_daemon::passphrase;
 use warren_payments::wallet::Wallet;
 use warren_payments::wallet::file;
 
 use super::{Desk, Told, pot};
 use crate::args::WalletVerb;
-use crate::node;
 use crate::page::Page;
 use crate::table::Table;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, verb: &WalletVerb) -> Told {
 fn make(desk: &Desk<'_>, wallet: &Wallet, work_factor: u8) -> Told {
     let config = desk.config()?;
     let path = &config.wallet.file;
-    let passphrase = node::passphrase(&config)?;
+    let passphrase = passphrase(&config)?;
     if let Some(parent) = path.parent() {
         let made = std::fs::create_dir_all(parent);
         made.map_err(|it| {
@@ -66,7 +66,7 @@ fn make(desk: &Desk<'_>, wallet: &Wallet, work_factor: u8) -> Told {
 
 fn open(desk: &Desk<'_>) -> Result<Wallet, Problem> {
     let config = desk.config()?;
-    file::open(&config.wallet.file, &node::passphrase(&config)?).map_err(|it| machine::wallet(&it))
+    file::open(&config.wallet.file, &passphrase(&config)?).map_err(|it| machine::wallet(&it))
 }
 
 fn words(page: Page, wallet: &Wallet) -> Page {

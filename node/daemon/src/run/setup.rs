@@ -94,7 +94,7 @@ pub(super) async fn money(
         return Ok(Money::None);
     }
     let lock = WalletLock::take(&config.wallet.file)?;
-    let passphrase = passphrase(config)?;
+    let passphrase = crate::passphrase(config)?;
     let wallet = file::open(&config.wallet.file, &passphrase);
     let wallet = wallet.map_err(|error| machine::wallet(&error))?;
     let rpc = connect(chain, config.token.decimals, control).await?;
@@ -108,20 +108,6 @@ pub(super) async fn money(
         events,
         lock,
     })
-}
-
-fn passphrase(config: &Config) -> Result<String, Problem> {
-    let Some(path) = &config.wallet.passphrase_file else {
-        let seen = "wallet.passphrase_file is not set";
-        return Err(Problem::new(ErrorCode::WalletLocked, seen));
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::new(
-            ErrorCode::WalletLocked,
-            format!("{}: {error}", path.display()),
-        )
-    })?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 async fn connect(
@@ -169,13 +155,19 @@ fn payments_config(chain: &ChainConfig, config: &Config) -> PaymentsConfig {
     }
 }
 
-pub(super) async fn overlay(
-    config: &Config,
-    key: &NodeKey,
-    control: &Handle,
-) -> Result<(Overlay, mpsc::Receiver<OverlayEvent>), Problem> {
+/// Looks at what the node was told as far as a start would, and starts nothing.
+///
+/// # Errors
+/// A [`Problem`] of the configuration, with the key of what does not fit.
+pub fn check(config: &Config) -> Result<(), Problem> {
+    let told = overlay_config(config);
+    told.check()
+        .map_err(|error| of_overlay(&error, &config.overlay))
+}
+
+fn overlay_config(config: &Config) -> OverlayConfig {
     let section = &config.overlay;
-    let settings = OverlayConfig {
+    OverlayConfig {
         network: config.node.network.clone(),
         listen: section.listen.clone(),
         external: section.external.clone(),
@@ -184,14 +176,22 @@ pub(super) async fn overlay(
         allow_private: section.allow_private,
         inner: inner_nets(&config.exit),
         ..OverlayConfig::default()
-    };
+    }
+}
+
+pub(super) async fn overlay(
+    config: &Config,
+    key: &NodeKey,
+    control: &Handle,
+) -> Result<(Overlay, mpsc::Receiver<OverlayEvent>), Problem> {
+    let settings = overlay_config(config);
     // Listening sockets are made by the thread that starts it: that must be a control thread.
     let key = key.clone();
     let started = control
         .spawn(async move { Overlay::start(settings, key) })
         .await;
     let started = started.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
-    started.map_err(|error| of_overlay(&error, section))
+    started.map_err(|error| of_overlay(&error, &config.overlay))
 }
 
 /// The nets that exist inside tunnels only: every exit's, unless its owner chose others.

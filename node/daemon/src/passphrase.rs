@@ -1,0 +1,71 @@
+//! The wallet's passphrase, from the file that its owner named.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::error::{ErrorCode, Problem};
+
+/// The longest passphrase that is read.
+const MAX_BYTES: u64 = 4096;
+
+/// Reads the passphrase, without the line's end.
+///
+/// # Errors
+/// [`ErrorCode::WalletLocked`]; [`ErrorCode::KeyLoose`] if others may read its file.
+pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
+    let locked = |seen: String| Problem::new(ErrorCode::WalletLocked, seen);
+    let path = config.wallet.passphrase_file.as_ref();
+    let path = path.ok_or_else(|| locked("wallet.passphrase_file is not set".to_owned()))?;
+    let unusable = |error| locked(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(unusable)?;
+    // The open file is asked, not the path: nobody can swap it in between.
+    let meta = file.metadata().map_err(unusable)?;
+    let mode = meta.mode() & 0o7777;
+    if meta.is_file() && mode & 0o077 != 0 {
+        let path = path.display();
+        let seen = format!("{path} has mode {mode:04o}: others can read the wallet's passphrase");
+        let problem = Problem::new(ErrorCode::KeyLoose, seen);
+        return Err(problem.with_next(format_args!("chmod 600 {path}")));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(unusable)?;
+    Ok(Zeroizing::new(
+        text.trim_end_matches(['\n', '\r']).to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn a_passphrase_that_others_could_read_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passphrase");
+        fs::write(&path, "correct horse\n").unwrap();
+        let key = "wallet.passphrase_file".to_owned();
+        let flags = vec![(key, path.display().to_string())];
+        let config = Config::load(&Sources {
+            flags,
+            ..Sources::default()
+        });
+        let config = config.unwrap();
+        for (mode, opens) in [(0o644, false), (0o640, false), (0o600, true), (0o400, true)] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            match passphrase(&config) {
+                Ok(it) => assert!(opens && it.as_str() == "correct horse", "{mode:o}"),
+                Err(it) => assert!(!opens && it.is(ErrorCode::KeyLoose), "{mode:o}"),
+            }
+        }
+    }
+}
