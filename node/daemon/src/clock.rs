@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use warren_proto::UnixTime;
 
@@ -42,6 +42,18 @@ impl Clock {
         self.at(wall(), Instant::now())
     }
 
+    /// What the wall clock says: for what strangers hold against theirs. It may be behind [`Clock::now`].
+    #[must_use]
+    pub fn wall(&self) -> UnixTime {
+        wall()
+    }
+
+    /// How far the wall clock is behind what this one tells: it was ahead before, and was set back.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        self.now().since(wall())
+    }
+
     /// The time, when the wall clock says `wall` and the monotonic one `instant`.
     fn at(&self, wall: UnixTime, instant: Instant) -> UnixTime {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,8 +77,6 @@ fn wall() -> UnixTime {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn base(clock: &Clock) -> (UnixTime, Instant) {
@@ -81,6 +91,8 @@ mod tests {
         assert_eq!(clock.at(ahead, instant), ahead);
         assert_eq!(clock.at(UnixTime::from_secs(1), instant), ahead);
         assert!(clock.now() >= ahead);
+        assert!(clock.ahead() > Duration::from_secs(1_000_000_000));
+        assert!(clock.wall() < ahead);
     }
 
     #[test]

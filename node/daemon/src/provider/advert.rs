@@ -73,7 +73,8 @@ impl Shell {
 
     /// Publishes this exit's offer with a change.
     pub(super) async fn publish(&mut self, change: impl FnOnce(&mut Offer)) {
-        let now = self.parts.clock.now();
+        // What is dated ahead, strangers take for forged.
+        let now = self.parts.clock.wall();
         let out = self.parts.overlay.own_offer().await.ok().flatten();
         let held = out.map_or(0, |it| it.offer().seq);
         let Some(exit) = &mut self.exit else { return };

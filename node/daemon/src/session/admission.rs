@@ -53,7 +53,6 @@ pub struct Admission {
     /// Where the next newcomer may sit, and the last place there is.
     next: u16,
     last: u16,
-    draining: bool,
 }
 
 /// Who sits in a place.
@@ -94,7 +93,6 @@ impl Admission {
             places: BTreeMap::new(),
             next: FIRST_PLACE,
             last: LAST_PLACE,
-            draining: false,
         }
     }
 
@@ -119,11 +117,6 @@ impl Admission {
     /// Guests to come find this exit there.
     pub fn moved(&mut self, endpoints: Vec<Candidate>) {
         self.exit.endpoints = endpoints;
-    }
-
-    /// Grants nothing more; sessions under way go on.
-    pub const fn drain(&mut self) {
-        self.draining = true;
     }
 
     /// Guests now.
@@ -189,7 +182,7 @@ impl Admission {
         let Some(current) = self.offers.first().map(SignedOffer::offer) else {
             return refuse(RefusalReason::Draining);
         };
-        if self.draining || current.is_withdrawal() {
+        if current.is_withdrawal() {
             return refuse(RefusalReason::Draining);
         }
         if request.resume {
@@ -198,13 +191,15 @@ impl Admission {
         if request.chain != current.chain {
             return refuse(RefusalReason::Chain);
         }
-        let relied = self
-            .offers
-            .iter()
-            .find(|offer| offer.hash() == request.offer);
+        // What is on offer now is never too old for its own exit, whose time may be ahead of its offers':
+        // that never goes back, the clock by which they are dated may.
+        let since = current.issued.min(now);
+        let mut offers = self.offers.iter().enumerate();
+        let relied = offers.find(|(_, offer)| offer.hash() == request.offer);
         let Some(relied) = relied
-            .map(SignedOffer::offer)
-            .filter(|it| it.valid_until > now)
+            .map(|(age, offer)| (age, offer.offer()))
+            .filter(|(age, it)| *age == 0 || it.valid_until > since)
+            .map(|(_, it)| it)
         else {
             return refuse(RefusalReason::PriceChanged);
         };

@@ -87,21 +87,67 @@ fn an_exit_refuses_what_it_cannot_serve() {
         ask(&mut exit, 1, &request(UNIT, 1)).is_ok(),
         "a guest may ask anew"
     );
-    exit.drain();
+    exit.offered(offered(|it| {
+        (it.capacity.guests_max, it.capacity.guests_free) = (0, 0);
+    }));
     assert_eq!(
         ask(&mut exit, 1, &request(UNIT, 1)).unwrap_err(),
         RefusalReason::Draining
     );
 }
 
+/// The exit's offer with a change.
+fn offered(change: impl FnOnce(&mut Offer)) -> SignedOffer {
+    let mut it = offer().offer().clone();
+    change(&mut it);
+    it.sign(&provider_key()).unwrap()
+}
+
+#[test]
+fn an_exit_whose_time_is_ahead_of_its_offers_serves_by_the_one_that_is_out() {
+    let day = Duration::from_secs(24 * 3600);
+    let mut exit = admission();
+    // It began a day ahead, and was set back: its own time goes on from where it was.
+    let before = offered(|it| {
+        it.issued = NOON.plus(day);
+        it.valid_until = it.issued.plus(Duration::from_secs(3600));
+    });
+    let last = offered(|it| it.seq = 2);
+    let out = offered(|it| it.seq = 3);
+    for it in [&before, &last, &out] {
+        exit.offered(it.clone());
+    }
+    for relied in [&out, &last, &before] {
+        assert!(ask_by(&mut exit, relied, 1, NOON.plus(day)).is_ok());
+    }
+    // One that was over before the next was made is over.
+    exit.offered(offered(|it| {
+        it.seq = 4;
+        it.issued = last.offer().valid_until;
+        it.valid_until = it.issued.plus(Duration::from_secs(3600));
+    }));
+    let refused = ask_by(&mut exit, &last, 1, NOON.plus(day));
+    assert_eq!(refused.unwrap_err(), RefusalReason::PriceChanged);
+}
+
 /// Asks for exactly what the exit offers, as consumer `who` in a session of that number.
 fn ask_as(exit: &mut Admission, who: u8, now: UnixTime) -> Result<SessionTerms, RefusalReason> {
+    ask_by(exit, &offer(), who, now)
+}
+
+/// The same, by an offer of it.
+fn ask_by(
+    exit: &mut Admission,
+    offer: &SignedOffer,
+    who: u8,
+    now: UnixTime,
+) -> Result<SessionTerms, RefusalReason> {
     let request = SessionRequest {
         session: SessionId::from_bytes([who; 16]),
-        offer: offer().hash(),
-        price: offer().offer().price,
+        offer: offer.hash(),
+        price: offer.offer().price,
         tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
-        chain: offer().offer().chain,
+        chain: offer.offer().chain,
         resume: false,
     };
     let consumer = NodeKey::from_seed(&[who; 32]).id();
