@@ -1,6 +1,6 @@
 //! `up --kill-switch off`: no table that blocks, said aloud; and everything is given back.
 
-use warren_daemon::api::types::DownReport;
+use warren_daemon::api::types::{DownReport, Status};
 
 use crate::stage::{Stage, one_exit};
 
@@ -43,6 +43,23 @@ fn without_a_kill_switch_there_is_no_table_and_with_it_there_is() {
         }
     })
     .expect("the rules");
+    host.run("nft", &["delete", "table", "inet", "warren_guard"])
+        .expect("nft");
+    let named = |it: &Status| {
+        let guard = it
+            .warnings
+            .iter()
+            .any(|it| it.seen.contains("the table that guards"));
+        if guard {
+            Ok(())
+        } else {
+            Err(format!("{:?}", it.warnings))
+        }
+    };
+    let consumer = &mut stage.cast.consumer;
+    consumer
+        .wait_for("a warning", crate::stage::STEP, &["status"], named)
+        .expect("no kill switch was taken away: there is none");
     let capture = stage.capture();
     let got = stage.download(100_000, 60).map(|it| it.bytes);
     assert_eq!(got, Some(100_000));
@@ -54,6 +71,12 @@ fn without_a_kill_switch_there_is_no_table_and_with_it_there_is() {
     let args = ["down", "--keep-blocked"];
     let report: DownReport = stage.cast.consumer.ask(&args).expect("down");
     assert!(!report.still_blocked);
+    let status: Status = stage.cast.consumer.ask(&["status"]).expect("a status");
+    assert_eq!(
+        status.warnings,
+        vec![],
+        "what is down stands in nobody's way"
+    );
     assert_eq!((rules().as_str(), routes()), ("", before.clone()));
     assert_eq!(stage.cast.consumer.resolver().expect("a file"), resolver);
 

@@ -1,9 +1,10 @@
 //! What blocks on purpose falls only by the user's word: not by an `up` that failed, not by a daemon that died.
 
 use serde_json::Value;
-use warren_daemon::api::types::DownReport;
+use warren::demo::wait::until;
+use warren_daemon::api::types::{DownReport, Status};
 
-use crate::stage::{Stage, one_exit};
+use crate::stage::{STEP, Stage, one_exit};
 
 fn table(stage: &Stage) -> bool {
     let tables = stage.cast.consumer.host().run("nft", &["list", "tables"]);
@@ -44,6 +45,29 @@ fn an_up_that_fails_leaves_what_was_blocked_before_blocked() {
 
     let report: DownReport = stage.cast.consumer.ask(&["down"]).expect("down");
     assert!(!report.still_blocked && !table(&stage) && !says_blocked(&stage));
+    let status: Status = stage.cast.consumer.ask(&["status"]).expect("a status");
+    assert_eq!(status.warnings, vec![], "nothing is tried any more");
+
+    // While the first exit is looked for, nobody is told to begin what has begun.
+    let consumer = &stage.cast.consumer;
+    let long = ["up", "--country", "XX", "--timeout", "600"];
+    std::thread::scope(|scope| {
+        let up = scope.spawn(|| consumer.ask::<Value>(&long));
+        until("the search to begin", STEP, || {
+            let status: Status = consumer.ask(&["status"]).map_err(|it| it.to_string())?;
+            if status.choosing && status.kill_switch {
+                Ok(())
+            } else {
+                Err(format!("{status:?}"))
+            }
+        })
+        .expect("a search");
+        let said = consumer.typed_as_text(&["status"]).expect("a status");
+        assert!(said.contains("An exit is looked for"), "{said}");
+        let report: DownReport = consumer.ask(&["down"]).expect("down");
+        assert!(!report.still_blocked);
+        assert!(up.join().expect("a thread").is_err());
+    });
     stage.strike();
 }
 

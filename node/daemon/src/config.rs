@@ -18,13 +18,11 @@ mod build;
 mod error;
 mod keys;
 mod layers;
-mod sample;
 mod token;
 
 pub use error::{ConfigError, Place};
 pub use keys::{KEYS, Key, Kind};
 pub use layers::{Explained, Origin, Setting, Sources};
-pub use sample::sample;
 pub use token::{MAX_DECIMALS, ParseMoneyError, Token};
 
 use crate::api::types::Fallback;
@@ -126,10 +124,8 @@ pub struct ExitConfig {
     pub region: Option<Region>,
     /// What guests pay, per MiB and minute, rounded up to the base unit.
     pub price: Price,
-    /// The same per GiB, as written.
-    pub price_per_gib: Amount,
-    /// What one word is worth.
-    pub unit_price: Amount,
+    /// What one word is worth. `None`: see [`ExitConfig::word`].
+    pub unit_price: Option<Amount>,
     /// Words a guest pays ahead.
     pub prepay_units: u32,
     /// Words served unpaid, and how many that may become.
@@ -162,6 +158,19 @@ pub struct ExitConfig {
     pub towers: usize,
     /// They are told anew when a channel is worth so much more.
     pub tower_step: Amount,
+}
+
+impl ExitConfig {
+    /// What one word is worth where a guest pays `price`: as configured; else a MiB, or where only time is
+    /// asked for a minute. Never nothing.
+    #[must_use]
+    pub fn word(&self, price: &Price) -> Amount {
+        self.unit_price.unwrap_or(if price.per_mib > Amount::ZERO {
+            price.per_mib
+        } else {
+            price.per_minute.max(Amount::from_wei_u64(1))
+        })
+    }
 }
 
 /// `[tower]`

@@ -262,6 +262,11 @@ impl Shell {
         };
         lowered.map_err(|error| error.problem())?;
         self.facts.protected = self.line.is_protected();
+        // Whatever was tried or blocked before is so no more.
+        self.facts.problem = None;
+        if !self.facts.protected {
+            self.watch.trouble = None;
+        }
         Ok(Box::new(self.facts.clone()))
     }
 

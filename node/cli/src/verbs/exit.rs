@@ -24,8 +24,8 @@ pub(super) async fn run(desk: &mut Desk<'_>, verb: &ExitVerb) -> Told {
         ExitVerb::Enable(args) => enable(desk, args).await,
         ExitVerb::Disable => {
             let status = client.exit_disable().await.map_err(|it| it.problem())?;
-            let sentence =
-                "Nothing is shared any more: the offer is withdrawn, sessions are settled.";
+            let sentence = "Nothing is shared any more, after a restart neither: the offer is withdrawn, sessions are \
+                 settled.";
             Ok(Page::of(&status, sentence).next("warren earn"))
         }
         ExitVerb::Status => Ok(status_page(
@@ -55,6 +55,8 @@ async fn enable(desk: &mut Desk<'_>, args: &EnableArgs) -> Told {
     if !args.yes {
         let query = ExitTermsQuery {
             policy: args.policy.clone(),
+            price_per_gib: args.price.clone(),
+            price_per_minute: args.price_per_minute.clone(),
         };
         let terms = client.exit_terms(&query).await.map_err(|it| it.problem())?;
         request.phrase = Some(consent(desk, args, &terms)?);
@@ -74,7 +76,7 @@ fn consent(desk: &mut Desk<'_>, args: &EnableArgs, terms: &ExitTerms) -> Result<
         None => desk.screen.ask(&question(terms)),
     };
     let missing = |seen: String| {
-        let next = format!("warren exit enable --yes-i-consent {}", terms.phrase);
+        let next = again(args, &terms.phrase);
         Problem::new(ErrorCode::ConsentNeeded, seen).with_next(next)
     };
     match typed {
@@ -87,6 +89,21 @@ fn consent(desk: &mut Desk<'_>, args: &EnableArgs, terms: &ExitTerms) -> Result<
             "nobody sits at this terminal to be asked".to_owned(),
         )),
     }
+}
+
+/// What agrees to the very policy and prices that were asked for.
+fn again(args: &EnableArgs, phrase: &str) -> String {
+    let mut line = "warren exit enable".to_owned();
+    for (flag, value) in [
+        ("--policy", &args.policy),
+        ("--price", &args.price),
+        ("--price-per-minute", &args.price_per_minute),
+    ] {
+        if let Some(value) = value {
+            line.push_str(&format!(" {flag} {value}"));
+        }
+    }
+    line + " --yes-i-consent " + phrase
 }
 
 fn question(terms: &ExitTerms) -> String {
@@ -176,4 +193,29 @@ fn status_page(status: &ExitStatus) -> Page {
         .table(&guests)
         .next("warren earn")
         .next("warren exit disable")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_agrees_to_no_other_policy_and_no_other_price() {
+        let mut args = EnableArgs {
+            policy: None,
+            price: None,
+            price_per_minute: None,
+            yes_i_consent: None,
+            yes: false,
+        };
+        let said = again(&args, "here");
+        assert_eq!(said, "warren exit enable --yes-i-consent here");
+        args.policy = Some("web+dns".to_owned());
+        args.price = Some("0.5".to_owned());
+        args.price_per_minute = Some("0".to_owned());
+        assert_eq!(
+            again(&args, "here"),
+            "warren exit enable --policy web+dns --price 0.5 --price-per-minute 0 --yes-i-consent here"
+        );
+    }
 }

@@ -23,6 +23,7 @@ pub(super) async fn status(desk: &Desk<'_>) -> Told {
 fn page(status: &Status) -> Page {
     let sentence = match (&status.consumer, &status.exit) {
         (Some(it), _) => consumer_sentence(it),
+        (None, _) if status.choosing => choosing("An exit", status.kill_switch),
         (None, _) if status.kill_switch => BLOCKED.to_owned(),
         (None, Some(it)) if it.enabled => exit_sentence(it),
         (None, Some(_) | None) => "No tunnel is up, and nothing is shared.".to_owned(),
@@ -86,6 +87,7 @@ fn page(status: &Status) -> Page {
     let over = |it: &ConsumerView| it.state == ConsumerState::Closed;
     match &status.consumer {
         Some(it) if !over(it) => page.next("warren down"),
+        None if status.choosing => page.next("warren down"),
         _ if status.kill_switch => page.next("warren up").next("warren down"),
         _ => page.next("warren up").next("warren exits"),
     }
@@ -143,21 +145,22 @@ fn consumer_sentence(it: &ConsumerView) -> String {
                 "NOT blocked: the kill switch is off"
             }
         ),
-        ConsumerState::Closing => "The tunnel is going down.".to_owned(),
         ConsumerState::Closed if it.kill_switch => BLOCKED.to_owned(),
         ConsumerState::Closed => "No tunnel is up; nothing is blocked.".to_owned(),
-        ConsumerState::Choosing => format!(
-            "Another exit is looked for; your traffic is {} meanwhile.",
-            if it.kill_switch {
-                "blocked, not leaked,"
-            } else {
-                "NOT blocked"
-            }
-        ),
+        ConsumerState::Choosing => choosing("Another exit", it.kill_switch),
         ConsumerState::Negotiating | ConsumerState::Funding | ConsumerState::Connecting => {
             "A tunnel is coming up.".to_owned()
         }
     }
+}
+
+fn choosing(what: &str, kill_switch: bool) -> String {
+    let traffic = if kill_switch {
+        "blocked, not leaked,"
+    } else {
+        "NOT blocked"
+    };
+    format!("{what} is looked for; your traffic is {traffic} meanwhile.")
 }
 
 fn consumer_rows(table: &mut Table, it: &ConsumerView) {
@@ -232,6 +235,10 @@ mod tests {
     use super::*;
 
     fn said(consumer: Option<&str>, kill_switch: bool) -> String {
+        page(&status(consumer, kill_switch)).text()
+    }
+
+    fn status(consumer: Option<&str>, kill_switch: bool) -> Status {
         let money = || json!({ "value": "0", "unit": "WRN", "base_units": "0" });
         let consumer = consumer.map(|state| {
             json!({
@@ -250,7 +257,18 @@ mod tests {
             "consumer": consumer, "kill_switch": kill_switch, "exit": null, "router": null,
             "store": { "free_bytes": 0, "takes_liabilities": true, "batches": 0 }, "warnings": [],
         });
-        page(&serde_json::from_value(status).expect("a status")).text()
+        serde_json::from_value(status).expect("a status")
+    }
+
+    #[test]
+    fn the_first_exit_of_an_up_is_looked_for_and_nobody_is_told_to_type_it_again() {
+        for (kill_switch, traffic) in [(true, "blocked, not leaked"), (false, "NOT blocked")] {
+            let mut status = status(None, kill_switch);
+            status.choosing = true;
+            let text = page(&status).text();
+            assert!(text.contains("is looked for") && text.contains(traffic));
+            assert!(!text.contains("warren up"), "{text}");
+        }
     }
 
     #[test]

@@ -85,8 +85,8 @@ fn bad(error: &LabError) -> Problem {
         | LabError::Frame(_)
         | LabError::Record(_)
         | LabError::Offer(_)
-        | LabError::Plot { .. }
-        | LabError::Unwritable { .. } => ErrorCode::Internal,
+        | LabError::Plot { .. } => ErrorCode::Internal,
+        LabError::Unwritable { .. } => ErrorCode::FileUnusable,
     };
     Problem::new(code, error)
 }

@@ -89,20 +89,6 @@ pub enum ConfigError {
         /// Why it is needed.
         because: &'static str,
     },
-    /// Two values contradict each other.
-    #[error("{place}: {key} = {value} contradicts {other}: {why}")]
-    Conflict {
-        /// Where the first was said.
-        place: Place,
-        /// The first key.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// The other key.
-        other: &'static str,
-        /// Why not both.
-        why: &'static str,
-    },
 }
 
 impl ConfigError {
@@ -117,8 +103,6 @@ impl ConfigError {
             Self::BadValue { key, .. } => Problem::new(ErrorCode::ConfigBadValue, self)
                 .with_next(format_args!("warren config explain {key}")),
             Self::Missing { key, .. } => Problem::new(ErrorCode::ConfigMissing, self)
-                .with_next(format_args!("warren config explain {key}")),
-            Self::Conflict { key, .. } => Problem::new(ErrorCode::ConfigConflict, self)
                 .with_next(format_args!("warren config explain {key}")),
         }
     }

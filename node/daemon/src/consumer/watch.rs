@@ -36,6 +36,11 @@ impl Watch {
 impl Shell {
     pub(super) async fn look(&mut self) {
         let found = self.line.look().await;
+        let wall = if self.line.has_kill_switch() {
+            "the kill switch"
+        } else {
+            "the table that guards the tunnel"
+        };
         let (watch, metrics) = (&mut self.watch, &self.parts.metrics);
         match found {
             Found::Sound => watch.failed = 0,
@@ -43,8 +48,8 @@ impl Shell {
                 watch.meddled = watch.meddled.saturating_add(1);
                 metrics.add(Metric::FirewallMeddled, 1);
                 let times = watch.meddled;
-                tracing::error!(times, "the kill switch was taken away; it stands again");
-                let seen = format!("the kill switch was taken away {times} times; it stands again");
+                tracing::error!(times, "{wall} was taken away; it stands again");
+                let seen = format!("{wall} was taken away {times} times; it stands again");
                 watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Mended(what) => {
@@ -64,10 +69,8 @@ impl Shell {
                 watch.trouble = None;
             }
             Found::Bare(error) => {
-                if self.line.has_kill_switch() {
-                    tracing::error!(%error, "the kill switch is gone and cannot be made again");
-                }
-                let seen = format!("the kill switch is GONE and cannot be made again: {error}");
+                tracing::error!(%error, "{wall} is gone and cannot be made again");
+                let seen = format!("{wall} is GONE and cannot be made again: {error}");
                 watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Renewed => {

@@ -17,7 +17,8 @@ pub struct Explanation {
 
 macro_rules! codes {
     ($($number:literal $name:ident $exit:ident: $title:literal, $cause:literal, $remedy:literal;)*) => {
-        /// Every mishap that a user may meet. The numbers are for ever: none is used again.
+        /// Every mishap that a user may meet. The numbers are for ever: none is used again, 1006, 2105, 5103 and
+        /// 5110 neither, which nothing says any more.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum ErrorCode {
             $(#[doc = $title] $name,)*
@@ -62,9 +63,6 @@ codes! {
     1005 ConfigMissing BadConfig: "a configuration key that has no default is not set",
         "What was asked for needs a key that only you can know, such as chain.contract.",
         "warren config explain KEY";
-    1006 ConfigConflict BadConfig: "two configuration values contradict each other",
-        "Each value is fine alone; together they cannot be kept.",
-        "warren config show";
     1101 HomeUnusable Permission: "the node's home folder cannot be used",
         "It does not exist and cannot be made, or it cannot be written by this user.",
         "warren --home DIR status";
@@ -167,9 +165,6 @@ codes! {
     2104 LeftOvers Conflict: "an earlier run left its marks on this machine's network",
         "A daemon died before it could undo its changes; the undo journal has them.",
         "warren recover";
-    2105 DnsUnsettable Failed: "the resolver cannot be set",
-        "Neither systemd-resolved nor /etc/resolv.conf could be changed.",
-        "warren config explain consumer.dns";
     2106 NoForwarding Failed: "this machine does not forward packets",
         "net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is 0, so guests would reach nothing.",
         "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
@@ -212,6 +207,9 @@ codes! {
     3106 ClockBehind Failed: "this node's clock is behind",
         "The offers of most peers are dated ahead of it; what others say is taken for forged, and offers for older than they are.",
         "set the clock, for instance: timedatectl set-ntp true";
+    3107 ClockSetBack Degraded: "this machine's clock was set back while the daemon ran",
+        "It was ahead when the daemon began or was set wrong since; the daemon's own time never goes back, so what it dates is ahead until it is restarted.",
+        "restart the daemon";
     4101 NoOffer NothingMatches: "no exit matches",
         "No valid offer fits the country, price and policy asked for.",
         "warren exits";
@@ -248,9 +246,6 @@ codes! {
     5102 SpendingCap Funds: "the spending cap is reached",
         "All sessions of this up would cost more than consumer.max_spend or --max-spend.",
         "warren up --max-spend AMOUNT";
-    5103 PriceTooHigh Funds: "every match costs more than you allow",
-        "Offers exist, but above the highest price that was given.",
-        "warren exits --sort price";
     5104 ChainUnreachable Timeout: "the chain cannot be reached",
         "chain.rpc_url does not answer, or its answers are too old to trust.",
         "warren config explain chain.rpc_url";
@@ -269,9 +264,6 @@ codes! {
     5109 TransactionFailed Failed: "a transaction failed",
         "The chain refused or reverted it; the amounts on chain are unchanged.",
         "warren channel show ID";
-    5110 NotWorthIt Refused: "claiming now costs more gas than it brings",
-        "The claimable sum is below the fee; it stays claimable.",
-        "warren earn; wait until more is claimable";
     5111 ChainNoQuorum Timeout: "too few of the chain's endpoints answer",
         "Money counts only if chain.quorum endpoints say the same; until then nothing new is promised or taken, and claims go on.",
         "warren status; or name more endpoints in chain.rpc_url";
@@ -296,6 +288,9 @@ codes! {
     5118 NoBeneficiary NothingMatches: "no beneficiary is fixed",
         "The tokens in the contract may go wherever their owner's key says, so only the owner can take them out.",
         "warren withdraw; or: warren wallet beneficiary ADDRESS";
+    5119 OneOpening Refused: "no second channel is opened by itself",
+        "Each channel costs gas and binds its deposit for a while, and the exit that the first one is for did not serve.",
+        "warren up, which may open one more; or: warren channel ls";
     5201 ReceiptUnreadable Usage: "this is no receipt",
         "The file was cut, edited, or is something else; a receipt is the text that `warren receipt export` writes.",
         "warren receipt export SESSION FILE";

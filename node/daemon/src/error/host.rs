@@ -1,6 +1,6 @@
 //! What went wrong on this machine's network, as its users see it.
 
-use warren_tunnel::host::HostError;
+use warren_tunnel::host::{Finding, HostError};
 
 use super::machine::one_line;
 use super::{ErrorCode, Problem};
@@ -10,6 +10,46 @@ const RIGHTS: &str =
     "sudo warren daemon, or: sudo setcap cap_net_admin,cap_setuid+ep on the program";
 
 impl Problem {
+    /// Tells what of this machine stands in the way, with what mends it.
+    #[must_use]
+    pub fn of_finding(it: &Finding) -> Self {
+        let (code, next) = match it {
+            Finding::CapabilityMissing { .. } => (ErrorCode::NoNft, Some(RIGHTS.to_owned())),
+            Finding::TunDevice { .. } => (ErrorCode::NoTun, None),
+            Finding::Nft { .. } => (ErrorCode::NoNft, None),
+            Finding::ForwardDropped { remedy, .. } if remedy.contains("DOCKER-USER") => {
+                let next = remedy.trim_matches('`').to_owned();
+                (ErrorCode::DockerForward, Some(next))
+            }
+            Finding::ForwardDropped { remedy, .. } => {
+                (ErrorCode::ExitCheckFailed, Some(remedy.clone()))
+            }
+            Finding::LegacyIptables { table } => {
+                let next = format!("see what they drop: iptables-legacy -t {table} -S");
+                (ErrorCode::ExitCheckFailed, Some(next))
+            }
+            Finding::SysctlReadOnly { key, .. } => {
+                let key = key.replace('/', ".");
+                let next = format!("start the container with --sysctl {key}=1");
+                (ErrorCode::NoForwarding, Some(next))
+            }
+            Finding::RulesRefused { .. } => {
+                let next = "use a kernel with all of nftables; uname -r says which this is";
+                (ErrorCode::NoNft, Some(next.to_owned()))
+            }
+            Finding::ControlUidTaken { name, .. } => {
+                let next = format!("give the account {name} another user id");
+                (ErrorCode::HostChangeFailed, Some(next))
+            }
+            Finding::NoUplink => (ErrorCode::NoUplink, None),
+        };
+        let problem = Self::new(code, one_line(it));
+        match next {
+            Some(next) => problem.with_next(next),
+            None => problem,
+        }
+    }
+
     /// Tells why this machine's network could not be changed.
     #[must_use]
     pub fn of_host(error: &HostError) -> Self {
@@ -42,5 +82,47 @@ impl Problem {
             | HostError::JournalEncode(_) => ErrorCode::HostChangeFailed,
         };
         Self::new(code, one_line(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_check_found_is_mended_by_more_than_the_same_check() {
+        let drops = |remedy: &str| Finding::ForwardDropped {
+            family: "ip".to_owned(),
+            table: "filter".to_owned(),
+            chain: "FORWARD".to_owned(),
+            remedy: remedy.to_owned(),
+        };
+        let read_only = Finding::SysctlReadOnly {
+            key: "net/ipv4/ip_forward".to_owned(),
+            now: "0".to_owned(),
+        };
+        let docker = "`iptables -I DOCKER-USER -i warren-exit -j ACCEPT`";
+        for (finding, code, next) in [
+            (
+                drops(docker),
+                ErrorCode::DockerForward,
+                "iptables -I DOCKER-USER",
+            ),
+            (
+                drops("let them pass"),
+                ErrorCode::ExitCheckFailed,
+                "let them pass",
+            ),
+            (
+                read_only,
+                ErrorCode::NoForwarding,
+                "--sysctl net.ipv4.ip_forward=1",
+            ),
+            (Finding::NoUplink, ErrorCode::NoUplink, "ip route"),
+        ] {
+            let told = Problem::of_finding(&finding);
+            assert!(told.is(code) && told.next.contains(next), "{told:?}");
+            assert!(!told.next.contains('`'), "{told:?}");
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Openings {
     ) -> Result<T, Problem> {
         if self.0.swap(true, Ordering::Relaxed) {
             let seen = "this `up` has opened a channel already to an exit that did not serve, and opens no second one";
-            return Err(Problem::new(ErrorCode::NoFunds, seen).with_next("warren up"));
+            return Err(Problem::new(ErrorCode::OneOpening, seen));
         }
         let opened = open.await;
         if opened.is_err() {
@@ -88,7 +88,7 @@ mod tests {
         let first = openings.clone().once(async { Ok(1) }).await;
         assert!(first.is_ok() && openings.is_spent());
         let second = openings.once(async { Ok(2) }).await;
-        assert!(second.is_err_and(|it| it.is(ErrorCode::NoFunds)));
+        assert!(second.is_err_and(|it| it.is(ErrorCode::OneOpening)));
         openings.renew();
         assert!(openings.once(async { Ok(3) }).await.is_ok());
     }

@@ -85,7 +85,12 @@ impl Node {
 
     /// An exit by its node id, or an account by its address.
     async fn find_payee(&self, text: &str) -> Result<Payee, Problem> {
-        if let Ok(account) = text.parse::<PayoutAddress>() {
+        // Forty digits alone begin a node's id just as well.
+        let is_address = text.starts_with("0x");
+        if let Some(account) = is_address
+            .then(|| text.parse::<PayoutAddress>().ok())
+            .flatten()
+        {
             let window_secs = WINDOW_SECS;
             return Ok(Payee {
                 account,

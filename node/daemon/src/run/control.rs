@@ -71,10 +71,7 @@ impl NodeControl for Node {
             let findings = check_exit().await;
             let mut checks: Vec<_> = findings
                 .iter()
-                .map(|it| {
-                    let problem = Problem::new(ErrorCode::ExitCheckFailed, it);
-                    Check::not_fine("machine", CheckVerdict::Fail, problem)
-                })
+                .map(|it| Check::not_fine("machine", CheckVerdict::Fail, Problem::of_finding(it)))
                 .collect();
             if checks.is_empty() {
                 checks.push(Check::pass(
@@ -96,10 +93,15 @@ impl NodeControl for Node {
     fn exit_terms(&self, query: ExitTermsQuery) -> Answer<'_, ExitTerms> {
         Box::pin(async move {
             let policy = self.policy(query.policy.as_deref())?;
+            let asked = (
+                query.price_per_gib.as_ref(),
+                query.price_per_minute.as_ref(),
+            );
+            let price = self.price(asked)?;
             Ok(ExitTerms {
                 policy: policy.id(),
                 policy_text: policy.canonical(),
-                price: PriceView::of(self.config.exit.price, &self.config.token),
+                price: PriceView::of(price, &self.config.token),
                 guests_max: self.config.exit.guests_max,
                 phrase: self.phrase(),
             })
@@ -228,7 +230,7 @@ impl NodeControl for Node {
                 Check::not_fine("peers", CheckVerdict::Fail, problem)
             }];
             for finding in check_consumer().await {
-                let problem = Problem::new(ErrorCode::HostChangeFailed, finding);
+                let problem = Problem::of_finding(&finding);
                 checks.push(Check::not_fine("machine", CheckVerdict::Warn, problem));
             }
             Ok(NetCheck {

@@ -18,7 +18,7 @@ use crate::provider::{Enable, Known};
 use crate::session::ExitTerms;
 
 /// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
-/// its gas.
+/// its gas; and what is paid ahead.
 const MIN_DEPOSIT_UNITS: u32 = 64;
 
 const BYTES_PER_KBIT: u64 = 125;
@@ -76,7 +76,7 @@ impl Node {
         let id = policy.id();
         self.store.headroom().demand()?;
         self.check_consent(request, &id)?;
-        let price = self.price(request)?;
+        let price = self.price(asked(request))?;
         if let Some(lack) = self.lacks(&price).into_iter().next() {
             return Err(lack);
         }
@@ -174,18 +174,20 @@ impl Node {
         let missing =
             |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
         let region = exit.region.clone().ok_or_else(|| missing("exit.country"))?;
-        let price = self.price(request)?;
+        let price = self.price(asked(request))?;
+        let prepay_units = exit.prepay_units.max(1);
         let (chain, payee) = self.payee(&price)?;
         let (gateway_v4, inner4) =
             inner_v4(&exit.inner_v4).ok_or_else(|| missing("exit.inner_v4"))?;
         let (gateway_v6, inner6) =
             inner_v6(&exit.inner_v6).ok_or_else(|| missing("exit.inner_v6"))?;
         let key = TunnelKey::generate();
-        let now = self.clock.now();
+        // What is dated ahead, strangers take for forged.
+        let now = self.clock.wall();
         let offer = Offer {
             node: self.key.id(),
             // Milliseconds grow across restarts without anything to remember.
-            seq: now.as_millis(),
+            seq: self.clock.now().as_millis(),
             issued: now,
             valid_until: now.plus(MAX_OFFER_LIFE),
             network: self.config.node.network.clone(),
@@ -194,8 +196,8 @@ impl Node {
             price,
             chain,
             payee,
-            unit_price: exit.unit_price,
-            prepay_units: exit.prepay_units.max(1),
+            unit_price: exit.word(&price),
+            prepay_units,
             credit_units: exit.credit.first,
             close_window_secs: u32::try_from(exit.close_window.as_secs()).unwrap_or(u32::MAX),
             policy: policy.id(),
@@ -215,7 +217,7 @@ impl Node {
             dns: resolvers::for_guests(&exit.dns, &own_name_servers(), &policy)?,
             mtu: DEFAULT_MTU,
             endpoints: known.endpoints,
-            min_deposit_units: MIN_DEPOSIT_UNITS,
+            min_deposit_units: MIN_DEPOSIT_UNITS.max(prepay_units),
             max_credit_units: exit.credit.most,
         };
         let tunnel = ExitSpec {
@@ -259,17 +261,21 @@ impl Node {
         })
     }
 
-    fn price(&self, request: &ExitEnableRequest) -> Result<Price, Problem> {
+    /// The price per GiB and per minute that was asked for; what was left out, as configured.
+    pub(super) fn price(
+        &self,
+        (per_gib, per_minute): (Option<&String>, Option<&String>),
+    ) -> Result<Price, Problem> {
         let (exit, token) = (&self.config.exit, &self.config.token);
         let bad = |error| Problem::new(ErrorCode::BadRequest, error);
-        let per_mib = match &request.price_per_gib {
+        let per_mib = match per_gib {
             Some(text) => {
                 let per_gib = token.parse(text).map_err(bad)?;
                 Amount::from_wei(per_gib.wei().div_ceil(1024)).unwrap_or(Amount::MAX)
             }
             None => exit.price.per_mib,
         };
-        let per_minute = match &request.price_per_minute {
+        let per_minute = match per_minute {
             Some(text) => token.parse(text).map_err(bad)?,
             None => exit.price.per_minute,
         };
@@ -298,6 +304,12 @@ impl Node {
             )),
         }
     }
+}
+
+/// The prices that an owner typed.
+fn asked(request: &ExitEnableRequest) -> (Option<&String>, Option<&String>) {
+    let (per_gib, per_minute) = (&request.price_per_gib, &request.price_per_minute);
+    (per_gib.as_ref(), per_minute.as_ref())
 }
 
 fn unreachable() -> Problem {

@@ -1,5 +1,7 @@
 //! What the node shows of itself: status, exits, peers.
 
+use std::time::Duration;
+
 use warren_overlay::offers::{OfferQuery, RankedOffer};
 use warren_proto::Amount;
 
@@ -12,6 +14,10 @@ use crate::error::{ErrorCode, Problem};
 use crate::perform::problem;
 use crate::provider::{ExitFacts, GuestFacts};
 use crate::session::ProviderPhase;
+
+// Our choice.
+/// A clock that was set back by less is no news: what others date is taken within minutes of it.
+const CLOCK_AHEAD: Duration = Duration::from_secs(60);
 
 impl Node {
     pub(super) async fn status_view(&self) -> Result<Status, Problem> {
@@ -44,6 +50,12 @@ impl Node {
             let seen = "the offers of most peers look as if from the future";
             warnings.push(Problem::new(ErrorCode::ClockBehind, seen));
         }
+        let ahead = self.clock.ahead();
+        if ahead > CLOCK_AHEAD {
+            let secs = ahead.as_secs();
+            let seen = format!("it was {secs} s ahead, which this daemon still goes by");
+            warnings.push(Problem::new(ErrorCode::ClockSetBack, seen));
+        }
         let provider = self.provider.view().await?;
         let enabled = provider.on.is_some();
         warnings.extend(facts.trouble.clone());
@@ -65,6 +77,7 @@ impl Node {
             },
             chain,
             consumer,
+            choosing: facts.choosing,
             kill_switch: facts.protected,
             exit: if enabled {
                 Some(self.exit_view().await?)
@@ -142,9 +155,10 @@ impl Node {
         };
         let exit = &self.config.exit;
         let policy = self.policy(None)?.id();
-        let at_risk = exit.unit_price.checked_mul(exit.credit.most.into());
         let on = facts.on.as_ref();
         let price = on.map_or(exit.price, |it| it.offer.price);
+        let word = on.map_or_else(|| exit.word(&price), |it| it.offer.unit_price);
+        let at_risk = word.checked_mul(exit.credit.most.into());
         Ok(ExitStatus {
             enabled: on.is_some(),
             since: on.map(|it| Timestamp(it.since)),

@@ -136,6 +136,7 @@ impl NodeControl for Desk {
             },
             chain: None,
             consumer: Some(consumer()),
+            choosing: false,
             kill_switch: true,
             exit: None,
             router: None,

@@ -35,6 +35,8 @@ async fn every_question_of_the_client_reaches_the_node() {
     let terms = client
         .exit_terms(&ExitTermsQuery {
             policy: Some("all".to_owned()),
+            price_per_gib: Some("0.5".to_owned()),
+            price_per_minute: None,
         })
         .await
         .unwrap();

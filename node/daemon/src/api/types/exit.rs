@@ -22,6 +22,10 @@ pub struct ExitCheck {
 pub struct ExitTermsQuery {
     /// Policy by name; left out: as configured.
     pub policy: Option<String>,
+    /// Price per GiB, decimal in token units; left out: as configured.
+    pub price_per_gib: Option<String>,
+    /// Price per minute, decimal in token units; left out: as configured.
+    pub price_per_minute: Option<String>,
 }
 
 /// Answer to `GET /v1/exit/terms`: what one would agree to, before one does.
@@ -128,8 +132,6 @@ pub enum GuestState {
     Serving,
     /// Carries none until paid.
     Paused,
-    /// Settles and takes down.
-    Closing,
     /// Over.
     Closed,
 }

@@ -23,8 +23,12 @@ pub struct Status {
     pub overlay: OverlayView,
     /// Its view of the chain. `None` if none is configured.
     pub chain: Option<ChainView>,
-    /// What it buys. `None` if no tunnel is up or coming up.
+    /// The session that it buys, or the last one that it bought. `None` before the first since the daemon
+    /// started, and while the first exit of an `up` is looked for.
     pub consumer: Option<ConsumerView>,
+    /// Whether an exit is being looked for and no session runs.
+    #[serde(default)]
+    pub choosing: bool,
     /// Whether the kill switch is on: nothing leaves outside of a tunnel, whether or not one is up.
     pub kill_switch: bool,
     /// What it lends. `None` if it is not an exit.
@@ -133,8 +137,6 @@ pub enum ConsumerState {
     Active,
     /// Carries none now; blocked, not leaking.
     Stalled,
-    /// Settles and takes down.
-    Closing,
     /// Over.
     Closed,
 }
@@ -150,9 +152,9 @@ pub struct ConsumerView {
     pub exit: NodeId,
     /// Where that says it is.
     pub region: Region,
-    /// Since when in this state.
+    /// When it was begun.
     pub since: Timestamp,
-    /// Agreed price.
+    /// Price of the exit's offer.
     pub price: PriceView,
     /// Inner bytes so far.
     pub used: UsageView,
@@ -164,7 +166,7 @@ pub struct ConsumerView {
     pub paid: Money,
     /// The most this node can lose to this exit: what it pays ahead.
     pub at_risk: Money,
-    /// The most it will pay in this session.
+    /// The most that this `up` may cost, all of its sessions together; where nobody said, one deposit.
     pub max_spend: Money,
     /// What pays. `None` for a free session.
     pub channel: Option<ChannelId>,

@@ -19,14 +19,7 @@ pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigE
         per_mib: Amount::from_wei(price_per_gib.wei().div_ceil(MIB_PER_GIB)).unwrap_or(Amount::MAX),
         per_minute: said.money("exit.price_per_minute", token)?,
     };
-    let unit_price = match said.money("exit.unit_price", token)? {
-        // A MiB; a minute where only time is asked for.
-        Amount::ZERO if price.per_mib == Amount::ZERO => {
-            price.per_minute.max(Amount::from_wei_u64(1))
-        }
-        Amount::ZERO => price.per_mib,
-        set => set,
-    };
+    let unit_price = said.money("exit.unit_price", token)?;
     let city = said.text("exit.city").to_owned();
     if city.len() > 48 {
         return Err(said.bad("exit.city", "at most 48 bytes are allowed"));
@@ -62,8 +55,7 @@ pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigE
         enabled,
         region,
         price,
-        price_per_gib,
-        unit_price,
+        unit_price: (unit_price > Amount::ZERO).then_some(unit_price),
         prepay_units: said.count_u32("exit.prepay_units"),
         credit: credit(said)?,
         close_window: Duration::from_secs(said.count("exit.close_window_secs")),

@@ -13,7 +13,7 @@ pub(super) const ROLES: [Key; 44] = [
         "exit.enabled",
         Kind::Switch,
         "false",
-        "Whether to serve guests from the start; works only with the consent that `warren exit enable` stores.",
+        "Whether to serve guests from the start; works only with the consent that `warren exit enable` stores, and not after `warren exit disable`.",
     ),
     key(
         "exit.country",
@@ -43,7 +43,7 @@ pub(super) const ROLES: [Key; 44] = [
         "exit.unit_price",
         Kind::Money,
         "0",
-        "What one word is worth; 0: the price of 1 MiB.",
+        "What one word is worth; 0: the price of 1 MiB, or of a minute where only time is asked for.",
     ),
     key(
         "exit.prepay_units",
