@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::error::{ErrorCode, Problem};
 
+/// Where an engine puts the secrets of a container, readable for all that runs in it: that is who may read them.
+const OF_CONTAINER: &str = "/run/secrets";
 /// The longest passphrase that is read.
 const MAX_BYTES: u64 = 4096;
 
@@ -25,7 +27,7 @@ pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
     // The open file is asked, not the path: nobody can swap it in between.
     let meta = file.metadata().map_err(unusable)?;
     let mode = meta.mode() & 0o7777;
-    if meta.is_file() && mode & 0o077 != 0 {
+    if meta.is_file() && mode & 0o077 != 0 && !path.starts_with(OF_CONTAINER) {
         let path = path.display();
         let seen = format!("{path} has mode {mode:04o}: others can read the wallet's passphrase");
         let problem = Problem::new(ErrorCode::KeyLoose, seen);
