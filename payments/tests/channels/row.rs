@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::DevChain;
 use warren_payments::channel::router::Stage;
-use warren_payments::channel::router::rules::{expiries, with_fee};
+use warren_payments::channel::router::rules::with_fee;
 use warren_payments::{PaymentsConfig, PaymentsError, RouteAsk, RouteOut, RouterPolicy};
-use warren_proto::{Amount, ChannelId, Hop, LockReady, LockReject, NodeId, RouteFrame};
+use warren_proto::{Amount, ChannelId, LockReady, LockReject, NodeId, RouteFrame, RouterHint};
 
 use crate::party::{Party, UNIT, assert_conserved, units, wei};
 use crate::routed::{claimed, now, open_for_a_day, tomorrow};
-use crate::street::{FEE_PPM, HOLD_FEE, routing};
+use crate::street::{FEE_PPM, HOLD_FEE, hint, routing};
 
 const UNITS: u32 = 100;
 const HOUR_SECS: u64 = 3600;
@@ -73,21 +74,20 @@ impl Row {
 
     /// Locks from end to end.
     async fn lock(&self) -> Heard {
-        let times = expiries(now(&self.chain), 2);
-        let [first, second, exit] = Self::prices();
-        let hop = |node, unit_price, expiry| Hop {
-            node: NodeId::from_bytes([node; 32]),
-            unit_price,
-            expiry,
-        };
-        let ask = RouteAsk {
-            channel: self.channels[0],
-            unit_price: first,
-            units: UNITS,
-            expiry: times[0],
-            onward: vec![hop(2, second, times[1]), hop(3, exit, times[2])],
-            hold_fee: wei(HOLD_FEE),
-        };
+        let hints = [1, 2].map(|place: u8| {
+            let account = self.parties[usize::from(place)].account();
+            RouterHint {
+                node: NodeId::from_bytes([place; 32]),
+                hold_fee: wei(if place == 1 { HOLD_FEE } else { 0 }),
+                ..hint(self.chain.chain_ref(), account)
+            }
+        });
+        let routers = (&hints[0], Some(&hints[1]));
+        let exit = (NodeId::from_bytes([3; 32]), wei(UNIT));
+        let ask = RouteAsk::through(routers, self.channels[0], exit, UNITS, now(&self.chain));
+        let ask = ask.unwrap();
+        let prices = [ask.unit_price, ask.onward[0].unit_price];
+        assert_eq!(prices, [Self::prices()[0], Self::prices()[1]]);
         let offer = self.parties[0].payments.offer_lock(ask).await.unwrap();
         let frame = RouteFrame::Offer(Box::new(offer));
         let channel = self.channels[0];

@@ -15,7 +15,7 @@ use super::{ConsumerParts, Plan, Shell, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
-use crate::perform::{Locked, RoutedStart};
+use crate::perform::{Locked, RoutedStart, Way};
 use crate::session::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
 };
@@ -43,7 +43,7 @@ pub(super) enum News {
     /// Something that a person should know while money is looked for.
     Told(String),
     /// Another lock of a route.
-    Locked(Box<Result<Locked, Problem>>),
+    Locked(Box<Result<(Way, Locked), Problem>>),
     Rejected {
         payment: PaymentId,
         code: PayErrorCode,

@@ -296,6 +296,9 @@ codes! {
     5118 NoBeneficiary NothingMatches: "no beneficiary is fixed",
         "The tokens in the contract may go wherever their owner's key says, so only the owner can take them out.",
         "warren withdraw; or: warren wallet beneficiary ADDRESS";
+    5119 NoSecondRouter NothingMatches: "no second router was found",
+        "A route over two routers was asked for; the second must be another node than the first and the exit, ask no hold fee, and fit consumer.max_route_fee_ppm.",
+        "warren channel routers; or, over one router alone: warren up --routers 1";
     5201 ReceiptUnreadable Usage: "this is no receipt",
         "The file was cut, edited, or is something else; a receipt is the text that `warren receipt export` writes.",
         "warren receipt export SESSION FILE";

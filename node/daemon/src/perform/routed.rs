@@ -11,6 +11,7 @@ use warren_proto::{
 };
 
 use super::found::routers;
+use super::second::{self, Need};
 use super::{MoneyNews, Openings, Purse, Ways, problem};
 use crate::error::{ErrorCode, Problem};
 use crate::route::{LockFor, Routes, believe};
@@ -18,7 +19,7 @@ use crate::session::{LockMade, LockNews, ProviderEvent};
 
 // Our choices.
 /// A lock of fewer words would not be worth a router's trouble.
-const LEAST_UNITS: u32 = 64;
+pub(super) const LEAST_UNITS: u32 = 64;
 /// A lock that ends sooner is not used for another session.
 const STILL_GOOD: Duration = Duration::from_secs(900);
 /// Specification: R5, half an hour before the exit's lock ends.
@@ -36,6 +37,16 @@ pub(crate) enum RouteWish {
     Through(String),
 }
 
+/// How many routers a route has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Routers {
+    /// It knows who pays whom.
+    #[default]
+    One,
+    /// Then a route pays, or nothing does: never one router instead, nor a new channel to the exit.
+    Two,
+}
+
 /// The way a session is paid by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Way {
@@ -43,8 +54,31 @@ pub(crate) struct Way {
     pub(crate) channel: ChannelId,
     pub(crate) router: NodeId,
     pub(crate) hint: RouterHint,
+    /// The router beyond it. `None` on a route over one.
+    pub(crate) second: Option<RouterHint>,
     /// What a word costs here.
     pub(crate) unit_price: Amount,
+}
+
+impl Way {
+    /// The terms of its routers, nearest first.
+    const fn hints(&self) -> (&RouterHint, Option<&RouterHint>) {
+        (&self.hint, self.second.as_ref())
+    }
+
+    const fn routers(&self) -> Routers {
+        match self.second {
+            Some(_) => Routers::Two,
+            None => Routers::One,
+        }
+    }
+
+    /// About so much can be locked onward, 2^n wei: on all of it.
+    fn capacity_log2(&self) -> u32 {
+        let (first, second) = self.hints();
+        let beyond = second.map_or(u32::MAX, |it| it.capacity_log2);
+        first.capacity_log2.min(beyond)
+    }
 }
 
 /// A lock, on disk.
@@ -77,6 +111,7 @@ pub(crate) struct RoutedStart {
 pub(crate) struct RouteFunds {
     pub(crate) routes: Routes,
     pub(crate) wish: RouteWish,
+    pub(crate) routers: Routers,
     /// The most a route may cost, in millionths of what the exit gets.
     pub(crate) max_fee_ppm: u32,
     pub(crate) kept: Vec<KeptLock>,
@@ -106,7 +141,7 @@ pub(super) async fn fund(
     let routers = routers(purse, ways).await?;
     let mut last = None;
     for (channel, router) in routers.into_iter().filter(fits) {
-        let routed = by_one(purse, funds, (channel, router), terms, now).await;
+        let routed = by_way(purse, funds, (channel, router), terms, now).await;
         match routed {
             Ok((way, locked)) => {
                 let start = routed_start(key, terms, locked.made.payment);
@@ -118,14 +153,21 @@ pub(super) async fn fund(
             }
         }
     }
-    match named {
-        None => Ok(None),
-        Some(text) => Err(last.unwrap_or_else(|| {
+    match (named, funds.routers) {
+        (None, Routers::One) => Ok(None),
+        (None, Routers::Two) => Err(last.unwrap_or_else(no_first)),
+        (Some(text), _) => Err(last.unwrap_or_else(|| {
             let seen = format!("no open channel to a router whose id begins with `{text}`");
             Problem::new(ErrorCode::RouterUnusable, seen)
                 .with_next(format!("warren channel open --router {text}"))
         })),
     }
+}
+
+/// A route over two routers is wished for, and no channel leads to a first one.
+pub(crate) fn no_first() -> Problem {
+    let seen = "a route over two routers begins with a channel to one, and none is open";
+    Problem::new(ErrorCode::RouterUnusable, seen).with_next("warren channel open --router auto")
 }
 
 /// What binds a payment to the session: said anew for each lock.
@@ -142,7 +184,7 @@ pub(crate) fn routed_start(
     }
 }
 
-async fn by_one(
+async fn by_way(
     purse: &Purse,
     funds: &RouteFunds,
     (channel, router): (ChannelId, NodeId),
@@ -151,7 +193,9 @@ async fn by_one(
 ) -> Result<(Way, Locked), Problem> {
     // One that the exit holds needs no router: words go past it.
     let kept = funds.kept.iter().find(|it| {
-        let same = it.exit == terms.provider && it.way.channel == channel;
+        let same = it.exit == terms.provider
+            && it.way.channel == channel
+            && it.way.routers() == funds.routers;
         let left = it.made.units.saturating_sub(it.made.said);
         let lives = it.made.serve_until > now.plus(STILL_GOOD);
         same && it.exit_price == terms.unit_price && left >= LEAST_UNITS && lives
@@ -171,14 +215,30 @@ async fn by_one(
         funds.routes.terms_of(router).await?
     };
     let hint = *hint.hint();
-    let deal = (terms.unit_price, MAX_UNITS);
-    let unit_price = believe(&hint, terms.chain, deal, funds.max_fee_ppm)?;
-    let way = Way {
+    let mut way = Way {
         channel,
         router,
         hint,
-        unit_price,
+        second: None,
+        unit_price: terms.unit_price,
     };
+    match funds.routers {
+        Routers::One => {
+            let deal = (terms.unit_price, MAX_UNITS);
+            way.unit_price = believe((&hint, None), terms.chain, deal, funds.max_fee_ppm)?;
+        }
+        Routers::Two => {
+            let made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+            let need = Need {
+                first: &hint,
+                terms,
+                max_fee_ppm: funds.max_fee_ppm,
+                refused: &[],
+                before: made_for.iter().find_map(|(_, it)| it.second),
+            };
+            (way.second, way.unit_price) = second::chosen(&funds.routes, &need, now).await?;
+        }
+    }
     if let Some(made) = held_before(purse, funds, &way, terms, now).await? {
         return Ok((way, Locked { offer: None, made }));
     }
@@ -196,7 +256,8 @@ async fn held_before(
     terms: &SessionTerms,
     now: UnixTime,
 ) -> Result<Option<LockMade>, Problem> {
-    let made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+    let mut made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+    made_for.retain(|(_, it)| it.second.is_some() == way.second.is_some());
     if made_for.is_empty() {
         return Ok(None);
     }
@@ -222,11 +283,36 @@ async fn held_before(
     Ok(made.max_by_key(|it| it.units.saturating_sub(it.said)))
 }
 
+/// Makes another lock, by the second router that the last one went by, unless that one is among `refused`.
+///
+/// # Errors
+/// [`Problem`] as for the first lock.
+pub(crate) async fn next_lock(
+    purse: &Purse,
+    (routes, max_fee_ppm): (&Routes, u32),
+    (mut way, refused): (Way, &[NodeId]),
+    terms: &SessionTerms,
+    now: UnixTime,
+) -> Result<(Way, Locked), Problem> {
+    if way.second.is_some_and(|it| refused.contains(&it.node)) {
+        let need = Need {
+            first: &way.hint,
+            terms,
+            max_fee_ppm,
+            refused,
+            before: None,
+        };
+        (way.second, way.unit_price) = second::chosen(routes, &need, now).await?;
+    }
+    let locked = lock(purse, routes, &way, terms, now).await?;
+    Ok((way, locked))
+}
+
 /// Makes a lock of as many words as the channel's deposit covers; it is on disk when this answers.
 ///
 /// # Errors
 /// [`Problem`] if it does not cover [`LEAST_UNITS`].
-pub(crate) async fn lock(
+async fn lock(
     purse: &Purse,
     routes: &Routes,
     way: &Way,
@@ -238,13 +324,13 @@ pub(crate) async fn lock(
     let worth = |units: u32| terms.unit_price.wei().saturating_mul(units.into());
     let mut units = MAX_UNITS;
     // About so much can be locked onward: no use in asking for twice as much.
-    while units > LEAST_UNITS && worth(units) >> way.hint.capacity_log2 > 1 {
+    while units > LEAST_UNITS && worth(units) >> way.capacity_log2() > 1 {
         units /= 2;
     }
     loop {
-        let ask = RouteAsk::through(&way.hint, way.channel, exit, units, now);
+        let ask = RouteAsk::through(way.hints(), way.channel, exit, units, now);
         let ask = ask.map_err(|error| Problem::new(ErrorCode::RouterUnusable, error))?;
-        let exit_expiry = ask.onward.first().map_or(0, |it| it.expiry);
+        let exit_expiry = ask.onward.last().map_or(0, |it| it.expiry);
         let until = UnixTime::from_secs(ask.expiry);
         match purse.payments().offer_lock(ask).await {
             Ok(offer) => {
@@ -255,6 +341,7 @@ pub(crate) async fn lock(
                     exit: terms.provider,
                     exit_price: terms.unit_price,
                     serve_until: UnixTime::from_secs(serve_secs),
+                    second: way.second.map(|it| it.node),
                 };
                 routes.made_lock(offer.payment, made_for).await;
                 let made = LockMade {
