@@ -326,7 +326,8 @@ impl Shell {
             }
             ConsumerEnd::Ended(_) | ConsumerEnd::PaymentRefused(_) => {
                 let found = self.live.as_ref().and_then(|live| live.problem.clone());
-                found.filter(|it| it.is(ErrorCode::WalletShared))
+                let tells = [ErrorCode::WalletShared, ErrorCode::NoSecondRouter];
+                found.filter(|it| tells.iter().any(|code| it.is(*code)))
             }
             ConsumerEnd::Asked
             | ConsumerEnd::Refused(_)

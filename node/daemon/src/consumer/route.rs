@@ -126,6 +126,7 @@ impl Shell {
 
     pub(super) async fn rejected(&mut self, payment: PaymentId, code: PayErrorCode) {
         tracing::info!(%code, "a lock is rejected");
+        self.parts.routes.forget_lock(payment).await;
         let mut another = false;
         if let Some(line) = self.live.as_mut().and_then(|it| it.route.as_mut()) {
             line.locks.remove(&payment);

@@ -68,8 +68,7 @@ impl Own {
         let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
         let known = self.overlay.routers().await.map_err(failed)?;
         let chain = self.payments().chain_ref();
-        let others = known.into_iter().filter(|it| *it != self.key.id());
-        let asked = others.take(ASKED).map(|node| {
+        let asked = known.into_iter().take(ASKED).map(|node| {
             let own = Arc::clone(self);
             async move { own.terms_of(node).await }
         });
