@@ -66,7 +66,7 @@ impl Own {
         }
         self.glance(up, offer, hop).await?;
         let payee = match self.exit(hop.node).await {
-            None if offer.onward.len() > 1 => self.second_router(hop.node).await?,
+            None if offer.sealed.is_some() => self.second_router(hop.node).await?,
             known => known.ok_or(PayErrorCode::NoRoute)?,
         };
         let need = hop.unit_price.checked_mul(offer.lock.units.into());
