@@ -5,8 +5,8 @@ use warren::demo::plan::Asks;
 use warren::demo::settings::FEE_PPM;
 use warren::demo::wait;
 use warren_daemon::api::types::{
-    ChannelList, ChannelRole, ChannelView, ConsumerState, DownReport, NeighbourRole, RouteList,
-    RouterList, Status, TransactionReport, UpEvent, WalletView,
+    ChannelList, ChannelRole, ChannelView, ConsumerState, DownReport, ExitList, NeighbourRole,
+    RouteList, RouterList, Status, TransactionReport, UpEvent, WalletView,
 };
 use warren_proto::{Amount, ChannelId, NodeId};
 
@@ -37,6 +37,36 @@ fn channels(stage: &Stage, index: usize, role: ChannelRole) -> Vec<ChannelView> 
 fn routes(stage: &Stage, index: usize) -> RouteList {
     let routes = stage.cast.exits[index].ask(&["channel", "routes"]);
     routes.expect("routes")
+}
+
+/// Starts a router that sells nothing, waits until it knows the exit by its offer, and has these tokens.
+fn begins(stage: &mut Stage, index: usize, tokens: Option<&str>) -> NodeId {
+    let exit = node(stage, EXIT);
+    let router = &mut stage.cast.exits[index];
+    router.start().expect("a router");
+    let knows = |it: &ExitList| {
+        let known = it.exits.iter().any(|it| it.node == exit);
+        known.then_some(()).ok_or(format!("{it:?}"))
+    };
+    let asked = router.wait_for("the exit", STEP, &["exits", "--refresh"], knows);
+    asked.expect("an offer");
+    if let Some(tokens) = tokens {
+        let fund = ["fund", "--faucet", tokens];
+        router.ask::<WalletView>(&fund).expect("money");
+        let rich = |it: &WalletView| {
+            let rich = [&it.tokens, &it.coins]
+                .iter()
+                .all(|it| it.base_units > Amount::ZERO);
+            rich.then_some(()).ok_or(format!("{it:?}"))
+        };
+        let show = ["wallet", "show"];
+        router
+            .wait_for("its money", STEP, &show, rich)
+            .expect("money");
+    }
+    let router = node(stage, index);
+    found(stage, router);
+    router
 }
 
 /// Waits until the consumer finds this router.
@@ -116,9 +146,7 @@ fn two_routers_pay_an_exit_and_neither_knows_who_pays_whom() {
     let own = opened.channel.expect("its id");
 
     // The only other router there is has no token to lock: it is tried, and nothing else is done instead.
-    stage.cast.exits[POOR].start().expect("a router");
-    let poor = node(&stage, POOR);
-    found(&stage, poor);
+    begins(&mut stage, POOR, None);
     let up = ["up", &exit, "--routers", "2"];
     let refused: Result<UpEvent, NodeError> = stage.cast.consumer.ask(&up);
     let refused = refused.expect_err("no second router");
@@ -127,11 +155,11 @@ fn two_routers_pay_an_exit_and_neither_knows_who_pays_whom() {
     assert_eq!(channels(&stage, EXIT, ChannelRole::Payee), []);
 
     // With another one, whichever is tried first, it goes by that one. The price of a word says both fees.
-    stage.cast.exits[SECOND].start().expect("a router");
-    let funded = stage.cast.exits[SECOND].ask::<WalletView>(&["fund", "--faucet", "1"]);
-    funded.expect("money");
-    let second = node(&stage, SECOND);
-    found(&stage, second);
+    let second = begins(&mut stage, SECOND, Some("1"));
+    // The first one pays by the second, too, for itself: that channel is for nobody else.
+    let open = ["channel", "open", "--router", &second.to_string(), "--amount", "0.1"];
+    let opened: TransactionReport = stage.cast.exits[FIRST].ask(&open).expect("a channel");
+    let for_itself = opened.channel.expect("its id");
     let view = stage.up(&up);
     let route = view.route.expect("a route");
     assert_eq!((view.channel, route.router), (Some(own), first));
@@ -155,7 +183,10 @@ fn two_routers_pay_an_exit_and_neither_knows_who_pays_whom() {
         list.into_iter().map(|it| it.channel).collect::<Vec<_>>()
     };
     let between = onward(&stage);
-    assert_eq!(between.len(), 1, "one channel between the two");
+    assert_eq!(between.len(), 1, "one channel between the two for what is routed");
+    let neighbours = routes(&stage, FIRST).neighbours;
+    let own_router = neighbours.iter().find(|it| it.channel == for_itself);
+    assert_eq!(own_router.map(|it| it.role), Some(NeighbourRole::Router));
 
     // The second one is killed: words go past it. The exit claims, and the others read the words on the chain.
     stage.cast.exits[SECOND].kill().expect("it is killed");
@@ -182,5 +213,8 @@ fn two_routers_pay_an_exit_and_neither_knows_who_pays_whom() {
     claims(&stage, FIRST, own, with_fees(more, 2));
     stage.cast.claim(EXIT).expect("a claim");
     stage.claimed_when(last, more);
+    let payers = channels(&stage, FIRST, ChannelRole::Payer);
+    let own = payers.iter().find(|it| it.id == for_itself);
+    assert_eq!(own.map(|it| it.paid.base_units), Some(Amount::ZERO));
     stage.strike();
 }

@@ -10,6 +10,7 @@ mod routed;
 mod second;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::time::Duration;
 
@@ -29,11 +30,11 @@ use crate::store::{self, Headroom};
 pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use found::see;
 pub(crate) use openings::{Openings, check_funds, covers};
-pub(crate) use routed::{
-    KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way, next_lock,
-    no_first, offered, routed_start, signed_by_payer,
-};
+pub(crate) use routed::{next_lock, no_first, offered, routed_start, signed_by_payer};
 pub(crate) use second::none as no_second;
+pub(crate) use way::{
+    KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way,
+};
 
 /// How long a payee waits for the deposit of a started session to be confirmed.
 const DEPOSIT_WAIT: Duration = Duration::from_secs(280);

@@ -79,24 +79,29 @@ impl Shell {
         let mut line = RouteLine::new(way);
         let lock = line.takes(locked);
         live.channel = Some(way.channel);
-        let terms = live.machine().terms().map(|it| it.unit_price);
         live.route = Some(line);
+        self.tell_way(&way, lock.units);
+        let start = Box::new(start);
+        let news = RouteNews::Made { start, lock };
+        self.event(ConsumerEvent::Route(news)).await;
+    }
+
+    fn tell_way(&self, way: &Way, units: u32) {
+        let live = self.live.as_ref();
+        let terms = live.and_then(|it| it.machine().terms());
+        let exit_price = terms.map_or(way.unit_price, |it| it.unit_price);
         let token = &self.parts.token;
         let show = |amount| crate::api::types::Money::of(amount, token);
         let second = way.second.map(|it| format!(" and {}", it.node.short()));
         let text = format!(
-            "paid by a route through {}{}: {} a word instead of {}, and {} for each lock of {} words",
+            "paid by a route through {}{}: {} a word instead of {}, and {} for each lock of {units} words",
             way.router.short(),
             second.unwrap_or_default(),
             show(way.unit_price),
-            show(terms.unwrap_or(way.unit_price)),
+            show(exit_price),
             show(way.hint.hold_fee),
-            lock.units
         );
         self.tell(UpStage::Channel, &text);
-        let start = Box::new(start);
-        let news = RouteNews::Made { start, lock };
-        self.event(ConsumerEvent::Route(news)).await;
     }
 
     /// Another lock for the running session is made, or is not.
@@ -108,8 +113,11 @@ impl Shell {
         };
         let news = match locked {
             Ok((way, locked)) => {
-                line.way = way;
+                let is_other = way != std::mem::replace(&mut line.way, way);
                 let lock = line.takes(locked);
+                if is_other {
+                    self.tell_way(&way, lock.units);
+                }
                 let start = perform::routed_start(&self.parts.key, &terms, lock.payment);
                 let start = Box::new(start);
                 RouteNews::Made { start, lock }

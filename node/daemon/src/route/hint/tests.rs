@@ -149,3 +149,23 @@ fn a_capacity_is_told_as_a_power_of_two() {
     assert_eq!(capacity_log2(&[], wei(1023)), 9);
     assert_eq!(capacity_log2(&[], wei(1024)), 10);
 }
+
+#[test]
+fn a_channel_to_a_router_outlasts_a_route_over_two_whatever_gaps_they_ask() {
+    use warren_payments::channel::RouterRules;
+    use warren_payments::{RouteAsk, RouterPolicy};
+    let widest = RouterHint {
+        hop_gap_secs: 7200,
+        hold_fee: wei(0),
+        ..terms()
+    };
+    let (channel, exit) = (warren_proto::ChannelId::from_bytes([1; 32]), key().id());
+    let routers = (&widest, Some(&widest));
+    let ask = RouteAsk::through(routers, channel, (exit, wei(1)), 1, NOON).unwrap();
+    let rules = RouterRules::new(RouterPolicy::default());
+    for hop in &ask.onward {
+        let fits = rules.r2_close_window(hop.expiry, NOON, CLOSE_WINDOW_SECS);
+        assert_eq!(fits, Ok(()));
+    }
+    assert!(ask.expiry < NOON.as_secs() + u64::from(CLOSE_WINDOW_SECS));
+}
