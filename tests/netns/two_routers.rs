@@ -157,7 +157,14 @@ fn two_routers_pay_an_exit_and_neither_knows_who_pays_whom() {
     // With another one, whichever is tried first, it goes by that one. The price of a word says both fees.
     let second = begins(&mut stage, SECOND, Some("1"));
     // The first one pays by the second, too, for itself: that channel is for nobody else.
-    let open = ["channel", "open", "--router", &second.to_string(), "--amount", "0.1"];
+    let open = [
+        "channel",
+        "open",
+        "--router",
+        &second.to_string(),
+        "--amount",
+        "0.1",
+    ];
     let opened: TransactionReport = stage.cast.exits[FIRST].ask(&open).expect("a channel");
     let for_itself = opened.channel.expect("its id");
     let view = stage.up(&up);
@@ -183,7 +190,11 @@ fn two_routers_pay_an_exit_and_neither_knows_who_pays_whom() {
         list.into_iter().map(|it| it.channel).collect::<Vec<_>>()
     };
     let between = onward(&stage);
-    assert_eq!(between.len(), 1, "one channel between the two for what is routed");
+    assert_eq!(
+        between.len(),
+        1,
+        "one channel between the two for what is routed"
+    );
     let neighbours = routes(&stage, FIRST).neighbours;
     let own_router = neighbours.iter().find(|it| it.channel == for_itself);
     assert_eq!(own_router.map(|it| it.role), Some(NeighbourRole::Router));

@@ -23,7 +23,9 @@ fn lock_for(exit: u8, hours: u64) -> LockFor {
         exit_price: Amount::from_wei_u64(1000),
         serve_until: UnixTime::from_secs(NOON.as_secs() + hours * 3600),
         // One with a second router, one without.
-        second: (exit % 2 == 0).then(|| NodeId::from_bytes([0x2d; 32])),
+        second: exit
+            .is_multiple_of(2)
+            .then(|| NodeId::from_bytes([0x2d; 32])),
     }
 }
 
