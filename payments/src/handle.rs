@@ -21,7 +21,7 @@ use crate::evidence::Evidence;
 use crate::ledger::{Books, Entry};
 use crate::store::ChannelStore;
 use crate::wallet::Wallet;
-pub use route::{RouteAsk, RouteOut, RouteView, TakenLock};
+pub use route::{RouteAsk, RouteAskError, RouteOut, RouteView, TakenLock};
 pub use types::{
     ChainTrouble, ChannelView, ClaimOutlook, Claimed, Funds, GasCost, PayFrame, PaymentEvent,
     PaymentsConfig, PaymentsError, Pot, Role,

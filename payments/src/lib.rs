@@ -47,7 +47,8 @@ pub use eip712::SessionAuth;
 pub use evidence::Evidence;
 pub use handle::{
     ChainTrouble, ChannelView, ClaimOutlook, Claimed, Funds, GasCost, PayFrame, PaymentEvent,
-    Payments, PaymentsConfig, PaymentsError, Pot, Role, RouteAsk, RouteOut, RouteView, TakenLock,
+    Payments, PaymentsConfig, PaymentsError, Pot, Role, RouteAsk, RouteAskError, RouteOut,
+    RouteView, TakenLock,
 };
 pub use settle::{Rate, SettlePolicy};
 pub use store::{ChannelStore, MemoryStore, StoreError};

@@ -90,6 +90,18 @@ impl NodeKey {
     pub fn sign(&self, domain: Domain, body: &[u8]) -> Signature {
         Signature(self.0.sign(&domain.message(body)).to_bytes())
     }
+
+    /// What this key and `other` come to, and nobody else: X25519 (RFC 7748) with both as Montgomery points.
+    ///
+    /// `None` if `other` is no key, or one that comes to the same with all.
+    #[must_use]
+    pub fn shared_with(&self, other: &NodeId) -> Option<Zeroizing<[u8; 32]>> {
+        let other = VerifyingKey::from_bytes(other.as_bytes()).ok();
+        let other = other.filter(|it| !it.is_weak())?;
+        let own = Zeroizing::new(self.0.to_scalar_bytes());
+        let shared = other.to_montgomery().mul_clamped(*own);
+        Some(Zeroizing::new(shared.0))
+    }
 }
 
 impl fmt::Debug for NodeKey {
@@ -139,6 +151,20 @@ mod tests {
         assert!(key.id().verify(Domain::Offer, b"price", &signature));
         assert!(!key.id().verify(Domain::Terms, b"price", &signature));
         assert!(!key.id().verify(Domain::Offer, b"prize", &signature));
+    }
+
+    #[test]
+    fn two_keys_come_to_the_same_and_a_third_to_something_else() {
+        let [one, two, three] = [1, 2, 3].map(|seed| NodeKey::from_seed(&[seed; 32]));
+        let shared = one.shared_with(&two.id());
+        assert!(shared.is_some());
+        assert_eq!(shared, two.shared_with(&one.id()));
+        assert_ne!(shared, three.shared_with(&one.id()));
+        assert_ne!(shared, three.shared_with(&two.id()));
+        // The neutral element, of small order: everybody would come to zero with it.
+        let mut weak = [0; 32];
+        weak[0] = 1;
+        assert_eq!(one.shared_with(&NodeId::from_bytes(weak)), None);
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub use receipt::{
 };
 pub use route::{
     Fulfill, HelloChannel, HintError, Hop, LockOffer, LockReady, LockReject, MAX_HINT_BYTES,
-    MAX_HINT_LIFE, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint, SignedRouterHint,
-    hello_nonce,
+    MAX_HINT_LIFE, MAX_HOPS, RouteFrame, RouteHello, RouteWelcome, RouterHint, SEALED_HOP_BYTES,
+    SignedRouterHint, hello_nonce,
 };
 pub use session::{
     Goodbye, GoodbyeReason, Grant, MAX_FRAME_BYTES, Meter, Refusal, RefusalReason, SessionFrame,

@@ -21,6 +21,8 @@ use crate::wire::{
 
 /// Hops beyond the first channel: one router by default, two at most.
 pub const MAX_HOPS: usize = 2;
+/// A hop that only the next node reads: a key, the hop, a tag.
+pub const SEALED_HOP_BYTES: usize = 32 + 52 + 16;
 /// The longest signed hint on a wire.
 pub const MAX_HINT_BYTES: usize = 512;
 /// The longest life of a hint.
@@ -45,6 +47,8 @@ pub struct LockOffer {
     pub onward: Vec<Hop>,
     /// What the base grew by for holding the lock.
     pub hold_fee: Amount,
+    /// The hop beyond the next one, for the next one's eyes alone. `None` if there is none, or it stands in `onward`.
+    pub sealed: Option<[u8; SEALED_HOP_BYTES]>,
 }
 
 /// Where and how a router is to lock onward.

@@ -128,6 +128,7 @@ fn lock_offer(onward: usize, anchor: u8) -> LockOffer {
         lock,
         onward: vec![hop; onward],
         hold_fee: Amount::ZERO,
+        sealed: Some([0x5e; SEALED_HOP_BYTES]),
     }
 }
 

@@ -56,7 +56,7 @@ fn an_empty_wallet_buys_nothing_and_says_what_is_missing() {
     daemon.stop();
 }
 
-fn gets_two_tokens(home: &Home) {
+pub(crate) fn gets_two_tokens(home: &Home) {
     home.ask(&["fund", "--faucet", "2"]).data();
     until("the money", || {
         let wallet = home.ask(&["wallet", "show"]).data();

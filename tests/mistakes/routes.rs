@@ -2,6 +2,7 @@
 
 use crate::devchain::Devchain;
 use crate::home::{Home, until};
+use crate::money::gets_two_tokens;
 use crate::router::{Manner, Router};
 
 #[test]
@@ -49,5 +50,39 @@ fn a_way_that_is_none_is_said_to_be_none() {
     for way in ["no-way", "12", ""] {
         home.refused(&["up", "--route", way], 2, "W1501");
     }
+    daemon.stop();
+}
+
+#[test]
+fn two_routers_that_cannot_be_had_are_not_replaced_by_one() {
+    let chain = Devchain::start();
+    let router = Router::start(chain.pins.chain_ref(), Manner::Sound);
+    let home = Home::bare().with_wallet(&chain.pins);
+    home.told_of(&chain.pins, &router.addresses());
+    let daemon = home.start();
+    let two = ["up", "--routers", "2"];
+    // No channel to a first one.
+    let problem = home.refused(&two, 1, "W5113");
+    assert_eq!(problem["next"], "warren channel open --router auto");
+    gets_two_tokens(&home);
+    let node = router.node().to_string();
+    until("the router to be found", || {
+        let found = home.ask(&["channel", "routers"]).data();
+        match found["routers"].as_array() {
+            Some(list) if list.iter().any(|it| it["node"] == *node) => Ok(()),
+            _ => Err(found.to_string()),
+        }
+    });
+    let open = ["channel", "open", "--router", &node, "--deposit", "1"];
+    home.ask(&open).data();
+    // The only router there is would be the first.
+    let before = home.ask(&["channel", "ls"]).data();
+    let problem = home.refused(&two, 5, "W5120");
+    let next = problem["next"].as_str().expect("a next step");
+    assert!(next.contains("--routers 1"), "{problem}");
+    // By one, the next thing that is missing is the right to the firewall.
+    home.refused(&["up", "--routers", "1"], 4, "W2102");
+    assert_eq!(home.ask(&["channel", "ls"]).data(), before);
+    home.refused(&["up", "--routers", "2", "--route", "direct"], 2, "W1501");
     daemon.stop();
 }

@@ -29,4 +29,5 @@ mod stage;
 mod stays_blocked;
 mod tower_claims;
 mod two_roles;
+mod two_routers;
 mod world;

@@ -68,9 +68,12 @@ pub fn rtt(millis: Option<f64>) -> String {
 /// The route that pays a session, and what it costs.
 #[must_use]
 pub fn route(it: &RouteUsed) -> String {
+    let second = it.second.as_ref();
+    let second = second.map(|it| format!(" and {}", it.router.short()));
     format!(
-        "through {}: {} a word instead of {}, and {} for each lock",
+        "through {}{}: {} a word instead of {}, and {} for each lock",
         it.router.short(),
+        second.unwrap_or_default(),
         it.unit_price,
         it.exit_price,
         it.hold_fee

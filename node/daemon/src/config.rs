@@ -214,6 +214,8 @@ pub struct ConsumerConfig {
     pub dns: Vec<String>,
     /// `auto`, `direct`, or a router's node id.
     pub route: String,
+    /// Routers of a route: 1 or 2.
+    pub routers: u32,
     /// The most a route may cost, in millionths of what the exit gets.
     pub max_route_fee_ppm: u32,
 }

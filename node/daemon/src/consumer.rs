@@ -44,7 +44,7 @@ use crate::clock::Clock;
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metrics;
-use crate::perform::{KeptLock, Purse, RouteWish};
+use crate::perform::{KeptLock, Purse, RouteWish, Routers};
 use crate::receipt::Scribe;
 use crate::route::Routes;
 use crate::session::{ConsumerEvent, ConsumerPhase, SessionLimits};
@@ -88,6 +88,7 @@ pub(crate) struct Wanted {
     /// Whether everything outside of the tunnel is blocked, also while none is up.
     pub kill_switch: bool,
     pub route: RouteWish,
+    pub routers: Routers,
     /// The most a route may cost, in millionths of what the exit gets.
     pub max_route_fee_ppm: u32,
 }

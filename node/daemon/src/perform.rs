@@ -7,8 +7,10 @@ mod asking;
 mod found;
 mod openings;
 mod routed;
+mod second;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::time::Duration;
 
@@ -28,9 +30,10 @@ use crate::store::{self, Headroom};
 pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use found::see;
 pub(crate) use openings::{Openings, check_funds, covers};
-pub(crate) use routed::{
-    KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Standing, Way, lock, offered,
-    routed_start, signed_by_payer,
+pub(crate) use routed::{next_lock, no_first, offered, routed_start, signed_by_payer};
+pub(crate) use second::none as no_second;
+pub(crate) use way::{
+    KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way,
 };
 
 /// How long a payee waits for the deposit of a started session to be confirmed.
@@ -178,9 +181,11 @@ pub(crate) async fn fund(
         )
     })?;
     found::hear_chain(purse).await?;
-    let channel = match &ways.routes.wish {
-        RouteWish::Auto | RouteWish::Direct => direct(purse, ways, terms).await?,
-        RouteWish::Through(_) => None,
+    let channel = match (&ways.routes.wish, ways.routes.routers) {
+        (RouteWish::Direct, _) | (RouteWish::Auto, Routers::One) => {
+            direct(purse, ways, terms).await?
+        }
+        (RouteWish::Auto, Routers::Two) | (RouteWish::Through(_), _) => None,
     };
     if channel.is_none()
         && let Some(routed) = routed::fund(purse, key, terms, ways).await?

@@ -33,7 +33,7 @@ use crate::error::Problem;
 use crate::perform::Purse;
 use crate::store::Store;
 
-pub(crate) use hint::believe;
+pub(crate) use hint::{CLOSE_WINDOW_SECS, believe};
 pub(crate) use locks::LockFor;
 use locks::Locks;
 pub(crate) use neighbours::{Kind, Neighbour, Neighbours};
@@ -119,6 +119,8 @@ struct Book {
     resting: BTreeMap<ChannelId, (u32, UnixTime)>,
     hints: BTreeMap<NodeId, SignedRouterHint>,
     own_hint: Option<SignedRouterHint>,
+    /// Routers as they were found last, and when.
+    found: Option<(UnixTime, Vec<SignedRouterHint>)>,
     asked: BTreeMap<PaymentId, oneshot::Sender<PayErrorCode>>,
     /// Offers of each neighbour that are worked on.
     working: BTreeMap<ChannelId, usize>,
@@ -209,6 +211,17 @@ impl Routes {
     pub(crate) async fn found(&self) -> Result<Vec<SignedRouterHint>, Problem> {
         match &self.own {
             Some(own) => own.found().await,
+            None => Err(hint::no_money()),
+        }
+    }
+
+    /// The same, as of the last minute.
+    ///
+    /// # Errors
+    /// [`Problem`] if the DHT cannot be asked.
+    pub(crate) async fn found_lately(&self) -> Result<Vec<SignedRouterHint>, Problem> {
+        match &self.own {
+            Some(own) => own.found_lately().await,
             None => Err(hint::no_money()),
         }
     }

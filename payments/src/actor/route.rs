@@ -15,7 +15,7 @@ use warren_proto::{
 use super::Task;
 use super::obey::reply;
 use super::perform::Outcome;
-use crate::channel::router::RouteEvent;
+use crate::channel::router::{RouteEvent, sealed};
 use crate::channel::{
     PayerChannel, PayerEvent, PayerRefusal, Proof, RoutedAccepted, RoutedLock, RoutedOrder,
     RoutedView,
@@ -179,6 +179,9 @@ impl Task {
             expiry: ask.expiry,
         };
         let payment = PaymentId::from_bytes(rand::random());
+        let hidden = sealed::beyond_next(ask.onward, &payment, &rand::random());
+        let code = PayErrorCode::NoRoute;
+        let (onward, sealed) = hidden.ok_or(PaymentsError::NotTaken { channel, code })?;
         let order = RoutedOrder::Lock(RoutedLock {
             payment,
             lock,
@@ -190,8 +193,9 @@ impl Task {
             payment,
             voucher,
             lock,
-            onward: ask.onward,
+            onward,
             hold_fee: ask.hold_fee,
+            sealed,
         })
     }
 

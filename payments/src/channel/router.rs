@@ -29,6 +29,7 @@ mod event;
 mod model;
 mod record;
 pub mod rules;
+pub mod sealed;
 #[cfg(test)]
 mod tests;
 

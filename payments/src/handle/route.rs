@@ -15,12 +15,28 @@ use crate::actor::{Command, RouteCommand};
 use crate::channel::router::{Stage, rules};
 use crate::channel::{RoutedAccepted, RoutedView};
 
+/// Why a route cannot be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteAskError {
+    /// Its price leaves the range of money.
+    #[error(transparent)]
+    Overflow(#[from] AmountOverflow),
+    /// A hop has no word for a hold fee, so nobody would pay it.
+    #[error("{} asks {asked} base units for holding a lock, which no router pays another", node.short())]
+    HoldFee {
+        /// The second router.
+        node: NodeId,
+        /// For each lock.
+        asked: Amount,
+    },
+}
+
 /// What a consumer asks of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteAsk {
     /// Its channel to the router.
     pub channel: ChannelId,
-    /// What one word is worth there: what the exit asks, and the router's fee.
+    /// What one word is worth there: what the exit asks, and each router's fee.
     pub unit_price: Amount,
     /// Words in the lock, 1 ..= 1024.
     pub units: u32,
@@ -33,38 +49,50 @@ pub struct RouteAsk {
 }
 
 impl RouteAsk {
-    /// Through one router to `exit`, which asks `exit_price` for a unit, on the router's terms.
+    /// To `exit`, which asks so much for a unit, on the terms of its routers: the one that `channel` pays, and
+    /// the one beyond it, if there are two.
     ///
     /// # Errors
-    /// [`AmountOverflow`] if the price leaves the range of money.
+    /// [`RouteAskError`] if the price leaves the range of money, or the second router asks a hold fee.
     pub fn through(
-        hint: &RouterHint,
+        (first, second): (&RouterHint, Option<&RouterHint>),
         channel: ChannelId,
         exit: (NodeId, Amount),
         units: u32,
         now: UnixTime,
-    ) -> Result<Self, AmountOverflow> {
-        let (node, exit_price) = exit;
-        let unit_price = rules::with_fee(exit_price, hint.fee_ppm);
-        // Checked here so that the sum cannot surprise the channel's core.
-        unit_price.checked_mul(u64::from(units))?;
-        let expiries = rules::expiries(now, 1);
-        let (up, down) = match expiries.as_slice() {
-            [up, down, ..] => (*up, *down),
-            [] | [_] => return Err(AmountOverflow),
+    ) -> Result<Self, RouteAskError> {
+        if let Some(it) = second.filter(|it| it.hold_fee > Amount::ZERO) {
+            let (node, asked) = (it.node, it.hold_fee);
+            return Err(RouteAskError::HoldFee { node, asked });
+        }
+        let routers: Vec<_> = [first].into_iter().chain(second).collect();
+        let planned = rules::expiries(now, routers.len());
+        let (node, unit_price) = exit;
+        let mut here = Hop {
+            node,
+            unit_price,
+            expiry: planned.last().copied().unwrap_or_default(),
         };
-        let least = down.saturating_add(u64::from(hint.hop_gap_secs));
+        let mut onward = Vec::new();
+        // From the exit up: each router is given what it gives, its fee, and its gap.
+        for (hint, planned) in routers.iter().zip(&planned).rev() {
+            let least = here.expiry.saturating_add(hint.hop_gap_secs.into());
+            let up = Hop {
+                node: hint.node,
+                unit_price: rules::with_fee(here.unit_price, hint.fee_ppm),
+                expiry: least.max(*planned),
+            };
+            onward.insert(0, std::mem::replace(&mut here, up));
+        }
+        // Checked here so that the sum cannot surprise the channel's core.
+        here.unit_price.checked_mul(u64::from(units))?;
         Ok(Self {
             channel,
-            unit_price,
+            unit_price: here.unit_price,
             units,
-            expiry: up.max(least),
-            onward: vec![Hop {
-                node,
-                unit_price: exit_price,
-                expiry: down,
-            }],
-            hold_fee: hint.hold_fee,
+            expiry: here.expiry,
+            onward,
+            hold_fee: first.hold_fee,
         })
     }
 }
@@ -328,3 +356,6 @@ impl Payments {
         self.ask(|answer| Command::Route(command(answer))).await
     }
 }
+
+#[cfg(test)]
+mod tests;

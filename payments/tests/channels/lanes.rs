@@ -67,7 +67,7 @@ async fn words_of_a_shorter_lock_are_its_own_whatever_was_asked_for_before() {
     let ([mut consumer, router, exit], up, down) = three_on(&chain).await;
     let to = (NodeId::from_bytes([2; 32]), wei(UNIT));
     let router_hint = hint(router.payments.chain_ref(), router.account());
-    let ask = RouteAsk::through(&router_hint, up, to, 1024, now(&chain)).unwrap();
+    let ask = RouteAsk::through((&router_hint, None), up, to, 1024, now(&chain)).unwrap();
     let refused = consumer.payments.offer_lock(ask).await.unwrap_err();
     let is_exhausted = matches!(
         refused,

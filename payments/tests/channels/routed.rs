@@ -224,7 +224,7 @@ async fn no_word_is_said_of_a_lock_that_was_rejected_further_on() {
     // A second lock, which the exit holds but does not answer for in time.
     let hint = crate::street::hint(chain.chain_ref(), router.account());
     let to = (warren_proto::NodeId::from_bytes([2; 32]), wei(UNIT));
-    let ask = warren_payments::RouteAsk::through(&hint, up, to, 10, now(&chain)).unwrap();
+    let ask = warren_payments::RouteAsk::through((&hint, None), up, to, 10, now(&chain)).unwrap();
     let offer = consumer.payments.offer_lock(ask).await.unwrap();
     let payment = offer.payment;
     let outs = router.payments.lock_onward(offer, down).await.unwrap();

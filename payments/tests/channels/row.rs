@@ -3,17 +3,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::DevChain;
 use warren_payments::channel::router::Stage;
-use warren_payments::channel::router::rules::{expiries, with_fee};
+use warren_payments::channel::router::rules::with_fee;
+use warren_payments::channel::router::sealed;
 use warren_payments::{PaymentsConfig, PaymentsError, RouteAsk, RouteOut, RouterPolicy};
-use warren_proto::{Amount, ChannelId, Hop, LockReady, LockReject, NodeId, RouteFrame};
+use warren_proto::{Amount, ChannelId, LockReady, LockReject, NodeKey, RouteFrame, RouterHint};
 
 use crate::party::{Party, UNIT, assert_conserved, units, wei};
 use crate::routed::{claimed, now, open_for_a_day, tomorrow};
-use crate::street::{FEE_PPM, HOLD_FEE, routing};
+use crate::street::{FEE_PPM, HOLD_FEE, hint, routing};
 
 const UNITS: u32 = 100;
+/// The exit's place.
+const EXIT: u8 = 3;
 const HOUR_SECS: u64 = 3600;
 /// Nobody waits for ever for a row to become quiet.
 const MAX_FRAMES: usize = 64;
@@ -30,6 +34,11 @@ struct Row {
 struct Heard {
     ready: Option<LockReady>,
     rejects: Vec<LockReject>,
+}
+
+/// The key of the node at this place.
+fn node_key(place: u8) -> NodeKey {
+    NodeKey::from_seed(&[place + 1; 32])
 }
 
 fn without_hold_fee() -> PaymentsConfig {
@@ -73,21 +82,20 @@ impl Row {
 
     /// Locks from end to end.
     async fn lock(&self) -> Heard {
-        let times = expiries(now(&self.chain), 2);
-        let [first, second, exit] = Self::prices();
-        let hop = |node, unit_price, expiry| Hop {
-            node: NodeId::from_bytes([node; 32]),
-            unit_price,
-            expiry,
-        };
-        let ask = RouteAsk {
-            channel: self.channels[0],
-            unit_price: first,
-            units: UNITS,
-            expiry: times[0],
-            onward: vec![hop(2, second, times[1]), hop(3, exit, times[2])],
-            hold_fee: wei(HOLD_FEE),
-        };
+        let hints = [1, 2].map(|place: u8| {
+            let account = self.parties[usize::from(place)].account();
+            RouterHint {
+                node: node_key(place).id(),
+                hold_fee: wei(if place == 1 { HOLD_FEE } else { 0 }),
+                ..hint(self.chain.chain_ref(), account)
+            }
+        });
+        let routers = (&hints[0], Some(&hints[1]));
+        let exit = (node_key(EXIT).id(), wei(UNIT));
+        let ask = RouteAsk::through(routers, self.channels[0], exit, UNITS, now(&self.chain));
+        let ask = ask.unwrap();
+        let prices = [ask.unit_price, ask.onward[0].unit_price];
+        assert_eq!(prices, [Self::prices()[0], Self::prices()[1]]);
         let offer = self.parties[0].payments.offer_lock(ask).await.unwrap();
         let frame = RouteFrame::Offer(Box::new(offer));
         let channel = self.channels[0];
@@ -105,15 +113,25 @@ impl Row {
             let place = self.channels.iter().position(|it| *it == channel).unwrap();
             let to = if sender == place { place + 1 } else { place };
             let payments = &self.parties[to].payments;
-            let answers = match RouteFrame::decode(&frame.encode()).unwrap() {
-                RouteFrame::Offer(offer) if offer.onward.is_empty() => {
+            let bytes = frame.encode();
+            // Between the consumer and the first router, either way, nothing names the exit.
+            let exit = node_key(EXIT).id();
+            let names_exit = bytes.windows(32).any(|it| it == exit.as_bytes());
+            assert!(!names_exit || place > 0, "{frame:?}");
+            let answers = match RouteFrame::decode(&bytes).unwrap() {
+                RouteFrame::Offer(offer) if offer.onward.is_empty() && offer.sealed.is_none() => {
                     let taken = payments.take_lock(*offer, wei(UNIT), 0).await.unwrap();
                     heard.ready = Some(taken.ready);
                     let frame = RouteFrame::Ready(taken.ready);
                     vec![RouteOut { channel, frame }]
                 }
-                RouteFrame::Offer(offer) => {
+                RouteFrame::Offer(mut offer) => {
                     let onward = self.channels[to];
+                    if let Some(it) = offer.sealed.filter(|_| offer.onward.is_empty()) {
+                        let key = node_key(u8::try_from(to).unwrap());
+                        let hop = sealed::open(&it, &key, &offer.payment).unwrap();
+                        (offer.onward, offer.sealed) = (vec![hop], None);
+                    }
                     payments.lock_onward(*offer, onward).await.unwrap()
                 }
                 frame @ (RouteFrame::Ready(_)

@@ -79,7 +79,7 @@ impl Street {
     pub(crate) async fn lock(&self, units: u32, now: UnixTime) -> Result<LockReady, PaymentsError> {
         let hint = hint(self.router.payments.chain_ref(), self.router.account);
         let exit = (NodeId::from_bytes([2; 32]), wei(UNIT));
-        let ask = RouteAsk::through(&hint, self.up, exit, units, now).unwrap();
+        let ask = RouteAsk::through((&hint, None), self.up, exit, units, now).unwrap();
         let offer = self.consumer.payments.offer_lock(ask).await?;
         let frame = RouteFrame::Offer(Box::new(offer));
         let out = RouteOut {

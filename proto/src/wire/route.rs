@@ -143,6 +143,10 @@ fn offer(it: &pb::LockOffer) -> Result<LockOffer> {
         voucher,
         onward: it.onward.iter().map(hop).collect::<Result<_>>()?,
         hold_fee: amount(&it.hold_fee, "hold_fee")?,
+        sealed: match it.sealed.as_slice() {
+            [] => None,
+            some => Some(fixed(some, "sealed")?),
+        },
     })
 }
 
@@ -158,6 +162,7 @@ fn offer_pb(it: &LockOffer) -> pb::LockOffer {
         anchor: it.lock.anchor.as_bytes().to_vec(),
         onward: it.onward.iter().map(hop).collect(),
         hold_fee: it.hold_fee.to_be_bytes().to_vec(),
+        sealed: it.sealed.map(|it| it.to_vec()).unwrap_or_default(),
     }
 }
 

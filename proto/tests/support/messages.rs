@@ -335,6 +335,7 @@ pub(crate) fn route_frames() -> Vec<RouteFrame> {
             voucher: voucher(),
             onward: vec![hop(1), hop(2)],
             hold_fee: wei(5),
+            sealed: Some([0x5e; warren_proto::SEALED_HOP_BYTES]),
         })),
         RouteFrame::Ready(lock_ready()),
         RouteFrame::Reject(LockReject {

@@ -40,6 +40,7 @@ pub(crate) fn admitted() -> Option<RoutedPayment> {
             expiry: DOWN,
         }],
         hold_fee: Amount::ZERO,
+        sealed: None,
     };
     let admission = Admission {
         offer: &offer,

@@ -48,6 +48,8 @@ pub struct Asks {
     pub per_minute: String,
     /// Whether it routes payments to others too.
     pub routes: bool,
+    /// Whether it sells: a node that does not is started by whoever wants it.
+    pub sells: bool,
 }
 
 impl Asks {
@@ -60,6 +62,7 @@ impl Asks {
             per_gib: per_gib.to_owned(),
             per_minute: "0".to_owned(),
             routes: false,
+            sells: true,
         }
     }
 
@@ -68,6 +71,15 @@ impl Asks {
     pub const fn and_routes(mut self) -> Self {
         self.routes = true;
         self
+    }
+
+    /// A node in this city that routes payments to others, and sells nothing.
+    #[must_use]
+    pub fn only_routes(country: &str, city: &str) -> Self {
+        Self {
+            sells: false,
+            ..Self::new(country, city, "1").and_routes()
+        }
     }
 
     /// The same, and so many tokens per minute.

@@ -89,6 +89,7 @@ pub(super) async fn up(desk: &mut Desk<'_>, args: &UpArgs) -> Told {
         fallback: args.fallback.map(Into::into),
         timeout_secs: args.timeout,
         route: args.route.clone(),
+        routers: args.routers,
     };
     let client = desk.client()?;
     desk.screen.doing("choosing an exit");

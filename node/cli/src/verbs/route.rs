@@ -52,15 +52,15 @@ fn page(it: &RouteList) -> Page {
         it.routes.len(),
         it.neighbours.len()
     );
-    let mut neighbours = Table::new(&["CHANNEL", "NODE", "PAID TO", "STREAM", "FEE"]);
+    let mut neighbours = Table::new(&["CHANNEL", "NODE", "PAID FOR", "STREAM", "FEE"]);
     for it in &it.neighbours {
         let fee = it.fee_ppm;
         neighbours.row([
             it.channel.short(),
             it.node.short(),
             match it.role {
-                NeighbourRole::Router => "route".to_owned(),
-                NeighbourRole::Exit => "serve".to_owned(),
+                NeighbourRole::Router => "this node".to_owned(),
+                NeighbourRole::Onward => "others".to_owned(),
             },
             if it.connected { "up" } else { "down" }.to_owned(),
             fee.map_or_else(|| "-".to_owned(), |it| format!("{it} ppm")),

@@ -39,7 +39,8 @@ pub use receipt::{
     RouteProofView,
 };
 pub use route::{
-    NeighbourRole, NeighbourView, RouteList, RouteRow, RouteUsed, RouterList, RouterRow, RouterView,
+    NeighbourRole, NeighbourView, RouteList, RouteRow, RouteUsed, RouterList, RouterRow,
+    RouterView, SecondRouter,
 };
 pub use status::{
     ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, OverlayView,

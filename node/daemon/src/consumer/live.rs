@@ -15,7 +15,7 @@ use super::{ConsumerParts, Plan, Shell, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
-use crate::perform::{Locked, RoutedStart};
+use crate::perform::{Locked, RoutedStart, Way};
 use crate::session::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
 };
@@ -43,7 +43,7 @@ pub(super) enum News {
     /// Something that a person should know while money is looked for.
     Told(String),
     /// Another lock of a route.
-    Locked(Box<Result<Locked, Problem>>),
+    Locked(Box<Result<(Way, Locked), Problem>>),
     Rejected {
         payment: PaymentId,
         code: PayErrorCode,
@@ -330,10 +330,11 @@ impl Shell {
             }
             ConsumerEnd::Ended(_) | ConsumerEnd::PaymentRefused(_) | ConsumerEnd::ExitLost => {
                 let live = self.live.as_ref()?;
+                let tells = [ErrorCode::WalletShared, ErrorCode::NoSecondRouter];
                 let found = live.problem.clone();
-                let shared = found.filter(|it| it.is(ErrorCode::WalletShared));
+                let found = found.filter(|it| tells.iter().any(|code| it.is(*code)));
                 // Whoever is not paid ends it; why it was not paid is this side's to say.
-                shared.or_else(|| live.unreleased.clone())
+                found.or_else(|| live.unreleased.clone())
             }
             ConsumerEnd::Asked
             | ConsumerEnd::Refused(_)

@@ -26,6 +26,7 @@ impl Shell {
         let routes = RouteFunds {
             routes: self.parts.routes.clone(),
             wish: plan.wanted.route.clone(),
+            routers: plan.wanted.routers,
             max_fee_ppm: plan.wanted.max_route_fee_ppm,
             kept: self.kept.clone(),
             openings: plan.openings.clone(),

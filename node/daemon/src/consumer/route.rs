@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use warren_proto::{LockOffer, LockReady, PayErrorCode, PaymentId, SessionFrame, WordFrame};
+use warren_proto::{
+    LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame, WordFrame,
+};
 
 use super::Shell;
 use super::live::{Heard, Live, News};
@@ -13,12 +15,16 @@ use crate::session::{ConsumerEvent, LockMade, RouteNews, RouteOrder};
 
 /// Words kept until the exit says that it knows them; it spends 64 hashes on one, so few bridge any gap.
 const MAX_UNHEARD: usize = 64;
+/// Second routers that may take no lock, in one session, before it is given up.
+const MAX_REFUSED: usize = 3;
 /// Locks kept for later sessions: as many as a voucher may hold.
 const MAX_KEPT: usize = 15;
 
 /// What the shell keeps of a session's route.
 pub(super) struct RouteLine {
     pub(super) way: Way,
+    /// Second routers that took no lock.
+    refused: Vec<NodeId>,
     /// Made, and told to nobody.
     unsaid: BTreeMap<PaymentId, Box<LockOffer>>,
     /// On their way, and confirmed by the exit.
@@ -30,6 +36,7 @@ impl RouteLine {
     fn new(way: Way) -> Self {
         Self {
             way,
+            refused: Vec::new(),
             unsaid: BTreeMap::new(),
             locks: BTreeMap::new(),
             unheard: VecDeque::new(),
@@ -43,6 +50,17 @@ impl RouteLine {
         }
         self.locks.insert(made.payment, (made, false));
         made
+    }
+
+    /// The way's second router is passed over from now on; whether another one may be tried.
+    fn passes_over_second(&mut self) -> bool {
+        let Some(second) = self.way.second else {
+            return false;
+        };
+        if !self.refused.contains(&second.node) {
+            self.refused.push(second.node);
+        }
+        self.refused.len() < MAX_REFUSED
     }
 
     fn sends(&mut self, word: &WordFrame) {
@@ -61,34 +79,45 @@ impl Shell {
         let mut line = RouteLine::new(way);
         let lock = line.takes(locked);
         live.channel = Some(way.channel);
-        let terms = live.machine().terms().map(|it| it.unit_price);
         live.route = Some(line);
-        let token = &self.parts.token;
-        let show = |amount| crate::api::types::Money::of(amount, token);
-        let text = format!(
-            "paid by a route through {}: {} a word instead of {}, and {} for each lock of {} words",
-            way.router.short(),
-            show(way.unit_price),
-            show(terms.unwrap_or(way.unit_price)),
-            show(way.hint.hold_fee),
-            lock.units
-        );
-        self.tell(UpStage::Channel, &text);
+        self.tell_way(&way, lock.units);
         let start = Box::new(start);
         let news = RouteNews::Made { start, lock };
         self.event(ConsumerEvent::Route(news)).await;
     }
 
+    fn tell_way(&self, way: &Way, units: u32) {
+        let live = self.live.as_ref();
+        let terms = live.and_then(|it| it.machine().terms());
+        let exit_price = terms.map_or(way.unit_price, |it| it.unit_price);
+        let token = &self.parts.token;
+        let show = |amount| crate::api::types::Money::of(amount, token);
+        let second = way.second.map(|it| format!(" and {}", it.node.short()));
+        let text = format!(
+            "paid by a route through {}{}: {} a word instead of {}, and {} for each lock of {units} words",
+            way.router.short(),
+            second.unwrap_or_default(),
+            show(way.unit_price),
+            show(exit_price),
+            show(way.hint.hold_fee),
+        );
+        self.tell(UpStage::Channel, &text);
+    }
+
     /// Another lock for the running session is made, or is not.
-    pub(super) async fn locked(&mut self, locked: Result<Locked, Problem>) {
+    pub(super) async fn locked(&mut self, locked: Result<(Way, Locked), Problem>) {
         let Some(live) = &mut self.live else { return };
         let terms = live.machine().terms().cloned();
         let (Some(line), Some(terms)) = (&mut live.route, terms) else {
             return;
         };
         let news = match locked {
-            Ok(locked) => {
+            Ok((way, locked)) => {
+                let is_other = way != std::mem::replace(&mut line.way, way);
                 let lock = line.takes(locked);
+                if is_other {
+                    self.tell_way(&way, lock.units);
+                }
                 let start = perform::routed_start(&self.parts.key, &terms, lock.payment);
                 let start = Box::new(start);
                 RouteNews::Made { start, lock }
@@ -105,11 +134,18 @@ impl Shell {
 
     pub(super) async fn rejected(&mut self, payment: PaymentId, code: PayErrorCode) {
         tracing::info!(%code, "a lock is rejected");
+        self.parts.routes.forget_lock(payment).await;
+        let mut another = false;
         if let Some(line) = self.live.as_mut().and_then(|it| it.route.as_mut()) {
             line.locks.remove(&payment);
+            another = line.passes_over_second();
         }
-        let payment = Some(payment);
-        let news = RouteNews::Failed { payment, code };
+        let news = if another {
+            RouteNews::Gone(payment)
+        } else {
+            let payment = Some(payment);
+            RouteNews::Failed { payment, code }
+        };
         self.event(ConsumerEvent::Route(news)).await;
     }
 
@@ -123,6 +159,8 @@ impl Shell {
             RouteOrder::Drop(payment) => {
                 if let Some(live) = &mut self.live {
                     give_up(live, payment, &self.parts);
+                    let line = live.route.as_mut();
+                    let _another = line.is_some_and(RouteLine::passes_over_second);
                 }
             }
         }
@@ -132,14 +170,17 @@ impl Shell {
         let (Some(live), Some(purse)) = (&self.live, self.parts.purse.clone()) else {
             return;
         };
+        let plan = self.plan.as_ref();
+        let max_fee_ppm = plan.map_or(0, |it| it.wanted.max_route_fee_ppm);
         let (Some(line), Some(terms)) = (&live.route, live.machine().terms().cloned()) else {
             return;
         };
-        let (way, routes) = (line.way, self.parts.routes.clone());
+        let (way, routes) = ((line.way, line.refused.clone()), self.parts.routes.clone());
         let (now, session) = (self.parts.clock.now(), live.id());
         let heard_by = live.heard_by.clone();
         tokio::spawn(async move {
-            let locked = perform::lock(&purse, &routes, &way, &terms, now).await;
+            let (how, way) = ((&routes, max_fee_ppm), (way.0, way.1.as_slice()));
+            let locked = perform::next_lock(&purse, how, way, &terms, now).await;
             let news = News::Locked(Box::new(locked));
             let _ = heard_by.send(Heard::Session { session, news }).await;
         });

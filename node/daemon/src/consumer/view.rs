@@ -11,8 +11,8 @@ use warren_tunnel::{Rungs, TunnelState, TunnelWarning};
 
 use super::{Shell, host};
 use crate::api::types::{
-    ConsumerState, ConsumerView, Money, OffloadView, PriceView, RouteUsed, Timestamp, TunnelView,
-    UsageView,
+    ConsumerState, ConsumerView, Money, OffloadView, PriceView, RouteUsed, SecondRouter, Timestamp,
+    TunnelView, UsageView,
 };
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
@@ -149,6 +149,10 @@ impl ConsumerFacts {
                     token,
                 ),
                 fee_ppm: way.hint.fee_ppm,
+                second: way.second.map(|it| SecondRouter {
+                    router: it.node,
+                    fee_ppm: it.fee_ppm,
+                }),
                 hold_fee: Money::of(way.hint.hold_fee, token),
             }),
             tunnel: it.terms.as_ref().map(|terms| tunnel_view(terms, it)),

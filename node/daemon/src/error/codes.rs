@@ -291,6 +291,9 @@ codes! {
     5119 OneOpening Refused: "no second channel is opened by itself",
         "Each channel costs gas and binds its deposit for a while, and the exit that the first one is for did not serve.",
         "warren up, which may open one more; or: warren channel ls";
+    5120 NoSecondRouter NothingMatches: "no second router was found",
+        "A route over two routers was asked for; the second must be another node than the first and the exit, ask no hold fee, and fit consumer.max_route_fee_ppm.",
+        "warren channel routers; or, over one router alone: warren up --routers 1";
     5201 ReceiptUnreadable Usage: "this is no receipt",
         "The file was cut, edited, or is something else; a receipt is the text that `warren receipt export` writes.",
         "warren receipt export SESSION FILE";

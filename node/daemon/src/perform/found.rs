@@ -79,14 +79,15 @@ pub(super) async fn routers(
     };
     let mut asked = Vec::new();
     for it in &found {
-        let known = routes.neighbour(it.id);
-        let known = known.filter(|it| it.kind == Kind::Router);
-        let told = || hints.iter().find(|hint| hint.payee == it.params.payee);
-        let node = known.map(|it| it.node);
-        match node.or_else(|| told().map(|it| it.node)) {
-            Some(node) => {
-                routes.meets_router(it.id, node).await?;
-                asked.push((it.id, node));
+        // One that pays for what this node routes stays that, though its payee routes too.
+        if let Some(known) = routes.neighbour(it.id) {
+            asked.push((it.id, known.node));
+            continue;
+        }
+        match hints.iter().find(|hint| hint.payee == it.params.payee) {
+            Some(hint) => {
+                routes.meets_router(it.id, hint.node).await?;
+                asked.push((it.id, hint.node));
             }
             None => (ways.tell)(format!(
                 "found channel {}, but no router says that it is paid by it; going on without it",

@@ -6,82 +6,24 @@ use warren_payments::channel::PayerRefusal;
 use warren_payments::{ChannelView, PaymentsError, RouteAsk, RouteOut, TakenLock, VerifiedVoucher};
 use warren_proto::{
     Amount, ChainRef, ChannelId, LockOffer, LockReady, LockReject, MAX_UNITS, NodeId, NodeKey,
-    PayErrorCode, PaymentId, RouteFrame, RouterHint, SessionStart, SessionTerms, UnixTime, Voucher,
-    WordFrame,
+    PayErrorCode, PaymentId, RouteFrame, SessionStart, SessionTerms, UnixTime, Voucher, WordFrame,
 };
 
 use super::found::routers;
-use super::{MoneyNews, Openings, Purse, Ways, problem};
+use super::second::{self, Need};
+use super::way::{KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way};
+use super::{MoneyNews, Purse, Ways, problem};
 use crate::error::{ErrorCode, Problem};
 use crate::route::{LockFor, Routes, believe};
 use crate::session::{LockMade, LockNews, ProviderEvent};
 
 // Our choices.
 /// A lock of fewer words would not be worth a router's trouble.
-const LEAST_UNITS: u32 = 64;
+pub(super) const LEAST_UNITS: u32 = 64;
 /// A lock that ends sooner is not used for another session.
 const STILL_GOOD: Duration = Duration::from_secs(900);
 /// Specification: R5, half an hour before the exit's lock ends.
 const SERVE_LEAD: Duration = Duration::from_secs(30 * 60);
-
-/// Whether a route is to be used.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) enum RouteWish {
-    /// Where there is no channel to the exit, and one to a router.
-    #[default]
-    Auto,
-    /// Never.
-    Direct,
-    /// By this router: its node id, or the beginning of one, in hex.
-    Through(String),
-}
-
-/// The way a session is paid by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Way {
-    /// This node's own channel, to the router.
-    pub(crate) channel: ChannelId,
-    pub(crate) router: NodeId,
-    pub(crate) hint: RouterHint,
-    /// What a word costs here.
-    pub(crate) unit_price: Amount,
-}
-
-/// A lock, on disk.
-#[derive(Debug)]
-pub(crate) struct Locked {
-    /// For the router, once the exit expects it. `None` for one that the exit is known to hold.
-    pub(crate) offer: Option<Box<LockOffer>>,
-    pub(crate) made: LockMade,
-}
-
-/// A lock with words left, for the next session with the same exit.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KeptLock {
-    pub(crate) exit: NodeId,
-    pub(crate) way: Way,
-    pub(crate) exit_price: Amount,
-    pub(crate) made: LockMade,
-}
-
-/// A session that a route pays for.
-#[derive(Debug)]
-pub(crate) struct RoutedStart {
-    pub(crate) start: SessionStart,
-    pub(crate) way: Way,
-    pub(crate) locked: Locked,
-}
-
-/// What sessions are funded with.
-#[derive(Clone)]
-pub(crate) struct RouteFunds {
-    pub(crate) routes: Routes,
-    pub(crate) wish: RouteWish,
-    /// The most a route may cost, in millionths of what the exit gets.
-    pub(crate) max_fee_ppm: u32,
-    pub(crate) kept: Vec<KeptLock>,
-    pub(crate) openings: Openings,
-}
 
 /// Consumer: pays for `terms` by a route, if that is wished and there is one.
 ///
@@ -106,7 +48,7 @@ pub(super) async fn fund(
     let routers = routers(purse, ways).await?;
     let mut last = None;
     for (channel, router) in routers.into_iter().filter(fits) {
-        let routed = by_one(purse, funds, (channel, router), terms, now).await;
+        let routed = by_way(purse, funds, (channel, router), terms, now).await;
         match routed {
             Ok((way, locked)) => {
                 let start = routed_start(key, terms, locked.made.payment);
@@ -118,14 +60,21 @@ pub(super) async fn fund(
             }
         }
     }
-    match named {
-        None => Ok(None),
-        Some(text) => Err(last.unwrap_or_else(|| {
+    match (named, funds.routers) {
+        (None, Routers::One) => Ok(None),
+        (None, Routers::Two) => Err(last.unwrap_or_else(no_first)),
+        (Some(text), _) => Err(last.unwrap_or_else(|| {
             let seen = format!("no open channel to a router whose id begins with `{text}`");
             Problem::new(ErrorCode::RouterUnusable, seen)
                 .with_next(format!("warren channel open --router {text}"))
         })),
     }
+}
+
+/// A route over two routers is wished for, and no channel leads to a first one.
+pub(crate) fn no_first() -> Problem {
+    let seen = "a route over two routers begins with a channel to one, and none is open";
+    Problem::new(ErrorCode::RouterUnusable, seen).with_next("warren channel open --router auto")
 }
 
 /// What binds a payment to the session: said anew for each lock.
@@ -142,7 +91,7 @@ pub(crate) fn routed_start(
     }
 }
 
-async fn by_one(
+async fn by_way(
     purse: &Purse,
     funds: &RouteFunds,
     (channel, router): (ChannelId, NodeId),
@@ -151,7 +100,9 @@ async fn by_one(
 ) -> Result<(Way, Locked), Problem> {
     // One that the exit holds needs no router: words go past it.
     let kept = funds.kept.iter().find(|it| {
-        let same = it.exit == terms.provider && it.way.channel == channel;
+        let same = it.exit == terms.provider
+            && it.way.channel == channel
+            && it.way.routers() == funds.routers;
         let left = it.made.units.saturating_sub(it.made.said);
         let lives = it.made.serve_until > now.plus(STILL_GOOD);
         same && it.exit_price == terms.unit_price && left >= LEAST_UNITS && lives
@@ -171,14 +122,30 @@ async fn by_one(
         funds.routes.terms_of(router).await?
     };
     let hint = *hint.hint();
-    let deal = (terms.unit_price, MAX_UNITS);
-    let unit_price = believe(&hint, terms.chain, deal, funds.max_fee_ppm)?;
-    let way = Way {
+    let mut way = Way {
         channel,
         router,
         hint,
-        unit_price,
+        second: None,
+        unit_price: terms.unit_price,
     };
+    match funds.routers {
+        Routers::One => {
+            let deal = (terms.unit_price, MAX_UNITS);
+            way.unit_price = believe((&hint, None), terms.chain, deal, funds.max_fee_ppm)?;
+        }
+        Routers::Two => {
+            let made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+            let need = Need {
+                first: &hint,
+                terms,
+                max_fee_ppm: funds.max_fee_ppm,
+                refused: &[],
+                before: made_for.iter().find_map(|(_, it)| it.second),
+            };
+            (way.second, way.unit_price) = second::chosen(&funds.routes, &need, now).await?;
+        }
+    }
     if let Some(made) = held_before(purse, funds, &way, terms, now).await? {
         return Ok((way, Locked { offer: None, made }));
     }
@@ -196,7 +163,8 @@ async fn held_before(
     terms: &SessionTerms,
     now: UnixTime,
 ) -> Result<Option<LockMade>, Problem> {
-    let made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+    let mut made_for = funds.routes.locks_for(terms.provider, terms.unit_price);
+    made_for.retain(|(_, it)| it.second.is_some() == way.second.is_some());
     if made_for.is_empty() {
         return Ok(None);
     }
@@ -222,11 +190,36 @@ async fn held_before(
     Ok(made.max_by_key(|it| it.units.saturating_sub(it.said)))
 }
 
+/// Makes another lock, by the second router that the last one went by, unless that one is among `refused`.
+///
+/// # Errors
+/// [`Problem`] as for the first lock.
+pub(crate) async fn next_lock(
+    purse: &Purse,
+    (routes, max_fee_ppm): (&Routes, u32),
+    (mut way, refused): (Way, &[NodeId]),
+    terms: &SessionTerms,
+    now: UnixTime,
+) -> Result<(Way, Locked), Problem> {
+    if way.second.is_some_and(|it| refused.contains(&it.node)) {
+        let need = Need {
+            first: &way.hint,
+            terms,
+            max_fee_ppm,
+            refused,
+            before: None,
+        };
+        (way.second, way.unit_price) = second::chosen(routes, &need, now).await?;
+    }
+    let locked = lock(purse, routes, &way, terms, now).await?;
+    Ok((way, locked))
+}
+
 /// Makes a lock of as many words as the channel's deposit covers; it is on disk when this answers.
 ///
 /// # Errors
 /// [`Problem`] if it does not cover [`LEAST_UNITS`].
-pub(crate) async fn lock(
+async fn lock(
     purse: &Purse,
     routes: &Routes,
     way: &Way,
@@ -238,13 +231,13 @@ pub(crate) async fn lock(
     let worth = |units: u32| terms.unit_price.wei().saturating_mul(units.into());
     let mut units = MAX_UNITS;
     // About so much can be locked onward: no use in asking for twice as much.
-    while units > LEAST_UNITS && worth(units) >> way.hint.capacity_log2 > 1 {
+    while units > LEAST_UNITS && worth(units) >> way.capacity_log2() > 1 {
         units /= 2;
     }
     loop {
-        let ask = RouteAsk::through(&way.hint, way.channel, exit, units, now);
+        let ask = RouteAsk::through(way.hints(), way.channel, exit, units, now);
         let ask = ask.map_err(|error| Problem::new(ErrorCode::RouterUnusable, error))?;
-        let exit_expiry = ask.onward.first().map_or(0, |it| it.expiry);
+        let exit_expiry = ask.onward.last().map_or(0, |it| it.expiry);
         let until = UnixTime::from_secs(ask.expiry);
         match purse.payments().offer_lock(ask).await {
             Ok(offer) => {
@@ -255,6 +248,7 @@ pub(crate) async fn lock(
                     exit: terms.provider,
                     exit_price: terms.unit_price,
                     serve_until: UnixTime::from_secs(serve_secs),
+                    second: way.second.map(|it| it.node),
                 };
                 routes.made_lock(offer.payment, made_for).await;
                 let made = LockMade {
@@ -359,15 +353,6 @@ impl Purse {
     pub(crate) fn takes_liabilities(&self) -> bool {
         self.headroom.takes_liabilities()
     }
-}
-
-/// How far a lock got that is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Nobody was told of it.
-    Made,
-    /// The router may hold it.
-    Offered,
 }
 
 /// Whether the payer of `channel` signed this voucher.

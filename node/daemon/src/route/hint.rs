@@ -25,6 +25,10 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// Routers of the DHT that are asked for their terms; anybody may say there that it is one.
 const ASKED: usize = 16;
 const ASKED_AT_ONCE: usize = 8;
+/// For all of them to answer; whoever is slower is not waited for.
+const ASKING: Duration = Duration::from_secs(20);
+/// What was found so long ago is good for another choice.
+const LATELY: Duration = Duration::from_secs(60);
 
 impl Own {
     /// This node's terms as a router; `None` if it does not route.
@@ -70,6 +74,7 @@ impl Own {
         });
         let asked: Vec<_> = futures::stream::iter(asked)
             .buffer_unordered(ASKED_AT_ONCE)
+            .take_until(tokio::time::sleep(ASKING))
             .collect()
             .await;
         let mut found: Vec<_> = asked.into_iter().filter_map(Result::ok).collect();
@@ -78,7 +83,18 @@ impl Own {
             let it = it.hint();
             (it.fee_ppm, it.hold_fee, Reverse(it.capacity_log2), it.node)
         });
+        self.book().found = Some((self.clock.now(), found.clone()));
         Ok(found)
+    }
+
+    /// What was found within the last minute, or what is found now.
+    pub(super) async fn found_lately(self: &Arc<Self>) -> Result<Vec<SignedRouterHint>, Problem> {
+        let (now, lately) = (self.clock.now(), self.book().found.clone());
+        let fresh = lately.filter(|(at, it)| !it.is_empty() && now.since(*at) < LATELY);
+        match fresh {
+            Some((_, found)) => Ok(found),
+            None => self.found().await,
+        }
     }
 }
 
@@ -113,35 +129,43 @@ pub(super) fn checked(
     Ok(Some(hint))
 }
 
-/// What one lock through a router costs, if its terms are within what this node allows.
+/// What one lock through a router, or two, costs, if their terms are within what this node allows.
 ///
 /// `lock`: what a word is worth at the exit, and how many there are. Answers the price of a word here.
 ///
 /// # Errors
-/// [`Problem`] if it routes on another chain, or asks more than `max_ppm` millionths, hold fee included.
+/// [`Problem`] if one routes on another chain, or both ask more than `max_ppm` millionths, hold fee included.
 pub(crate) fn believe(
-    hint: &RouterHint,
+    (first, second): (&RouterHint, Option<&RouterHint>),
     chain: warren_proto::ChainRef,
     (exit_price, units): (Amount, u32),
     max_ppm: u32,
 ) -> Result<Amount, Problem> {
-    if hint.chain != chain {
-        let seen = format!("{} routes on another chain", hint.node.short());
+    let mut routers = [first].into_iter().chain(second);
+    if let Some(it) = routers.find(|it| it.chain != chain) {
+        let seen = format!("{} routes on another chain", it.node.short());
         return Err(Problem::new(ErrorCode::RouterUnusable, seen));
     }
     let worth = exit_price.wei().saturating_mul(units.into());
     let most = worth.saturating_mul(max_ppm.into()).div_ceil(1_000_000);
-    let price = rules::with_fee(exit_price, hint.fee_ppm);
+    let onward = second.map_or(exit_price, |it| rules::with_fee(exit_price, it.fee_ppm));
+    let price = rules::with_fee(onward, first.fee_ppm);
     let fee = price.saturating_sub(exit_price).wei();
     let asked = fee
         .saturating_mul(units.into())
-        .saturating_add(hint.hold_fee.wei());
-    if hint.fee_ppm > max_ppm || asked > most {
+        .saturating_add(first.hold_fee.wei());
+    let ppm = first
+        .fee_ppm
+        .saturating_add(second.map_or(0, |it| it.fee_ppm));
+    if ppm > max_ppm || asked > most {
+        let beyond = second.map_or_else(String::new, |it| {
+            format!(", {} beyond it {} ppm", it.node.short(), it.fee_ppm)
+        });
         let seen = format!(
-            "{} asks {} ppm and {} base units for holding a lock; at most {max_ppm} ppm in all is allowed",
-            hint.node.short(),
-            hint.fee_ppm,
-            hint.hold_fee
+            "{} asks {} ppm and {} base units for holding a lock{beyond}; at most {max_ppm} ppm in all is allowed",
+            first.node.short(),
+            first.fee_ppm,
+            first.hold_fee
         );
         return Err(Problem::new(ErrorCode::RouteTooDear, seen));
     }

@@ -19,22 +19,32 @@ pub(crate) struct LockFor {
     pub(crate) exit_price: Amount,
     /// No service for its words from then on (R5).
     pub(crate) serve_until: UnixTime,
+    /// The second router of its route. `None` on a route over one.
+    pub(crate) second: Option<NodeId>,
 }
 
 impl LockFor {
     fn encode(&self) -> Vec<u8> {
         let secs = self.serve_until.as_secs().to_be_bytes();
         let price = self.exit_price.to_be_bytes();
-        [self.exit.as_bytes().as_slice(), &secs, &price].concat()
+        let second = self.second.as_ref().map(NodeId::as_bytes);
+        let second = second.map(<[u8; 32]>::as_slice).unwrap_or_default();
+        [self.exit.as_bytes().as_slice(), &secs, &price, second].concat()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (exit, rest) = bytes.split_first_chunk::<32>()?;
-        let (secs, price) = rest.split_first_chunk::<8>()?;
+        let (secs, rest) = rest.split_first_chunk::<8>()?;
+        let (price, second) = rest.split_first_chunk::<12>()?;
+        let second = match second {
+            [] => None,
+            some => Some(NodeId::from_bytes(some.try_into().ok()?)),
+        };
         Some(Self {
             exit: NodeId::from_bytes(*exit),
             exit_price: Amount::from_be_slice(price)?,
             serve_until: UnixTime::from_secs(u64::from_be_bytes(*secs)),
+            second,
         })
     }
 }

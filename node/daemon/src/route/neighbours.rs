@@ -13,8 +13,8 @@ use crate::store::{Store, StoreError, Write, tables};
 pub(crate) enum Kind {
     /// It routes what this node pays.
     Router,
-    /// It is paid for what this node routes.
-    Exit,
+    /// It is paid for what this node routes: an exit, or another router.
+    Onward,
 }
 
 /// The node at the other end of a channel that this node pays by.
@@ -28,7 +28,7 @@ impl Neighbour {
     fn encode(&self) -> Vec<u8> {
         let kind = match self.kind {
             Kind::Router => 1,
-            Kind::Exit => 2,
+            Kind::Onward => 2,
         };
         [[kind].as_slice(), self.node.as_bytes()].concat()
     }
@@ -37,7 +37,7 @@ impl Neighbour {
         let (kind, node) = bytes.split_first()?;
         let kind = match kind {
             1 => Kind::Router,
-            2 => Kind::Exit,
+            2 => Kind::Onward,
             _ => return None,
         };
         let node = NodeId::from_bytes(node.try_into().ok()?);

@@ -23,6 +23,9 @@ use crate::perform;
 /// For a deposit to be confirmed; R6 leaves no more. The channel is there for the next offer.
 const DEPOSIT_WAIT: Duration = Duration::from_secs(20);
 
+/// For the second router of a route to say its terms: a deposit still fits into what R6 leaves.
+const TERMS_WAIT: Duration = Duration::from_secs(5);
+
 /// Locks of routes in one voucher: the direct one has its place.
 const MAX_ROUTED: usize = MAX_LOCKS - 1;
 
@@ -62,7 +65,10 @@ impl Own {
             return Err(PayErrorCode::NoRoute);
         }
         self.glance(up, offer, hop).await?;
-        let payee = self.payee(hop.node).await?;
+        let payee = match self.exit(hop.node).await {
+            None if offer.sealed.is_some() => self.second_router(hop.node).await?,
+            known => known.ok_or(PayErrorCode::NoRoute)?,
+        };
         let need = hop.unit_price.checked_mul(offer.lock.units.into());
         let need = need.map_err(|_| PayErrorCode::NoCapacity)?;
         let (down, found) = self.way(&payee, need).await?;
@@ -124,8 +130,8 @@ impl Own {
         perform::signed_by_payer(&offer.voucher, upstream, &payments.chain_ref())
     }
 
-    /// An exit is known by its offer.
-    async fn payee(&self, node: NodeId) -> Result<Payee, PayErrorCode> {
+    /// An exit is known by its offer, whether or not it routes too.
+    async fn exit(&self, node: NodeId) -> Option<Payee> {
         let query = OfferQuery {
             chain: Some(self.payments().chain_ref()),
             full_too: true,
@@ -133,11 +139,27 @@ impl Own {
         };
         let offers = self.overlay.offers(query).await.unwrap_or_default();
         let found = offers.iter().find(|it| it.offer.offer().node == node);
-        let offer = found.ok_or(PayErrorCode::NoRoute)?.offer.offer();
-        Ok(Payee {
+        let offer = found?.offer.offer();
+        Some(Payee {
             node,
             account: offer.payee,
             window_secs: offer.close_window_secs,
+        })
+    }
+
+    /// A router that sells nothing is asked for its terms.
+    async fn second_router(&self, node: NodeId) -> Result<Payee, PayErrorCode> {
+        let asked = timeout(TERMS_WAIT, self.terms_of(node)).await;
+        let hint = asked.ok().and_then(Result::ok);
+        let hint = hint.ok_or(PayErrorCode::NoRoute)?;
+        let hint = hint.hint();
+        if hint.chain != self.payments().chain_ref() {
+            return Err(PayErrorCode::NoRoute);
+        }
+        Ok(Payee {
+            node,
+            account: hint.payee,
+            window_secs: hint.close_window_secs,
         })
     }
 
@@ -149,9 +171,15 @@ impl Own {
         // A channel whose voucher has no place for another lock is as good as none.
         let has_place = |id| routes.iter().filter(|it| it.down == id).count() < MAX_ROUTED;
         let window = payee.window_secs.max(CLOSE_WINDOW_SECS);
+        // Nor is the one by which it routes what this node itself pays: that one's deposit is the user's.
+        let own = |id| {
+            let known = self.neighbours.get(id);
+            known.is_some_and(|it| it.kind == Kind::Router)
+        };
         let is_ours = |it: &&ChannelView| {
             it.role == Role::Payer
                 && it.params.payee == payee.account
+                && !own(it.id)
                 && it.params.period_secs >= window
                 && has_place(it.id)
                 && it.usable
@@ -179,7 +207,7 @@ impl Own {
                 (opened, false)
             }
         };
-        let (node, kind) = (payee.node, Kind::Exit);
+        let (node, kind) = (payee.node, Kind::Onward);
         let saved = self.neighbours.set(channel, Neighbour { node, kind }).await;
         saved.map_err(|_| PayErrorCode::Internal)?;
         match timeout(DEPOSIT_WAIT, self.payments().wait_usable(channel)).await {
@@ -231,7 +259,7 @@ impl Own {
         let is_onward = |id| {
             self.neighbours
                 .get(id)
-                .is_some_and(|it| it.kind == Kind::Exit)
+                .is_some_and(|it| it.kind == Kind::Onward)
         };
         lives.filter(move |it| is_onward(it.id))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
+use warren_payments::channel::router::sealed;
 use warren_payments::{RouteOut, SessionAuth};
 use warren_proto::{
     ChannelId, HelloChannel, LockOffer, LockReject, NodeId, PayErrorCode, RouteFrame, RouteHello,
@@ -316,15 +317,31 @@ impl Own {
         };
         let own = Arc::clone(self);
         self.control.spawn(async move {
-            let outs = if offer.onward.is_empty() {
-                vec![own.for_the_exit(channel, offer).await]
-            } else {
-                own.onward(channel, offer).await
+            let outs = match own.unsealed(offer) {
+                Ok(offer) if offer.onward.is_empty() => {
+                    vec![own.for_the_exit(channel, offer).await]
+                }
+                Ok(offer) => own.onward(channel, offer).await,
+                Err(offer) => vec![not_held(channel, &offer, PayErrorCode::NoRoute)],
             };
             outs.into_iter().for_each(|it| own.tell(it));
             own.end(channel);
             drop(place);
         });
+    }
+
+    /// The offer with what was sealed in it for this node; as it came, if that cannot be opened.
+    fn unsealed(&self, mut offer: Box<LockOffer>) -> Result<Box<LockOffer>, Box<LockOffer>> {
+        let Some(it) = offer.sealed.filter(|_| offer.onward.is_empty()) else {
+            return Ok(offer);
+        };
+        match sealed::open(&it, &self.key, &offer.payment) {
+            Some(hop) => {
+                (offer.onward, offer.sealed) = (vec![hop], None);
+                Ok(offer)
+            }
+            None => Err(offer),
+        }
     }
 
     /// Whether one more offer of this neighbour may be worked on.

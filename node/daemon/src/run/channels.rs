@@ -16,6 +16,7 @@ use crate::consumer::ExitName;
 use crate::error::{ErrorCode, Problem};
 use crate::perform::{self, problem};
 use crate::provider::Order;
+use crate::route::CLOSE_WINDOW_SECS;
 
 /// How long a caller waits for a deposit to be confirmed; opening goes on without it.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -78,7 +79,8 @@ impl Node {
         let terms = self.router_terms(text).await?;
         Ok(Payee {
             account: terms.payee,
-            window_secs: terms.close_window_secs,
+            // Also over two routers, whatever this one asks (R2).
+            window_secs: terms.close_window_secs.max(CLOSE_WINDOW_SECS),
             router: Some(terms.node),
         })
     }

@@ -37,6 +37,7 @@ impl NodeControl for Node {
                 wanted.settle(self.exits_on_our_chain().await?)?;
             }
             self.store.headroom().demand()?;
+            self.can_route(&wanted).await?;
             self.can_pay(&wanted).await?;
             self.consumer.up(wanted).await
         })

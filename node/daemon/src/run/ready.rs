@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use warren_overlay::offers::OfferQuery;
 use warren_payments::chain::{Chain, ChainError, Endpoint, EndpointState, Endpoints, Head};
-use warren_payments::{ChannelView, Role};
-use warren_proto::Price;
+use warren_payments::{ChannelView, Phase, Role};
+use warren_proto::{Amount, Price, RouterHint};
 
 use super::Node;
 use crate::api::types::{ChainView, EndpointStanding, EndpointView, Timestamp};
 use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
-use crate::perform::{covers, problem};
+use crate::perform::{RouteWish, Routers, covers, no_first, no_second, problem};
+use crate::route::Kind;
 
 /// How long a person who asks for the status waits for the chain.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,10 +38,45 @@ impl Node {
         })
     }
 
-    async fn all_want_money(&self, query: OfferQuery) -> bool {
+    /// Whether two routers can be had, where two are wished for. Which two, the session's terms say.
+    pub(super) async fn can_route(&self, wanted: &Wanted) -> Result<(), Problem> {
+        let free = self.any_is_free(wanted.query.clone()).await;
+        if wanted.routers == Routers::One || wanted.route == RouteWish::Direct || free {
+            return Ok(());
+        }
+        let payments = self.purse()?.payments();
+        let held = payments.channels().await.map_err(|it| problem(&it))?;
+        let mut own = held.iter().filter(|it| it.role == Role::Payer);
+        if own.all(|it| it.phase == Phase::Closed) {
+            return Err(no_first());
+        }
+        let found = self.routes.found_lately().await?;
+        let may_be_second =
+            |it: &RouterHint| it.hold_fee == Amount::ZERO && !self.is_only_first(it);
+        if found.iter().any(|it| may_be_second(it.hint())) {
+            return Ok(());
+        }
+        Err(no_second(found.len(), None))
+    }
+
+    /// Whether all channels that are known to begin a route lead to this router.
+    fn is_only_first(&self, it: &RouterHint) -> bool {
+        let own = self.routes.neighbours().into_iter();
+        let own = own.filter(|(_, known, _)| known.kind == Kind::Router);
+        let firsts: Vec<_> = own.map(|(_, known, _)| known.node).collect();
+        !firsts.is_empty() && firsts.iter().all(|first| *first == it.node)
+    }
+
+    async fn any_is_free(&self, query: OfferQuery) -> bool {
         let known = self.overlay.offers(query).await.unwrap_or_default();
-        let is_free = |price: Price| price == Price::default();
-        !known.is_empty() && !known.iter().any(|it| is_free(it.offer.offer().price))
+        known
+            .iter()
+            .any(|it| it.offer.offer().price == Price::default())
+    }
+
+    async fn all_want_money(&self, query: OfferQuery) -> bool {
+        let known = self.overlay.offers(query.clone()).await.unwrap_or_default();
+        !known.is_empty() && !self.any_is_free(query).await
     }
 
     /// The chain as it answers now, and what is wrong with it; it holds nobody up.

@@ -66,7 +66,7 @@ impl Node {
             node: it.node,
             role: match it.kind {
                 Kind::Router => NeighbourRole::Router,
-                Kind::Exit => NeighbourRole::Exit,
+                Kind::Onward => NeighbourRole::Onward,
             },
             connected,
             fee_ppm: said.map(|it| it.fee_ppm),
@@ -100,7 +100,7 @@ impl Node {
         })
     }
 
-    /// Paid on channels to exits, for others.
+    /// Paid onward, for others.
     pub(super) fn passed_on(&self, held: &[Held], books: &Books) -> Amount {
         let onward = held.iter().filter(|it| self.is_onward(it));
         onward.fold(Amount::ZERO, |sum, it| {
@@ -111,7 +111,7 @@ impl Node {
 
     fn is_onward(&self, it: &Held) -> bool {
         let known = self.routes.neighbour(it.id);
-        it.role == Role::Payer && known.is_some_and(|it| it.kind == Kind::Exit)
+        it.role == Role::Payer && known.is_some_and(|it| it.kind == Kind::Onward)
     }
 
     /// A router's terms, asked of it now: by its node id, the beginning of one that is known here, or `auto` for

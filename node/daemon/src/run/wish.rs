@@ -9,7 +9,7 @@ use crate::api::types::{ExitSort, ExitsQuery, UpRequest};
 use crate::config::Config;
 use crate::consumer::{ExitName, Wanted};
 use crate::error::{ErrorCode, Problem};
-use crate::perform::RouteWish;
+use crate::perform::{RouteWish, Routers};
 
 /// How long `up` looks for an offer unless told otherwise.
 const SEARCH: Duration = Duration::from_secs(30);
@@ -37,6 +37,7 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         fallback,
         search: secs.unwrap_or(SEARCH),
         route: route(request.route.as_deref().unwrap_or(&consumer.route))?,
+        routers: routers(request, consumer.routers)?,
         max_route_fee_ppm: consumer.max_route_fee_ppm,
         kill_switch: request.kill_switch.unwrap_or(consumer.kill_switch),
         // Checked when the configuration was read.
@@ -60,6 +61,19 @@ pub(super) fn route(text: &str) -> Result<RouteWish, Problem> {
                 format!("`{text}` is neither auto, direct, nor 8 hex digits or more of a router");
             Err(Problem::new(ErrorCode::BadRequest, seen))
         }
+    }
+}
+
+/// One router or two. A route that is to be none has none.
+fn routers(request: &UpRequest, configured: u32) -> Result<Routers, Problem> {
+    let bad = |seen: String| Err(Problem::new(ErrorCode::BadRequest, seen));
+    match request.routers.unwrap_or(configured) {
+        1 => Ok(Routers::One),
+        2 if request.routers.is_some() && request.route.as_deref() == Some("direct") => {
+            bad("a direct channel has no routers; ask for one of the two".to_owned())
+        }
+        2 => Ok(Routers::Two),
+        other => bad(format!("a route has 1 router or 2, not {other}")),
     }
 }
 
@@ -116,6 +130,27 @@ mod tests {
         };
         assert!(of(true, None) && of(true, Some(true)) && of(false, Some(true)));
         assert!(!of(true, Some(false)) && !of(false, None));
+    }
+
+    #[test]
+    fn a_route_has_one_router_unless_somebody_asked_for_two() {
+        let mut config = Config::load(&Sources::default()).unwrap();
+        let mut of = |configured, asked, route: Option<&str>| {
+            config.consumer.routers = configured;
+            let request = UpRequest {
+                routers: asked,
+                route: route.map(str::to_owned),
+                ..UpRequest::default()
+            };
+            wanted(&config, &request).map(|it| it.routers).ok()
+        };
+        let (one, two) = (Some(Routers::One), Some(Routers::Two));
+        assert_eq!([of(1, None, None), of(2, Some(1), None)], [one, one]);
+        assert_eq!([of(1, Some(2), None), of(2, None, None)], [two, two]);
+        assert_eq!([of(1, Some(0), None), of(1, Some(3), None)], [None, None]);
+        // Both at once cannot be had; what is configured gives way.
+        assert_eq!(of(1, Some(2), Some("direct")), None);
+        assert_eq!(of(2, None, Some("direct")), two);
     }
 
     #[test]

@@ -128,7 +128,11 @@ impl Task {
         let (up, down) = (route.up(), route.down());
         let mut tell = |channel, frame| outcome.routed.push(RouteOut { channel, frame });
         match effect {
-            RouteEffect::LockOnward { lock, onward } => {
+            RouteEffect::LockOnward {
+                lock,
+                onward,
+                sealed,
+            } => {
                 let mut signed = self.sign_onward(payment, down, lock)?;
                 outcome.routed.append(&mut signed.routed);
                 if let Ok(voucher) = signed.voucher(down) {
@@ -138,6 +142,7 @@ impl Task {
                         lock,
                         onward,
                         hold_fee: Amount::ZERO,
+                        sealed,
                     };
                     let frame = RouteFrame::Offer(Box::new(offer));
                     outcome.routed.push(RouteOut {

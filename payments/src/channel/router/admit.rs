@@ -60,6 +60,7 @@ pub fn admit(it: &Admission<'_>, rules: &RouterRules, now: UnixTime) -> Result<S
     let effect = RouteEffect::LockOnward {
         lock,
         onward: onward.to_vec(),
+        sealed: offer.sealed,
     };
     Ok(Step::to(payment).saved().then(effect))
 }

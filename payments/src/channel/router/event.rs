@@ -2,7 +2,9 @@
 //!
 //! Sans-IO.
 
-use warren_proto::{Fulfill, Hop, Lock, LockReject, PayErrorCode, Preimage, UnixTime};
+use warren_proto::{
+    Fulfill, Hop, Lock, LockReject, PayErrorCode, Preimage, SEALED_HOP_BYTES, UnixTime,
+};
 
 use crate::channel::routed::Proof;
 
@@ -98,6 +100,8 @@ pub enum RouteEffect {
         lock: Lock,
         /// Hops beyond the next.
         onward: Vec<Hop>,
+        /// One that only the next reads.
+        sealed: Option<[u8; SEALED_HOP_BYTES]>,
     },
     /// Tell the upstream channel a word, for a claim.
     Learn {

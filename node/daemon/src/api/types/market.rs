@@ -126,6 +126,8 @@ pub struct UpRequest {
     /// `auto`: a route where there is no channel to the exit and one to a router; `direct`: never; or the
     /// router to pay through, 8 hex digits or more of its node id.
     pub route: Option<String>,
+    /// Routers of a route, 1 or 2. With 2 a route over two pays, or there is an error.
+    pub routers: Option<u32>,
 }
 
 /// A step on the way up.

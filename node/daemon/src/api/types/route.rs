@@ -14,10 +14,21 @@ pub struct RouteUsed {
     pub unit_price: Money,
     /// What the exit gets of it.
     pub exit_price: Money,
-    /// The router's part, in millionths of what the exit gets.
+    /// The router's part, in millionths of what the next hop gets.
     pub fee_ppm: u32,
+    /// The router beyond it. `None` on a route over one.
+    pub second: Option<SecondRouter>,
     /// What each lock costs, whether or not words are said.
     pub hold_fee: Money,
+}
+
+/// The second router of a route: it asks no hold fee.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecondRouter {
+    /// Which.
+    pub router: NodeId,
+    /// Its part, in millionths of what the exit gets.
+    pub fee_ppm: u32,
 }
 
 /// Answer to `GET /v1/routes`.
@@ -44,7 +55,7 @@ pub struct RouterView {
     pub budget: Money,
     /// Left in channels onward.
     pub bound: Money,
-    /// Paid onward so far, by all channels to exits.
+    /// Paid onward so far, by all such channels.
     pub passed_on: Money,
     /// Offers of locks since the daemon started.
     pub asked: u64,
@@ -105,8 +116,8 @@ pub struct RouterRow {
 pub enum NeighbourRole {
     /// It routes what this node pays.
     Router,
-    /// It is paid for what this node routes.
-    Exit,
+    /// It is paid for what this node routes: an exit, or a second router.
+    Onward,
 }
 
 /// A node at the other end of one of this node's channels.

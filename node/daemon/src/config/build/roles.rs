@@ -90,6 +90,7 @@ pub(super) fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig,
         },
         dns: said.texts("consumer.dns"),
         route: route(said)?,
+        routers: said.count_u32("consumer.routers"),
         max_route_fee_ppm: said.count_u32("consumer.max_route_fee_ppm"),
     })
 }

@@ -8,7 +8,7 @@ use super::{Key, Kind, count, key};
 const MOST_KBIT: u64 = 1_000_000_000;
 
 /// By section.
-pub(super) const ROLES: [Key; 44] = [
+pub(super) const ROLES: [Key; 45] = [
     key(
         "exit.enabled",
         Kind::Switch,
@@ -254,6 +254,12 @@ pub(super) const ROLES: [Key; 44] = [
         Kind::Text,
         "auto",
         "How exits are paid: auto, by a route where there is no channel to the exit and one to a router; direct; or a router's node id.",
+    ),
+    key(
+        "consumer.routers",
+        count(1, 2),
+        "1",
+        "Routers of a route. With 2 a route over two pays, or there is an error: no single router is paid by you and pays the exit.",
     ),
     key(
         "consumer.max_route_fee_ppm",

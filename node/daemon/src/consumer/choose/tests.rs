@@ -7,7 +7,7 @@ use warren_proto::{CountryCode, NodeId, Price};
 
 use super::super::ExitName;
 use super::*;
-use crate::perform::RouteWish;
+use crate::perform::{RouteWish, Routers};
 use crate::stand::{free_offer, key};
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -27,6 +27,7 @@ fn plan(fallback: Fallback, max_spend: Option<Amount>) -> Plan {
         dns: vec![],
         kill_switch: true,
         route: RouteWish::Auto,
+        routers: Routers::One,
         max_route_fee_ppm: 0,
     };
     let (progress, _events) = mpsc::channel(1);

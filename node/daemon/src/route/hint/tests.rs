@@ -88,7 +88,7 @@ fn a_fee_above_the_cap_is_refused_hold_fee_included() {
             hold_fee: wei(hold_fee),
             ..terms()
         };
-        believe(&hint, chain(1), deal, ALLOWED_PPM)
+        believe((&hint, None), chain(1), deal, ALLOWED_PPM)
     };
     // A twentieth of 100 000.
     assert_eq!(asks(50_000, 0).unwrap(), wei(1050));
@@ -105,8 +105,42 @@ fn a_fee_above_the_cap_is_refused_hold_fee_included() {
 
 #[test]
 fn a_router_on_another_chain_is_of_no_use() {
-    let refused = believe(&terms(), chain(2), (wei(1000), 100), ALLOWED_PPM);
+    let deal = (wei(1000), 100);
+    let refused = believe((&terms(), None), chain(2), deal, ALLOWED_PPM);
     assert_eq!(code(refused), Some(ErrorCode::RouterUnusable));
+    let stray = RouterHint {
+        chain: chain(2),
+        ..terms()
+    };
+    let refused = believe((&terms(), Some(&stray)), chain(1), deal, ALLOWED_PPM);
+    assert_eq!(code(refused), Some(ErrorCode::RouterUnusable));
+}
+
+#[test]
+fn what_two_routers_ask_together_is_within_the_cap_or_refused() {
+    let asks = |first_ppm, second_ppm, hold_fee| {
+        let hint = |fee_ppm, hold_fee| RouterHint {
+            fee_ppm,
+            hold_fee: wei(hold_fee),
+            ..terms()
+        };
+        let (first, second) = (hint(first_ppm, hold_fee), hint(second_ppm, 0));
+        let deal = (wei(100_000), 100);
+        believe((&first, Some(&second)), chain(1), deal, ALLOWED_PPM)
+    };
+    // The first one's part is of what the second one gets, too.
+    assert_eq!(asks(10_000, 20_000, 0).unwrap(), wei(103_020));
+    assert_eq!(asks(20_000, 10_000, 198_000).unwrap(), wei(103_020));
+    for (first, second, hold_fee) in [
+        (25_000, 25_000, 0),
+        (10_000, 40_000, 0),
+        (0, 50_001, 0),
+        (20_000, 10_000, 198_001),
+    ] {
+        let refused = code(asks(first, second, hold_fee));
+        let told = format!("{first} {second} {hold_fee}");
+        assert_eq!(refused, Some(ErrorCode::RouteTooDear), "{told}");
+    }
 }
 
 #[test]
@@ -114,4 +148,24 @@ fn a_capacity_is_told_as_a_power_of_two() {
     assert_eq!(capacity_log2(&[], Amount::ZERO), 0);
     assert_eq!(capacity_log2(&[], wei(1023)), 9);
     assert_eq!(capacity_log2(&[], wei(1024)), 10);
+}
+
+#[test]
+fn a_channel_to_a_router_outlasts_a_route_over_two_whatever_gaps_they_ask() {
+    use warren_payments::channel::RouterRules;
+    use warren_payments::{RouteAsk, RouterPolicy};
+    let widest = RouterHint {
+        hop_gap_secs: 7200,
+        hold_fee: wei(0),
+        ..terms()
+    };
+    let (channel, exit) = (warren_proto::ChannelId::from_bytes([1; 32]), key().id());
+    let routers = (&widest, Some(&widest));
+    let ask = RouteAsk::through(routers, channel, (exit, wei(1)), 1, NOON).unwrap();
+    let rules = RouterRules::new(RouterPolicy::default());
+    for hop in &ask.onward {
+        let fits = rules.r2_close_window(hop.expiry, NOON, CLOSE_WINDOW_SECS);
+        assert_eq!(fits, Ok(()));
+    }
+    assert!(ask.expiry < NOON.as_secs() + u64::from(CLOSE_WINDOW_SECS));
 }

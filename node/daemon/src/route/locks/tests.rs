@@ -22,6 +22,10 @@ fn lock_for(exit: u8, hours: u64) -> LockFor {
         exit: NodeId::from_bytes([exit; 32]),
         exit_price: Amount::from_wei_u64(1000),
         serve_until: UnixTime::from_secs(NOON.as_secs() + hours * 3600),
+        // One with a second router, one without.
+        second: exit
+            .is_multiple_of(2)
+            .then(|| NodeId::from_bytes([0x2d; 32])),
     }
 }
 
@@ -57,6 +61,10 @@ async fn a_lock_is_remembered_for_its_exit_and_price_also_after_a_restart() {
     assert_eq!(made_for(&locks, 7, 1000), [payment(1)]);
     assert_eq!(made_for(&locks, 8, 1000), [payment(3)]);
     assert_eq!(made_for(&locks, 7, 999), []);
+    for (exit, hours) in [(7, 2), (8, 2)] {
+        let (it, price) = (lock_for(exit, hours), Amount::from_wei_u64(1000));
+        assert_eq!(locks.made_for(it.exit, price)[0].1, it);
+    }
     let neighbours = Neighbours::open(store).unwrap();
     assert_eq!(neighbours.all(), [(channel, router)], "the keys are apart");
 }

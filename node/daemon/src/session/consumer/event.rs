@@ -167,7 +167,7 @@ pub enum RouteNews {
         /// The word.
         word: WordFrame,
     },
-    /// The exit does not hold a lock of a session before any more.
+    /// The exit does not hold a lock of a session before any more; or a router took none that another may take.
     Gone(PaymentId),
     /// A lock comes to nothing.
     Failed {

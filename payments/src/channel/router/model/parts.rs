@@ -51,6 +51,7 @@ pub(in crate::channel::router) fn offer(lock: Lock, voucher: Voucher) -> LockOff
             expiry: secs(DOWN_LIFE),
         }],
         hold_fee: Amount::ZERO,
+        sealed: None,
     }
 }
 

@@ -134,7 +134,11 @@ impl World {
         let mut learned = true;
         for effect in effects {
             match effect {
-                RouteEffect::LockOnward { lock, onward } => {
+                RouteEffect::LockOnward {
+                    lock,
+                    onward,
+                    sealed,
+                } => {
                     let order = RoutedOrder::Lock(RoutedLock {
                         payment: PAYMENT,
                         lock,
@@ -157,6 +161,7 @@ impl World {
                             lock,
                             onward,
                             hold_fee: Amount::ZERO,
+                            sealed,
                         };
                         self.net.onward = Some(router_offer);
                     }

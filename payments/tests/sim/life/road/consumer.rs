@@ -54,6 +54,7 @@ impl Node {
                 expiry: times[1],
             }],
             hold_fee: wei(HOLD_FEE),
+            sealed: None,
         };
         self.post(Who::Router, up, Note::Offer(Box::new(offer)), env)
     }

@@ -167,7 +167,11 @@ impl Node {
         let (up, down) = (paper::up().id, paper::down().id);
         let mut batch = Batch::default();
         match effect {
-            RouteEffect::LockOnward { lock, onward } => {
+            RouteEffect::LockOnward {
+                lock,
+                onward,
+                sealed,
+            } => {
                 let voucher = self.sign_onward(payment, lock, env)?;
                 if let Some(voucher) = voucher {
                     let offer = LockOffer {
@@ -176,6 +180,7 @@ impl Node {
                         lock,
                         onward,
                         hold_fee: Amount::ZERO,
+                        sealed,
                     };
                     let offer = Note::Offer(Box::new(offer));
                     outcome.mail.push((Who::Payee, down, offer));
