@@ -13,7 +13,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::{Actor, Peer, Query, wall_clock};
 use crate::event::OverlayEvent;
 use crate::names::Scope;
-use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way};
+use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way, asks_too_much_ahead};
 use crate::peer;
 use crate::translate::{Answer, News};
 
@@ -169,6 +169,10 @@ impl Actor {
             Verdict::Fresh(offer) => {
                 self.count(area, "fresh");
                 let (node, seq) = (offer.offer().node, offer.offer().seq);
+                if asks_too_much_ahead(offer) {
+                    self.count("offer", "too_much_ahead");
+                    tracing::debug!(node = %node.short(), "an offer that no consumer takes");
+                }
                 self.tell(OverlayEvent::OfferSeen { node, seq, way });
             }
             Verdict::Known { .. } => self.count(area, "known"),

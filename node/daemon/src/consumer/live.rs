@@ -64,6 +64,7 @@ pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, plan: Option<&Plan
         consumer: parts.key.id(),
         offer,
         tunnel_key: key.public(),
+        deposit: plan.map(|it| it.wanted.deposit).unwrap_or_default(),
         max_spend: plan.and_then(Plan::may_spend),
     };
     Bid { wish, key }
