@@ -50,21 +50,15 @@ pub struct OfferQuery {
     pub nodes: Vec<NodeId>,
     /// At most this price per MiB.
     pub max_per_mib: Option<Amount>,
-    /// At most this price per minute.
-    pub max_per_minute: Option<Amount>,
     /// Paid on this chain.
     pub chain: Option<ChainRef>,
     /// With an exit policy of this name.
     pub policy: Option<String>,
-    /// Must reach the IPv6 internet.
-    pub ipv6: bool,
     /// Also exits that would take nobody: without a free place, or asking for more ahead than any consumer
     /// pays ([`asks_too_much_ahead`]).
     pub full_too: bool,
     /// Which comes first.
     pub order: OfferOrder,
-    /// At most so many; 0 means all.
-    pub limit: usize,
 }
 
 /// One part of a score.
@@ -157,9 +151,6 @@ pub fn rank(
         };
         (first, it.points, it.offer.offer().node)
     });
-    if query.limit > 0 {
-        ranked.truncate(query.limit);
-    }
     ranked
 }
 
@@ -170,10 +161,7 @@ impl OfferQuery {
         let it = offer.offer();
         let place = self.countries.is_empty() || self.countries.contains(&it.region.country);
         let node = self.nodes.is_empty() || self.nodes.contains(&it.node);
-        let price = self.max_per_mib.is_none_or(|max| it.price.per_mib <= max)
-            && self
-                .max_per_minute
-                .is_none_or(|max| it.price.per_minute <= max);
+        let price = self.max_per_mib.is_none_or(|max| it.price.per_mib <= max);
         let chain = self.chain.as_ref().is_none_or(|chain| *chain == it.chain);
         let policy = self
             .policy
@@ -187,7 +175,6 @@ impl OfferQuery {
             && chain
             && policy
             && (self.full_too || usable)
-            && (it.ipv6 || !self.ipv6)
     }
 }
 

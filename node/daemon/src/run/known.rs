@@ -120,7 +120,7 @@ fn without_name(text: &str, hosts: &BTreeMap<&str, &[SocketAddr]>) -> Vec<String
     ips.into_iter().map(full).collect()
 }
 
-/// Where other nodes reach this one: as its owner says in `external`, else at its `endpoints`, where it
+/// Where other nodes reach this one: as its owner says in `external`, names looked up, else at its `endpoints`, where it
 /// `listen`s. Empty if that cannot be told: it listens at no fixed port of that kind of address.
 pub(super) fn reached_at(
     external: &[String],
@@ -192,9 +192,16 @@ mod tests {
             "/ip6/2001:db8::7/udp/4078/quic-v1",
         ];
         assert_eq!(known.addresses, built);
-        let external = texts(&["/dns4/exit.example/tcp/4077"]);
+        let external = texts(&["/ip4/203.0.113.8/tcp/4077"]);
         let known = look_up(&endpoints[..1], (&external, &listen), &[]).await;
         assert_eq!(known.unwrap().addresses, external);
+        let external = texts(&["/dns4/nobody.invalid/tcp/4077"]);
+        let known = look_up(&endpoints, (&external, &listen), &[]).await;
+        assert_eq!(
+            known.unwrap().addresses,
+            built,
+            "a name that stands for nothing now"
+        );
     }
 
     #[tokio::test]

@@ -107,11 +107,6 @@ fn a_query_is_kept_to() {
         ..OfferQuery::default()
     };
     assert_eq!(order(&index, &cheap, &[]), [1, 2]);
-    let one = OfferQuery {
-        limit: 1,
-        ..OfferQuery::default()
-    };
-    assert_eq!(order(&index, &one, &[]), [1]);
     let that = OfferQuery {
         nodes: vec![key(3).id()],
         ..OfferQuery::default()
