@@ -156,7 +156,7 @@ async fn the_dht_knows_an_exit_that_says_in_its_offer_alone_where_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_router_that_is_no_exit_can_be_spoken_to_once_it_is_found() {
     let bootstrap = Node::start(200, QUIC_V4, &[]).await;
-    let first = client(1, &bootstrap.address, QUIC_V4, vec![]).await;
+    let first = client(1, &bootstrap.address, TCP_V4, vec![]).await;
     let listen = first.address.split("/p2p/").next().unwrap().to_owned();
     first.overlay.shutdown().await.unwrap();
     drop(first);
