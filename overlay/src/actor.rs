@@ -18,8 +18,8 @@ use warren_proto::{NodeId, NodeKey, UnixTime};
 use crate::address::DialRules;
 use crate::beacon::Beacon;
 use crate::behaviour::Behaviour;
-use crate::clock::ClockWatch;
-use crate::command::{Command, Reply};
+use crate::clock::{ClockWatch, Skew};
+use crate::command::Command;
 use crate::config::OverlayConfig;
 use crate::counters::Counters;
 use crate::error::OverlayError;
@@ -32,6 +32,7 @@ use crate::routing::Routing;
 use crate::strikes::Strikes;
 use crate::translate::{News, news};
 
+mod dht;
 mod market;
 mod reach;
 mod seek;
@@ -46,7 +47,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(15);
 const MAX_QUERIES: usize = 128;
 /// Searches under way.
 const MAX_SEEKS: usize = 8;
-/// Nodes somebody waits to reach, or to hear a ping of.
+/// Nodes somebody waits to reach.
 const MAX_WAITS: usize = 64;
 /// How long a goodbye may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
@@ -76,7 +77,6 @@ struct Peer {
     outbound: bool,
     agent: Option<String>,
     rtt: Option<Duration>,
-    measured: Option<Instant>,
     asked_snapshot: bool,
     lost_pings: u32,
 }
@@ -105,16 +105,17 @@ pub(crate) struct Actor {
     routing: Routing,
     strikes: Strikes,
     clock: ClockWatch,
-    clock_behind: bool,
+    /// What was last said to be wrong with the clock.
+    skew: Skew,
+    /// Where the own offer says that this node is, as libp2p was told.
+    offered_at: BTreeSet<Multiaddr>,
     peers: BTreeMap<PeerId, Peer>,
     listening: BTreeSet<Multiaddr>,
     queries: Pending<QueryKey, Query>,
     seeks: Pending<u64, seek::Seek>,
     next_seek: u64,
     reaching: Pending<u64, reach::Reaching>,
-    pings: Pending<u64, (PeerId, Reply<Duration>)>,
     next_wait: u64,
-    failures: BTreeMap<NodeId, String>,
     dial_backs: BTreeMap<ConnectionId, PeerId>,
     rejoin_at: Instant,
     rejoin_gap: Duration,
@@ -160,18 +161,17 @@ impl Actor {
             herald: Herald::default(),
             beacon: Beacon::default(),
             routing: Routing::new(),
-            strikes: Strikes::default(),
+            strikes: Strikes::new(now),
             clock: ClockWatch::default(),
-            clock_behind: false,
+            skew: Skew::None,
+            offered_at: BTreeSet::new(),
             peers: BTreeMap::new(),
             listening: BTreeSet::new(),
             queries: Pending::new(MAX_QUERIES),
             seeks: Pending::new(MAX_SEEKS),
             next_seek: 0,
             reaching: Pending::new(MAX_WAITS),
-            pings: Pending::new(MAX_WAITS),
             next_wait: 0,
-            failures: BTreeMap::new(),
             dial_backs: BTreeMap::new(),
             rejoin_at: now,
             rejoin_gap: TICK,
@@ -238,9 +238,7 @@ impl Actor {
             Command::Refresh { query, reply } => self.refresh(query, reply),
             Command::Reach { node, reply } => self.reach(node, reply),
             Command::Renew { node, reply } => self.renew(node, reply),
-            Command::Ping { node, reply } => self.ping(node, reply),
             Command::Dial { address, reply } => answer(reply, self.dial_address(&address)),
-            Command::Why { node, reply } => answer(reply, Ok(self.why(node))),
             Command::Contacts { reply } => answer(reply, Ok(self.contacts())),
             Command::Resolved { peer, addresses } => self.dial_bootstrap(peer, addresses),
             Command::Peers { reply } => answer(reply, Ok(self.peer_infos())),
@@ -248,6 +246,7 @@ impl Actor {
             Command::Stats { reply } => answer(reply, Ok(self.stats())),
             Command::Unknown { digest, reply } => answer(reply, Ok(self.unknown_to(&digest))),
             Command::Told { peer, offers } => self.told(&peer, &offers),
+            Command::Untold => self.snapshots_asked = self.snapshots_asked.saturating_sub(1),
             Command::Shutdown { reply } => answer(reply, Ok(())),
         }
     }
@@ -276,7 +275,7 @@ impl Actor {
             .kad
             .store_mut()
             .forget_expired(now);
-        for peer in self.strikes.pardon(wall_clock()) {
+        for peer in self.strikes.pardon(now) {
             self.it.swarm.behaviour_mut().blocked.unblock_peer(peer);
         }
     }
@@ -320,6 +319,7 @@ impl Actor {
     }
 
     fn stats(&mut self) -> OverlayStats {
+        let skew = self.clock.skew(Instant::now());
         let behaviour = self.it.swarm.behaviour_mut();
         OverlayStats {
             peers: self.peers.len(),
@@ -335,7 +335,8 @@ impl Actor {
                 .len(),
             offers: self.index.counts().offers,
             held: behaviour.kad.store_mut().held(),
-            clock_behind: self.clock.is_behind(Instant::now()),
+            clock_behind: skew == Skew::Behind,
+            clock_ahead: skew == Skew::Ahead,
             questions: self.queries.len() + self.seeks.len(),
             counters: self.it.counters.all(),
         }

@@ -143,7 +143,7 @@ impl DialRules {
     pub(crate) fn allow(&self, address: &Multiaddr) -> bool {
         let ip = match address.iter().next() {
             Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-            Some(Protocol::Ip6(ip)) => IpAddr::V6(ip).to_canonical(),
+            Some(Protocol::Ip6(ip)) => canonical(ip),
             _ => return false,
         };
         let relayed = address
@@ -155,6 +155,29 @@ impl DialRules {
             && !self.inner.iter().any(|net| net.contains(&ip))
             && (self.allow_private || is_public(ip))
     }
+}
+
+/// The IPv4 address inside, where this stands for one: mapped, or by way of a NAT64 (RFC 6052).
+pub(crate) fn canonical(ip: Ipv6Addr) -> IpAddr {
+    let [a, b, c, d, e, f, ..] = ip.segments();
+    if [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0] {
+        let [.., w, x, y, z] = ip.octets();
+        return IpAddr::V4(Ipv4Addr::new(w, x, y, z));
+    }
+    IpAddr::V6(ip).to_canonical()
+}
+
+/// The net that one machine may have all of: its IPv4 address, or the /56 of its IPv6 address. `None` if the
+/// address is not of the public internet: behind one there may be many.
+pub(crate) fn household(address: &Multiaddr) -> Option<IpNet> {
+    let ip = match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
+        Some(Protocol::Ip6(ip)) => canonical(ip),
+        _ => return None,
+    };
+    let bits = if ip.is_ipv4() { 32 } else { 56 };
+    let net = IpNet::new(ip, bits).ok()?;
+    is_public(ip).then(|| net.trunc())
 }
 
 /// Says whether an IP address, in its canonical form, lies on the public internet (IANA special-purpose
@@ -215,6 +238,8 @@ mod tests {
             ("/ip6/fd77::1/tcp/4077", false),
             ("/ip6/::1/tcp/4077", false),
             ("/ip6/::ffff:10.0.0.1/tcp/4077", false),
+            ("/ip6/64:ff9b::909:909/tcp/4077", true),
+            ("/ip6/64:ff9b::a00:1/tcp/4077", false),
             ("/dns4/example.org/tcp/4077", false),
         ] {
             assert_eq!(rules(false).allow(&text.parse().unwrap()), public, "{text}");
@@ -222,6 +247,17 @@ mod tests {
         let lab = rules(true);
         assert!(lab.allow(&"/ip4/192.0.2.1/tcp/4077".parse().unwrap()));
         assert!(!lab.allow(&"/ip4/0.0.0.0/tcp/4077".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_machine_has_one_address_or_one_net() {
+        let of = |text: &str| household(&text.parse().unwrap());
+        assert_eq!(of("/ip4/9.9.9.9/tcp/1"), of("/ip6/::ffff:9.9.9.9/udp/2"));
+        assert_ne!(of("/ip4/9.9.9.9/tcp/1"), of("/ip4/9.9.9.8/tcp/1"));
+        let net = of("/ip6/2620:fe:0:1::9/tcp/1");
+        assert_eq!(net, of("/ip6/2620:fe:0:ff::1/tcp/1"));
+        assert_ne!(net, of("/ip6/2620:fe:0:100::1/tcp/1"));
+        assert_eq!(of("/ip4/192.168.1.1/tcp/1"), None);
     }
 
     #[test]

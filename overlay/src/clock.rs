@@ -1,4 +1,5 @@
-//! Whether this node's own clock is behind: then the offers of most peers look as if from the future.
+//! Whether this node's own clock is wrong: behind, and the offers of most peers look as if from the future; ahead,
+//! and they look as if they were over.
 //!
 //! Sans-IO.
 
@@ -13,7 +14,30 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// Peers remembered.
 const MAX_VOICES: usize = 256;
 
-/// Who told of offers lately, and whose were dated ahead of this node's clock.
+/// How the dates of an offer look by this node's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dates {
+    /// It is of now.
+    Fine,
+    /// It is dated ahead.
+    Ahead,
+    /// It was over long before it came.
+    Late,
+}
+
+/// What is wrong with this node's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Skew {
+    /// Nothing that is known.
+    #[default]
+    None,
+    /// It is behind.
+    Behind,
+    /// It is ahead.
+    Ahead,
+}
+
+/// Who told of offers lately, and whose were dated otherwise than by this node's clock.
 #[derive(Debug, Default)]
 pub(crate) struct ClockWatch {
     voices: BTreeMap<NodeId, Voice>,
@@ -23,30 +47,47 @@ pub(crate) struct ClockWatch {
 struct Voice {
     heard: Instant,
     ahead: Option<Instant>,
+    late: Option<Instant>,
 }
 
 impl ClockWatch {
-    /// `peer` told of an offer that is dated ahead of this node's clock, or of one that is not.
-    pub(crate) fn note(&mut self, peer: NodeId, is_ahead: bool, now: Instant) {
+    /// `peer` told of an offer with such dates.
+    pub(crate) fn note(&mut self, peer: NodeId, dates: Dates, now: Instant) {
         if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&peer) {
             self.voices.retain(|_, it| is_recent(it.heard, now));
             if self.voices.len() >= MAX_VOICES {
                 return;
             }
         }
-        let (heard, ahead) = (now, None);
-        let voice = self.voices.entry(peer).or_insert(Voice { heard, ahead });
+        let (heard, ahead, late) = (now, None, None);
+        let voice = Voice { heard, ahead, late };
+        let voice = self.voices.entry(peer).or_insert(voice);
         voice.heard = now;
-        // An offer of a while ago is in the past for a clock that is behind, too: it proves nothing.
-        voice.ahead = is_ahead.then_some(now).or(voice.ahead);
+        match dates {
+            // An offer may be fine for a clock that is wrong: an older one if it is behind, a new one if it is
+            // ahead. It proves nothing.
+            Dates::Fine => {}
+            Dates::Ahead => voice.ahead = Some(now),
+            Dates::Late => voice.late = Some(now),
+        }
     }
 
-    /// Whether more than half of those heard of late told of offers from the future.
-    pub(crate) fn is_behind(&self, now: Instant) -> bool {
+    /// What more than half of those heard of late say of this node's clock.
+    pub(crate) fn skew(&self, now: Instant) -> Skew {
+        if self.most(now, |it| it.ahead) {
+            Skew::Behind
+        } else if self.most(now, |it| it.late) {
+            Skew::Ahead
+        } else {
+            Skew::None
+        }
+    }
+
+    fn most(&self, now: Instant, said: impl Fn(&Voice) -> Option<Instant>) -> bool {
         let recent = self.voices.values().filter(|it| is_recent(it.heard, now));
-        let (ahead, fine): (Vec<&Voice>, Vec<&Voice>) =
-            recent.partition(|it| it.ahead.is_some_and(|at| is_recent(at, now)));
-        ahead.len() > fine.len()
+        let (so, not): (Vec<&Voice>, Vec<&Voice>) =
+            recent.partition(|it| said(it).is_some_and(|at| is_recent(at, now)));
+        so.len() > not.len()
     }
 }
 
@@ -65,25 +106,43 @@ mod tests {
     #[test]
     fn when_most_are_ahead_this_clock_is_behind() {
         let (mut watch, now) = (ClockWatch::default(), Instant::now());
-        assert!(!watch.is_behind(now));
-        watch.note(peer(1), true, now);
-        assert!(watch.is_behind(now), "the only one there is");
-        watch.note(peer(2), false, now);
-        assert!(!watch.is_behind(now));
-        watch.note(peer(3), true, now);
-        watch.note(peer(3), false, now);
-        assert!(watch.is_behind(now), "older offers prove nothing");
-        assert!(!watch.is_behind(now + REMEMBERED), "that was long ago");
+        assert!(watch.skew(now) == Skew::None);
+        watch.note(peer(1), Dates::Ahead, now);
+        assert!(watch.skew(now) == Skew::Behind, "the only one there is");
+        watch.note(peer(2), Dates::Fine, now);
+        assert!(watch.skew(now) == Skew::None);
+        watch.note(peer(3), Dates::Ahead, now);
+        watch.note(peer(3), Dates::Fine, now);
+        assert!(
+            watch.skew(now) == Skew::Behind,
+            "older offers prove nothing"
+        );
+        assert!(
+            watch.skew(now + REMEMBERED) == Skew::None,
+            "that was long ago"
+        );
+    }
+
+    #[test]
+    fn when_most_tell_of_what_is_over_this_clock_is_ahead() {
+        let (mut watch, now) = (ClockWatch::default(), Instant::now());
+        watch.note(peer(1), Dates::Late, now);
+        watch.note(peer(2), Dates::Fine, now);
+        assert_eq!(watch.skew(now), Skew::None);
+        watch.note(peer(3), Dates::Late, now);
+        watch.note(peer(3), Dates::Fine, now);
+        assert_eq!(watch.skew(now), Skew::Ahead, "newer offers prove nothing");
+        assert_eq!(watch.skew(now + REMEMBERED), Skew::None);
     }
 
     #[test]
     fn one_liar_among_honest_peers_proves_nothing() {
         let (mut watch, now) = (ClockWatch::default(), Instant::now());
-        watch.note(peer(2), false, now);
+        watch.note(peer(2), Dates::Fine, now);
         for _ in 0..100 {
-            watch.note(peer(1), true, now);
+            watch.note(peer(1), Dates::Ahead, now);
         }
-        assert!(!watch.is_behind(now));
+        assert!(watch.skew(now) == Skew::None);
     }
 
     #[test]
@@ -92,7 +151,7 @@ mod tests {
         for n in 0..=u16::MAX {
             let mut id = [0; 32];
             id[..2].copy_from_slice(&n.to_be_bytes());
-            watch.note(NodeId::from_bytes(id), false, now);
+            watch.note(NodeId::from_bytes(id), Dates::Fine, now);
         }
         assert_eq!(watch.voices.len(), MAX_VOICES);
     }

@@ -1,13 +1,11 @@
 //! What the handle asks of the actor.
 
-use std::time::Duration;
-
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 use warren_proto::{NodeId, SignedOffer};
 
 use crate::error::OverlayError;
-use crate::event::{OverlayStats, PeerInfo, Standing};
+use crate::event::{OverlayStats, PeerInfo};
 use crate::offers::{OfferQuery, RankedOffer};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, OverlayError>>;
@@ -54,17 +52,9 @@ pub(crate) enum Command {
         node: NodeId,
         reply: Reply<()>,
     },
-    Ping {
-        node: NodeId,
-        reply: Reply<Duration>,
-    },
     Dial {
         address: String,
         reply: Reply<()>,
-    },
-    Why {
-        node: NodeId,
-        reply: Reply<Standing>,
     },
     Contacts {
         reply: Reply<Vec<String>>,
@@ -92,6 +82,8 @@ pub(crate) enum Command {
         peer: NodeId,
         offers: Vec<Vec<u8>>,
     },
+    /// A peer that was asked told nothing.
+    Untold,
     Shutdown {
         reply: Reply<()>,
     },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use warren_proto::{NodeId, SignedOffer};
 
-use crate::offers::{Heard, Way};
+use crate::offers::Way;
 use crate::session_stream::SessionStream;
 
 /// What happened in the overlay. A reader that falls behind misses news, never a session that was
@@ -62,19 +62,6 @@ pub struct PeerInfo {
     pub score: Option<f64>,
 }
 
-/// How this node stands to another: what it would say when asked why there is no session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether a connection stands.
-    pub connected: bool,
-    /// Where its offer says it is. Empty if no living offer is known.
-    pub offered: Vec<String>,
-    /// By which ways it was heard of, and when.
-    pub heard: Heard,
-    /// What the last dial that failed said. `None` if none failed since it was last connected.
-    pub last_failure: Option<String>,
-}
-
 /// Counters since the start, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct OverlayStats {
@@ -90,6 +77,8 @@ pub struct OverlayStats {
     pub held: usize,
     /// Whether the offers of most peers are dated ahead of this node's clock, which must then be behind.
     pub clock_behind: bool,
+    /// Whether most peers tell of offers that are long over by this node's clock, which must then be ahead.
+    pub clock_ahead: bool,
     /// Questions under way.
     pub questions: usize,
     /// Everything counted, such as `gossip.forged` or `session.refused`.

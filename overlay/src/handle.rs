@@ -14,7 +14,7 @@ use crate::command::{Command, Reply};
 use crate::config::OverlayConfig;
 use crate::counters::Counters;
 use crate::error::OverlayError;
-use crate::event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
+use crate::event::{OverlayEvent, OverlayStats, PeerInfo};
 use crate::names::Names;
 use crate::offers::{OfferQuery, RankedOffer};
 use crate::porter::{Places, Porter};
@@ -167,8 +167,9 @@ impl Overlay {
         self.ask(|reply| Command::Route { on, reply }).await
     }
 
-    /// Nodes that say in the DHT that they route payments, this one aside; takes some seconds. Each has yet to
-    /// say its terms, and to prove that they are its own.
+    /// Nodes that say in the DHT that they route payments, this one aside, in no order but that those come first
+    /// that are connected to now, so that they can be asked; takes some seconds. Each has yet to say its terms, and
+    /// to prove that they are its own.
     ///
     /// # Errors
     /// [`OverlayError::Busy`] with too many searches under way; [`OverlayError::Stopped`].
@@ -253,23 +254,6 @@ impl Overlay {
         self.ask(|reply| Command::Dial { address, reply }).await
     }
 
-    /// The round trip to a node, connecting to it first.
-    ///
-    /// # Errors
-    /// [`OverlayError::Unreachable`], [`OverlayError::TimedOut`].
-    pub async fn ping(&self, node: NodeId) -> Result<Duration, OverlayError> {
-        self.connect(node).await?;
-        self.ask(|reply| Command::Ping { node, reply }).await
-    }
-
-    /// How this node stands to another: what is known, and what last went wrong.
-    ///
-    /// # Errors
-    /// [`OverlayError::Stopped`].
-    pub async fn why(&self, node: NodeId) -> Result<Standing, OverlayError> {
-        self.ask(|reply| Command::Why { node, reply }).await
-    }
-
     /// Multiaddrs of nodes that were reached and hold records, worth keeping to join at after a
     /// restart without any bootstrap node.
     ///
@@ -287,7 +271,7 @@ impl Overlay {
         self.ask(|reply| Command::Peers { reply }).await
     }
 
-    /// The multiaddrs this node listens at or is configured to be reached at, with `/p2p/…`.
+    /// The multiaddrs this node listens at, or is reached at by its configuration or its offer, with `/p2p/…`.
     ///
     /// # Errors
     /// [`OverlayError::Stopped`].

@@ -22,6 +22,7 @@ mod actor;
 mod address;
 mod beacon;
 mod behaviour;
+mod chance;
 mod clock;
 mod command;
 mod config;
@@ -49,7 +50,7 @@ pub use config::{
     OverlayConfig,
 };
 pub use error::{OverlayError, StreamError};
-pub use event::{OverlayEvent, OverlayStats, PeerInfo, Standing};
+pub use event::{OverlayEvent, OverlayStats, PeerInfo};
 pub use handle::Overlay;
 pub use offers::{OfferOrder, OfferQuery, RankedOffer, ScoreReason, Way};
 pub use session_stream::{SessionReceiver, SessionSender, SessionStream};

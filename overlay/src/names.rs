@@ -26,7 +26,7 @@ const EXITS_KEY_TAG: &[u8] = b"warren/exits/1";
 const ROUTERS_KEY_TAG: &[u8] = b"warren/routers/1";
 
 // Our choice.
-/// The deepest level of the trie of buckets: 64 buckets of a few dozen exits each, per country.
+/// The deepest level of the trie of buckets: 64 buckets per country, as full as an answer gets with some 400 exits.
 pub const MAX_BUCKET_LEVEL: u8 = 6;
 
 /// Where an exit is looked for.

@@ -12,6 +12,8 @@ use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
 use warren_proto::MAX_OFFER_BYTES;
 
+use crate::chance::shuffled;
+
 // Our choice.
 /// Records held: 8 MiB at most.
 const MAX_RECORDS: usize = 4096;
@@ -90,7 +92,8 @@ impl RecordStore for OfferStore {
             return Err(Error::ValueTooLarge);
         }
         let key = record.key.to_vec();
-        if self.records.len() >= MAX_RECORDS && !self.records.contains_key(&key) {
+        let ours = record.publisher == Some(self.local);
+        if !ours && self.records.len() >= MAX_RECORDS && !self.records.contains_key(&key) {
             return Err(Error::MaxRecords);
         }
         self.records.insert(key, record);
@@ -137,10 +140,14 @@ impl RecordStore for OfferStore {
         Ok(())
     }
 
+    /// In another order each time: Kademlia cuts an answer to its first few.
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
-        self.providers
-            .get(key.as_ref())
-            .map_or_else(Vec::new, |it| it.values().cloned().collect())
+        let Some(of_key) = self.providers.get(key.as_ref()) else {
+            return Vec::new();
+        };
+        let drawn = shuffled(of_key.keys().copied());
+        let drawn = drawn.iter().filter_map(|peer| of_key.get(peer));
+        drawn.cloned().collect()
     }
 
     fn provided(&self) -> Self::ProvidedIter<'_> {
@@ -188,6 +195,34 @@ mod tests {
                 .add_provider(entry(255, PeerId::random(), later))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn nobody_is_first_in_every_answer() {
+        let later = Instant::now() + Duration::from_secs(60);
+        let mut store = OfferStore::new(PeerId::random());
+        for _ in 0..20 {
+            let it = entry(1, PeerId::random(), later);
+            store.add_provider(it).unwrap();
+        }
+        let first = || store.providers(&RecordKey::new(&[1]))[0].provider;
+        let firsts: std::collections::BTreeSet<_> = (0..100).map(|_| first()).collect();
+        assert!(firsts.len() > 1, "{firsts:?}");
+    }
+
+    #[test]
+    fn there_is_always_room_for_the_own_record() {
+        let local = PeerId::random();
+        let mut store = OfferStore::new(local);
+        for n in 0..MAX_RECORDS {
+            store
+                .put(Record::new(n.to_be_bytes().to_vec(), vec![]))
+                .unwrap();
+        }
+        let mut record = Record::new(vec![1], vec![]);
+        assert!(store.put(record.clone()).is_err());
+        record.publisher = Some(local);
+        store.put(record).unwrap();
     }
 
     #[test]

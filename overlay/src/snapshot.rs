@@ -47,18 +47,21 @@ pub(crate) async fn ask(
     counters: Counters,
 ) {
     let node = question.node;
-    match timeout(EXCHANGE_LIMIT, exchange(control, question)).await {
-        Ok(Ok(offers)) => {
-            if let Some(actor) = actor.upgrade() {
-                // The actor may be gone; then nobody needs to know.
-                let _ = actor.send(Command::Told { peer: node, offers }).await;
-            }
-        }
+    let told = match timeout(EXCHANGE_LIMIT, exchange(control, question)).await {
+        Ok(Ok(offers)) => Command::Told { peer: node, offers },
         Ok(Err(error)) => {
             tracing::debug!(peer = %node.short(), %error, "no snapshot");
             counters.count("snapshot", "failed");
+            Command::Untold
         }
-        Err(_) => counters.count("snapshot", "timed_out"),
+        Err(_) => {
+            counters.count("snapshot", "timed_out");
+            Command::Untold
+        }
+    };
+    if let Some(actor) = actor.upgrade() {
+        // The actor may be gone; then nobody needs to know.
+        let _ = actor.send(told).await;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Sans-IO.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
 use warren_proto::UnixTime;
@@ -21,16 +21,27 @@ pub(crate) const SHUT_OUT_FOR: Duration = Duration::from_secs(600);
 /// Peers watched; with more, those who behaved longest are forgotten.
 const MAX_WATCHED: usize = 1024;
 
-/// The record of who passed on rubbish.
-#[derive(Debug, Default)]
+/// The record of who passed on rubbish, by a clock that nobody sets.
+#[derive(Debug)]
 pub(crate) struct Strikes {
+    began: Instant,
     watched: BTreeMap<PeerId, Quota>,
-    shut_out: BTreeMap<PeerId, UnixTime>,
+    shut_out: BTreeMap<PeerId, Instant>,
 }
 
 impl Strikes {
+    pub(crate) fn new(now: Instant) -> Self {
+        let (watched, shut_out) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            began: now,
+            watched,
+            shut_out,
+        }
+    }
+
     /// Notes rubbish from `peer`; says whether to shut it out.
-    pub(crate) fn strike(&mut self, peer: PeerId, now: UnixTime) -> bool {
+    pub(crate) fn strike(&mut self, peer: PeerId, at: Instant) -> bool {
+        let now = UnixTime::from_secs(0).plus(at.saturating_duration_since(self.began));
         if self.watched.len() >= MAX_WATCHED && !self.watched.contains_key(&peer) {
             self.watched
                 .retain(|_, quota| !quota.is_full(FORGIVEN, now));
@@ -46,11 +57,11 @@ impl Strikes {
             return false;
         }
         self.watched.remove(&peer);
-        self.shut_out.insert(peer, now.plus(SHUT_OUT_FOR)).is_none()
+        self.shut_out.insert(peer, at + SHUT_OUT_FOR).is_none()
     }
 
     /// Whom to let in again.
-    pub(crate) fn pardon(&mut self, now: UnixTime) -> Vec<PeerId> {
+    pub(crate) fn pardon(&mut self, now: Instant) -> Vec<PeerId> {
         let over: Vec<_> = self
             .shut_out
             .iter()
@@ -70,18 +81,19 @@ mod tests {
 
     #[test]
     fn the_eleventh_strike_shuts_out_and_time_pardons() {
-        let (mut strikes, peer, now) =
-            (Strikes::default(), PeerId::random(), UnixTime::from_secs(1));
+        let (peer, now) = (PeerId::random(), Instant::now());
+        let mut strikes = Strikes::new(now);
         assert_eq!((0..10).filter(|_| strikes.strike(peer, now)).count(), 0);
         assert!(strikes.strike(peer, now));
         assert_eq!(strikes.pardon(now), vec![]);
-        assert_eq!(strikes.pardon(now.plus(SHUT_OUT_FOR)), vec![peer]);
-        assert_eq!(strikes.pardon(now.plus(SHUT_OUT_FOR)), vec![]);
+        assert_eq!(strikes.pardon(now + SHUT_OUT_FOR), vec![peer]);
+        assert_eq!(strikes.pardon(now + SHUT_OUT_FOR), vec![]);
     }
 
     #[test]
     fn so_many_strangers_are_watched_and_no_more() {
-        let (mut strikes, now) = (Strikes::default(), UnixTime::from_secs(1));
+        let now = Instant::now();
+        let mut strikes = Strikes::new(now);
         for _ in 0..MAX_WATCHED + 100 {
             strikes.strike(PeerId::random(), now);
         }

@@ -210,3 +210,18 @@ async fn a_node_whose_own_clock_is_behind_shuts_nobody_out_for_it() {
     assert_eq!(counter(&victim, "peer.shut_out").await, 0);
     assert!(victim.overlay.stats().await.unwrap().clock_behind);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_own_clock_is_ahead_shuts_nobody_out_for_it() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    let at = names::offer_key(&key(1).id()).to_vec();
+    let long_ago = UnixTime::from_millis(now().as_millis() - 2 * 3_600_000);
+    for _ in 0..11 {
+        mallory.put(at.clone(), dated(long_ago)).await;
+    }
+    counted(&victim, "dht.expired", 11).await;
+    assert_eq!(counter(&victim, "peer.shut_out").await, 0);
+    let stats = victim.overlay.stats().await.unwrap();
+    assert!(stats.clock_ahead && !stats.clock_behind);
+}

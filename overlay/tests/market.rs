@@ -101,7 +101,7 @@ async fn a_withdrawn_offer_is_gone_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_best_exits_are_measured_and_can_be_pinged() {
+async fn the_best_exits_are_measured() {
     let net = Net::start(QUIC_V4, 2).await;
     let consumer = net.consumer(10).await;
     eventually("a round trip of both", || async {
@@ -113,7 +113,6 @@ async fn the_best_exits_are_measured_and_can_be_pinged() {
         (found.len() == 2 && found.iter().all(|it| it.rtt.is_some())).then_some(())
     })
     .await;
-    consumer.overlay.ping(net.exits[0].id()).await.unwrap();
     net.stop().await;
 }
 
@@ -126,4 +125,49 @@ async fn a_stopped_overlay_says_so() {
         matches!(again, Err(warren_overlay::OverlayError::Stopped)),
         "{again:?}"
     );
+}
+
+/// A node that only dials out to the DHT, and listens where it listened before.
+async fn client(n: u8, bootstrap: &str, listen: &str, external: Vec<String>) -> Node {
+    Node::with(n, |it| {
+        it.listen = vec![listen.to_owned()];
+        it.bootstrap = vec![bootstrap.to_owned()];
+        it.external = external;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_dht_knows_an_exit_that_says_in_its_offer_alone_where_it_is() {
+    let bootstrap = Node::start(200, QUIC_V4, &[]).await;
+    let exit = client(1, &bootstrap.address, QUIC_V4, vec![]).await;
+    exit.overlay
+        .publish_offer(exit.signed_offer(1))
+        .await
+        .unwrap();
+    let consumer = Node::with(10, |it| it.bootstrap = vec![bootstrap.address.clone()]).await;
+    eventually("the exit by DHT", || async {
+        let found = consumer.overlay.refresh(OfferQuery::default()).await;
+        found.unwrap().iter().any(|it| it.by_dht).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_is_no_exit_can_be_spoken_to_once_it_is_found() {
+    let bootstrap = Node::start(200, QUIC_V4, &[]).await;
+    let first = client(1, &bootstrap.address, TCP_V4, vec![]).await;
+    let listen = first.address.split("/p2p/").next().unwrap().to_owned();
+    first.overlay.shutdown().await.unwrap();
+    drop(first);
+    let external = vec![listen.clone()];
+    let router = client(1, &bootstrap.address, &listen, external).await;
+    router.overlay.announce_router(true).await.unwrap();
+    let consumer = Node::with(10, |it| it.bootstrap = vec![bootstrap.address.clone()]).await;
+    eventually("the router", || async {
+        let found = consumer.overlay.routers().await.unwrap();
+        (found == [router.id()]).then_some(())
+    })
+    .await;
+    consumer.overlay.open_session(router.id()).await.unwrap();
 }

@@ -27,8 +27,8 @@ pub use id::{
 pub use key::{Domain, NodeKey, Signature, TunnelPublicKey};
 pub use lock::{HashLock, Preimage};
 pub use offer::{
-    Capacity, CountryCode, MAX_OFFER_BYTES, MAX_OFFER_LIFE, Offer, OfferError, PolicyId, Region,
-    SignedOffer,
+    CLOSE_WINDOWS, Capacity, CountryCode, MAX_OFFER_BYTES, MAX_OFFER_LIFE, Offer, OfferError,
+    PolicyId, Region, SignedOffer,
 };
 pub use payment::{
     ChainRef, ChannelAnswer, ChannelAsk, ChannelParams, CloseConsent, Lock, MAX_LOCKS, MAX_UNITS,
@@ -52,5 +52,5 @@ pub use terms::{Candidate, CandidateKind, SessionTerms};
 pub use tower::{
     Locator, MAX_SEALED_BYTES, TowerAnswer, TowerClaim, TowerDeadline, TowerPut, TowerVerdict,
 };
-pub use unit::{Amount, AmountOverflow, ByteCount, Price, UnixTime};
+pub use unit::{Amount, AmountOverflow, ByteCount, MAX_MIB_AHEAD, MIB_PER_MINUTE, Price, UnixTime};
 pub use wire::WireError;

@@ -3,6 +3,7 @@
 //! A [`SignedOffer`] cannot exist unverified: it is made by signing or by [`SignedOffer::decode`].
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::wire::{WireError, offer_bytes, read_signed_offer, signed_offer_bytes}
 pub const MAX_OFFER_BYTES: usize = 2048;
 /// The longest life of an offer (DESIGN part 3).
 pub const MAX_OFFER_LIFE: Duration = Duration::from_secs(3600);
+/// The close windows of a channel in seconds: an hour to 30 days, as the contract has it.
+pub const CLOSE_WINDOWS: RangeInclusive<u32> = 3600..=30 * 86_400;
 /// How far an offer's clock may run ahead of ours. Our choice: two minutes, as NTP-less homes drift.
 pub const MAX_CLOCK_AHEAD: Duration = Duration::from_secs(120);
 

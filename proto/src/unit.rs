@@ -218,6 +218,11 @@ impl UnixTime {
     }
 }
 
+/// The traffic that the price of a minute is compared at: a film at 5 Mbit/s is some 36 MiB a minute.
+pub const MIB_PER_MINUTE: u64 = 36;
+/// At most what so many MiB are worth is paid before it is served: three words of a minute, and a little.
+pub const MAX_MIB_AHEAD: u64 = 128;
+
 /// What an exit asks: money per MiB of inner bytes and per minute served.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -268,6 +273,30 @@ impl Price {
             .ok_or(AmountOverflow)?;
         let sum = by_bytes.checked_add(by_time).ok_or(AmountOverflow)?;
         Amount::from_wei(sum.div_ceil(MINUTE_MS * u128::from(ByteCount::MIB)))
+    }
+
+    /// Says whether `prepay_units` words of `word` each, and the one in use, are worth at most
+    /// [`MAX_MIB_AHEAD`] MiB at this price, a minute counted as [`MIB_PER_MINUTE`]. What is free is.
+    ///
+    /// The words ahead are all that a consumer can lose to an exit that serves nothing: a low price with
+    /// one dear word would take everything at once.
+    ///
+    /// # Examples
+    /// ```
+    /// # use warren_proto::{Amount, Price};
+    /// let price = Price { per_mib: Amount::from_wei_u64(3), per_minute: Amount::ZERO };
+    /// assert!(price.allows_ahead(1, Amount::from_wei_u64(3 * 64)));
+    /// assert!(!price.allows_ahead(1, Amount::from_wei_u64(3 * 64 + 1)));
+    /// ```
+    #[must_use]
+    pub fn allows_ahead(self, prepay_units: u32, word: Amount) -> bool {
+        let minute = u128::from(MIB_PER_MINUTE);
+        // In parts of a MiB, so that a price per minute is not rounded away; 2^96 leaves room for it.
+        let ahead = (u128::from(prepay_units) + 1).saturating_mul(word.wei());
+        let worth = self.per_mib.wei().saturating_mul(minute);
+        let worth = worth.saturating_add(self.per_minute.wei());
+        self == Self::default()
+            || ahead.saturating_mul(minute) <= worth.saturating_mul(MAX_MIB_AHEAD.into())
     }
 }
 

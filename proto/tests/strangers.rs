@@ -200,6 +200,39 @@ fn a_router_hint_is_forged_if_any_bit_of_it_changes() {
 }
 
 #[test]
+fn a_close_window_is_one_that_the_contract_takes() {
+    let hint = |close_window_secs| RouterHint {
+        node: key().id(),
+        seq: 1,
+        issued: NOON,
+        valid_until: NOON.plus(Duration::from_secs(3600)),
+        chain: offer().chain,
+        payee: PayoutAddress::ZERO,
+        capacity_log2: 40,
+        fee_ppm: 0,
+        hold_fee: Amount::ZERO,
+        hop_gap_secs: 3600,
+        close_window_secs,
+    };
+    for (close_window_secs, fits) in [
+        (0, false),
+        (3599, false),
+        (3600, true),
+        (2_592_000, true),
+        (2_592_001, false),
+        (u32::MAX, false),
+    ] {
+        let offer = Offer {
+            close_window_secs,
+            ..offer()
+        };
+        assert_eq!(offer.sign(&key()).is_ok(), fits, "{close_window_secs}");
+        let hint = hint(close_window_secs);
+        assert_eq!(hint.sign(&key()).is_ok(), fits, "{close_window_secs}");
+    }
+}
+
+#[test]
 fn texts_of_strangers_carry_no_control_characters() {
     for city in ["a\nb", "\u{1b}[2J", "\u{202e}evil", &"x".repeat(49)] {
         let region = Region {

@@ -43,11 +43,14 @@ impl World {
             self.scenario.demand.session_max_mib,
         );
         let wanted = self.links.within(low.into(), high.into()) * ByteCount::MIB;
+        let units = u128::from(self.scenario.demand.deposit_units);
+        let word = offer.offer().unit_price.wei();
         let wish = Wish {
             session: SessionId::from_bytes(self.links.bytes()),
             consumer: self.nodes[me].id,
             offer,
             tunnel_key: TunnelPublicKey::from_bytes(self.links.bytes()),
+            deposit: Amount::from_wei(word.saturating_mul(units)).unwrap_or(Amount::MAX),
             max_spend: None,
         };
         let (machine, effects) = ConsumerSession::new(wish, SessionLimits::default(), self.now);

@@ -1,13 +1,16 @@
 //! This node's own offer: signed anew, said, stored, announced.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use libp2p::Multiaddr;
 use libp2p::gossipsub::{IdentTopic, PublishError};
 use libp2p::kad::{Quorum, Record, RecordKey};
 use sha2::{Digest as _, Sha256};
-use warren_proto::{NodeId, SignedOffer};
+use warren_proto::{NodeId, Offer, SignedOffer};
 
 use super::{Actor, Query, wall_clock};
+use crate::chance::somewhere;
 use crate::error::OverlayError;
 use crate::event::OverlayEvent;
 use crate::names::{self, Bucket, Scope, Service};
@@ -43,11 +46,31 @@ impl Actor {
     }
 
     fn announce(&mut self, offer: SignedOffer) {
+        self.say_where(offer.offer());
         let jitter = jitter(&self.node, offer.offer().seq);
         self.drive_herald(&HeraldEvent::Announce {
             offer: Box::new(offer),
             jitter,
         });
+    }
+
+    /// Tells libp2p where this node is, by its own offer: holders of the DHT keep nobody in mind of whom they hear
+    /// no address.
+    fn say_where(&mut self, offer: &Offer) {
+        let texts = offer.addresses.iter().filter(|_| !offer.is_withdrawal());
+        let all: Vec<Multiaddr> = texts.filter_map(|text| text.parse().ok()).collect();
+        let all = self.dial_rules.claims(&all, all.len()).into_iter();
+        // What the configuration says stands as long as the node.
+        let configured = self.it.config.external.iter();
+        let configured: BTreeSet<Multiaddr> = configured.filter_map(|it| it.parse().ok()).collect();
+        let now: BTreeSet<Multiaddr> = all.filter(|it| !configured.contains(it)).collect();
+        for gone in self.offered_at.difference(&now) {
+            self.it.swarm.remove_external_address(gone);
+        }
+        for new in now.difference(&self.offered_at) {
+            self.it.swarm.add_external_address(new.clone());
+        }
+        self.offered_at = now;
     }
 
     /// Withdraws by a newer offer without places. Nothing out means nothing to do.
@@ -240,7 +263,8 @@ impl Actor {
                 .get(&it.offer().node)
                 .is_none_or(|seq| *seq < it.offer().seq)
         };
-        let others = self.index.living(now).map(|(offer, _)| offer);
+        let start = NodeId::from_bytes(somewhere());
+        let others = self.index.living_from(start, now).map(|(offer, _)| offer);
         let own = self.living_offer();
         let all = own.into_iter().chain(others).filter(|it| news(it));
         all.take(crate::snapshot::MAX_OFFERS)

@@ -9,27 +9,23 @@ use warren_proto::NodeId;
 
 use super::{Actor, Query, answer, wall_clock};
 use crate::address;
+use crate::chance::somewhere;
 use crate::command::Reply;
 use crate::error::OverlayError;
-use crate::event::Standing;
 use crate::offers::{HeraldEvent, OfferQuery};
 use crate::{lookup, peer, snapshot};
 
 // Our choice.
 /// Reaching a node takes this long at most.
 pub(super) const REACH_LIFE: Duration = Duration::from_secs(15);
-/// A ping takes this long at most: a ping interval and a little more.
-pub(super) const PING_LIFE: Duration = Duration::from_secs(20);
-/// A round trip measured this recently is still good.
-const RTT_FRESH: Duration = Duration::from_secs(30);
 /// Addresses of one node tried at once.
 const MAX_ADDRESSES: usize = 8;
-/// The longest gap between two tries to join while alone.
+/// The longest gap between two tries to join while nearly alone.
 const MAX_REJOIN_GAP: Duration = Duration::from_secs(60);
 /// Pings lost in a row before a connection counts as dead.
 const MAX_LOST_PINGS: u32 = 2;
-/// Nodes of which the last failure is remembered.
-const MAX_FAILURES: usize = 256;
+/// With so few peers it is tried to join, lest those be all that this node ever hears of.
+const FEW_PEERS: usize = 3;
 /// Addresses told for the next start.
 const MAX_CONTACTS: usize = 32;
 /// How many peers are asked for what they know.
@@ -189,9 +185,6 @@ impl Actor {
         for (_, it) in self.reaching.expire(now) {
             answer(it.reply, Err(OverlayError::TimedOut { after: REACH_LIFE }));
         }
-        for (_, (_, reply)) in self.pings.expire(now) {
-            answer(reply, Err(OverlayError::TimedOut { after: PING_LIFE }));
-        }
         for (_, query) in self.queries.expire(now) {
             self.count("dht", "question_lost");
             match query {
@@ -206,35 +199,10 @@ impl Actor {
         }
     }
 
-    pub(super) fn ping(&mut self, node: NodeId, reply: Reply<Duration>) {
-        let known = peer::peer_id(&node).and_then(|peer| Some((peer, self.peers.get(&peer)?)));
-        let Some((peer, state)) = known else {
-            let why = "not connected".to_owned();
-            return answer(reply, Err(OverlayError::Unreachable { node, why }));
-        };
-        let fresh = state.measured.is_some_and(|at| at.elapsed() < RTT_FRESH);
-        if let (Some(rtt), true) = (state.rtt, fresh) {
-            return answer(reply, Ok(rtt));
-        }
-        let id = self.wait_id();
-        if let Err((_, reply)) = self.pings.add(id, (peer, reply), Instant::now(), PING_LIFE) {
-            answer(
-                reply,
-                Err(OverlayError::Busy {
-                    limit: self.pings.limit(),
-                }),
-            );
-        }
-    }
-
     pub(super) fn round_trip(&mut self, peer: &PeerId, rtt: Duration) {
         if let Some(known) = self.peers.get_mut(peer) {
             known.rtt = Some(rtt);
-            known.measured = Some(Instant::now());
             known.lost_pings = 0;
-        }
-        for (_, reply) in self.pings.take_if(|_, (it, _)| it == peer) {
-            answer(reply, Ok(rtt));
         }
     }
 
@@ -248,24 +216,6 @@ impl Actor {
         if known.lost_pings >= MAX_LOST_PINGS {
             self.count("peer", "silent");
             let _ = self.it.swarm.disconnect_peer_id(peer);
-        }
-    }
-
-    pub(super) fn note_failure(&mut self, node: NodeId, why: &str) {
-        if self.failures.len() >= MAX_FAILURES && !self.failures.contains_key(&node) {
-            self.failures.pop_first();
-        }
-        self.failures.insert(node, why.chars().take(300).collect());
-    }
-
-    /// How this node stands to another.
-    pub(super) fn why(&self, node: NodeId) -> Standing {
-        let offer = self.index.get(&node, wall_clock());
-        Standing {
-            connected: peer::peer_id(&node).is_some_and(|it| self.peers.contains_key(&it)),
-            offered: offer.map_or_else(Vec::new, |it| it.offer().addresses.clone()),
-            heard: self.index.heard(&node),
-            last_failure: self.failures.get(&node).cloned(),
         }
     }
 
@@ -291,32 +241,34 @@ impl Actor {
     /// Dials an address by hand, and remembers it as one to join at.
     pub(super) fn dial_address(&mut self, text: &str) -> Result<(), OverlayError> {
         let (peer, address) = address::parse_bootstrap(text)?;
-        if !self.it.bootstrap.contains(&(peer, address.clone())) && self.it.bootstrap.len() < 64 {
-            self.it.bootstrap.push((peer, address));
+        let entry = (peer, address.clone());
+        if !self.it.bootstrap.contains(&entry) && self.it.bootstrap.len() < 64 {
+            self.it.bootstrap.push(entry);
         }
         self.rejoin_gap = super::TICK;
-        self.join();
+        self.join_at(peer, address);
         Ok(())
     }
 
-    /// Starts to join while there is nobody: at once, then ever more rarely.
+    /// Starts to join while there is hardly anybody: at once, then ever more rarely.
     pub(super) fn rejoin_if_alone(&mut self, now: Instant) {
-        if self.it.bootstrap.is_empty() || !self.peers.is_empty() || now < self.rejoin_at {
+        let is_alone = self.peers.len() < FEW_PEERS;
+        if self.it.bootstrap.is_empty() || !is_alone || now < self.rejoin_at {
             return;
         }
         self.rejoin_gap = (self.rejoin_gap * 2).min(MAX_REJOIN_GAP);
         self.rejoin_at = now + self.rejoin_gap;
-        self.join();
+        for (peer, address) in self.it.bootstrap.clone() {
+            self.join_at(peer, address);
+        }
     }
 
-    fn join(&mut self) {
-        for (peer, address) in self.it.bootstrap.clone() {
-            if address::name(&address).is_some() {
-                let (actor, counters) = (self.it.handle.clone(), self.it.counters.clone());
-                tokio::spawn(lookup::look_up(peer, address, actor, counters));
-            } else {
-                self.dial_bootstrap(peer, vec![address]);
-            }
+    fn join_at(&mut self, peer: PeerId, address: Multiaddr) {
+        if address::name(&address).is_some() {
+            let (actor, counters) = (self.it.handle.clone(), self.it.counters.clone());
+            tokio::spawn(lookup::look_up(peer, address, actor, counters));
+        } else {
+            self.dial_bootstrap(peer, vec![address]);
         }
     }
 
@@ -370,7 +322,7 @@ impl Actor {
         let now = wall_clock();
         let digest = self
             .index
-            .living(now)
+            .living_from(NodeId::from_bytes(somewhere()), now)
             .map(|(it, _)| (it.offer().node, it.offer().seq));
         let digest: Vec<_> = digest.take(snapshot::MAX_OFFERS).collect();
         let control = self.it.swarm.behaviour().streams.new_control();

@@ -7,6 +7,7 @@ use libp2p::kad::RecordKey;
 use warren_proto::NodeId;
 
 use super::{Actor, Query, answer, wall_clock};
+use crate::chance::shuffled;
 use crate::command::Reply;
 use crate::error::OverlayError;
 use crate::names::{self, Bucket, Scope, Service};
@@ -23,6 +24,8 @@ const MAX_SCOPES: usize = 4;
 const FRESH_ENOUGH: Duration = Duration::from_secs(120);
 /// The best so many are connected to after a search, so that their round trips are known.
 const MEASURED: usize = 6;
+/// Routers dialled per search: as many as are asked for their terms.
+const MET: usize = 16;
 
 /// What is sought, and for whom.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Seek {
     searches: Vec<(Service, Search)>,
     exits: VecDeque<NodeId>,
     fetched: BTreeSet<NodeId>,
+    /// Routers dialled while the question lives that told where they are.
+    met: Vec<NodeId>,
     open: usize,
 }
 
@@ -75,6 +80,7 @@ impl Seek {
             searches: searches.collect(),
             exits,
             fetched: BTreeSet::new(),
+            met: Vec::new(),
             open: 0,
         }
     }
@@ -189,19 +195,35 @@ impl Actor {
         &mut self,
         id: u64,
         (service, bucket): (Service, Bucket),
-        nodes: &BTreeSet<NodeId>,
+        nodes: BTreeSet<NodeId>,
     ) {
         let Some(seek) = self.seeks.get_mut(&id) else {
             return;
         };
         seek.open = seek.open.saturating_sub(1);
+        let nodes = shuffled(nodes);
         for (_, search) in seek.searches.iter_mut().filter(|(it, _)| *it == service) {
-            let fresh = search.answered(bucket, nodes);
+            let fresh = search.answered(bucket, &nodes);
             if service != Service::Router {
                 seek.exits.extend(fresh); // Each has an offer; a router is asked for its terms.
             }
         }
         self.drive_seek(id);
+    }
+
+    /// Dials routers that a holder told of: unlike an exit a router says nowhere else where it is, and its
+    /// address is forgotten with the question.
+    pub(super) fn meet(&mut self, id: u64, nodes: Vec<NodeId>) {
+        let Some(seek) = self.seeks.get_mut(&id) else {
+            return;
+        };
+        let others = nodes.into_iter().filter(|it| *it != self.node);
+        let room = MET.saturating_sub(seek.met.len());
+        let fresh: Vec<NodeId> = others.take(room).collect();
+        seek.met.extend(&fresh);
+        for node in fresh {
+            self.connect(&node);
+        }
     }
 
     pub(super) fn record_answered(&mut self, id: u64) {
@@ -217,8 +239,10 @@ impl Actor {
             Want::Offers(query, reply) => (query, reply),
             Want::Routers(reply) => {
                 let found = seek.searches.iter().flat_map(|(_, it)| it.found());
-                let others = found.copied().filter(|it| *it != self.node);
-                answer(reply, Ok(others.collect()));
+                let met: BTreeSet<NodeId> = seek.met.iter().copied().collect();
+                let others = found.filter(|it| **it != self.node && !met.contains(it));
+                let others = shuffled(others.copied());
+                answer(reply, Ok(seek.met.into_iter().chain(others).collect()));
                 return;
             }
         };

@@ -1,25 +1,28 @@
 //! What the actor makes of the network's news.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use libp2p::gossipsub::MessageAcceptance;
 use libp2p::gossipsub::MessageId;
-use libp2p::kad::{ProviderRecord, Record};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ConnectionId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 
-use super::{Actor, Peer, Query, wall_clock};
+use super::{Actor, Peer, wall_clock};
+use crate::address;
+use crate::clock::{Dates, Skew};
 use crate::event::OverlayEvent;
 use crate::names::Scope;
-use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way};
+use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way, asks_too_much_ahead};
 use crate::peer;
-use crate::translate::{Answer, News};
+use crate::translate::News;
 
 // Our choice.
 /// How many of the addresses a peer claims are dialled back.
 const MAX_CLAIMS: usize = 3;
+/// Peers that came by themselves from one machine: homes and small offices have fewer.
+const MAX_OF_HOUSEHOLD: usize = 16;
 
 impl Actor {
     pub(super) fn take(&mut self, news: News) {
@@ -42,7 +45,6 @@ impl Actor {
                     outbound,
                     agent: None,
                     rtt: None,
-                    measured: None,
                     asked_snapshot: false,
                     lost_pings: 0,
                 };
@@ -99,7 +101,11 @@ impl Actor {
             // Reached: what it says of itself there counts, and its place is free for the next.
             self.routing.dialled(&peer);
         }
-        self.failures.remove(&node);
+        if !self.peers.contains_key(&peer) && self.crowds(&seen) {
+            self.count("connection", "crowded");
+            let _ = self.it.swarm.disconnect_peer_id(peer);
+            return;
+        }
         let first = !self.peers.contains_key(&peer);
         let known = self.peers.entry(peer).or_insert(seen);
         if first {
@@ -122,6 +128,10 @@ impl Actor {
             tracing::debug!(peer = %node.short(), "left");
             self.tell(OverlayEvent::PeerLeft(node));
         }
+        if self.peers.is_empty() {
+            // Whoever comes next is a new network, for all that is known.
+            (self.snapshots_asked, self.sought) = (0, false);
+        }
         self.reach_again(*peer);
     }
 
@@ -132,9 +142,6 @@ impl Actor {
             self.routing.dialled(&peer);
         }
         tracing::debug!(?peer, why, "dial failed");
-        if let Some(node) = peer.as_ref().and_then(peer::node_id) {
-            self.note_failure(node, why);
-        }
         self.not_reached(peer, connection, why);
     }
 
@@ -169,6 +176,10 @@ impl Actor {
             Verdict::Fresh(offer) => {
                 self.count(area, "fresh");
                 let (node, seq) = (offer.offer().node, offer.offer().seq);
+                if asks_too_much_ahead(offer) {
+                    self.count("offer", "too_much_ahead");
+                    tracing::debug!(node = %node.short(), "an offer that no consumer takes");
+                }
                 self.tell(OverlayEvent::OfferSeen { node, seq, way });
             }
             Verdict::Known { .. } => self.count(area, "known"),
@@ -183,35 +194,64 @@ impl Actor {
         }
     }
 
-    /// Whether whoever passed it on is to blame. Nobody is for a clock of this node that is behind.
+    /// Whether whoever passed it on is to blame. Nobody is for a clock of this node that is wrong.
     fn blames(&self, why: &Refused) -> bool {
-        let is_ahead = matches!(why, Refused::FromTheFuture { .. });
-        why.blame() == Blame::Carrier && !(is_ahead && self.clock.is_behind(Instant::now()))
+        let excuse = match dates(why) {
+            Dates::Ahead => Skew::Behind,
+            Dates::Late => Skew::Ahead,
+            Dates::Fine => return why.blame() == Blame::Carrier,
+        };
+        why.blame() == Blame::Carrier && self.clock.skew(Instant::now()) != excuse
     }
 
-    /// Holds this node's clock against the offer's date; says so when it is found to be behind.
+    /// Holds this node's clock against the offer's dates; says so when it is found to be wrong.
     fn tell_time_by(&mut self, hearing: &Hearing, from: Option<&PeerId>) {
         let Some(node) = from.and_then(peer::node_id) else {
             return;
         };
         let now = Instant::now();
-        let future = |it: &Refused| matches!(it, Refused::FromTheFuture { .. });
-        let is_ahead = matches!(&hearing.verdict, Verdict::Refused(why) if future(why));
-        self.clock.note(node, is_ahead, now);
-        let was = std::mem::replace(&mut self.clock_behind, self.clock.is_behind(now));
-        if self.clock_behind && !was {
-            self.count("clock", "behind");
-            tracing::warn!(
-                "this node's clock is behind: the offers of most peers are dated ahead of it; set it right"
-            );
+        let dates = match &hearing.verdict {
+            Verdict::Refused(why) => dates(why),
+            Verdict::Fresh(_) | Verdict::Known { .. } => Dates::Fine,
+        };
+        self.clock.note(node, dates, now);
+        let skew = self.clock.skew(now);
+        if std::mem::replace(&mut self.skew, skew) == skew {
+            return;
+        }
+        match skew {
+            Skew::None => {}
+            Skew::Behind => {
+                self.count("clock", "behind");
+                tracing::warn!(
+                    "this node's clock is behind: the offers of most peers are dated ahead of it; set it right"
+                );
+            }
+            Skew::Ahead => {
+                self.count("clock", "ahead");
+                tracing::warn!(
+                    "this node's clock is ahead: most peers tell of offers that are long over by it; set it right"
+                );
+            }
         }
     }
 
     fn strike(&mut self, peer: PeerId) {
-        if self.strikes.strike(peer, wall_clock()) {
+        if self.strikes.strike(peer, Instant::now()) {
             self.count("peer", "shut_out");
             self.it.swarm.behaviour_mut().blocked.block_peer(peer);
         }
+    }
+
+    /// Whether a newcomer is one too many from the same machine: many keys cost nothing, and must not take every
+    /// place.
+    fn crowds(&self, newcomer: &Peer) -> bool {
+        let Some(home) = address::household(&newcomer.address) else {
+            return false;
+        };
+        let inbound = self.peers.values().filter(|it| !it.outbound);
+        let there = inbound.filter(|it| address::household(&it.address) == Some(home));
+        !newcomer.outbound && there.count() >= MAX_OF_HOUSEHOLD
     }
 
     fn subscribed(&mut self, topic: &str) {
@@ -253,10 +293,12 @@ impl Actor {
     fn dial_back(&mut self, peer: PeerId, claims: &[Multiaddr]) {
         let claims = self.dial_rules.claims(claims, MAX_CLAIMS);
         let kad = &mut self.it.swarm.behaviour_mut().kad;
+        // It may have moved: then it is dialled where it says it is now.
         let in_table = kad.kbucket(peer).is_some_and(|bucket| {
-            bucket
-                .iter()
-                .any(|entry| *entry.node.key.preimage() == peer)
+            bucket.iter().any(|entry| {
+                let is_it = *entry.node.key.preimage() == peer;
+                is_it && entry.node.value.iter().any(|it| claims.contains(it))
+            })
         });
         if claims.is_empty() || in_table || !self.routing.dial_back(peer, Instant::now()) {
             return;
@@ -297,98 +339,23 @@ impl Actor {
                 .add_address(&peer, address);
         }
     }
+}
 
-    fn record_offered(&mut self, source: PeerId, record: Record) {
-        let now = wall_clock();
-        let hearing = self.index.hear_record(
-            record.key.as_ref(),
-            &record.value,
-            peer::node_id(&source),
-            now,
-        );
-        let life = match &hearing.verdict {
-            Verdict::Fresh(offer) => Some(offer.offer().valid_until.since(now)),
-            Verdict::Known { node } => self
-                .index
-                .get(node, now)
-                .map(|it| it.offer().valid_until.since(now)),
-            Verdict::Refused(_) => None,
-        };
-        self.heard(&hearing, Way::Dht, Some(&source));
-        if let Some(life) = life {
-            self.hold(record, life);
-        }
-    }
-
-    fn hold(&mut self, mut record: Record, life: Duration) {
-        use libp2p::kad::store::RecordStore as _;
-        let until = Instant::now() + life;
-        record.expires = Some(record.expires.map_or(until, |it| it.min(until)));
-        record.publisher = None;
-        if self
-            .it
-            .swarm
-            .behaviour_mut()
-            .kad
-            .store_mut()
-            .put(record)
-            .is_err()
-        {
-            self.count("dht", "store_full");
-        }
-    }
-
-    fn provider_offered(&mut self, mut record: ProviderRecord) {
-        use libp2p::kad::store::RecordStore as _;
-        record.addresses.retain(|it| self.dial_rules.allow(it));
-        if self
-            .it
-            .swarm
-            .behaviour_mut()
-            .kad
-            .store_mut()
-            .add_provider(record)
-            .is_err()
-        {
-            self.count("dht", "provider_refused");
-        }
-    }
-
-    fn answered(&mut self, key: &super::QueryKey, answer: Answer, last: bool) {
-        if let Answer::Record { holder, record } = &answer {
-            let hearing =
-                self.index
-                    .hear_record(record.key.as_ref(), &record.value, None, wall_clock());
-            self.heard(&hearing, Way::Dht, holder.as_ref());
-        }
-        if let (Some(Query::Bucket { nodes, .. }), Answer::Providers(found)) =
-            (self.queries.get_mut(key), &answer)
-        {
-            nodes.extend(found.iter().filter_map(peer::node_id));
-        }
-        if !last {
-            return;
-        }
-        match self.queries.take(key) {
-            Some(Query::Bucket {
-                seek,
-                service,
-                bucket,
-                nodes,
-            }) => {
-                self.bucket_answered(seek, (service, bucket), &nodes);
-            }
-            Some(Query::Record { seek }) => self.record_answered(seek),
-            Some(Query::Store) => {
-                let stored = matches!(answer, Answer::Done(true));
-                self.count("dht", if stored { "stored" } else { "store_failed" });
-                self.drive_herald(&HeraldEvent::Stored(stored));
-            }
-            Some(Query::Announce) => {
-                let done = matches!(answer, Answer::Done(true));
-                self.count("dht", if done { "announced" } else { "announce_failed" });
-            }
-            Some(Query::Bootstrap) | None => self.bootstrapped(),
-        }
+fn dates(why: &Refused) -> Dates {
+    match why {
+        Refused::JustAhead { .. } | Refused::FromTheFuture { .. } => Dates::Ahead,
+        Refused::Expired { .. } => Dates::Late,
+        Refused::Oversized { .. }
+        | Refused::Malformed
+        | Refused::Forged { .. }
+        | Refused::WrongKey { .. }
+        | Refused::Foreign { .. }
+        | Refused::JustExpired { .. }
+        | Refused::TooLong { .. }
+        | Refused::Stale { .. }
+        | Refused::Equivocal { .. }
+        | Refused::TooOften { .. }
+        | Refused::Crowded { .. }
+        | Refused::Full { .. } => Dates::Fine,
     }
 }

@@ -9,6 +9,8 @@ use warren_proto::{MAX_OFFER_BYTES, NodeId, OfferError, SignedOffer, UnixTime};
 // Our choice.
 /// A carrier is not blamed for an offer that expired less than this ago: it was good when sent.
 const EXPIRY_GRACE_SECS: u64 = 120;
+/// Nor for one that is dated ahead by less than this: by the carrier's own clock it may not have been too far.
+const AHEAD_GRACE_SECS: u64 = 180;
 
 /// How an offer came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +65,13 @@ pub enum Refused {
         /// Whose it is.
         node: NodeId,
     },
-    /// Dated ahead of this node's clock.
+    /// Dated a little too far ahead of this node's clock.
+    #[error("offer of {} is dated a little ahead", node.short())]
+    JustAhead {
+        /// Whose it is.
+        node: NodeId,
+    },
+    /// Dated far ahead of this node's clock.
     #[error("offer of {} is dated in the future", node.short())]
     FromTheFuture {
         /// Whose it is.
@@ -136,6 +144,7 @@ impl Refused {
             | Self::FromTheFuture { .. }
             | Self::TooLong { .. } => Blame::Carrier,
             Self::JustExpired { .. }
+            | Self::JustAhead { .. }
             | Self::Stale { .. }
             | Self::Equivocal { .. }
             | Self::TooOften { .. }
@@ -154,7 +163,7 @@ impl Refused {
             Self::WrongKey { .. } => "wrong_key",
             Self::Foreign { .. } => "foreign",
             Self::JustExpired { .. } | Self::Expired { .. } => "expired",
-            Self::FromTheFuture { .. } => "future",
+            Self::JustAhead { .. } | Self::FromTheFuture { .. } => "future",
             Self::TooLong { .. } => "too_long",
             Self::Stale { .. } => "stale",
             Self::Equivocal { .. } => "equivocal",
@@ -189,6 +198,9 @@ fn refusal(error: &OfferError) -> Refused {
             Refused::JustExpired { node }
         }
         OfferError::Expired { node, .. } => Refused::Expired { node },
+        OfferError::FromTheFuture { node, ahead } if ahead.as_secs() < AHEAD_GRACE_SECS => {
+            Refused::JustAhead { node }
+        }
         OfferError::FromTheFuture { node, .. } => Refused::FromTheFuture { node },
         OfferError::TooLong { node, .. } => Refused::TooLong { node },
     }

@@ -157,13 +157,7 @@ impl OfferIndex {
     /// Takes in what `from` told by `way`. `None` if it is an answer that this node asked for.
     pub fn hear(&mut self, bytes: &[u8], way: Way, from: Option<NodeId>, now: UnixTime) -> Hearing {
         let admitted = admit(bytes, &self.network, now);
-        match admitted.and_then(|offer| self.take(offer, way, from, now)) {
-            Ok(hearing) => hearing,
-            Err(why) => Hearing {
-                verdict: Verdict::Refused(why),
-                pass_on: false,
-            },
-        }
+        heard(admitted.and_then(|offer| self.take(offer, way, from, now)))
     }
 
     /// Takes in a DHT record kept under `key`, put here by `from`. `None` if this node asked for it.
@@ -174,21 +168,12 @@ impl OfferIndex {
         from: Option<NodeId>,
         now: UnixTime,
     ) -> Hearing {
-        let checked = admit(bytes, &self.network, now).and_then(|offer| {
+        let admitted = admit(bytes, &self.network, now).and_then(|offer| {
             let node = offer.offer().node;
-            if names::offer_key(&node) == *key {
-                Ok(offer)
-            } else {
-                Err(Refused::WrongKey { node })
-            }
+            let fits = names::offer_key(&node) == *key;
+            fits.then_some(offer).ok_or(Refused::WrongKey { node })
         });
-        match checked.and_then(|offer| self.take(offer, Way::Dht, from, now)) {
-            Ok(hearing) => hearing,
-            Err(why) => Hearing {
-                verdict: Verdict::Refused(why),
-                pass_on: false,
-            },
-        }
+        heard(admitted.and_then(|offer| self.take(offer, Way::Dht, from, now)))
     }
 
     fn take(
@@ -322,10 +307,21 @@ impl OfferIndex {
 
     /// Every living offer, withdrawals too, in the order of the nodes' ids.
     pub fn living(&self, now: UnixTime) -> impl Iterator<Item = (&SignedOffer, Heard)> {
-        self.entries.values().filter_map(move |entry| {
-            let offer = entry.offer.as_ref()?;
-            (offer.offer().valid_until > now).then_some((offer, entry.heard))
-        })
+        self.entries.values().filter_map(move |it| it.living(now))
+    }
+
+    /// The same, beginning with the first at or after `start`, and going round: who tells of a part only must not
+    /// always tell of the same.
+    pub fn living_from(
+        &self,
+        start: NodeId,
+        now: UnixTime,
+    ) -> impl Iterator<Item = (&SignedOffer, Heard)> {
+        let all = self
+            .entries
+            .range(start..)
+            .chain(self.entries.range(..start));
+        all.filter_map(move |(_, it)| it.living(now))
     }
 
     /// How many exits are known in a scope; decides how deep the trie of buckets must be.
@@ -355,7 +351,19 @@ impl OfferIndex {
     }
 }
 
+fn heard(taken: Result<Hearing, Refused>) -> Hearing {
+    taken.unwrap_or_else(|why| Hearing {
+        verdict: Verdict::Refused(why),
+        pass_on: false,
+    })
+}
+
 impl Entry {
+    fn living(&self, now: UnixTime) -> Option<(&SignedOffer, Heard)> {
+        let offer = self.offer.as_ref()?;
+        (offer.offer().valid_until > now).then_some((offer, self.heard))
+    }
+
     fn new(
         offer: &SignedOffer,
         carrier: Option<NodeId>,

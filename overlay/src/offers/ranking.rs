@@ -9,13 +9,14 @@
 
 use std::time::Duration;
 
-use warren_proto::{Amount, ChainRef, CountryCode, NodeId, SignedOffer, UnixTime};
+use warren_proto::{Amount, ChainRef, CountryCode, MIB_PER_MINUTE, NodeId, SignedOffer, UnixTime};
 
 use super::index::{Heard, OfferIndex};
 
 // Our choice. One point is about one millisecond of round trip.
-/// Points of the dearest offer in view; the others in proportion.
-const PRICE_POINTS: u128 = 1000;
+/// Points per doubling of the price: an exit at twice the price is worth it if it is 100 ms nearer. Nothing is
+/// measured by the dearest or the cheapest in view: whoever names a price must not move the others.
+const PRICE_PER_DOUBLING: u32 = 200;
 /// Points per millisecond of round trip, up to [`ROUND_TRIP_MAX`].
 const ROUND_TRIP_PER_MS: u128 = 2;
 const ROUND_TRIP_MAX: u128 = 1000;
@@ -27,8 +28,6 @@ const ONE_WAY_ONLY: u32 = 50;
 const NEARLY_FULL: u32 = 100;
 /// A way that has been silent for so long does not speak of the exit any more.
 const HEARD_WITHIN: Duration = Duration::from_secs(3600);
-/// The traffic the price of a minute is compared at: a film at 5 Mbit/s is some 36 MiB a minute.
-const MIB_PER_MINUTE: u64 = 36;
 
 /// Which exit comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,27 +50,22 @@ pub struct OfferQuery {
     pub nodes: Vec<NodeId>,
     /// At most this price per MiB.
     pub max_per_mib: Option<Amount>,
-    /// At most this price per minute.
-    pub max_per_minute: Option<Amount>,
     /// Paid on this chain.
     pub chain: Option<ChainRef>,
     /// With an exit policy of this name.
     pub policy: Option<String>,
-    /// Must reach the IPv6 internet.
-    pub ipv6: bool,
-    /// Also exits without a free place.
+    /// Also exits that would take nobody: without a free place, or asking for more ahead than any consumer
+    /// pays ([`asks_too_much_ahead`]).
     pub full_too: bool,
     /// Which comes first.
     pub order: OfferOrder,
-    /// At most so many; 0 means all.
-    pub limit: usize,
 }
 
 /// One part of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreReason {
-    /// What it asks, against the dearest in view.
+    /// What it asks: so much for each doubling.
     Price {
         /// Points.
         points: u32,
@@ -144,19 +138,10 @@ pub fn rank(
     round_trip: impl Fn(&NodeId) -> Option<Duration>,
     now: UnixTime,
 ) -> Vec<RankedOffer> {
-    let wanted: Vec<_> = index
+    let mut ranked: Vec<RankedOffer> = index
         .living(now)
         .filter(|(it, _)| query.wants(it))
-        .collect();
-    let dearest = wanted
-        .iter()
-        .map(|(it, _)| worth(it))
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let mut ranked: Vec<RankedOffer> = wanted
-        .into_iter()
-        .map(|(offer, heard)| judge(offer, heard, dearest, round_trip(&offer.offer().node), now))
+        .map(|(offer, heard)| judge(offer, heard, round_trip(&offer.offer().node), now))
         .collect();
     ranked.sort_by_key(|it| {
         let first = match query.order {
@@ -166,9 +151,6 @@ pub fn rank(
         };
         (first, it.points, it.offer.offer().node)
     });
-    if query.limit > 0 {
-        ranked.truncate(query.limit);
-    }
     ranked
 }
 
@@ -179,24 +161,20 @@ impl OfferQuery {
         let it = offer.offer();
         let place = self.countries.is_empty() || self.countries.contains(&it.region.country);
         let node = self.nodes.is_empty() || self.nodes.contains(&it.node);
-        let price = self.max_per_mib.is_none_or(|max| it.price.per_mib <= max)
-            && self
-                .max_per_minute
-                .is_none_or(|max| it.price.per_minute <= max);
+        let price = self.max_per_mib.is_none_or(|max| it.price.per_mib <= max);
         let chain = self.chain.as_ref().is_none_or(|chain| *chain == it.chain);
         let policy = self
             .policy
             .as_ref()
             .is_none_or(|name| *name == it.policy.name);
-        let room = self.full_too || it.capacity.guests_free > 0;
+        let usable = it.capacity.guests_free > 0 && !asks_too_much_ahead(offer);
         !it.is_withdrawal()
             && place
             && node
             && price
             && chain
             && policy
-            && room
-            && (it.ipv6 || !self.ipv6)
+            && (self.full_too || usable)
     }
 }
 
@@ -207,18 +185,20 @@ fn worth(offer: &SignedOffer) -> u128 {
     price.per_mib.wei().saturating_add(minute)
 }
 
-fn judge(
-    offer: &SignedOffer,
-    heard: Heard,
-    dearest: u128,
-    rtt: Option<Duration>,
-    now: UnixTime,
-) -> RankedOffer {
+/// Whether the words to pay ahead are worth more than [`warren_proto::MAX_MIB_AHEAD`] MiB of its own price: a
+/// low price would win the ranking, and the first word would take all that a consumer allows.
+#[must_use]
+pub fn asks_too_much_ahead(offer: &SignedOffer) -> bool {
+    let it = offer.offer();
+    !it.price.allows_ahead(it.prepay_units, it.unit_price)
+}
+
+fn judge(offer: &SignedOffer, heard: Heard, rtt: Option<Duration>, now: UnixTime) -> RankedOffer {
     let lately = |at: Option<UnixTime>| at.is_some_and(|at| now.since(at) <= HEARD_WITHIN);
     let (by_dht, by_gossip) = (lately(heard.dht), lately(heard.gossip));
     let worth = worth(offer);
     let mut reasons = vec![ScoreReason::Price {
-        points: points(worth.saturating_mul(PRICE_POINTS) / dearest, PRICE_POINTS),
+        points: price_points(worth),
         per_mib: Amount::from_wei(worth).unwrap_or(Amount::MAX),
     }];
     reasons.push(rtt.map_or(
@@ -255,6 +235,29 @@ fn judge(
         points: reasons.iter().map(ScoreReason::points).sum(),
         score_reasons: reasons,
     }
+}
+
+/// [`PRICE_PER_DOUBLING`] for each bit of the price, and its part for a part of one; none for what is free.
+fn price_points(worth: u128) -> u32 {
+    /// Bits of a logarithm behind the point.
+    const PARTS: u32 = 8;
+    /// Bits of a mantissa behind the point; its square has room in 128.
+    const POINT: u32 = 32;
+    let worth = worth.saturating_add(1);
+    let whole = worth.ilog2();
+    let mut mantissa = if whole >= POINT {
+        worth >> (whole - POINT)
+    } else {
+        worth << (POINT - whole)
+    };
+    let mut log = whole;
+    for _ in 0..PARTS {
+        mantissa = (mantissa * mantissa) >> POINT;
+        let bit = u32::from(mantissa >> POINT >= 2);
+        mantissa >>= bit;
+        log = log << 1 | bit;
+    }
+    (log * PRICE_PER_DOUBLING) >> PARTS
 }
 
 fn points(value: u128, most: u128) -> u32 {

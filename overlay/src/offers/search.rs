@@ -60,14 +60,19 @@ impl Search {
         Some(bucket)
     }
 
-    /// Takes the answer for a bucket; returns the exits that are new.
-    pub fn answered(&mut self, bucket: Bucket, exits: &BTreeSet<NodeId>) -> Vec<NodeId> {
+    /// Takes the answer for a bucket, in an order that nobody could foresee: what finds no room is the last of
+    /// it. Returns the exits that are new.
+    pub fn answered(&mut self, bucket: Bucket, exits: &[NodeId]) -> Vec<NodeId> {
         if exits.len() >= FULL_ANSWER {
             self.ahead.extend(bucket.halves().into_iter().flatten());
         }
         let room = MAX_FOUND.saturating_sub(self.found.len());
-        let fresh: Vec<NodeId> = exits.difference(&self.found).copied().take(room).collect();
-        self.found.extend(&fresh);
+        let mut fresh = Vec::new();
+        for exit in exits {
+            if fresh.len() < room && self.found.insert(*exit) {
+                fresh.push(*exit);
+            }
+        }
         fresh
     }
 
@@ -107,7 +112,8 @@ mod tests {
         while let Some(bucket) = search.next_bucket() {
             questions += 1;
             let held = world.get(&bucket).cloned().unwrap_or_default();
-            search.answered(bucket, &held.into_iter().take(cut).collect());
+            let held: Vec<_> = held.into_iter().take(cut).collect();
+            search.answered(bucket, &held);
         }
         (search.found().len(), questions)
     }

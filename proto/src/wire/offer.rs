@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use super::parts::{Result, amount, chain, chain_pb, decode, fixed, price, text};
+use super::parts::{Result, amount, chain, chain_pb, close_window, decode, fixed, price, text};
 use super::{WireError, pb};
 use crate::id::{NodeId, PayoutAddress};
 use crate::key::Signature;
@@ -98,7 +98,7 @@ fn read_offer(it: pb::Offer) -> Result<Offer> {
         unit_price: amount(&it.unit_price, "unit_price")?,
         prepay_units: it.prepay_units,
         credit_units: it.credit_units,
-        close_window_secs: it.close_window_secs,
+        close_window_secs: close_window(it.close_window_secs)?,
         policy: PolicyId {
             name: text(it.policy, 32, "policy")?,
             hash: fixed(&it.policy_hash, "policy_hash")?,

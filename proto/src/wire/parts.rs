@@ -5,6 +5,7 @@ use prost::Message;
 use super::{WireError, pb};
 use crate::id::{ChannelId, PayoutAddress};
 use crate::lock::{HashLock, Preimage};
+use crate::offer::CLOSE_WINDOWS;
 use crate::payment::{
     ChainRef, ChannelParams, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, Voucher, VoucherAck,
     WordFrame,
@@ -253,6 +254,15 @@ pub(super) fn meter_pb(it: &Meter) -> pb::Meter {
         down: it.down,
         millis: it.millis,
         due_units: it.due_units,
+    }
+}
+
+/// A close window that the contract takes.
+pub(super) fn close_window(secs: u32) -> Result<u32> {
+    if CLOSE_WINDOWS.contains(&secs) {
+        Ok(secs)
+    } else {
+        Err(range("close_window_secs", secs))
     }
 }
 

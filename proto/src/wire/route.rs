@@ -4,8 +4,8 @@ use pb::route_frame::Kind;
 use prost::Message as _;
 
 use super::parts::{
-    Result, ack, ack_pb, amount, chain, chain_pb, channel, code, decode, fixed, lane, need, params,
-    params_pb, pay_error, pay_error_pb, range, units, voucher, voucher_pb,
+    Result, ack, ack_pb, amount, chain, chain_pb, channel, close_window, code, decode, fixed, lane,
+    need, params, params_pb, pay_error, pay_error_pb, range, units, voucher, voucher_pb,
 };
 use super::{WireError, pb};
 use crate::id::{NodeId, PaymentId, PayoutAddress};
@@ -262,6 +262,6 @@ fn hint(it: pb::RouterHint) -> Result<RouterHint> {
         fee_ppm: it.fee_ppm,
         hold_fee: amount(&it.hold_fee, "hold_fee")?,
         hop_gap_secs: it.hop_gap_secs,
-        close_window_secs: it.close_window_secs,
+        close_window_secs: close_window(it.close_window_secs)?,
     })
 }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use warren_overlay::offers::{OfferQuery, RankedOffer, ScoreReason};
-use warren_proto::{Amount, SignedOffer, UnixTime};
+use warren_overlay::offers::{OfferQuery, RankedOffer, ScoreReason, asks_too_much_ahead};
+use warren_proto::{Amount, MAX_MIB_AHEAD, SignedOffer, UnixTime};
 
 use super::live::{self, Heard, Live};
 use super::round::Round;
@@ -116,6 +116,12 @@ impl Plan {
         if let Err(problem) = self.wanted.settle(answer.offers.iter().map(node)) {
             return Found::Refused(problem);
         }
+        let named = &self.wanted.query.nodes;
+        let is_dear =
+            |it: &&RankedOffer| named.contains(&node(it)) && asks_too_much_ahead(&it.offer);
+        if let Some(dear) = answer.offers.iter().find(is_dear) {
+            return Found::Refused(too_much_ahead(dear));
+        }
         let (wanted, round) = (&self.wanted, &self.round);
         let fits = |it: &RankedOffer| {
             wanted.named.is_none()
@@ -151,6 +157,16 @@ impl Plan {
             Fallback::None => {}
         }
     }
+}
+
+/// Why the exit that was named is not tried.
+fn too_much_ahead(it: &RankedOffer) -> Problem {
+    let offer = it.offer.offer();
+    let (node, words) = (offer.node.short(), offer.prepay_units);
+    let seen = format!(
+        "{node} wants {words} of its words ahead: with the one in use that is more than {MAX_MIB_AHEAD} MiB are worth at its price"
+    );
+    Problem::new(ErrorCode::NoOffer, seen)
 }
 
 /// Whether an offer costs at most `max` per MiB, its price per minute counted as what that adds to a MiB of a

@@ -1,5 +1,7 @@
 //! One session under way: its machine, its stream, its purse; and what its effects do.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
 use warren_proto::{
@@ -19,6 +21,10 @@ use crate::perform::{Locked, RoutedStart, Way};
 use crate::session::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
 };
+
+// Our choice.
+/// Between two tries to reach the exit of a running session: one that is refused fails at once.
+const REDIAL: Duration = Duration::from_secs(1);
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -64,6 +70,7 @@ pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, plan: Option<&Plan
         consumer: parts.key.id(),
         offer,
         tunnel_key: key.public(),
+        deposit: plan.map(|it| it.wanted.deposit).unwrap_or_default(),
         max_spend: plan.and_then(Plan::may_spend),
     };
     Bid { wish, key }
@@ -111,7 +118,7 @@ impl Live {
             receipt: None,
             heard_by,
         };
-        live.open_stream(parts);
+        live.open_stream(parts, Duration::ZERO);
         (live, effects)
     }
 
@@ -131,11 +138,12 @@ impl Live {
         self.machine.handle(event, now)
     }
 
-    /// Dials the provider in the background, on the control runtime whose sockets may pass.
-    fn open_stream(&self, parts: &ConsumerParts) {
+    /// Dials the provider in the background after a `pause`, on the control runtime whose sockets may pass.
+    fn open_stream(&self, parts: &ConsumerParts, pause: Duration) {
         let (overlay, heard_by) = (parts.overlay.clone(), self.heard_by.clone());
         let (session, node) = (self.id(), self.machine.offer().offer().node);
         parts.control.spawn(async move {
+            tokio::time::sleep(pause).await;
             let news = match overlay.open_session(node).await {
                 Ok(stream) => News::Stream(Box::new(stream)),
                 Err(error) => News::NoStream(error.to_string()),
@@ -226,7 +234,7 @@ impl Shell {
             | ConsumerPhase::Active
             | ConsumerPhase::Stalled => {
                 if let Some(live) = &self.live {
-                    live.open_stream(&self.parts);
+                    live.open_stream(&self.parts, REDIAL);
                 }
             }
             ConsumerPhase::Closed => {}
@@ -246,7 +254,7 @@ impl Shell {
                 ConsumerEffect::Reconcile(ack) => self.reconcile(ack).await,
                 ConsumerEffect::Reopen => {
                     if let Some(live) = &self.live {
-                        live.open_stream(&self.parts);
+                        live.open_stream(&self.parts, Duration::ZERO);
                     }
                 }
                 ConsumerEffect::Attest(counters) => self.attest(*counters).await,

@@ -21,7 +21,7 @@ impl Shell {
             return;
         };
         let (session, heard_by) = (live.id(), live.heard_by.clone());
-        let deposit = plan.wanted.deposit.max(terms.min_deposit);
+        let deposit = plan.wanted.deposit; // What is granted asks for no more.
         let (purse, key) = (self.parts.purse.clone(), self.parts.key.clone());
         let routes = RouteFunds {
             routes: self.parts.routes.clone(),

@@ -210,6 +210,9 @@ codes! {
     3107 ClockSetBack Degraded: "this machine's clock was set back while the daemon ran",
         "It was ahead when the daemon began or was set wrong since; the daemon's own time never goes back, so what it dates is ahead until it is restarted.",
         "restart the daemon";
+    3108 ClockAhead Failed: "this node's clock is ahead",
+        "Most peers tell of offers that are long over by it; offers are forgotten too early, and others take what this node dates for forged.",
+        "set the clock, for instance: timedatectl set-ntp true; then restart the daemon";
     4101 NoOffer NothingMatches: "no exit matches",
         "No valid offer fits the country, price and policy asked for.",
         "warren exits";

@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use warren_proto::{
-    Amount, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress, PolicyId, Price,
+    Amount, Capacity, ChainRef, MAX_MIB_AHEAD, MAX_OFFER_LIFE, Offer, PayoutAddress, PolicyId,
+    Price,
 };
 use warren_tunnel::host::{DnsOffer, EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
@@ -13,6 +14,7 @@ use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Sha
 
 use super::{Node, resolvers};
 use crate::api::types::{Check, CheckVerdict, ConsentRecord, ExitEnableRequest, Timestamp};
+use crate::config::ExitConfig;
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{Enable, Known};
 use crate::session::ExitTerms;
@@ -175,7 +177,7 @@ impl Node {
             |key: &str| Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"));
         let region = exit.region.clone().ok_or_else(|| missing("exit.country"))?;
         let price = self.price(asked(request))?;
-        let prepay_units = exit.prepay_units.max(1);
+        let (unit_price, prepay_units) = ahead(exit, price)?;
         let (chain, payee) = self.payee(&price)?;
         let (gateway_v4, inner4) =
             inner_v4(&exit.inner_v4).ok_or_else(|| missing("exit.inner_v4"))?;
@@ -196,7 +198,7 @@ impl Node {
             price,
             chain,
             payee,
-            unit_price: exit.word(&price),
+            unit_price,
             prepay_units,
             credit_units: exit.credit.first,
             close_window_secs: u32::try_from(exit.close_window.as_secs()).unwrap_or(u32::MAX),
@@ -310,6 +312,22 @@ impl Node {
 fn asked(request: &ExitEnableRequest) -> (Option<&String>, Option<&String>) {
     let (per_gib, per_minute) = (&request.price_per_gib, &request.price_per_minute);
     (per_gib.as_ref(), per_minute.as_ref())
+}
+
+/// What a word is worth at `price`, and how many are paid ahead.
+///
+/// # Errors
+/// [`ErrorCode::ConfigBadValue`] if no consumer would pay so much ahead.
+fn ahead(exit: &ExitConfig, price: Price) -> Result<(Amount, u32), Problem> {
+    let (word, words) = (exit.word(&price), exit.prepay_units.max(1));
+    if price.allows_ahead(words, word) {
+        return Ok((word, words));
+    }
+    let seen = format!(
+        "exit.prepay_units is {words}: with the word in use these are worth more than {MAX_MIB_AHEAD} MiB at this price, and no consumer pays so much ahead"
+    );
+    Err(Problem::new(ErrorCode::ConfigBadValue, seen)
+        .with_next("warren config explain exit.prepay_units"))
 }
 
 fn unreachable() -> Problem {

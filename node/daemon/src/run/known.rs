@@ -3,7 +3,7 @@
 //! Looked up again and again, for a home line's address changes; and never so that a slow name server
 //! holds up a task.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -42,12 +42,12 @@ pub(super) async fn look_up(
     (external, listen): (&[String], &[String]),
     denied: &[IpNet],
 ) -> Result<Known, Problem> {
-    let outer = external.iter().filter_map(|it| host_of(it));
-    let outer: Vec<_> = outer.map(|host| (host, 0_u16)).collect();
+    let outer_hosts = external.iter().filter_map(|it| host_of(it));
+    let outer_hosts: Vec<_> = outer_hosts.map(|host| (host, 0_u16)).collect();
     let (found, outer) = tokio::join!(
         join_all(endpoints.iter().map(|text| addresses(text, text.as_str()))),
         join_all(
-            outer
+            outer_hosts
                 .iter()
                 .map(|at| addresses(&at.0, (at.0.as_str(), at.1)))
         ),
@@ -83,14 +83,44 @@ pub(super) async fn look_up(
     deny.sort_unstable();
     deny.dedup();
     deny.truncate(MOST_DENIED);
+    let hosts = outer_hosts.iter().zip(&outer);
+    let hosts: BTreeMap<&str, &[SocketAddr]> = hosts
+        .map(|(host, found)| (host.0.as_str(), found.as_deref().unwrap_or_default()))
+        .collect();
+    let external: Vec<String> = external
+        .iter()
+        .flat_map(|it| without_name(it, &hosts))
+        .collect();
     Ok(Known {
-        addresses: reached_at(external, &candidates, listen),
+        addresses: reached_at(&external, &candidates, listen),
         endpoints: candidates,
         deny,
     })
 }
 
-/// Where other nodes reach this one: as its owner says in `external`, else at its `endpoints`, where it
+/// An external multiaddr with the addresses of its name in its place, as an offer needs it: nobody dials a name
+/// that a stranger told. One that starts with an IP address stays as it is.
+fn without_name(text: &str, hosts: &BTreeMap<&str, &[SocketAddr]>) -> Vec<String> {
+    let mut parts = text.splitn(4, '/').skip(1);
+    let (Some(kind), Some(host), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+        return vec![text.to_owned()];
+    };
+    let (four, six) = match kind {
+        "dns" => (true, true),
+        "dns4" => (true, false),
+        "dns6" => (false, true),
+        _ => return vec![text.to_owned()],
+    };
+    let found = hosts.get(host).copied().unwrap_or_default();
+    let ips = found.iter().map(|it| it.ip().to_canonical());
+    let ips: BTreeSet<IpAddr> = ips
+        .filter(|it| if it.is_ipv4() { four } else { six })
+        .collect();
+    let full = |it: IpAddr| format!("/{}/{it}/{rest}", if it.is_ipv4() { "ip4" } else { "ip6" });
+    ips.into_iter().map(full).collect()
+}
+
+/// Where other nodes reach this one: as its owner says in `external`, names looked up, else at its `endpoints`, where it
 /// `listen`s. Empty if that cannot be told: it listens at no fixed port of that kind of address.
 pub(super) fn reached_at(
     external: &[String],
@@ -98,7 +128,7 @@ pub(super) fn reached_at(
     listen: &[String],
 ) -> Vec<String> {
     if !external.is_empty() {
-        return external.to_vec();
+        return external.iter().take(MOST_ADDRESSES).cloned().collect();
     }
     let hosts = endpoints.iter().map(|it| it.address.ip().to_canonical());
     let hosts: BTreeSet<IpAddr> = hosts.filter(|it| !it.is_unspecified()).collect();
@@ -162,9 +192,16 @@ mod tests {
             "/ip6/2001:db8::7/udp/4078/quic-v1",
         ];
         assert_eq!(known.addresses, built);
-        let external = texts(&["/dns4/exit.example/tcp/4077"]);
+        let external = texts(&["/ip4/203.0.113.8/tcp/4077"]);
         let known = look_up(&endpoints[..1], (&external, &listen), &[]).await;
         assert_eq!(known.unwrap().addresses, external);
+        let external = texts(&["/dns4/nobody.invalid/tcp/4077"]);
+        let known = look_up(&endpoints, (&external, &listen), &[]).await;
+        assert_eq!(
+            known.unwrap().addresses,
+            built,
+            "a name that stands for nothing now"
+        );
     }
 
     #[tokio::test]
@@ -183,6 +220,35 @@ mod tests {
         );
         let deny = ["203.0.113.7/32", "203.0.113.8/32", "2001:db8::7/128"];
         assert_eq!(known.deny, deny.map(|it| it.parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn an_exit_with_a_name_says_the_addresses_behind_it() {
+        let endpoints = texts(&["203.0.113.7:41820"]);
+        let external = texts(&[
+            "/dns4/localhost/udp/4077/quic-v1",
+            "/ip6/2001:db8::7/tcp/4077",
+            "/dns4/nobody.invalid/tcp/4077",
+        ]);
+        let known = look_up(&endpoints, (&external, &[]), &[]).await.unwrap();
+        assert_eq!(
+            known.addresses,
+            texts(&[
+                "/ip4/127.0.0.1/udp/4077/quic-v1",
+                "/ip6/2001:db8::7/tcp/4077"
+            ])
+        );
+    }
+
+    #[test]
+    fn a_name_stands_for_the_addresses_of_its_family() {
+        let found = ["203.0.113.7:0", "[2001:db8::7]:0"].map(|it| it.parse().unwrap());
+        let hosts = BTreeMap::from([("exit.example", &found[..])]);
+        let of = |kind| without_name(&format!("/{kind}/exit.example/tcp/1"), &hosts);
+        let (four, six) = ("/ip4/203.0.113.7/tcp/1", "/ip6/2001:db8::7/tcp/1");
+        assert_eq!(of("dns"), [four, six]);
+        assert_eq!(of("dns4"), [four]);
+        assert_eq!(of("dns6"), [six]);
     }
 
     #[tokio::test]

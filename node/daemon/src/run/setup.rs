@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use warren_overlay::{Overlay, OverlayConfig, OverlayError, OverlayEvent};
+use warren_overlay::{
+    DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, Overlay, OverlayConfig, OverlayError, OverlayEvent,
+};
 use warren_payments::chain::eth::EthNode;
 use warren_payments::chain::quorum::Quorum;
 use warren_payments::chain::rpc::{RpcChain, RpcLimits};
@@ -175,6 +177,8 @@ fn overlay_config(config: &Config) -> OverlayConfig {
         serve_dht: section.serve_dht,
         allow_private: section.allow_private,
         inner: inner_nets(&config.exit),
+        max_peers: peers_of(config.exit.guests_max),
+        max_sessions: sessions_of(config.exit.guests_max),
         ..OverlayConfig::default()
     }
 }
@@ -192,6 +196,19 @@ pub(super) async fn overlay(
         .await;
     let started = started.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
     started.map_err(|error| of_overlay(&error, &config.overlay))
+}
+
+/// Peers to be connected to at most: a quarter is for those this node dials, and each guest needs a place among
+/// the rest, beside those who only find their way by it.
+fn peers_of(guests_max: u32) -> u32 {
+    let guests = guests_max.saturating_mul(4) / 3;
+    DEFAULT_MAX_PEERS.max(guests.saturating_add(64))
+}
+
+/// Session streams at once: two of each guest, its session and the one that replaces it.
+fn sessions_of(guests_max: u32) -> usize {
+    let guests = usize::try_from(guests_max).unwrap_or(usize::MAX);
+    DEFAULT_MAX_SESSIONS.max(guests.saturating_mul(2))
 }
 
 /// The nets that exist inside tunnels only: every exit's, unless its owner chose others.
@@ -280,6 +297,19 @@ pub(super) fn routes(
 mod tests {
     use super::*;
     use crate::config::Sources;
+
+    #[test]
+    fn an_exit_has_room_for_all_its_guests() {
+        assert_eq!(
+            (peers_of(8), sessions_of(8)),
+            (DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS)
+        );
+        for guests in [100, 500, 4096] {
+            let peers = peers_of(guests);
+            assert!(peers - peers / 4 >= guests + 40, "{guests}: {peers}");
+            assert!(sessions_of(guests) >= 2 * guests as usize);
+        }
+    }
 
     #[test]
     fn what_the_operator_says_of_claims_reaches_the_payments() {

@@ -56,6 +56,10 @@ impl Node {
             let seen = format!("it was {secs} s ahead, which this daemon still goes by");
             warnings.push(Problem::new(ErrorCode::ClockSetBack, seen));
         }
+        if stats.clock_ahead {
+            let seen = "most peers tell of offers that are long over by it";
+            warnings.push(Problem::new(ErrorCode::ClockAhead, seen));
+        }
         let provider = self.provider.view().await?;
         let enabled = provider.on.is_some();
         warnings.extend(facts.trouble.clone());

@@ -86,7 +86,8 @@ pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQu
     let max = max
         .transpose()
         .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
-    let per_mib = |gib: Amount| Amount::from_wei(gib.wei() / 1024).unwrap_or(Amount::MAX);
+    // Rounded as an exit does, so that the same price fits.
+    let per_mib = |gib: Amount| Amount::from_wei(gib.wei().div_ceil(1024)).unwrap_or(Amount::MAX);
     Ok(OfferQuery {
         countries: query.country.into_iter().collect(),
         max_per_mib: max.map(per_mib),
@@ -151,6 +152,19 @@ mod tests {
         // Both at once cannot be had; what is configured gives way.
         assert_eq!(of(1, Some(2), Some("direct")), None);
         assert_eq!(of(2, None, Some("direct")), two);
+    }
+
+    #[test]
+    fn an_exit_at_exactly_the_highest_price_fits() {
+        let text = "0.000000000000001000".to_owned();
+        let sources = |key: &str| Sources {
+            flags: vec![(key.to_owned(), text.clone())],
+            ..Sources::default()
+        };
+        let asked = Config::load(&sources("consumer.max_price_per_gib")).unwrap();
+        let offered = Config::load(&sources("exit.price_per_gib")).unwrap();
+        let query = offer_query(&asked, &ExitsQuery::default()).unwrap();
+        assert_eq!(query.max_per_mib, Some(offered.exit.price.per_mib));
     }
 
     #[test]

@@ -106,6 +106,7 @@ fn wish(max_spend: Option<u64>) -> Wish {
         consumer: consumer_key().id(),
         offer: offer(),
         tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+        deposit: Amount::from_wei_u64(UNIT * 10),
         max_spend: max_spend.map(Amount::from_wei_u64),
     }
 }

@@ -81,6 +81,34 @@ fn an_offer_that_died_on_its_way_is_nobodys_fault() {
 }
 
 #[test]
+fn an_offer_that_a_clock_a_minute_off_took_is_nobodys_fault() {
+    let bytes = signed(1, 5, NOON).as_bytes().to_vec();
+    let blame = |secs| {
+        let at = UnixTime::from_secs(NOON.as_secs() - secs);
+        match index().hear(&bytes, Way::Gossip, None, at).verdict {
+            Verdict::Refused(why) => why.blame(),
+            other @ (Verdict::Fresh(_) | Verdict::Known { .. }) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(blame(121), crate::offers::Blame::Nobody);
+    assert_eq!(blame(180), crate::offers::Blame::Carrier);
+}
+
+#[test]
+fn what_lives_can_be_gone_through_from_anywhere() {
+    let mut index = index();
+    for n in 1..=5 {
+        hear(&mut index, &signed(n, 1, NOON), NOON);
+    }
+    let all: Vec<_> = index.living(NOON).map(|(it, _)| it.offer().node).collect();
+    for start in 0..all.len() {
+        let found = index.living_from(all[start], NOON);
+        let found: Vec<_> = found.map(|(it, _)| it.offer().node).collect();
+        assert_eq!(found, [&all[start..], &all[..start]].concat());
+    }
+}
+
+#[test]
 fn the_ways_are_kept_apart() {
     let (mut index, node) = (index(), key(1).id());
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();

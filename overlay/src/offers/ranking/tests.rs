@@ -77,7 +77,7 @@ fn an_order_asked_for_goes_before_the_score() {
         };
         order(&index, &query, &away)
     };
-    assert_eq!(by(OfferOrder::Points), [3, 4, 1, 2]);
+    assert_eq!(by(OfferOrder::Points), [3, 1, 4, 2]);
     assert_eq!(by(OfferOrder::Price), [2, 3, 4, 1], "equals by score");
     assert_eq!(by(OfferOrder::RoundTrip), [1, 3, 2, 4], "unmeasured last");
 }
@@ -107,11 +107,6 @@ fn a_query_is_kept_to() {
         ..OfferQuery::default()
     };
     assert_eq!(order(&index, &cheap, &[]), [1, 2]);
-    let one = OfferQuery {
-        limit: 1,
-        ..OfferQuery::default()
-    };
-    assert_eq!(order(&index, &one, &[]), [1]);
     let that = OfferQuery {
         nodes: vec![key(3).id()],
         ..OfferQuery::default()
@@ -130,7 +125,54 @@ fn a_query_is_kept_to() {
 }
 
 #[test]
-fn a_free_network_has_no_dearest_exit() {
+fn an_absurd_price_moves_nobody_else() {
+    let index = index(&[(100, 16, true), (10_000, 16, true), (u64::MAX, 16, true)]);
+    let ranked = order(&index, &OfferQuery::default(), &[(1, 21), (2, 20)]);
+    assert_eq!(ranked, [1, 2, 3]);
+}
+
+#[test]
+fn each_doubling_of_a_price_weighs_the_same() {
+    assert_eq!(price_points(0), 0);
+    let most = Amount::MAX.wei();
+    for wei in [3, 1 << 20, 77_777, 2_000_000_000_000, most / 2] {
+        let more = price_points(wei * 2) - price_points(wei);
+        assert!((198..=201).contains(&more) || wei == 3, "{wei}: {more}");
+    }
+    assert!(price_points(most) > price_points(most / 2));
+    assert!(price_points(u128::MAX) < u32::MAX / 2);
+}
+
+#[test]
+fn whoever_takes_much_with_its_first_word_is_left_out() {
+    let mut index = OfferIndex::new(NETWORK, IndexLimits::default());
+    let mut add = |n: u8, per_mib: u64, per_minute: u64, word: u64, ahead: u32| {
+        let mut draft = offer(n, 1, NOON);
+        let [per_mib, per_minute, word] = [per_mib, per_minute, word].map(Amount::from_wei_u64);
+        (draft.price, draft.unit_price) = (
+            Price {
+                per_mib,
+                per_minute,
+            },
+            word,
+        );
+        draft.prepay_units = ahead;
+        let offer = draft.sign(&key(n)).unwrap();
+        index.hear(offer.as_bytes(), Way::Gossip, None, NOON);
+    };
+    add(1, 1, 0, 50_000_000_000_000_000, 1);
+    add(2, 1000, 0, 1000, 1);
+    add(3, 0, 1000, 1000, 2);
+    add(4, 1000, 0, 1000, 128);
+    add(5, 0, 0, 1000, 128);
+    add(6, 1, 0, 1, u32::MAX);
+    let mut wanted = order(&index, &OfferQuery::default(), &[]);
+    wanted.sort_unstable();
+    assert_eq!(wanted, [2, 3, 5], "by the MiB, by the minute, for nothing");
+}
+
+#[test]
+fn what_is_free_has_no_points_for_its_price() {
     let index = index(&[(0, 16, true), (0, 16, true)]);
     let ranked = rank(&index, &OfferQuery::default(), |_| None, NOON);
     assert!(

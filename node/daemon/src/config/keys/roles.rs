@@ -49,7 +49,7 @@ pub(super) const ROLES: [Key; 45] = [
         "exit.prepay_units",
         count(1, 1024),
         "1",
-        "Words that a guest pays ahead: the most it can lose.",
+        "Words that a guest pays ahead: the most it can lose. With one more they may be worth 128 MiB at most.",
     ),
     key(
         "exit.credit_units",
@@ -223,7 +223,7 @@ pub(super) const ROLES: [Key; 45] = [
         "consumer.deposit",
         Kind::Money,
         "0.05",
-        "What a new channel is opened with; what is left can be used again or taken back.",
+        "What a new channel is opened with; exits that ask for more are passed over. What is left can be used again or taken back.",
     ),
     key(
         "consumer.max_price_per_gib",

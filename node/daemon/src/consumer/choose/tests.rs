@@ -139,6 +139,28 @@ fn a_named_exit_that_is_not_known_is_asked_for_though_others_are() {
 }
 
 #[test]
+fn an_exit_that_takes_much_with_its_first_word_is_not_tried_and_the_reason_is_said() {
+    let mut draft = free_offer(2, NOON);
+    draft.price.per_mib = wei(1);
+    draft.unit_price = wei(50_000_000_000_000_000);
+    let dear = known(draft.sign(&key(2)).unwrap());
+    let told = |from| Answer {
+        plan: 7,
+        offers: vec![dear.clone(), offer_of(1)],
+        from,
+    };
+    let mut any = plan(Fallback::Any, None);
+    assert_eq!(any.weigh(told(Asked::Index), NOON), Found::Next);
+    assert_eq!(queued(&any), [key(1).id()]);
+    let mut named = plan(Fallback::Any, None);
+    named.wanted.named = Some(ExitName::parse(&key(2).id().to_string()).unwrap());
+    let Found::Refused(why) = named.weigh(told(Asked::Index), NOON) else {
+        panic!("it is tried")
+    };
+    assert!(why.seen.contains("more than 128 MiB"), "{}", why.seen);
+}
+
+#[test]
 fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
     let mut plan = plan(Fallback::Any, None);
     let id = key(2).id();

@@ -24,6 +24,8 @@ pub struct Wish {
     pub offer: SignedOffer,
     /// This session's tunnel key.
     pub tunnel_key: TunnelPublicKey,
+    /// The most a channel may be opened with.
+    pub deposit: Amount,
     /// The most the user still allows; `None` = the deposit is the only cap.
     pub max_spend: Option<Amount>,
 }

@@ -37,8 +37,19 @@ pub(super) fn check(
         "another exit policy",
     )?;
     ask(
-        terms.close_window_secs >= offer.close_window_secs,
-        "a shorter close window",
+        terms.close_window_secs == offer.close_window_secs,
+        "another close window",
+    )?;
+    ask(
+        terms.min_deposit <= wish.deposit,
+        "a larger deposit than is allowed",
+    )?;
+    // By what it grants, for a lower price makes the same word worth more of it.
+    ask(
+        terms
+            .price
+            .allows_ahead(terms.prepay_units, terms.unit_price),
+        "more to pay ahead than 128 MiB are worth",
     )?;
     ask(
         !terms.consumer_v4.is_unspecified() && terms.consumer_v4.is_private(),

@@ -39,6 +39,10 @@ fn a_grant_that_is_not_what_was_offered_is_refused() {
         |t| t.consumer_key = TunnelPublicKey::from_bytes([1; 32])
     ));
     assert!(cheat(|t| t.close_window_secs = 1));
+    assert!(cheat(|t| t.close_window_secs = u32::MAX));
+    assert!(cheat(|t| t.min_deposit = Amount::MAX));
+    assert!(cheat(|t| t.price.per_mib = Amount::from_wei_u64(1)));
+    assert!(!cheat(|t| t.price.per_mib = Amount::from_wei_u64(UNIT / 2)));
     assert!(cheat(|t| t.consumer_v4 = Ipv4Addr::new(9, 9, 9, 9)));
     assert!(cheat(|t| t.consumer_v6 = "2001:db8::9".parse().unwrap()));
     assert!(!cheat(|t| t.consumer_v6 = Ipv6Addr::UNSPECIFIED));
