@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use warren_proto::{
     Amount, Capacity, ChainRef, MAX_OFFER_LIFE, Offer, PayoutAddress, PolicyId, Price,
 };
-use warren_tunnel::host::{DnsOffer, EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
+use warren_tunnel::host::{EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Shape, TunnelKey};
 
@@ -248,7 +248,6 @@ impl Node {
             gateway6: gateway_v6,
             policy,
             also_deny: known.deny,
-            dns: DnsOffer::None,
             ..ExitNatSpec::default()
         };
         Ok(Enable {

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use ipnet::IpNet;
-
 use super::change::{close, make, take_back};
 use super::journal::{Journal, JournalEntry};
 use super::netlink::Netlink;
@@ -69,9 +67,6 @@ impl ConsumerHost {
     /// holds the journal; otherwise as the host gave, and nothing is changed.
     pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         check_device(&spec.device)?;
-        if let Some(net) = spec.lan.iter().find(|net| !is_private(net)) {
-            return Err(HostError::LanNotPrivate { net: *net });
-        }
         no_exit_here().await?;
         let mut host = Self::walled(Journal::open(journal)?, spec, true).await?;
         host.release().await?;
@@ -284,18 +279,6 @@ impl ConsumerHost {
         Ok(report)
     }
 
-    /// Returns how many packets the kill switch has stopped: own, forwarded, probes from outside.
-    ///
-    /// # Errors
-    /// As the host gave.
-    pub async fn blocked(&self) -> Result<u64, HostError> {
-        if !self.has_kill_switch() {
-            return Ok(0);
-        }
-        let counters = nft::counters(KILL_SWITCH_TABLE).await?;
-        Ok(counters.values().sum())
-    }
-
     /// Returns what was changed and not taken back, oldest first, in words.
     pub fn changes(&self) -> Vec<String> {
         self.journal
@@ -377,20 +360,4 @@ fn deaf(device: &str) -> Result<Vec<Change>, HostError> {
         changes.extend(Sysctl::plan_optional(key, "0")?);
     }
     Ok(changes)
-}
-
-/// Private in the sense of RFC 1918, RFC 4193, or link-local; nothing else is anybody's LAN.
-pub(super) fn is_private(net: &IpNet) -> bool {
-    let blocks = [
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    ];
-    blocks
-        .iter()
-        .filter_map(|it| it.parse::<IpNet>().ok())
-        .any(|block| block.contains(net))
 }

@@ -36,19 +36,6 @@ struct Ways {
     v6: Vec<String>,
 }
 
-/// How many guest packets were refused, and why. Never where they wanted to go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExitDrops {
-    /// The destination is denied: a special block, an own address or network.
-    pub address: u64,
-    /// The port or protocol is not carried.
-    pub port: u64,
-    /// Too many flows, or too fast.
-    pub rate: u64,
-    /// The source is not a guest's, or a guest's came from outside.
-    pub source: u64,
-}
-
 impl ExitHost {
     /// Turns this host into an exit: deny table and NAT first, forwarding last.
     ///
@@ -187,18 +174,6 @@ impl ExitHost {
         Ok(())
     }
 
-    /// Replaces the policy. Flows that were allowed go on, except to addresses now denied.
-    ///
-    /// # Errors
-    /// As the host gave; the old policy then stands.
-    pub async fn set_policy(&mut self, policy: crate::policy::ExitPolicy) -> Result<(), HostError> {
-        let spec = ExitNatSpec {
-            policy,
-            ..self.spec.clone()
-        };
-        self.make(nft::exit_script, spec, self.around.clone()).await
-    }
-
     /// Runs `script`; only then is the table known to be of this `spec` and `around`.
     async fn make(
         &mut self,
@@ -210,21 +185,6 @@ impl ExitHost {
         (self.spec, self.around) = (spec, around);
         self.standing.made(EXIT_TABLE).await;
         Ok(())
-    }
-
-    /// Returns what was refused since the table was made.
-    ///
-    /// # Errors
-    /// As the host gave.
-    pub async fn drops(&self) -> Result<ExitDrops, HostError> {
-        let counters = nft::counters(EXIT_TABLE).await?;
-        let count = |name: &str| counters.get(name).copied().unwrap_or(0);
-        Ok(ExitDrops {
-            address: count("denied_address"),
-            port: count("denied_port"),
-            rate: count("denied_rate"),
-            source: count("denied_source"),
-        })
     }
 
     /// Returns the devices that lead to the internet.

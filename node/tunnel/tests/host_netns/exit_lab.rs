@@ -81,6 +81,16 @@ impl ExitLab {
         }
     }
 
+    /// Guest packets that the deny table refused for this reason.
+    pub(crate) fn denied(&self, why: &str) -> u64 {
+        let listed = self
+            .exit
+            .sh(&format!("nft list counter inet warren_exit denied_{why}"));
+        let mut words = listed.split_whitespace();
+        words.find(|it| *it == "packets").unwrap();
+        words.next().unwrap().parse().unwrap()
+    }
+
     /// One whole exchange of the guest with the web: what was sent before it has been handled.
     pub(crate) fn fetch(&self, from: &WebServer, at: &str) -> SocketAddr {
         let to = SocketAddr::new(at.parse().unwrap(), 80);
