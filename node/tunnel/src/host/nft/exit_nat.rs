@@ -139,8 +139,8 @@ table inet {table} {{
 		iifname "{device}" jump to_host
 	}}
 	chain to_host {{
-		ip daddr {gateway4} icmp type echo-request limit rate 100/second accept
-		ip6 daddr {gateway6} icmpv6 type echo-request limit rate 100/second accept
+		ip daddr {gateway4} icmp type echo-request update @echo4 {{ ip saddr limit rate 100/second }} accept
+		ip6 daddr {gateway6} icmpv6 type echo-request update @echo6 {{ ip6 saddr limit rate 100/second }} accept
 		ct state established,related accept
 		counter name "denied_address" drop
 	}}
@@ -221,6 +221,8 @@ fn sets(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
         net_set("own6", "ipv6_addr", own6),
         meter("rate4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
         meter("rate6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("echo4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("echo6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
         meter("flows4", "ipv4_addr", "dynamic"),
         meter("flows6", "ipv6_addr", "dynamic"),
     ]
