@@ -16,6 +16,8 @@ use super::{Sysctl, dns, nft::check_device, routes, sysctl};
 pub struct ConsumerHost {
     journal: Journal,
     wall: Wall,
+    /// Where the tunnel's other end is said to be.
+    named: Vec<SocketAddr>,
     /// How often somebody else's `resolv.conf` was written over; see [`MOST_REWRITES`].
     rewrites: u32,
 }
@@ -93,6 +95,7 @@ impl ConsumerHost {
         wall.made().await;
         Ok(Self {
             journal,
+            named: wall.spec.endpoints.clone(),
             wall,
             rewrites: 0,
         })
@@ -222,12 +225,30 @@ impl ConsumerHost {
     /// As the host gave; the old endpoints then stand.
     pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
         self.ensure().await?;
+        self.named = endpoints.to_vec();
         if self.wall.blocks {
             nft::run(&nft::endpoints_script(endpoints)).await?;
             self.wall.spec.endpoints = endpoints.to_vec();
             self.wall.made().await;
         }
         Ok(())
+    }
+
+    /// Lets marked packets go to where the tunnel's other end was found too, beside those named last, and no
+    /// longer where it was found before: the tunnel follows who authenticates. Says whether that was news.
+    ///
+    /// # Errors
+    /// As of [`allow_endpoints`](Self::allow_endpoints).
+    pub async fn follow(&mut self, endpoint: SocketAddr) -> Result<bool, HostError> {
+        let same = |it: &SocketAddr| (it.ip(), it.port()) == (endpoint.ip(), endpoint.port());
+        if !self.wall.blocks || self.wall.spec.endpoints.iter().any(same) {
+            return Ok(false);
+        }
+        let (named, mut all) = (self.named.clone(), self.named.clone());
+        all.push(endpoint);
+        let done = self.allow_endpoints(&all).await;
+        self.named = named;
+        done.map(|()| true)
     }
 
     /// Leads everything into the tunnel whose device exists by now, IPv6 included or blocked.
