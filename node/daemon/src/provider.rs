@@ -129,6 +129,8 @@ struct Exit {
     shut: bool,
     /// How often somebody else took the deny table away.
     meddled: u64,
+    /// For how many looks in a row it could not be made again.
+    bare: u32,
 }
 
 struct Shell {
@@ -254,6 +256,7 @@ impl Shell {
             left: BTreeSet::new(),
             shut: false,
             meddled: 0,
+            bare: 0,
         });
         self.trouble = None;
         let overlay = self.parts.overlay.clone();

@@ -36,6 +36,7 @@ pub(crate) struct Device {
     fd: OwnedFd,
     rung: DeviceRung,
     name: String,
+    addresses: Addresses,
 }
 
 /// One packet or super-packet in a read buffer.
@@ -68,6 +69,7 @@ impl Device {
                         fd,
                         rung,
                         name: name.to_owned(),
+                        addresses: *addresses,
                     });
                 }
                 Err(error) => {
@@ -109,6 +111,16 @@ impl Device {
     /// namespace.
     pub(crate) fn set_mtu(&self, mtu: u16) -> Result<(), TunnelError> {
         setup::set_mtu(&self.name, mtu)
+    }
+
+    /// Gives it the addresses back that somebody took away, as whoever switches it off and on does with those of
+    /// IPv6. Costs one question; works in the calling thread's network namespace.
+    pub(crate) fn keep_addresses(&self) {
+        match setup::keep_addresses(&self.name, &self.addresses) {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!(device = self.name, "addresses were gone; there again"),
+            Err(error) => tracing::debug!(%error, "addresses are gone"),
+        }
     }
 
     /// Reads one packet into `buffer` at `at`; `None` if there is none.

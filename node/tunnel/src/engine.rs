@@ -20,7 +20,7 @@ mod guests;
 mod path_mtu;
 mod shaper;
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 pub(crate) use alarms::Rest;
@@ -306,14 +306,15 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Starts a new second of the handshake limit.
     fn new_second(&self);
 
-    /// Whose way the engine is about to measure: it wants to know first what the system knows of
-    /// it. `None` if it measures none now.
+    /// Whose way the engine is about to measure, or looks at for a change: it wants to know first what the
+    /// system knows of it. `None` if it does neither now.
     fn measures(&self, _: Instant) -> Option<SocketAddr> {
         None
     }
 
-    /// The system knows that datagrams of `bytes` (IP header included) pass whole to there.
-    fn way_takes(&self, _: SocketAddr, _bytes: u16) {}
+    /// The system knows that datagrams of `bytes` (IP header included) pass whole to there, and that they leave
+    /// from this address of ours.
+    fn way_takes(&self, _: SocketAddr, _from: IpAddr, _bytes: u16) {}
 
     /// The MTU that the device should have. `None` to leave it as it is.
     fn device_mtu(&self) -> Option<u16> {

@@ -1,10 +1,7 @@
 //! The exit's tunnel: one device, one socket, many guests.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
-
-use warren_proto::ByteCount;
 
 use crate::device::{Addresses, Device};
 use crate::engine::ExitEngine;
@@ -70,14 +67,6 @@ impl ExitTunnel {
         self.engine.set_gate(guest, gate)
     }
 
-    /// Lets a guest's data pass until so many inner bytes have passed, both directions together.
-    ///
-    /// # Errors
-    /// If there is no such guest.
-    pub fn allow(&self, guest: GuestId, bytes: ByteCount) -> Result<(), TunnelError> {
-        self.engine.set_gate(guest, Gate::Until(bytes))
-    }
-
     /// Inner bytes carried for a guest so far.
     ///
     /// # Errors
@@ -92,18 +81,6 @@ impl ExitTunnel {
     /// If there is no such guest.
     pub fn guest_state(&self, guest: GuestId) -> Result<TunnelState, TunnelError> {
         self.engine.guest_state(guest, Instant::now())
-    }
-
-    /// Looks for a guest at `endpoint`, before it was ever heard: for punching holes.
-    ///
-    /// # Errors
-    /// If there is no such guest.
-    pub fn set_guest_endpoint(
-        &self,
-        guest: GuestId,
-        endpoint: SocketAddr,
-    ) -> Result<(), TunnelError> {
-        self.engine.set_guest_endpoint(guest, endpoint)
     }
 
     /// Lets a guest go; its last usage is returned.

@@ -48,6 +48,14 @@ impl GateCell {
         self.limit.store(limit, Ordering::Release);
     }
 
+    /// Whether a packet of `bytes` would be let in now. Changes nothing: to be asked before anything is done for
+    /// a packet that will not be.
+    pub(crate) fn fits(&self, bytes: u64) -> bool {
+        let limit = self.limit.load(Ordering::Acquire);
+        let sum = self.passed.load(Ordering::Relaxed).checked_add(bytes);
+        sum.is_some_and(|sum| sum <= limit)
+    }
+
     /// Lets a packet of `bytes` in, or not: then nothing changes.
     pub(crate) fn admit(&self, bytes: u64) -> bool {
         let limit = self.limit.load(Ordering::Acquire);
@@ -80,7 +88,7 @@ mod tests {
         assert!(!gate.admit(1));
         gate.set(Gate::Until(ByteCount::from_bytes(3000)));
         assert!(gate.admit(1500) && gate.admit(1400));
-        assert!(!gate.admit(1500));
+        assert!(!gate.admit(1500) && !gate.fits(1500) && gate.fits(100));
         assert!(gate.admit(100), "a smaller packet still fits");
         gate.set(Gate::Until(ByteCount::from_bytes(4500)));
         assert!(gate.admit(1500) && !gate.admit(1));

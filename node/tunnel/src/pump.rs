@@ -202,9 +202,9 @@ impl<E: Engine> Shared<E> {
                 let crowd = self.engine.crowd();
                 let lost = self.read_ahead(&crowd, &mut speakers).err();
                 let due = self.engine.seal_held(&crowd, &mut out);
-                let mut idle = true;
+                // What was sealed may wait for its turn since: when that comes is asked on the way round.
+                let (mut sealed, mut idle) = (0, true);
                 if let Some(backlog) = speakers.backlog(self.device.rung()) {
-                    let mut sealed = 0;
                     while sealed < DRAIN_BYTES && !backlog.is_empty() {
                         sealed += backlog.turn(|read, packet| {
                             self.seal_read(&crowd, read, packet, &mut out);
@@ -212,7 +212,7 @@ impl<E: Engine> Shared<E> {
                     }
                     idle = backlog.is_empty();
                 }
-                idle &= out.items().is_empty();
+                idle &= sealed == 0 && out.items().is_empty();
                 self.send(&crowd, &mut sender, &mut out);
                 drop(crowd);
                 if let Some(error) = lost {
@@ -347,15 +347,16 @@ impl<E: Engine> Shared<E> {
             let now = Instant::now();
             if now >= next_tick {
                 if let Some(place) = self.engine.measures(now)
-                    && let Some(bytes) = self.socket.path_mtu(place)
+                    && let Some((bytes, from)) = self.socket.path_mtu(place)
                 {
-                    self.engine.way_takes(place, bytes);
+                    self.engine.way_takes(place, from, bytes);
                 }
                 next_tick = now + self.engine.tick(&mut out);
                 self.fit_device(&mut mtu);
             }
             if now >= next_second {
                 self.engine.new_second();
+                self.device.keep_addresses();
                 next_second = now + SECOND;
             }
             sender.flush(&mut out, drops, |whose, bytes| {

@@ -4,7 +4,7 @@ mod mmsg;
 mod sender;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -114,8 +114,8 @@ impl TunnelSocket {
     }
 
     /// What the system knows that the way to `place` takes whole, in bytes of IP packets: the MTU
-    /// of its device, or what a router said. `None` if there is no way.
-    pub(crate) fn path_mtu(&self, place: SocketAddr) -> Option<u16> {
+    /// of its device, or what a router said; and our own address on that way. `None` if there is no way.
+    pub(crate) fn path_mtu(&self, place: SocketAddr) -> Option<(u16, IpAddr)> {
         let probe = Self::bare(place).ok()?;
         if let Ok(mark) = self.socket.mark()
             && mark != 0
@@ -127,7 +127,8 @@ impl TunnelSocket {
             SocketAddr::V4(_) => getsockopt(&probe, sockopt::IpMtu),
             SocketAddr::V6(_) => getsockopt(&probe, Ipv6Mtu),
         };
-        u16::try_from(mtu.ok()?).ok()
+        let from = probe.local_addr().ok()?.as_socket()?.ip();
+        Some((u16::try_from(mtu.ok()?).ok()?, from))
     }
 
     /// Where the socket listens; the port is the real one.

@@ -6,9 +6,12 @@ mod traffic;
 #[path = "plane_netns/world.rs"]
 mod world;
 
+use std::net::SocketAddr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use traffic::{tcp_both_ways, udp_down, udp_echo, udp_shout};
+use warren_tunnel::host::{ConsumerHost, KillSwitchSpec};
 use warren_tunnel::{Gate, Offload};
 use world::{GUEST_V4, Outer, SERVER_V4, SERVER_V6, Tunnel, World, can_run, wait_until};
 
@@ -217,4 +220,104 @@ fn a_tunnel_outlives_its_keys() {
         renewed, 1,
         "one new key in two minutes and a half, not more"
     );
+}
+
+/// The kill switch lets the tunnel's packets go where the exit is, and where it was said to be, and nowhere else.
+#[test]
+fn a_kill_switch_lets_the_tunnel_follow_its_exit() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("roamwall");
+    let tunnel = open_tunnel(&world);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("undo.jsonl");
+    let named = tunnel.consumer.state().endpoint.unwrap();
+    let mut host = inside_c(&world, async move || {
+        let spec = KillSwitchSpec::default();
+        let mut host = ConsumerHost::protect(&journal, &spec).await.unwrap();
+        host.allow_endpoints(&[named]).await.unwrap();
+        host
+    });
+    udp_echo(&world, SERVER_V4, &[100]);
+    for (old, new) in [
+        ("198.51.100.2", "198.51.100.8"),
+        ("198.51.100.8", "198.51.100.9"),
+    ] {
+        let net = |host: &str| format!("{host}/24");
+        world.ip("e", &["addr", "del", &net(old), "dev", "e0"]);
+        world.ip("e", &["addr", "add", &net(new), "dev", "e0"]);
+        let back = ["route", "replace", "192.0.2.0/24", "via", "198.51.100.1"];
+        world.ip("e", &back);
+        let moved = SocketAddr::new(new.parse().unwrap(), named.port());
+        wait_until(&format!("the exit at {new}"), || {
+            udp_down(&world, GUEST_V4.into()); // It is found by what it sends.
+            tunnel.consumer.state().endpoint == Some(moved)
+        });
+        host = inside_c(&world, async move || {
+            assert!(host.follow(moved).await.unwrap());
+            assert!(
+                !host.follow(moved).await.unwrap(),
+                "it is let through already"
+            );
+            assert!(host.stands().await);
+            host
+        });
+        udp_echo(&world, SERVER_V4, &[100, 1000]);
+    }
+    let sets = world.inside("c", || {
+        let mut list = Command::new("nft");
+        list.args(["list", "set", "inet", "warren", "endpoint4"]);
+        String::from_utf8(list.output().unwrap().stdout).unwrap()
+    });
+    let allowed = |host: &str| sets.contains(&format!("{host} . {}", named.port()));
+    assert!(allowed("198.51.100.2") && allowed("198.51.100.9"), "{sets}");
+    assert!(!allowed("198.51.100.8"), "{sets}");
+    inside_c(&world, async move || drop(host.undo().await.unwrap()));
+}
+
+/// Runs async `work` on the consumer's machine.
+fn inside_c<T: Send + 'static, F: Future<Output = T>>(
+    world: &World,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> T {
+    world.inside("c", move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(work())
+    })
+}
+
+/// Whoever switches the device off and on again takes its IPv6 address with it.
+#[test]
+fn a_device_that_was_down_has_its_addresses_again() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("downup");
+    let tunnel = open_tunnel(&world);
+    udp_echo(&world, SERVER_V6, &[100]);
+    for role in ["c", "e"] {
+        for state in ["down", "up"] {
+            world.ip(role, &["link", "set", "warren0", state]);
+        }
+    }
+    for (role, address) in [("c", "fd77:7761::2"), ("e", "fd77:7761::1")] {
+        wait_until(&format!("{address} of {role}"), || {
+            let mut list = Command::new("ip");
+            list.args([
+                "-n",
+                &world.ns(role),
+                "-6",
+                "addr",
+                "show",
+                "dev",
+                "warren0",
+            ]);
+            String::from_utf8_lossy(&list.output().unwrap().stdout).contains(address)
+        });
+    }
+    world.route_into("warren0");
+    udp_echo(&world, SERVER_V4, &[100]);
+    udp_echo(&world, SERVER_V6, &[100]);
+    assert!(tunnel.consumer.is_healthy() && tunnel.exit.is_healthy());
 }

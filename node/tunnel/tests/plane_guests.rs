@@ -16,6 +16,7 @@ use pair::{
     GUEST_V4, Pair, consumer_spec, datagrams, exit_engine, inbox, outbox, packets, to_guest,
     to_server,
 };
+use warren_proto::ByteCount;
 use warren_tunnel::engine::{ConsumerEngine, ExitEngine, Origin, Received};
 use warren_tunnel::{
     DEFAULT_HANDSHAKE_LIMIT, DropReason, Gate, GuestId, GuestSpec, MAX_GUESTS, Shape, ShapeCounts,
@@ -349,4 +350,39 @@ fn a_guest_far_above_its_rate_loses_what_its_queue_cannot_hold_and_nobody_elses(
     assert!(dropped > 900, "{dropped}");
     assert_eq!(send(2), 1, "the other one is not slower for it");
     drop(guests);
+}
+
+/// Of a line that all share, who does not pay gets nothing: neither its turn nor its bytes.
+#[test]
+fn a_guest_whose_gate_is_shut_takes_nothing_of_a_shared_line() {
+    let exit_key = TunnelKey::generate();
+    let exit = exit_engine(exit_key.clone(), u64::MAX);
+    let (shut, id) = take_in(&exit, &exit_key, 1, true);
+    let (paying, _) = take_in(&exit, &exit_key, 2, true);
+    let shape = Shape {
+        guest: None,
+        line: NonZeroU64::new(1),
+    };
+    for gate in [Gate::Paused, Gate::Until(ByteCount::from_bytes(99))] {
+        exit.set_gate(id, gate).unwrap();
+        exit.set_shape(shape);
+        let down = |at: u16| {
+            let mut out = outbox();
+            let packet = pair::packet(pair::SERVER_V4.into(), place(at).0.into(), 100);
+            exit.seal_packet(&packet, &mut out);
+            out.items().len()
+        };
+        let up = |consumer: &ConsumerEngine, at: u16| {
+            let ((v4, _, seen), mut out) = (place(at), outbox());
+            let packet = pair::packet(v4.into(), pair::SERVER_V4.into(), 100);
+            consumer.seal_packet(&packet, &mut out);
+            to_exit(&exit, seen, &datagrams(&out)[0]).0.len()
+        };
+        for _ in 0..3 {
+            assert_eq!((down(1), up(&shut, 1)), (0, 0));
+        }
+        assert_eq!((down(2), up(&paying, 2)), (1, 1), "at once, for {gate:?}");
+    }
+    assert_eq!(exit.drop_counts().of(DropReason::Paused), 12);
+    assert_eq!(exit.shape_counts(), ShapeCounts::default());
 }

@@ -215,3 +215,36 @@ fn the_device_gets_the_mtu_of_the_way() {
         });
     }
 }
+
+/// From one network to another, as from cable to radio: the exit is where it was, the way is another one, and
+/// nobody says that it is narrower.
+#[test]
+fn another_way_of_ones_own_is_measured_at_once() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("ownway");
+    let tunnel = world.tunnel(Offload::Auto, Outer::V4);
+    tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
+    tunnel.consumer.measure("10.77.0.1".parse().unwrap());
+    wait_until("the whole MTU", || tunnel.consumer.path_mtu() == Some(1420));
+
+    world.link(
+        ("c", "c9", "198.18.0.1/24", "2001:db8:9::1/64"),
+        ("r", "r9", "198.18.0.2/24", "2001:db8:9::2/64"),
+    );
+    // What is larger than this end takes is lost without a word; it takes four bytes more, for a VLAN's tag.
+    set_mtu(&world, "r", "r9", 1400);
+    let via = |role: &str, net: &str, gateway: &str| {
+        world.ip(role, &["route", "replace", net, "via", gateway]);
+    };
+    via("e", "198.18.0.0/24", "198.51.100.1");
+    via("c", "198.51.100.0/24", "198.18.0.2");
+    let most = 1400 + 4 - 60;
+    wait_until(&format!("an MTU near {most}"), || {
+        let found = tunnel.consumer.path_mtu().unwrap();
+        assert!(found == 1420 || found <= most, "{found}");
+        found <= most && most - found <= 15
+    });
+    tcp_both_ways(&world, SERVER_V4, 1 << 20);
+}

@@ -6,9 +6,16 @@ mod traffic;
 #[path = "plane_netns/world.rs"]
 mod world;
 
+use std::net::UdpSocket;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
 use traffic::{tcp_both_ways, udp_echo, udp_segments, udp_shout};
-use warren_tunnel::{DeviceRung, DropReason, Gate, Offload, ReceiveRung, Rungs, SendRung, Usage};
-use world::{Outer, SERVER_V4, SERVER_V6, World, can_run, wait_until};
+use warren_tunnel::{
+    DeviceRung, DropReason, Gate, GuestSpec, Offload, ReceiveRung, Rungs, SendRung, Shape,
+    TunnelKey, Usage,
+};
+use world::{GUEST_V4, Outer, SERVER_V4, SERVER_V6, World, can_run, wait_until};
 
 const MIB: usize = 1 << 20;
 
@@ -170,4 +177,43 @@ fn a_line_too_narrow_for_segments_carries() {
     tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
     tcp_both_ways(&world, SERVER_V4, 2 * MIB);
     tcp_both_ways(&world, SERVER_V6, 2 * MIB);
+}
+
+/// A packet that must wait for its guest's rate leaves when its time has come, not with the next one of somebody.
+#[test]
+fn a_packet_that_waits_for_its_turn_leaves_though_nobody_speaks() {
+    if !can_run() {
+        return;
+    }
+    let world = World::new("turn");
+    // Nothing of the exit's own is to wake it: what IPv6 says of a new device would.
+    world.inside("e", || {
+        std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    });
+    let tunnel = world.tunnel(Offload::Auto, Outer::V4);
+    tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
+    let other = GuestSpec {
+        peer_key: TunnelKey::generate().public(),
+        v4: "10.77.0.3".parse().unwrap(),
+        v6: "fd77:7761::3".parse().unwrap(),
+    };
+    tunnel.exit.add_guest(other).unwrap();
+    udp_echo(&world, SERVER_V4, &[100]);
+    let near = world.inside("c", || UdpSocket::bind((GUEST_V4, 7000)).unwrap());
+    near.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let far = world.inside("s", || UdpSocket::bind((SERVER_V4, 0)).unwrap());
+    // 1000 bytes a second: the first packet passes, the second waits for a good half of one.
+    tunnel.exit.set_shape(Shape {
+        guest: NonZeroU64::new(1000),
+        line: None,
+    });
+    // As long as several speak, the exit reads ahead.
+    far.send_to(&[0; 10], (other.v4, 7000)).unwrap();
+    for mark in [1, 2] {
+        far.send_to(&[mark; 600], (GUEST_V4, 7000)).unwrap();
+        let mut got = [0; 700];
+        let len = near.recv(&mut got).unwrap();
+        assert_eq!(got[..len], [mark; 600]);
+    }
 }

@@ -4,51 +4,20 @@
 //! only when the user asks.
 
 mod asked;
+mod error;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use warren_proto::{Offer, SessionTerms};
 use warren_tunnel::host::nft;
-use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, HostError, KillSwitchSpec, RouteSpec};
-use warren_tunnel::{
-    ConsumerTunnel, Rungs, TunnelError, TunnelKey, TunnelState, TunnelWarning, Usage,
-};
+use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, KillSwitchSpec, RouteSpec};
+use warren_tunnel::{ConsumerTunnel, Rungs, TunnelKey, TunnelState, TunnelWarning, Usage};
 
 use self::asked::spec;
 pub(super) use self::asked::{carries, inner, is_of_use, resolvers};
-use crate::error::{ErrorCode, Problem, machine};
-
-/// What may go wrong on this machine while a tunnel is raised.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LineError {
-    /// Firewall, routes or names.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// Device or socket.
-    #[error(transparent)]
-    Tunnel(#[from] TunnelError),
-    /// What was changed on this machine is not all taken back; the journal has the rest.
-    #[error("not everything could be taken back: {0}")]
-    Left(String),
-    /// The thread that was to do it ended.
-    #[error("a part of the tunnel died: {0}")]
-    Died(String),
-}
-
-impl LineError {
-    /// What went wrong, as its user sees it.
-    pub(super) fn problem(&self) -> Problem {
-        match self {
-            Self::Host(error) => Problem::of_host(error),
-            Self::Tunnel(error) => machine::tunnel(error),
-            Self::Left(_) => {
-                Problem::new(ErrorCode::LeftOvers, self.to_string().replace('\n', "; "))
-            }
-            Self::Died(_) => Problem::new(ErrorCode::Internal, self),
-        }
-    }
-}
+pub(super) use self::error::LineError;
+use crate::error::{ErrorCode, Problem};
 
 /// The consumer's line: kill switch, if wanted, and while a session lasts, tunnel and routes.
 #[derive(Debug)]
@@ -95,6 +64,8 @@ pub(super) enum Found {
     Meddled,
     /// Somebody took rules, routes or resolvers away; these are there again.
     Mended(Vec<String>),
+    /// Something of it could not be made again; the tunnel stands, and the next look tries again.
+    Unmended(LineError),
     /// A kill switch of a dead process that could not be taken over at first, is.
     Adopted,
     /// The same, and it cannot be made again.
@@ -255,7 +226,8 @@ impl Line {
         // Without a tunnel but raised: an earlier renewal failed half way.
         let half = self.tunnel.is_none() && self.raised.is_some();
         let Some(raised) = self.raised.clone().filter(|_| dead || half) else {
-            return self.mended().await.unwrap_or(found);
+            let mended = self.mended().await;
+            return mended.map_or_else(Found::Unmended, |it| it.unwrap_or(found));
         };
         match self.renew(raised).await {
             Ok(()) => Found::Renewed,
@@ -263,13 +235,19 @@ impl Line {
         }
     }
 
-    /// Makes again what others took away of rules, routes and names. `None` if that is nothing.
-    async fn mended(&mut self) -> Option<Found> {
-        match self.host.as_mut()?.mend().await {
-            Ok(mended) if mended.is_empty() => None,
-            Ok(mended) => Some(Found::Mended(mended)),
-            Err(error) => Some(Found::Lost(error.into())),
+    /// Lets the tunnel's packets through to where it follows its exit, and makes again what others took away of
+    /// rules, routes and names. `None` if that is nothing.
+    async fn mended(&mut self) -> Result<Option<Found>, LineError> {
+        let Some(host) = &mut self.host else {
+            return Ok(None);
+        };
+        if let Some(place) = self.tunnel.as_ref().and_then(|it| it.state().endpoint)
+            && host.follow(place).await?
+        {
+            tracing::info!(%place, "the exit is somewhere else; the kill switch lets the tunnel follow");
         }
+        let mended = host.mend().await?;
+        Ok((!mended.is_empty()).then_some(Found::Mended(mended)))
     }
 
     async fn renew(&mut self, raised: Raised) -> Result<(), LineError> {
@@ -353,6 +331,14 @@ impl Line {
     /// The resolvers that programs are told now; empty where nothing was changed.
     pub(super) fn dns(&self) -> &[IpAddr] {
         &self.dns
+    }
+
+    /// What a user of a tunnel without resolvers should know. `None` while there is no tunnel, or it has some.
+    pub(super) fn nameless(&self) -> Option<Problem> {
+        let seen = "the exit grants no resolver that its tunnel leads to, and consumer.dns is not set: programs go on \
+                    asking this machine's own, and where the tunnel does not lead there, no name is found";
+        let nameless = self.tunnel.is_some() && self.dns.is_empty();
+        nameless.then(|| Problem::new(ErrorCode::NoResolver, seen))
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {

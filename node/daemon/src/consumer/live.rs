@@ -288,7 +288,12 @@ impl Shell {
         let (key, offer) = (live.key.clone(), live.machine.offer().offer());
         let own = self.plan.as_ref().map(|plan| plan.wanted.dns.as_slice());
         let dns = host::resolvers(own.unwrap_or_default(), &terms, host::carries(offer));
-        if let Err(error) = self.line.raise(offer, &terms, key, dns).await {
+        let raised = self.line.raise(offer, &terms, key, dns).await;
+        if let Some(nameless) = self.line.nameless() {
+            tracing::warn!(seen = %nameless.seen, "no resolver");
+            self.tell(UpStage::Tunnel, &nameless.seen);
+        }
+        if let Err(error) = raised {
             tracing::error!(%error, "tunnel cannot be raised");
             if let Some(live) = &mut self.live {
                 live.problem = Some(error.problem());

@@ -57,6 +57,8 @@ pub(crate) struct SessionFacts {
     /// How packets pass, and what the tunnel does without. `None` while there is none.
     pub equipment: Option<(Rungs, Vec<TunnelWarning>)>,
     pub dns: Vec<IpAddr>,
+    /// That there are none, while there is a tunnel.
+    pub nameless: Option<Problem>,
 }
 
 impl SessionFacts {
@@ -105,6 +107,7 @@ impl Shell {
             tunnel: self.line.state(),
             equipment: self.line.equipment(),
             dns: self.line.dns().to_vec(),
+            nameless: self.line.nameless(),
         };
         ConsumerFacts {
             session: Some(session),

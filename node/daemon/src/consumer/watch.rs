@@ -18,6 +18,8 @@ const MOST_FAILED: u32 = 3;
 pub(super) struct Watch {
     meddled: u64,
     failed: u32,
+    /// Something could not be made again when it was last tried.
+    unmended: bool,
     /// Inner bytes up and down that were counted of the present tunnel.
     carried: (u64, u64),
     /// `None` while all is well and always was.
@@ -42,8 +44,14 @@ impl Shell {
             "the table that guards the tunnel"
         };
         let (watch, metrics) = (&mut self.watch, &self.parts.metrics);
+        let before = std::mem::take(&mut watch.unmended);
         match found {
-            Found::Sound => watch.failed = 0,
+            Found::Sound => {
+                watch.failed = 0;
+                if before {
+                    watch.trouble = None;
+                }
+            }
             Found::Meddled => {
                 watch.meddled = watch.meddled.saturating_add(1);
                 metrics.add(Metric::FirewallMeddled, 1);
@@ -72,6 +80,13 @@ impl Shell {
                 tracing::error!(%error, "{wall} is gone and cannot be made again");
                 let seen = format!("{wall} is GONE and cannot be made again: {error}");
                 watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            }
+            Found::Unmended(error) => {
+                watch.unmended = true;
+                if !before {
+                    tracing::warn!(%error, "what the tunnel stands on cannot be made again; tried each second");
+                }
+                watch.trouble = Some(error.problem());
             }
             Found::Renewed => {
                 watch.failed = 0;

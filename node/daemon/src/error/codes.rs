@@ -165,6 +165,9 @@ codes! {
     2104 LeftOvers Conflict: "an earlier run left its marks on this machine's network",
         "A daemon died before it could undo its changes; the undo journal has them.",
         "warren recover";
+    2105 NoResolver Failed: "names are not asked through the tunnel",
+        "The exit grants no resolver that its tunnel leads to, so programs go on asking this machine's own.",
+        "warren config explain consumer.dns";
     2106 NoForwarding Failed: "this machine does not forward packets",
         "net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is 0, so guests would reach nothing.",
         "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";

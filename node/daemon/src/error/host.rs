@@ -76,7 +76,6 @@ impl Problem {
             | HostError::Netlink { .. }
             | HostError::NoDevice { .. }
             | HostError::BadDeviceName { .. }
-            | HostError::LanNotPrivate { .. }
             | HostError::Sysctl { .. }
             | HostError::File { .. }
             | HostError::JournalEncode(_) => ErrorCode::HostChangeFailed,

@@ -12,7 +12,7 @@ use warren_overlay::OverlayEvent;
 use warren_proto::{SessionFrame, SessionRequest, SessionStart};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, Gate, Offload, TunnelKey};
 
-use super::watch::gate;
+use super::watch::{MOST_BARE, gate};
 use super::*;
 use crate::lockfile::HomeLock;
 use crate::metrics::Metric;
@@ -235,6 +235,26 @@ fn without_the_deny_table_no_guest_passes_and_with_it_all_do_again() {
         ));
         bench.shell.disable().await.unwrap();
         assert!(!holds("nft list table inet warren_exit"));
+    });
+}
+
+#[test]
+fn an_exit_whose_deny_table_cannot_be_made_again_ends_and_tells_its_guests() {
+    inside("an_exit_whose_deny_table", || async {
+        let mut bench = Bench::on().await;
+        let (_guest, mut stream, _) = bench.starts(2, 3, 7).await;
+        sh("nft flush ruleset");
+        let _squatter = Squatter::sit();
+        for _ in 1..MOST_BARE {
+            bench.shell.look().await;
+            assert!(bench.exit().shut);
+        }
+        bench.shell.look().await;
+        assert!(bench.shell.exit.is_none());
+        let trouble = bench.shell.trouble.clone().unwrap();
+        assert!(trouble.is(ErrorCode::FirewallMeddled), "{trouble}");
+        let told = bench.hears(&mut stream).await;
+        assert!(matches!(told, SessionFrame::Goodbye(_)), "{told:?}");
     });
 }
 

@@ -21,6 +21,9 @@ pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// So many looks between two at the networks, which costs a listing of the routes.
 const NETWORKS: u64 = 5;
 
+/// So many looks in a row without a deny table end the exit: its guests are shut out, and pay by the minute.
+pub(super) const MOST_BARE: u32 = 10;
+
 /// Where an exit is known, as looked up last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
@@ -83,6 +86,7 @@ impl Shell {
         }
         let seen = match exit.host.restore().await {
             Ok(()) => {
+                exit.bare = 0;
                 open(exit);
                 format!(
                     "the exit's deny table was taken away {} times; it stands again",
@@ -90,7 +94,14 @@ impl Shell {
                 )
             }
             Err(error) => {
-                format!("the deny table is gone and guests are shut out: {error}; tried again")
+                exit.bare = exit.bare.saturating_add(1);
+                if exit.bare >= MOST_BARE {
+                    tracing::error!(%error, "the deny table cannot be made again; the exit ends");
+                    if let Err(error) = self.disable().await {
+                        tracing::warn!(seen = %error.seen, "the exit was not taken down in full");
+                    }
+                }
+                format!("the deny table is gone and no guest passes: {error}; tried again")
             }
         };
         self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
@@ -119,14 +130,16 @@ impl Shell {
             return;
         }
         let left = std::mem::take(&mut exit.left);
-        let addresses = left.len();
-        match spawn_blocking(move || forget_flows(&left)).await {
+        let (addresses, again) = (left.len(), left.clone());
+        let failed = match spawn_blocking(move || forget_flows(&left)).await {
             Ok(Ok(flows)) => {
-                tracing::debug!(addresses, flows, "flows of guests that left forgotten")
+                return tracing::debug!(addresses, flows, "flows of guests that left forgotten");
             }
-            Ok(Err(error)) => tracing::warn!(%error, "flows of guests that left may live on"),
-            Err(error) => tracing::error!(%error, "flows of guests that left may live on"),
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(failed, "flows of guests that left may live on; tried again");
+        exit.left.extend(again); // At most all inner addresses.
     }
 
     pub(super) async fn known_by(&mut self, known: Known) {

@@ -8,7 +8,7 @@ use warren_proto::{
     Amount, Capacity, ChainRef, MAX_MIB_AHEAD, MAX_OFFER_LIFE, Offer, PayoutAddress, PolicyId,
     Price,
 };
-use warren_tunnel::host::{DnsOffer, EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
+use warren_tunnel::host::{EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Shape, TunnelKey};
 
@@ -79,7 +79,7 @@ impl Node {
         self.store.headroom().demand()?;
         self.check_consent(request, &id)?;
         let price = self.price(asked(request))?;
-        if let Some(lack) = self.lacks(&price).into_iter().next() {
+        if let Some(lack) = self.lacks(&price, &policy).into_iter().next() {
             return Err(lack);
         }
         let known = self.known_now().await?;
@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// What the configuration does not say and an exit at this price needs.
-    fn lacks(&self, price: &Price) -> Vec<Problem> {
+    fn lacks(&self, price: &Price, policy: &ExitPolicy) -> Vec<Problem> {
         let (exit, mut lacks) = (&self.config.exit, Vec::new());
         let missing = |key: &str| {
             Problem::new(ErrorCode::ConfigMissing, format!("{key} is not set"))
@@ -103,6 +103,7 @@ impl Node {
         if exit.region.is_none() {
             lacks.push(missing("exit.country"));
         }
+        lacks.extend(resolvers::for_guests(&exit.dns, &own_name_servers(), policy).err());
         if *price != Price::default() {
             if self.config.chain.is_none() {
                 lacks.push(missing("chain.rpc_url"));
@@ -116,7 +117,10 @@ impl Node {
 
     /// The same as lines of `exit check`, for the price that is configured.
     pub(super) async fn check_settings(&self) -> Vec<Check> {
-        let mut lacks = self.lacks(&self.config.exit.price);
+        let mut lacks = match self.policy(None) {
+            Ok(policy) => self.lacks(&self.config.exit.price, &policy),
+            Err(problem) => vec![problem],
+        };
         if !self.config.exit.endpoints.is_empty() {
             match self.known_now().await {
                 Ok(known) if known.addresses.is_empty() => lacks.push(unreachable()),
@@ -250,7 +254,6 @@ impl Node {
             gateway6: gateway_v6,
             policy,
             also_deny: known.deny,
-            dns: DnsOffer::None,
             ..ExitNatSpec::default()
         };
         Ok(Enable {

@@ -13,7 +13,8 @@ const PORT: u16 = 53;
 /// Those of the configuration, or else those that `own` asks itself and guests may reach too.
 ///
 /// # Errors
-/// A configured one that the policy keeps guests from: the exit would give them names in vain.
+/// A configured one that the policy keeps guests from: the exit would give them names in vain. None at all: then
+/// no name would be found through this exit.
 pub(super) fn for_guests(
     configured: &[String],
     own: &[IpAddr],
@@ -33,10 +34,11 @@ pub(super) fn for_guests(
     }
     let found: Vec<IpAddr> = own.iter().copied().filter(reached).take(MOST).collect();
     if found.is_empty() {
-        tracing::warn!(
-            ?own,
-            "guests get no name server: none of this machine's is within their reach, and exit.dns is not set"
+        let seen = format!(
+            "exit.dns is not set, and guests reach none of this machine's own resolvers {own:?}: they would find no names"
         );
+        let lack = Problem::new(ErrorCode::ConfigMissing, seen);
+        return Err(lack.with_next("warren config explain exit.dns"));
     }
     Ok(found)
 }
@@ -66,6 +68,11 @@ mod tests {
         let own = [router, "127.0.0.53", "1.1.1.1", "fd00::1", "2620:fe::fe"];
         let kept = [ip("1.1.1.1"), ip("2620:fe::fe")];
         assert_eq!(given(&[], &own).unwrap(), kept);
-        assert_eq!(given(&[], &[router]).unwrap(), [] as [IpAddr; 0]);
+        // Docker's own, a home router, none: an exit that gives no names is told before anybody pays it.
+        for own in [&["127.0.0.11"][..], &[router], &[]] {
+            let problem = given(&[], own).unwrap_err();
+            assert!(problem.is(ErrorCode::ConfigMissing), "{problem}");
+            assert!(problem.seen.contains("exit.dns"), "{}", problem.seen);
+        }
     }
 }

@@ -65,6 +65,7 @@ impl Node {
         warnings.extend(facts.trouble.clone());
         warnings.extend(provider.trouble);
         warnings.extend(self.keeping.trouble());
+        warnings.extend(facts.session.iter().filter_map(|it| it.nameless.clone()));
         let used = facts.session.iter().filter_map(|it| it.equipped());
         let lacks = used.flat_map(|(_, lacks)| lacks);
         let lacks = lacks.chain(provider.on.iter().flat_map(|it| &it.lacks));

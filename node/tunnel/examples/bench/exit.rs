@@ -119,7 +119,8 @@ impl Till {
             let at = usize::from(frame.guest);
             let paid = purses[at].take(&frame).bytes();
             let allowed = ByteCount::from_bytes(paid + self.credit.units(paid / UNIT) * UNIT);
-            self.exit.allow(self.guests[at], allowed).unwrap();
+            let gate = Gate::Until(allowed);
+            self.exit.set_gate(self.guests[at], gate).unwrap();
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Addresses, MTU and queue of a fresh device, by netlink.
 
 use ipnet::{Ipv4Net, Ipv6Net};
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
 use rtnetlink::{Handle, LinkUnspec};
 
@@ -30,6 +32,33 @@ pub(super) fn configure(
     }
     let addresses = Addresses { v6, ..*addresses };
     with_index(device, |index| apply(index, mtu, queue_len, &addresses))
+}
+
+/// Adds what is missing of its addresses, if the device is up and may have them; says whether anything was.
+pub(super) fn keep_addresses(device: &str, addresses: &Addresses) -> Result<bool, TunnelError> {
+    let all = getifaddrs().map_err(|error| TunnelError::Configure {
+        device: device.to_owned(),
+        what: "addresses",
+        reason: error.to_string(),
+    })?;
+    let (mut is_up, mut lost) = (false, *addresses);
+    for it in all.filter(|it| it.interface_name == device) {
+        is_up |= it.flags.contains(InterfaceFlags::IFF_UP);
+        let Some(address) = &it.address else { continue };
+        let (v4, v6) = (address.as_sockaddr_in(), address.as_sockaddr_in6());
+        lost.v4 = lost
+            .v4
+            .filter(|lost| v4.is_none_or(|it| it.ip() != lost.addr()));
+        lost.v6 = lost
+            .v6
+            .filter(|lost| v6.is_none_or(|it| it.ip() != lost.addr()));
+    }
+    lost.v6 = lost.v6.filter(|_| may_have_ipv6(device));
+    if !is_up || lost.v4.is_none() && lost.v6.is_none() {
+        return Ok(false);
+    }
+    with_index(device, async |index| add(&connect()?, index, &lost).await)?;
+    Ok(true)
 }
 
 /// Changes the MTU. Blocks; works in the calling thread's network namespace.
@@ -110,6 +139,21 @@ async fn apply(
         tracing::debug!(%error, "device keeps its link-local address");
     }
 
+    add(&handle, index, addresses).await?;
+    let up = link().up().build();
+    handle
+        .link()
+        .set(up)
+        .execute()
+        .await
+        .map_err(|error| ("state up", error))
+}
+
+async fn add(
+    handle: &Handle,
+    index: u32,
+    addresses: &Addresses,
+) -> Result<(), (&'static str, rtnetlink::Error)> {
     if let Some(v4) = addresses.v4 {
         let add = handle
             .address()
@@ -126,11 +170,5 @@ async fn apply(
             .await
             .map_err(|error| ("IPv6 address", error))?;
     }
-    let up = link().up().build();
-    handle
-        .link()
-        .set(up)
-        .execute()
-        .await
-        .map_err(|error| ("state up", error))
+    Ok(())
 }

@@ -123,6 +123,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
+    use crate::device::Addresses;
     use crate::offload::headers::Layout;
 
     /// A TCP packet of a flow, `at` packets after its first.
@@ -159,6 +160,7 @@ mod tests {
             fd: device.into(),
             rung: DeviceRung::TcpUdp,
             name: String::new(),
+            addresses: Addresses::default(),
         };
         let reading = std::thread::spawn(move || {
             let read = |_| {
@@ -191,6 +193,7 @@ mod tests {
             fd: device.into(),
             rung: DeviceRung::Tcp,
             name: String::new(),
+            addresses: Addresses::default(),
         };
         let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
         let taken = writer.write(&inbox_of(5), &drops, |_, len| bytes += len);
@@ -207,6 +210,7 @@ mod tests {
             fd: device.into(),
             rung: DeviceRung::Plain,
             name: String::new(),
+            addresses: Addresses::default(),
         };
         let (mut writer, drops, mut bytes) = (DeviceWriter::new(&device), Drops::default(), 0);
         writer.write(&inbox_of(3), &drops, |_, len| bytes += len);

@@ -18,6 +18,10 @@ use crate::wireguard::{DATA_OVERHEAD, KeyLimits, MessageKind, Peer, kind};
 // Specification (RFC 768).
 const UDP_LEN: usize = 8;
 
+// Our choice.
+/// How often it is looked at whether this side's own way to the exit is another one.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The exit's account; there is only one.
 const EXIT: u32 = 0;
 
@@ -43,6 +47,9 @@ struct Way {
     search: PathMtu,
     /// Where the exit was when it was last asked.
     place: Option<SocketAddr>,
+    /// Which address of ours led there when it was last looked at, and when that was.
+    from: Option<IpAddr>,
+    looked: Option<Instant>,
 }
 
 impl ConsumerEngine {
@@ -89,6 +96,8 @@ impl ConsumerEngine {
             echo,
             search: PathMtu::new(LEAST_MTU, self.mtu, now),
             place: None,
+            from: None,
+            looked: None,
         });
     }
 
@@ -298,17 +307,26 @@ impl Engine for ConsumerEngine {
     }
 
     fn measures(&self, now: Instant) -> Option<SocketAddr> {
-        let due = self.way().as_ref().is_some_and(|it| it.search.is_due(now));
+        let due = self.way().as_mut().is_some_and(|way| {
+            let late = |then: Instant| now.saturating_duration_since(then) >= LOOK;
+            let due = way.search.is_due(now) || way.looked.is_none_or(late);
+            way.looked = if due { Some(now) } else { way.looked };
+            due
+        });
         due.then(|| self.peer.lock().reach()).flatten()
     }
 
-    fn way_takes(&self, place: SocketAddr, bytes: u16) {
+    fn way_takes(&self, place: SocketAddr, from: IpAddr, bytes: u16) {
         let outer_ip = if place.is_ipv4() { 20 } else { 40 };
         let around = outer_ip + UDP_LEN + DATA_OVERHEAD;
         let inner = usize::from(bytes).saturating_sub(around);
         let inner = u16::try_from(inner).unwrap_or(u16::MAX).min(self.mtu);
         if let Some(way) = &mut *self.way() {
-            way.search.set_most(inner, Instant::now());
+            let now = Instant::now();
+            if way.from.replace(from).is_some_and(|it| it != from) {
+                way.search.restart(now);
+            }
+            way.search.set_most(inner, now);
         }
     }
 

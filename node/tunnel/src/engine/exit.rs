@@ -3,7 +3,7 @@
 mod carry;
 mod lane;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -150,14 +150,6 @@ impl ExitEngine {
     /// If there is no such guest.
     pub fn guest_state(&self, id: GuestId, now: Instant) -> Result<TunnelState, TunnelError> {
         self.with(id, |guest| guest.peer.state(now))
-    }
-
-    /// Looks for a guest at `endpoint`, before it was ever heard: for punching holes.
-    ///
-    /// # Errors
-    /// If there is no such guest.
-    pub fn set_guest_endpoint(&self, id: GuestId, endpoint: SocketAddr) -> Result<(), TunnelError> {
-        self.with(id, |guest| guest.peer.set_endpoint(endpoint))
     }
 
     /// What was not carried, by reason.

@@ -45,6 +45,17 @@ pub(crate) enum Offered {
     Full,
 }
 
+/// What became of a packet whose turn it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// It was carried.
+    Carried,
+    /// It was dropped: it costs neither its guest nor the others any of their rate.
+    Dropped,
+    /// There was no room: it goes on waiting.
+    NoRoom,
+}
+
 /// A rate kept: when the next packet may pass.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
@@ -166,8 +177,8 @@ impl Shaper {
         Offered::Held
     }
 
-    /// Hands out what may pass now, in turn. `take` says whether it had room for the packet.
-    pub(crate) fn give(&mut self, now: Instant, mut take: impl FnMut(GuestId, &[u8]) -> bool) {
+    /// Hands out what may pass now, in turn. `take` says what became of a packet.
+    pub(crate) fn give(&mut self, now: Instant, mut take: impl FnMut(GuestId, &[u8]) -> Given) {
         let (mut left, mut blocked) = (GIVE_BYTES, 0);
         while blocked < self.ring.len() && free(self.line.as_ref(), now) {
             let Some(guest) = self.ring.pop_front() else {
@@ -184,16 +195,24 @@ impl Shaper {
                 && free(lane.pace.as_ref(), now)
             {
                 let len = packet.len();
-                if !free(self.line.as_ref(), now) || len > left || !take(guest, packet) {
+                let given = if free(self.line.as_ref(), now) && len <= left {
+                    take(guest, packet)
+                } else {
+                    Given::NoRoom
+                };
+                if given == Given::NoRoom {
                     self.ring.push_front(guest);
                     self.turn = Some(guest);
                     return;
                 }
                 lane.queue.pop();
-                for pace in [&mut lane.pace, &mut self.line].into_iter().flatten() {
-                    pace.charge(len, now);
+                self.held -= len;
+                if given == Given::Carried {
+                    for pace in [&mut lane.pace, &mut self.line].into_iter().flatten() {
+                        pace.charge(len, now);
+                    }
+                    (lane.deficit, left) = (lane.deficit - len, left - len);
                 }
-                (lane.deficit, left, self.held) = (lane.deficit - len, left - len, self.held - len);
                 blocked = 0;
             }
             if lane.queue.is_empty() {

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use ipnet::IpNet;
-
 use super::change::{close, make, take_back};
 use super::journal::{Journal, JournalEntry};
 use super::netlink::Netlink;
@@ -18,6 +16,8 @@ use super::{Sysctl, dns, nft::check_device, routes, sysctl};
 pub struct ConsumerHost {
     journal: Journal,
     wall: Wall,
+    /// Where the tunnel's other end is said to be.
+    named: Vec<SocketAddr>,
     /// How often somebody else's `resolv.conf` was written over; see [`MOST_REWRITES`].
     rewrites: u32,
 }
@@ -69,9 +69,6 @@ impl ConsumerHost {
     /// holds the journal; otherwise as the host gave, and nothing is changed.
     pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         check_device(&spec.device)?;
-        if let Some(net) = spec.lan.iter().find(|net| !is_private(net)) {
-            return Err(HostError::LanNotPrivate { net: *net });
-        }
         no_exit_here().await?;
         let mut host = Self::walled(Journal::open(journal)?, spec, true).await?;
         host.release().await?;
@@ -98,6 +95,7 @@ impl ConsumerHost {
         wall.made().await;
         Ok(Self {
             journal,
+            named: wall.spec.endpoints.clone(),
             wall,
             rewrites: 0,
         })
@@ -227,12 +225,30 @@ impl ConsumerHost {
     /// As the host gave; the old endpoints then stand.
     pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
         self.ensure().await?;
+        self.named = endpoints.to_vec();
         if self.wall.blocks {
             nft::run(&nft::endpoints_script(endpoints)).await?;
             self.wall.spec.endpoints = endpoints.to_vec();
             self.wall.made().await;
         }
         Ok(())
+    }
+
+    /// Lets marked packets go to where the tunnel's other end was found too, beside those named last, and no
+    /// longer where it was found before: the tunnel follows who authenticates. Says whether that was news.
+    ///
+    /// # Errors
+    /// As of [`allow_endpoints`](Self::allow_endpoints).
+    pub async fn follow(&mut self, endpoint: SocketAddr) -> Result<bool, HostError> {
+        let same = |it: &SocketAddr| (it.ip(), it.port()) == (endpoint.ip(), endpoint.port());
+        if !self.wall.blocks || self.wall.spec.endpoints.iter().any(same) {
+            return Ok(false);
+        }
+        let (named, mut all) = (self.named.clone(), self.named.clone());
+        all.push(endpoint);
+        let done = self.allow_endpoints(&all).await;
+        self.named = named;
+        done.map(|()| true)
     }
 
     /// Leads everything into the tunnel whose device exists by now, IPv6 included or blocked.
@@ -282,18 +298,6 @@ impl ConsumerHost {
         let mut report = take_back(&mut self.journal, |_| true).await;
         close(self.journal, &mut report);
         Ok(report)
-    }
-
-    /// Returns how many packets the kill switch has stopped: own, forwarded, probes from outside.
-    ///
-    /// # Errors
-    /// As the host gave.
-    pub async fn blocked(&self) -> Result<u64, HostError> {
-        if !self.has_kill_switch() {
-            return Ok(0);
-        }
-        let counters = nft::counters(KILL_SWITCH_TABLE).await?;
-        Ok(counters.values().sum())
     }
 
     /// Returns what was changed and not taken back, oldest first, in words.
@@ -377,20 +381,4 @@ fn deaf(device: &str) -> Result<Vec<Change>, HostError> {
         changes.extend(Sysctl::plan_optional(key, "0")?);
     }
     Ok(changes)
-}
-
-/// Private in the sense of RFC 1918, RFC 4193, or link-local; nothing else is anybody's LAN.
-pub(super) fn is_private(net: &IpNet) -> bool {
-    let blocks = [
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    ];
-    blocks
-        .iter()
-        .filter_map(|it| it.parse::<IpNet>().ok())
-        .any(|block| block.contains(net))
 }

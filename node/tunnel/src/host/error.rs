@@ -4,8 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 /// Why the host could not be changed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -71,12 +69,6 @@ pub enum HostError {
     BadDeviceName {
         /// The name as given.
         name: String,
-    },
-    /// The kill switch lets only private networks pass: a "local" public one is an attack.
-    #[error("local network {net} is not private: refusing to let it pass the kill switch")]
-    LanNotPrivate {
-        /// The network as given.
-        net: IpNet,
     },
     /// This host lends its line: its guests' packets would go into the tunnel, or be blocked.
     #[error(

@@ -36,19 +36,6 @@ struct Ways {
     v6: Vec<String>,
 }
 
-/// How many guest packets were refused, and why. Never where they wanted to go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExitDrops {
-    /// The destination is denied: a special block, an own address or network.
-    pub address: u64,
-    /// The port or protocol is not carried.
-    pub port: u64,
-    /// Too many flows, or too fast.
-    pub rate: u64,
-    /// The source is not a guest's, or a guest's came from outside.
-    pub source: u64,
-}
-
 impl ExitHost {
     /// Turns this host into an exit: deny table and NAT first, forwarding last.
     ///
@@ -71,14 +58,15 @@ impl ExitHost {
         }
         for device in spec.uplinks.iter().chain([&spec.device]) {
             check_device(device)?;
-            nix::net::if_::if_nametoindex(device.as_str()).map_err(|_| HostError::NoDevice {
-                device: device.clone(),
-            })?;
+            if !is_there(device) {
+                let device = device.clone();
+                return Err(HostError::NoDevice { device });
+            }
         }
         no_consumer_here(&spec.device).await?;
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await;
-        let settings = forwarding(&spec, &ways.v6)?;
+        let settings = forwarding(&spec, &ways.v6, false)?;
         let around = surroundings(&spec, &settings).await?;
         let script = nft::exit_script(&spec, &around);
         let table = Change::NftTable(NftTable {
@@ -123,7 +111,8 @@ impl ExitHost {
         Ok(true)
     }
 
-    /// Forwards to where the default routes lead now. Without any the exit waits where it is.
+    /// Forwards to where the default routes lead now, and again where a device that was made anew does not.
+    /// Without any the exit waits where it is.
     async fn follow(&mut self) -> Result<bool, HostError> {
         let ways = Ways::now().await?;
         let mut spec = self.spec.clone();
@@ -131,25 +120,45 @@ impl ExitHost {
             spec.uplinks = ways.uplinks();
             spec.uplinks.retain(|uplink| *uplink != spec.device);
         }
-        if ways == self.ways || spec.uplinks.is_empty() {
+        if spec.uplinks.is_empty() {
             return Ok(false);
         }
         for device in &spec.uplinks {
             check_device(device)?;
         }
-        let settings = forwarding(&spec, &ways.v6)?;
+        let settings = forwarding(&spec, &ways.v6, self.around.opened_v6)?;
+        if ways == self.ways && settings.is_empty() {
+            return Ok(false);
+        }
         let mut around = surroundings(&spec, &settings).await?;
-        // What forwards because of us does so for guests alone, whenever it began.
+        // What forwards because of us does so for guests alone, whenever it began, and as long as it is there.
         let before = self.around.opened_v4.iter();
-        let before = before.filter(|it| spec.uplinks.contains(it));
-        around.opened_v4.extend(before.cloned());
+        let before = before.filter(|it| is_there(it) && !around.opened_v4.contains(it));
+        let before: Vec<_> = before.cloned().collect();
+        around.opened_v4.extend(before);
+        around.opened_v4.sort_unstable();
         around.opened_v6 |= self.around.opened_v6;
         // As at the start: the table first, forwarding last.
-        self.make(nft::exit_script, spec, around).await?;
-        make(&mut self.journal, &settings).await?;
+        if spec.uplinks != self.spec.uplinks || around != self.around {
+            self.make(nft::exit_script, spec, around).await?;
+        }
+        self.set(&settings).await?;
         self.carries = ways.carried_by(&self.spec.uplinks);
         self.ways = ways;
         Ok(true)
+    }
+
+    /// A setting of a device that was made anew is in the journal already: the same line takes both back.
+    async fn set(&mut self, settings: &[Change]) -> Result<(), HostError> {
+        for setting in settings {
+            let pending = self.journal.pending();
+            if pending.iter().any(|it| it.change == *setting) {
+                setting.apply().await?;
+            } else {
+                make(&mut self.journal, std::slice::from_ref(setting)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Replaces what guests may not reach besides the policy's blocks and the host's own networks: the
@@ -187,18 +196,6 @@ impl ExitHost {
         Ok(())
     }
 
-    /// Replaces the policy. Flows that were allowed go on, except to addresses now denied.
-    ///
-    /// # Errors
-    /// As the host gave; the old policy then stands.
-    pub async fn set_policy(&mut self, policy: crate::policy::ExitPolicy) -> Result<(), HostError> {
-        let spec = ExitNatSpec {
-            policy,
-            ..self.spec.clone()
-        };
-        self.make(nft::exit_script, spec, self.around.clone()).await
-    }
-
     /// Runs `script`; only then is the table known to be of this `spec` and `around`.
     async fn make(
         &mut self,
@@ -210,21 +207,6 @@ impl ExitHost {
         (self.spec, self.around) = (spec, around);
         self.standing.made(EXIT_TABLE).await;
         Ok(())
-    }
-
-    /// Returns what was refused since the table was made.
-    ///
-    /// # Errors
-    /// As the host gave.
-    pub async fn drops(&self) -> Result<ExitDrops, HostError> {
-        let counters = nft::counters(EXIT_TABLE).await?;
-        let count = |name: &str| counters.get(name).copied().unwrap_or(0);
-        Ok(ExitDrops {
-            address: count("denied_address"),
-            port: count("denied_port"),
-            rate: count("denied_rate"),
-            source: count("denied_source"),
-        })
     }
 
     /// Returns the devices that lead to the internet.
@@ -283,7 +265,7 @@ impl Ways {
 async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
     let seen = if nft::has_table(KILL_SWITCH_TABLE).await? {
         format!("firewall table inet {KILL_SWITCH_TABLE}")
-    } else if own_device != DEVICE && nix::net::if_::if_nametoindex(DEVICE).is_ok() {
+    } else if own_device != DEVICE && is_there(DEVICE) {
         format!("device {DEVICE}")
     } else {
         return Ok(());
@@ -291,24 +273,33 @@ async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
     Err(HostError::ConsumerHere { seen })
 }
 
+fn is_there(device: &str) -> bool {
+    nix::net::if_::if_nametoindex(device).is_ok()
+}
+
 /// Plans the settings that make the kernel forward between the tunnel and the uplinks.
 ///
 /// IPv4 forwards per device, and an exit is none without it. IPv6 knows only all or nothing, so it
 /// is turned on only where there is a way out, and done without where it cannot be. Forwarding
 /// makes a host deaf to router advertisements unless `accept_ra` is 2: that comes first, or the
-/// default route is lost.
-fn forwarding(spec: &ExitNatSpec, v6_uplinks: &[String]) -> Result<Vec<Change>, HostError> {
+/// default route is lost, of an uplink that comes later too if it was we (`v6_is_ours`).
+fn forwarding(
+    spec: &ExitNatSpec,
+    v6_uplinks: &[String],
+    v6_is_ours: bool,
+) -> Result<Vec<Change>, HostError> {
     let mut changes = Vec::new();
     let v6 = Sysctl::plan_optional(FORWARD_V6.to_owned(), "1")?;
-    if let Some(v6) = v6.filter(|_| spec.uplinks.iter().any(|it| v6_uplinks.contains(it))) {
+    let v6 = v6.filter(|_| spec.uplinks.iter().any(|it| v6_uplinks.contains(it)));
+    if v6.is_some() || v6_is_ours {
         for uplink in &spec.uplinks {
             let key = format!("net/ipv6/conf/{uplink}/accept_ra");
             if super::sysctl::read(&key).is_ok_and(|now| now == "1") {
                 changes.extend(Sysctl::plan(key, "2")?);
             }
         }
-        changes.push(v6);
     }
+    changes.extend(v6);
     for device in spec.uplinks.iter().chain([&spec.device]) {
         changes.extend(Sysctl::plan(
             format!("net/ipv4/conf/{device}/forwarding"),

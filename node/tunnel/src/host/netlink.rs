@@ -52,13 +52,18 @@ impl Netlink {
         gone(answer, || format!("remove {rule}"))
     }
 
-    /// Adds a route where it is gone; false if it was there, or cannot be for want of its device.
+    /// Adds a route where it is gone; false if it was there, or cannot be for want of its device, or of what its
+    /// device needs for it: to be up, or to have IPv6.
     pub(crate) async fn mend_route(&self, route: &RouteChange) -> Result<bool, HostError> {
         let message = match with_device(route) {
             Err(HostError::NoDevice { .. }) => return Ok(false),
             other => other?,
         };
         let answer = self.handle.route().add(message).execute().await;
+        let cannot = |it: &Error| matches!(errno(it), Some(Errno::ENETDOWN | Errno::EACCES));
+        if answer.as_ref().is_err_and(cannot) {
+            return Ok(false);
+        }
         was_gone(answer, || format!("add {route}"))
     }
 
@@ -198,9 +203,13 @@ pub async fn default_uplinks() -> Result<Vec<String>, HostError> {
 /// The same for one family.
 pub(crate) async fn default_uplinks_of(family: Family) -> Result<Vec<String>, HostError> {
     let mut names = Vec::new();
-    for route in Netlink::open()?.main_routes(family).await? {
-        let index = oif(&route).filter(|_| route.header.destination_prefix_length == 0);
-        let name = index.and_then(|it| nix::net::if_::if_indextoname(it).ok());
+    let mut routes = Netlink::open()?.main_routes(family).await?;
+    // One that leads nowhere (unreachable, blackhole) may name a device too: lo.
+    let leads =
+        |it: &RouteHeader| it.destination_prefix_length == 0 && it.kind == RouteType::Unicast;
+    routes.retain(|it| leads(&it.header));
+    for index in routes.iter().flat_map(ways) {
+        let name = nix::net::if_::if_indextoname(index).ok();
         let name = name.and_then(|it| it.into_string().ok());
         names.extend(name.filter(|it| !names.contains(it)));
     }
@@ -298,6 +307,18 @@ fn oif(route: &RouteMessage) -> Option<u32> {
             None
         }
     })
+}
+
+/// The devices that a route leads to: its own, or those of each of its ways.
+fn ways(route: &RouteMessage) -> Vec<u32> {
+    let several = |it: &RouteAttribute| {
+        if let RouteAttribute::MultiPath(hops) = it {
+            return Some(hops.iter().map(|hop| hop.interface_index).collect());
+        }
+        None
+    };
+    let several: Option<Vec<u32>> = route.attributes.iter().find_map(several);
+    several.unwrap_or_else(|| oif(route).into_iter().collect())
 }
 
 fn address_family(family: Family) -> AddressFamily {

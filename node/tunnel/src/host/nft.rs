@@ -7,12 +7,10 @@ mod exit_nat;
 mod kill_switch;
 mod standing;
 
-pub use exit_nat::{DnsOffer, ExitNatSpec, ExitSurroundings, GuestLimits, exit_script, own_script};
+pub use exit_nat::{ExitNatSpec, ExitSurroundings, GuestLimits, exit_script, own_script};
 pub(crate) use standing::Standing;
 
 pub use kill_switch::{KillSwitchSpec, endpoints_script, guard_script, kill_switch_script};
-
-use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
@@ -46,20 +44,6 @@ pub(crate) async fn list(arguments: &[&str]) -> Result<serde_json::Value, HostEr
         program: "nft",
         source,
     })
-}
-
-/// Returns the packet counts of the named counters of a table of ours.
-pub(crate) async fn counters(table: &str) -> Result<BTreeMap<String, u64>, HostError> {
-    let answer = list(&["counters", "table", "inet", table]).await?;
-    let rows = answer["nftables"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let read = |row: &serde_json::Value| {
-        let name = row["counter"]["name"].as_str()?.to_owned();
-        Some((name, row["counter"]["packets"].as_u64()?))
-    };
-    Ok(rows.iter().filter_map(read).collect())
 }
 
 /// Says whether a table of ours is there.

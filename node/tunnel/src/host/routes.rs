@@ -7,7 +7,6 @@
 //! 7761 mark  0x7761 → main      7762 mark  0x7761 → unreachable     the tunnel's own packets
 //! 7763 to inner     → 7761                                          names asked by control threads
 //! 7764 uid   7761   → main      7765 uid   7761   → unreachable     overlay and chain sockets
-//! 7766 to lan       → main                                          only when the owner says so
 //! 7770 everything   → 7761      table 7761: default dev warren0, else unreachable
 //! ```
 
@@ -89,8 +88,6 @@ pub struct RouteSpec {
     pub carries: Carries,
     /// Networks of tunnel addresses, reached through the tunnel by everybody.
     pub inner: Vec<IpNet>,
-    /// Private networks that stay beside the tunnel; the same as in the kill switch.
-    pub lan: Vec<IpNet>,
 }
 
 impl Default for RouteSpec {
@@ -99,7 +96,6 @@ impl Default for RouteSpec {
             device: DEVICE.to_owned(),
             carries: Carries::Both,
             inner: default_inner(),
-            lan: Vec::new(),
         }
     }
 }
@@ -179,26 +175,17 @@ fn plan_family(spec: &RouteSpec, family: Family) -> Vec<Change> {
             target,
         })
     };
-    let of_family = |nets: &[IpNet]| -> Vec<IpNet> {
-        nets.iter()
-            .copied()
-            .filter(|net| Family::of(net) == family)
-            .collect()
-    };
     let mut changes = vec![route(None)];
     if spec.carries.carries(family) {
         changes.push(route(Some(spec.device.clone())));
     }
     changes.push(rule(0, Selector::Mark(MARK), Target::Main));
     changes.push(rule(1, Selector::Mark(MARK), Target::Unreachable));
-    for net in of_family(&spec.inner) {
-        changes.push(rule(2, Selector::To(net), Target::Tunnel));
+    for net in spec.inner.iter().filter(|it| Family::of(it) == family) {
+        changes.push(rule(2, Selector::To(*net), Target::Tunnel));
     }
     changes.push(rule(3, Selector::Uid(CONTROL_UID), Target::Main));
     changes.push(rule(4, Selector::Uid(CONTROL_UID), Target::Unreachable));
-    for net in of_family(&spec.lan) {
-        changes.push(rule(5, Selector::To(net), Target::Main));
-    }
     changes.push(rule(9, Selector::All, Target::Tunnel));
     changes
 }

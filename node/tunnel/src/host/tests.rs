@@ -23,32 +23,8 @@ fn what_the_daemon_awaits_may_move_between_threads() {
     may_move(async {
         let mut host = ExitHost::enable(path, ExitNatSpec::default()).await?;
         host.refresh().await?;
-        host.drops().await?;
         host.undo().await
     });
-}
-
-#[test]
-fn only_private_networks_are_anybodys_lan() {
-    for net in [
-        "192.168.1.0/24",
-        "10.0.0.0/8",
-        "172.20.0.0/16",
-        "fd00::/8",
-        "fe80::/64",
-    ] {
-        assert!(consumer::is_private(&net.parse().unwrap()), "{net}");
-    }
-    for net in [
-        "0.0.0.0/0",
-        "8.8.8.0/24",
-        "172.0.0.0/8",
-        "192.168.0.0/15",
-        "2000::/3",
-        "::/0",
-    ] {
-        assert!(!consumer::is_private(&net.parse().unwrap()), "{net}");
-    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! answered for a little while (RFC 8305 does the same for connections); whichever answers first
 //! is the endpoint. The same search begins again when the endpoint falls silent.
 //!
-//! Invariant: only who authenticated is ever found; the order is nobody's but ours.
+//! Invariant: only who authenticated is ever found; the order is nobody's but ours, and who was named is not
+//! forgotten for those who were found.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Candidates {
     all: Vec<SocketAddr>,
+    /// The one of them that nobody named; at most one.
+    met: Option<SocketAddr>,
     tried: u32,
     /// When the next one is due; `None`: nothing is searched for.
     due: Option<Instant>,
@@ -49,6 +52,7 @@ impl Candidates {
         turns.truncate(MOST);
         Self {
             all: turns,
+            met: None,
             tried: 0,
             due: None,
         }
@@ -84,11 +88,15 @@ impl Candidates {
     /// Ends the search: the other end was heard from `place`, which is the best from now on.
     pub(crate) fn found(&mut self, place: SocketAddr) {
         (self.tried, self.due) = (0, None);
-        if self.best() != Some(place) {
-            self.all.retain(|it| *it != place);
-            self.all.insert(0, place);
-            self.all.truncate(MOST);
+        if self.best() == Some(place) {
+            return;
         }
+        if !self.all.contains(&place) {
+            let before = self.met.replace(place);
+            self.all.retain(|it| Some(*it) != before);
+        }
+        self.all.retain(|it| *it != place);
+        self.all.insert(0, place);
     }
 }
 
@@ -166,8 +174,14 @@ mod tests {
             .collect();
         let mut it = Candidates::new(&many);
         assert_eq!(it.all.len(), MOST);
-        it.found(at(V6[0]));
-        assert_eq!((it.all.len(), it.best()), (MOST, Some(at(V6[0]))));
+        let named = it.all.clone();
+        for place in [V6[0], V6[1], V6[0]].map(at) {
+            it.found(place);
+            assert_eq!((it.all.len(), it.best()), (MOST + 1, Some(place)));
+            assert!(named.iter().all(|kept| it.all.contains(kept)));
+        }
+        it.found(named[3]);
+        assert_eq!((it.all.len(), it.best()), (MOST + 1, Some(named[3])));
         assert_eq!(Candidates::new(&[]).next(Instant::now()), None);
     }
 }

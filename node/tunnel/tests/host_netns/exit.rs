@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use warren_tunnel::host::{Carries, DnsOffer, ExitHost, ExitNatSpec};
+use warren_tunnel::host::{Carries, ExitHost, default_uplinks};
 
 use crate::capture::{Capture, Seen};
 use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
@@ -102,8 +103,8 @@ fn guests_reach_the_web_and_nothing_of_the_house() {
         own.accept().is_err(),
         "the exit's own service answered a guest"
     );
-    let drops = lab.exit.block_on(|| host.drops()).unwrap();
-    assert!(drops.address > 50 && drops.port > 10, "{drops:?}");
+    let (address, port) = (lab.denied("address"), lab.denied("port"));
+    assert!(address > 50 && port > 10, "{address} {port}");
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn the_gateway_answers_an_echo_and_nothing_else() {
     let (_folder, path) = journal();
     let names = lab.exit.run(|| UdpSocket::bind("10.77.0.1:53").unwrap());
     names.set_nonblocking(true).unwrap();
-    let host = lab.enabled(&path);
+    let _host = lab.enabled(&path);
     let mut capture = Capture::start(&lab.guest);
     lab.guest.run(|| {
         send_udp("10.77.0.1:53".parse().unwrap(), None);
@@ -128,17 +129,6 @@ fn the_gateway_answers_an_echo_and_nothing_else() {
             .any(|it| it.source.to_string() == "10.77.0.1" && it.protocol == 17)
     );
     assert!(names.recv(&mut [0; 8]).is_err(), "names were not offered");
-
-    drop(host);
-    let spec = ExitNatSpec {
-        dns: DnsOffer::Gateway,
-        ..ExitLab::spec()
-    };
-    let _host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
-    names.set_nonblocking(false).unwrap();
-    lab.guest
-        .run(|| send_udp("10.77.0.1:53".parse().unwrap(), None));
-    assert_eq!(names.recv(&mut [0; 8]).unwrap(), 5);
 }
 
 #[test]
@@ -257,6 +247,9 @@ fn an_exit_follows_the_default_routes_to_other_uplinks() {
     assert_eq!(host.uplinks(), ["eth1"]);
     assert_eq!(host.carries(), Carries::V4);
     assert_eq!(lab.fetch(&web, WEB4).ip().to_string(), "192.168.51.2");
+    // IPv6 forwards on every device: this one too must go on hearing routers.
+    let hears = lab.exit.sh("cat /proc/sys/net/ipv6/conf/eth1/accept_ra");
+    assert_eq!(hears.trim(), "2");
     assert!(!lab.exit.block_on(|| host.refresh()).unwrap(), "as it was");
     // IPv6 comes late, by the first one.
     lab.exit.sh("ip -6 route add default via 2001:db8:50::1");
@@ -282,4 +275,87 @@ fn an_exit_with_a_way_out_by_ipv6_alone_says_so() {
     lab.exit.sh("ip route del default");
     let host = lab.enabled(&path);
     assert_eq!(host.carries(), Carries::V6);
+}
+
+/// As `ppp0` is after each night: same name, same routes, and the kernel's settings as of a new device.
+#[test]
+fn an_uplink_that_is_made_anew_carries_guests_again() {
+    if !can_run("an_uplink_that_is_made_anew_carries_guests_again") {
+        return;
+    }
+    let lab = ExitLab::new();
+    lab.exit.sh("sysctl -qw net.ipv4.ip_forward=0");
+    let (_folder, path) = journal();
+    let web = WebServer::start(&lab.router);
+    let before = lab.exit.snapshot();
+    let mut host = lab.enabled(&path);
+    for _ in 0..2 {
+        lab.fetch(&web, WEB4);
+        lab.exit.sh("ip link del eth0");
+        lab.plug_in();
+        assert!(lab.exit.block_on(|| host.refresh()).unwrap());
+        assert!(!lab.exit.block_on(|| host.refresh()).unwrap(), "as it was");
+    }
+    lab.fetch(&web, WEB4);
+    let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+    let report = lab.exit.block_on(|| host.undo()).unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert!(lines < 12, "the journal grows with each: {lines} lines");
+    let forwarding = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|it| it.contains("forwarding:"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(forwarding(&lab.exit.snapshot()), forwarding(&before));
+}
+
+/// The kernel names a device for some routes that lead nowhere, and none for one with several ways.
+#[test]
+fn a_default_route_to_nowhere_is_no_uplink_and_one_of_two_ways_is_two() {
+    if !can_run("a_default_route_to_nowhere_is_no_uplink_and_one_of_two_ways_is_two") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (e, r) = (&lab.exit.name, &lab.router.name);
+    sh(&format!(
+        "ip -n {e} link add eth1 type veth peer name r1 netns {r}"
+    ));
+    lab.exit
+        .sh("ip link set eth1 up; ip addr add 192.168.51.2/24 dev eth1");
+    lab.router.sh("ip link set r1 up");
+    lab.exit.wait_up("eth1");
+    lab.exit
+        .sh("ip -6 route del default; ip -6 route add unreachable default");
+    lab.exit.sh("ip route del default; ip route add default nexthop via 192.168.50.1 nexthop via 192.168.51.1");
+    let found = lab.exit.block_on(default_uplinks).unwrap();
+    assert_eq!(found, ["eth0", "eth1"]);
+}
+
+/// Whoever measures the way asks the gateway for echoes; one guest must not use up those of all.
+#[test]
+fn a_guest_that_floods_the_gateway_leaves_others_their_echoes() {
+    if !can_run("a_guest_that_floods_the_gateway_leaves_others_their_echoes") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let _host = lab.enabled(&path);
+    lab.guest.sh("ip addr add 10.77.0.3/32 dev wg0");
+    let done = AtomicBool::new(false);
+    let others = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            lab.guest.run(|| {
+                while !done.load(Ordering::Relaxed) {
+                    send_echo("10.77.0.1".parse().unwrap());
+                }
+            });
+        });
+        while lab.denied("address") < 1000 {}
+        let ping = "ping -q -n -c 1 -W 1 -I 10.77.0.3 10.77.0.1 >/dev/null && echo came";
+        let others: Vec<String> = (0..5)
+            .map(|_| lab.guest.sh(&format!("{ping} || true")))
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        others
+    });
+    assert_eq!(others.concat().matches("came").count(), 5);
 }

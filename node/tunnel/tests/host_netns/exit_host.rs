@@ -21,7 +21,7 @@ fn nothing_outside_reaches_a_guest_and_no_forged_source_leaves() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
-    let host = lab.enabled(&path);
+    let _host = lab.enabled(&path);
     lab.router.sh("ip route add 10.77.0.0/16 via 192.168.50.2");
     lab.guest.sh("ip addr add 192.168.50.77/32 dev wg0");
     let victim = lab.guest.run(|| UdpSocket::bind("10.77.0.2:6000").unwrap());
@@ -34,7 +34,7 @@ fn nothing_outside_reaches_a_guest_and_no_forged_source_leaves() {
     });
     lab.fetch(&web, WEB4);
     assert!(victim.recv(&mut [0; 8]).is_err());
-    assert!(lab.exit.block_on(|| host.drops()).unwrap().source >= 2);
+    assert!(lab.denied("source") >= 2);
 }
 
 fn twenty_flows_each() -> ExitNatSpec {
@@ -57,7 +57,7 @@ fn one_guest_cannot_take_all_connections() {
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
     let spec = twenty_flows_each();
-    let host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
+    let _host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
     lab.guest.sh("ip addr add 10.77.0.3/32 dev wg0");
     let mut capture = Capture::start(&lab.router);
     lab.guest.run(|| {
@@ -75,7 +75,7 @@ fn one_guest_cannot_take_all_connections() {
         .filter(|it| (2000..2100).contains(&it.port))
         .count();
     assert_eq!(passed, 20, "as many flows as allowed");
-    assert_eq!(lab.exit.block_on(|| host.drops()).unwrap().rate, 80);
+    assert_eq!(lab.denied("rate"), 80);
     drop(web);
 }
 
@@ -149,6 +149,48 @@ fn undo_and_recover_give_the_exit_host_back_as_it_was() {
     assert_same(&lab.exit.snapshot(), &before, "after undo");
 }
 
+/// Another network of the box, which the exit must neither open nor close.
+struct Other {
+    neighbour: Namespace,
+    inside: UdpSocket,
+    witness: UdpSocket,
+}
+
+impl Other {
+    fn beside(lab: &ExitLab) -> Self {
+        let neighbour = Namespace::new("n");
+        let (e, n) = (&lab.exit.name, &neighbour.name);
+        sh(&format!(
+            "ip -n {e} link add eth1 type veth peer name n0 netns {n}"
+        ));
+        lab.exit
+            .sh("ip link set eth1 up; ip addr add 192.168.60.1/24 dev eth1");
+        neighbour.sh("ip link set n0 up; ip addr add 192.168.60.2/24 dev n0; ip route add default via 192.168.60.1");
+        lab.router
+            .sh("ip route add 192.168.60.0/24 via 192.168.50.2");
+        let inside = neighbour.run(|| UdpSocket::bind("192.168.60.2:7000").unwrap());
+        inside.set_nonblocking(true).unwrap();
+        let witness = lab
+            .exit
+            .run(|| UdpSocket::bind("192.168.50.2:7000").unwrap());
+        Self {
+            neighbour,
+            inside,
+            witness,
+        }
+    }
+
+    /// Whether the router reaches that network through the exit.
+    fn is_reached(&self, lab: &ExitLab) -> bool {
+        lab.router.run(|| {
+            assert!(send_udp("192.168.60.2:7000".parse().unwrap(), None));
+            assert!(send_udp("192.168.50.2:7000".parse().unwrap(), None));
+        });
+        self.witness.recv(&mut [0; 8]).unwrap(); // It came after the other one.
+        self.inside.recv(&mut [0; 8]).is_ok()
+    }
+}
+
 #[test]
 fn other_forwarding_of_the_box_is_as_before() {
     if !can_run("other_forwarding_of_the_box_is_as_before") {
@@ -156,48 +198,45 @@ fn other_forwarding_of_the_box_is_as_before() {
     }
     let lab = ExitLab::new();
     let (_folder, path) = journal();
-    let neighbour = Namespace::new("n");
-    let (e, n) = (&lab.exit.name, &neighbour.name);
-    sh(&format!(
-        "ip -n {e} link add eth1 type veth peer name n0 netns {n}"
-    ));
-    lab.exit
-        .sh("ip link set eth1 up; ip addr add 192.168.60.1/24 dev eth1");
-    neighbour.sh("ip link set n0 up; ip addr add 192.168.60.2/24 dev n0; ip route add default via 192.168.60.1");
-    lab.router
-        .sh("ip route add 192.168.60.0/24 via 192.168.50.2");
-    let inside = neighbour.run(|| UdpSocket::bind("192.168.60.2:7000").unwrap());
-    inside.set_nonblocking(true).unwrap();
-    let witness = lab
-        .exit
-        .run(|| UdpSocket::bind("192.168.50.2:7000").unwrap());
-    let knock = || {
-        lab.router.run(|| {
-            assert!(send_udp("192.168.60.2:7000".parse().unwrap(), None));
-            assert!(send_udp("192.168.50.2:7000".parse().unwrap(), None));
-        });
-        witness.recv(&mut [0; 8]).unwrap(); // It came after the other one.
-        inside.recv(&mut [0; 8]).is_ok()
-    };
-
+    let other = Other::beside(&lab);
     // Forwarding was off: being an exit must not open the box between its other networks.
-    assert!(!knock());
+    assert!(!other.is_reached(&lab));
     let host = lab.enabled(&path);
     assert!(
-        !knock(),
+        !other.is_reached(&lab),
         "the exit opened the way to another network of the box"
     );
     lab.exit.block_on(|| host.undo()).unwrap();
 
     // Forwarding was on: being an exit must not close it.
     lab.exit.sh("sysctl -qw net.ipv4.ip_forward=1");
-    inside.set_nonblocking(false).unwrap();
-    assert!(knock());
+    other.inside.set_nonblocking(false).unwrap();
+    assert!(other.is_reached(&lab));
     let _host = lab.enabled(&path);
     assert!(
-        knock(),
+        other.is_reached(&lab),
         "the exit closed the way to another network of the box"
     );
+}
+
+#[test]
+fn an_uplink_that_was_left_forwards_for_nobody() {
+    if !can_run("an_uplink_that_was_left_forwards_for_nobody") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let other = Other::beside(&lab);
+    lab.exit.sh("ip -6 route del default");
+    let mut host = lab.enabled(&path);
+    lab.exit.wait_up("eth1");
+    for (via, uplink) in [("192.168.60.2", "eth1"), ("192.168.50.1", "eth0")] {
+        lab.exit.sh(&format!("ip route replace default via {via}"));
+        assert!(lab.exit.block_on(|| host.refresh()).unwrap());
+        assert_eq!(host.uplinks(), [uplink]);
+        assert!(!other.is_reached(&lab), "after the move to {uplink}");
+    }
+    drop(other.neighbour);
 }
 
 #[test]
@@ -246,36 +285,4 @@ fn a_guest_cannot_appear_from_a_port_of_the_exit() {
             );
         }
     }
-}
-
-#[test]
-fn a_cap_on_speed_holds_one_guest_and_not_the_other() {
-    if !can_run("a_cap_on_speed_holds_one_guest_and_not_the_other") {
-        return;
-    }
-    let lab = ExitLab::new();
-    let (_folder, path) = journal();
-    let limits = GuestLimits {
-        bytes_per_second: Some(100_000),
-        ..GuestLimits::default()
-    };
-    let spec = ExitNatSpec {
-        limits,
-        ..ExitLab::spec()
-    };
-    let host = lab.exit.block_on(|| ExitHost::enable(&path, spec)).unwrap();
-    lab.guest.sh("ip addr add 10.77.0.3/32 dev wg0");
-    let mut capture = Capture::start(&lab.router);
-    lab.guest.run(|| {
-        let greedy = UdpSocket::bind("10.77.0.2:0").unwrap();
-        for _ in 0..1000 {
-            greedy.send_to(&[0; 1000], (WEB4, 2000)).unwrap();
-        }
-        let modest = UdpSocket::bind("10.77.0.3:0").unwrap();
-        modest.send_to(b"x", (WEB4, 443)).unwrap();
-    });
-    capture.until(|it| it.protocol == 17 && it.port == 443);
-    // A megabyte against a burst of 256 KiB and a tenth of a megabyte a second.
-    let dropped = lab.exit.block_on(|| host.drops()).unwrap().rate;
-    assert!(dropped > 100, "{dropped}");
 }

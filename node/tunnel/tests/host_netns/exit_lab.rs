@@ -26,7 +26,7 @@ impl ExitLab {
             exit: Namespace::new("e"),
             router: Namespace::new("r"),
         };
-        let (g, e, r) = (&lab.guest.name, &lab.exit.name, &lab.router.name);
+        let (g, e) = (&lab.guest.name, &lab.exit.name);
         // Both ends bear one hardware address: without ARP a frame goes to the sender's own.
         sh(&format!(
             "ip -n {g} link add wg0 address 02:00:00:00:77:61 type veth peer name warren-exit address 02:00:00:00:77:61 netns {e}"
@@ -35,17 +35,7 @@ impl ExitLab {
         lab.guest
             .sh("ip route add default dev wg0; ip -6 route add default dev wg0");
         lab.exit.sh("ip link set warren-exit up arp off; ip addr add 10.77.0.1/16 dev warren-exit; ip addr add fd77:7761::1/64 dev warren-exit nodad");
-        sh(&format!(
-            "ip -n {e} link add eth0 type veth peer name r0 netns {r}"
-        ));
-        lab.exit.sh("ip link set eth0 up; ip addr add 192.168.50.2/24 dev eth0; ip addr add 2001:db8:50::2/64 dev eth0 nodad");
-        lab.router.sh("ip link set r0 up; ip addr add 192.168.50.1/24 dev r0; ip addr add 192.168.50.9/24 dev r0");
-        lab.router.sh(
-            "ip addr add 2001:db8:50::1/64 dev r0 nodad; ip addr add fd00:50::9/64 dev r0 nodad",
-        );
-        lab.exit.sh(
-            "ip route add default via 192.168.50.1; ip -6 route add default via 2001:db8:50::1",
-        );
+        lab.plug_in();
         for address in [
             WEB4,
             "203.0.113.1",
@@ -59,9 +49,25 @@ impl ExitLab {
             lab.router
                 .sh(&format!("ip addr add {address}/128 dev lo nodad"));
         }
-        lab.exit.wait_up("eth0");
         lab.exit.wait_up("warren-exit");
         lab
+    }
+
+    /// Makes the exit's uplink, and its default routes.
+    pub(crate) fn plug_in(&self) {
+        let (e, r) = (&self.exit.name, &self.router.name);
+        sh(&format!(
+            "ip -n {e} link add eth0 type veth peer name r0 netns {r}"
+        ));
+        self.exit.sh("ip link set eth0 up; ip addr add 192.168.50.2/24 dev eth0; ip addr add 2001:db8:50::2/64 dev eth0 nodad");
+        self.router.sh("ip link set r0 up; ip addr add 192.168.50.1/24 dev r0; ip addr add 192.168.50.9/24 dev r0");
+        self.router.sh(
+            "ip addr add 2001:db8:50::1/64 dev r0 nodad; ip addr add fd00:50::9/64 dev r0 nodad",
+        );
+        self.exit.sh(
+            "ip route add default via 192.168.50.1; ip -6 route add default via 2001:db8:50::1",
+        );
+        self.exit.wait_up("eth0");
     }
 
     /// The exit with [`ExitLab::spec`] on.
@@ -79,6 +85,16 @@ impl ExitLab {
             also_deny: vec!["203.0.113.1/32".parse().unwrap()],
             ..ExitNatSpec::default()
         }
+    }
+
+    /// Guest packets that the deny table refused for this reason.
+    pub(crate) fn denied(&self, why: &str) -> u64 {
+        let listed = self
+            .exit
+            .sh(&format!("nft list counter inet warren_exit denied_{why}"));
+        let mut words = listed.split_whitespace();
+        words.find(|it| *it == "packets").unwrap();
+        words.next().unwrap().parse().unwrap()
     }
 
     /// One whole exchange of the guest with the web: what was sent before it has been handled.

@@ -3,9 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use warren_tunnel::host::{
-    ConsumerHost, HostError, KillSwitchSpec, MARK, RouteSpec, adopt_control_uid,
-};
+use warren_tunnel::host::{ConsumerHost, KillSwitchSpec, MARK, RouteSpec, adopt_control_uid};
 
 use crate::capture::Capture;
 use crate::kill_switch::{journal, spec};
@@ -85,54 +83,6 @@ fn marked_packets_follow_the_endpoints() {
             "{seen:#?}"
         );
     }
-}
-
-#[test]
-fn a_private_lan_may_stay_but_not_its_names_and_never_a_public_one() {
-    if !can_run("a_private_lan_may_stay_but_not_its_names_and_never_a_public_one") {
-        return;
-    }
-    let lab = ConsumerLab::new();
-    let (_folder, path) = journal();
-    lab.consumer.sh("ip addr add 192.168.7.2/24 dev eth0");
-    lab.router.sh("ip addr add 192.168.7.1/24 dev r0");
-    let lan = vec!["192.168.7.0/24".parse().unwrap()];
-    let public = KillSwitchSpec {
-        lan: vec!["192.0.2.0/24".parse().unwrap()],
-        ..spec()
-    };
-    let refused = lab
-        .consumer
-        .block_on(|| ConsumerHost::protect(&path, &public));
-    assert!(
-        matches!(refused, Err(HostError::LanNotPrivate { .. })),
-        "{refused:?}"
-    );
-    lab.consumer.block_on(|| async {
-        let with_lan = KillSwitchSpec {
-            lan: lan.clone(),
-            ..spec()
-        };
-        let mut host = ConsumerHost::protect(&path, &with_lan).await.unwrap();
-        host.route(&RouteSpec {
-            lan,
-            ..RouteSpec::default()
-        })
-        .await
-        .unwrap();
-    });
-    let mut capture = Capture::start(&lab.router);
-    let to = |port| SocketAddr::new("192.168.7.1".parse().unwrap(), port);
-    lab.consumer.run(|| {
-        send_udp(to(53), None);
-        send_udp(to(853), None);
-        assert!(send_udp(to(631), None));
-    });
-    let seen = capture.until(|it| it.port == 631);
-    assert!(
-        !seen.iter().any(|it| it.port == 53 || it.port == 853),
-        "{seen:#?}"
-    );
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl World {
         );
     }
 
-    fn link(&self, a: (&str, &str, &str, &str), b: (&str, &str, &str, &str)) {
+    pub(crate) fn link(&self, a: (&str, &str, &str, &str), b: (&str, &str, &str, &str)) {
         ip(&[
             "link",
             "add",

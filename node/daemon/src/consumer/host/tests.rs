@@ -125,6 +125,75 @@ fn rules_that_others_take_away_are_there_again_after_a_look() {
     });
 }
 
+#[test]
+fn a_route_that_cannot_be_had_just_now_does_not_end_the_session() {
+    inside("a_route_that_cannot_be_had_just_now", || async {
+        let home = tempfile::tempdir().unwrap();
+        let mut line = up(&home).await;
+        let switch = "net.ipv6.conf.warren0.disable_ipv6";
+        for (off, on) in [
+            (
+                "ip link set warren0 down".to_owned(),
+                "ip link set warren0 up".to_owned(),
+            ),
+            (
+                format!("sysctl -qw {switch}=1"),
+                format!("sysctl -qw {switch}=0"),
+            ),
+        ] {
+            sh(&off);
+            for _ in 0..4 {
+                let found = line.look().await;
+                assert!(!matches!(found, Found::Lost(_)), "{off}: {found:?}");
+            }
+            sh(&on);
+            let back = || {
+                holds("ip route show table 7761 | grep -q 'default dev warren0'")
+                    && holds("ip -6 route show table 7761 | grep -q 'default dev warren0'")
+                    && holds("ip -6 addr show dev warren0 | grep -q 'inet6 fd77:7761:'")
+            };
+            for _ in 0..2000 {
+                line.look().await;
+                if back() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(back(), "after {on}");
+        }
+        line.unprotect().await.unwrap();
+    });
+}
+
+#[test]
+fn the_tunnel_is_let_through_to_where_it_follows_its_exit() {
+    inside("the_tunnel_is_let_through", || async {
+        let home = tempfile::tempdir().unwrap();
+        let mut line = up(&home).await;
+        let elsewhere = "198.51.100.9:41821".parse().unwrap();
+        line.tunnel.as_ref().unwrap().set_endpoint(elsewhere);
+        assert!(matches!(line.look().await, Found::Sound));
+        let allowed = sh("nft list set inet warren endpoint4");
+        for place in ["198.51.100.9 . 41821", "192.0.2.2 . 41820"] {
+            assert!(allowed.contains(place), "{allowed}");
+        }
+        line.unprotect().await.unwrap();
+    });
+}
+
+#[test]
+fn a_tunnel_without_resolvers_is_said_to_be_one() {
+    inside("a_tunnel_without_resolvers", || async {
+        let home = tempfile::tempdir().unwrap();
+        let mut line = up(&home).await;
+        let nameless = line.nameless().unwrap();
+        assert!(nameless.seen.contains("consumer.dns"), "{nameless}");
+        line.lower().await.unwrap();
+        assert!(line.nameless().is_none());
+        line.unprotect().await.unwrap();
+    });
+}
+
 /// `nft` refuses while this thread's view of the disk has another program in its place.
 fn without_nft(on: bool) {
     sh(if on {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::ExitEngine;
 use crate::engine::guests::{Guest, Guests};
-use crate::engine::shaper::Offered;
+use crate::engine::shaper::{Given, Offered};
 use crate::engine::{Account, Engine, Inbox, Knock, Origin, Outbox, Received};
 use crate::meter::{DropReason, Drops};
 use crate::offload::Splitter;
@@ -58,6 +58,10 @@ impl ExitEngine {
             return Err(DropReason::GuestToGuest);
         }
         if let Some(mut shaper) = self.up.shaper() {
+            // Who does not pay has no turn, and takes nothing of the others'.
+            if !guest.gate.fits(len as u64) {
+                return Err(DropReason::Paused);
+            }
             match shaper.offer(guest.id, &room[..len], origin.at) {
                 Offered::Pass => {}
                 Offered::Held => return Ok(()),
@@ -101,6 +105,10 @@ impl Engine for ExitEngine {
         }
         while let Some(segment) = packet.next_segment() {
             if let Some((shaper, now)) = &mut rated {
+                if !guest.gate.fits(segment.len() as u64) {
+                    self.drops.count(DropReason::Paused);
+                    continue;
+                }
                 match shaper.offer(guest.id, segment, *now) {
                     Offered::Pass => {}
                     Offered::Held => continue,
@@ -120,17 +128,20 @@ impl Engine for ExitEngine {
         let (mut shaper, now) = (self.down.shaper()?, Instant::now());
         shaper.give(now, |id, packet| {
             let Some(guest) = crowd.by_id(id) else {
-                return true; // Gone, and so is what waited for it.
+                return Given::Dropped; // Gone, and so is what waited for it.
             };
             if out.room(packet.len() + LEAST_ROOM).is_none() {
-                return false;
+                return Given::NoRoom;
             }
             let mut peer = guest.peer.lock();
             self.stir(guest, &mut peer, now, out);
-            if let Err(reason) = pass(guest, &mut peer, packet, out) {
-                self.drops.count(reason);
+            match pass(guest, &mut peer, packet, out) {
+                Ok(()) => Given::Carried,
+                Err(reason) => {
+                    self.drops.count(reason);
+                    Given::Dropped
+                }
             }
-            true
         });
         self.down.next(&shaper, now)
     }
@@ -139,19 +150,19 @@ impl Engine for ExitEngine {
         let (mut shaper, now) = (self.up.shaper()?, Instant::now());
         shaper.give(now, |id, packet| {
             let Some(guest) = crowd.by_id(id) else {
-                return true;
+                return Given::Dropped;
             };
             let len = packet.len();
             let Some(room) = inbox.room(len) else {
-                return false;
+                return Given::NoRoom;
             };
-            if guest.gate.admit(len as u64) {
-                room[..len].copy_from_slice(packet);
-                inbox.commit(len, Account::of_slot(guest.slot));
-            } else {
+            if !guest.gate.admit(len as u64) {
                 self.drops.count(DropReason::Paused);
+                return Given::Dropped;
             }
-            true
+            room[..len].copy_from_slice(packet);
+            inbox.commit(len, Account::of_slot(guest.slot));
+            Given::Carried
         });
         self.up.next(&shaper, now)
     }

@@ -55,7 +55,7 @@ impl World {
             let given = &mut self.given;
             self.shaper.give(now, |guest, packet| {
                 given.push((guest.0, packet.len(), now - start));
-                true
+                Given::Carried
             });
             refill(self);
             let next = self.shaper.next(self.now).unwrap_or(self.now);
@@ -240,7 +240,7 @@ fn a_rate_that_is_lifted_lets_pass_what_waited() {
     let mut came = 0;
     world.shaper.give(world.now, |_, _| {
         came += 1;
-        true
+        Given::Carried
     });
     assert_eq!(came, (64 << 10) / PACKET);
     assert!(world.shaper.is_idle());
@@ -284,11 +284,11 @@ proptest! {
             now += Duration::from_millis(millis);
             let mut room = room;
             shaper.give(now, |guest, packet| {
-                if room == 0 { return false; }
+                if room == 0 { return Given::NoRoom; }
                 room -= 1;
                 let number = u32::from_le_bytes(packet[..4].try_into().unwrap());
                 came[usize::try_from(guest.0).unwrap()].push(number);
-                true
+                Given::Carried
             });
             let waiting: usize = shaper.lanes.values().map(|it| it.queue.bytes()).sum();
             prop_assert_eq!(waiting, shaper.held);
@@ -299,11 +299,34 @@ proptest! {
             shaper.give(now, |guest, packet| {
                 let number = u32::from_le_bytes(packet[..4].try_into().unwrap());
                 came[usize::try_from(guest.0).unwrap()].push(number);
-                true
+                Given::Carried
             });
         }
         prop_assert!(shaper.ring.is_empty());
         prop_assert_eq!(came.iter().map(Vec::len).sum::<usize>() + dropped, count);
         prop_assert!(came.iter().all(|it| it.is_sorted()));
     }
+}
+
+#[test]
+fn what_is_dropped_when_its_turn_comes_costs_nobody_any_of_the_line() {
+    let (mut shaper, start) = (Shaper::new(), Instant::now());
+    let line = NonZeroU64::new(1000);
+    shaper.set_shape(Shape { guest: None, line }, start);
+    assert_eq!(shaper.offer(GuestId(1), &[1; 1000], start), Offered::Pass);
+    for (guest, len) in [(1, 1000), (1, 1000), (2, 900)] {
+        let offered = shaper.offer(GuestId(guest), &vec![0; len], start);
+        assert_eq!(offered, Offered::Held);
+    }
+    let (now, mut came) = (start + Duration::from_secs(1), Vec::new());
+    shaper.give(now, |guest, packet| {
+        came.push((guest.0, packet.len()));
+        if guest == GuestId(1) {
+            Given::Dropped
+        } else {
+            Given::Carried
+        }
+    });
+    assert_eq!(came, [(1, 1000), (1, 1000), (2, 900)]);
+    assert!(shaper.next(now).is_none() && shaper.held == 0);
 }

@@ -41,8 +41,6 @@ pub struct ExitNatSpec {
     /// What they may not reach besides: the addresses at which the exit is known, which may be its
     /// router's and answer from inside with its pages; other sites.
     pub also_deny: Vec<IpNet>,
-    /// Whether the gateway answers names.
-    pub dns: DnsOffer,
     /// How much one guest may take.
     pub limits: GuestLimits,
 }
@@ -58,19 +56,9 @@ impl Default for ExitNatSpec {
             gateway6: routes::GATEWAY6,
             policy: ExitPolicy::default(),
             also_deny: Vec::new(),
-            dns: DnsOffer::None,
             limits: GuestLimits::default(),
         }
     }
-}
-
-/// Whether the exit's gateway address answers names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DnsOffer {
-    /// Port 53 of the gateway is closed.
-    None,
-    /// Port 53 of the gateway is open to guests.
-    Gateway,
 }
 
 /// How much one guest address may take of the host.
@@ -84,8 +72,6 @@ pub struct GuestLimits {
     pub flows: u32,
     /// Guests counted at the same time; bounds the kernel's memory.
     pub guests: u32,
-    /// Bytes a second each way; what is above is dropped. `None`: no cap.
-    pub bytes_per_second: Option<u32>,
 }
 
 impl Default for GuestLimits {
@@ -96,7 +82,6 @@ impl Default for GuestLimits {
             new_flows_burst: 200,
             flows: 1000,
             guests: 4096,
-            bytes_per_second: None,
         }
     }
 }
@@ -119,11 +104,7 @@ pub fn exit_script(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
     let (gateway4, gateway6) = (spec.gateway4, spec.gateway6);
     let uplinks = quoted(&spec.uplinks);
     let (sets, guard) = (sets(spec, around), guard(spec, around));
-    let (up, down) = (
-        speed(&spec.limits, "up", "saddr"),
-        speed(&spec.limits, "down", "daddr"),
-    );
-    let (limits, ports, dns) = (limits(&spec.limits), ports(&spec.policy), dns(spec));
+    let (limits, ports) = (limits(&spec.limits), ports(&spec.policy));
     format!(
         r#"table inet {table}
 delete table inet {table}
@@ -158,9 +139,9 @@ table inet {table} {{
 		iifname "{device}" jump to_host
 	}}
 	chain to_host {{
-		ip daddr {gateway4} icmp type echo-request limit rate 100/second accept
-		ip6 daddr {gateway6} icmpv6 type echo-request limit rate 100/second accept
-{dns}		ct state established,related accept
+		ip daddr {gateway4} icmp type echo-request update @echo4 {{ ip saddr limit rate 100/second }} accept
+		ip6 daddr {gateway6} icmpv6 type echo-request update @echo6 {{ ip6 saddr limit rate 100/second }} accept
+		ct state established,related accept
 		counter name "denied_address" drop
 	}}
 	chain forward {{
@@ -172,12 +153,12 @@ table inet {table} {{
 		ct state invalid drop
 		jump addresses
 		oifname != {uplinks} counter name "denied_address" drop
-{up}		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		ct state established,related accept
 {limits}{ports}		counter name "denied_port" drop
 	}}
 	chain to_guest {{
-{down}		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		ct state established,related accept
 		drop
 	}}
@@ -240,12 +221,10 @@ fn sets(spec: &ExitNatSpec, around: &ExitSurroundings) -> String {
         net_set("own6", "ipv6_addr", own6),
         meter("rate4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
         meter("rate6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("echo4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
+        meter("echo6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
         meter("flows4", "ipv4_addr", "dynamic"),
         meter("flows6", "ipv6_addr", "dynamic"),
-        meter("up4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
-        meter("up6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
-        meter("down4", "ipv4_addr", "dynamic,timeout\n\t\ttimeout 1m"),
-        meter("down6", "ipv6_addr", "dynamic,timeout\n\t\ttimeout 1m"),
     ]
     .concat()
 }
@@ -285,21 +264,6 @@ fn limits(limits: &GuestLimits) -> String {
     out
 }
 
-fn speed(limits: &GuestLimits, set: &str, address: &str) -> String {
-    let Some(rate) = limits.bytes_per_second else {
-        return String::new();
-    };
-    // One packet of the fast path may hold 64 KiB: a smaller burst would let none through.
-    let burst = (rate / 4).max(256 * 1024);
-    let line = |family: &str, ip: &str| {
-        format!(
-            "\t\tupdate @{set}{family} {{ {ip} {address} limit rate over {rate} bytes/second \
-             burst {burst} bytes }} counter name \"denied_rate\" drop\n"
-        )
-    };
-    line("4", "ip") + &line("6", "ip6")
-}
-
 fn ports(policy: &ExitPolicy) -> String {
     let list = |ranges: &[PortRange]| {
         ranges
@@ -324,21 +288,6 @@ fn ports(policy: &ExitPolicy) -> String {
     }
     out.push_str("\t\ticmp type echo-request accept\n\t\ticmpv6 type echo-request accept\n");
     out
-}
-
-fn dns(spec: &ExitNatSpec) -> String {
-    let (gateway4, gateway6) = (spec.gateway4, spec.gateway6);
-    match spec.dns {
-        DnsOffer::None => String::new(),
-        DnsOffer::Gateway => ["udp", "tcp"]
-            .map(|word| {
-                format!(
-                    "\t\tip daddr {gateway4} {word} dport 53 accept\n\
-                     \t\tip6 daddr {gateway6} {word} dport 53 accept\n"
-                )
-            })
-            .concat(),
-    }
 }
 
 fn quoted(devices: &[String]) -> String {

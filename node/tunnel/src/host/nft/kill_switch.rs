@@ -29,8 +29,6 @@ pub struct KillSwitchSpec {
     pub endpoints: Vec<SocketAddr>,
     /// Networks that hold tunnel addresses: nothing reaches them from another device.
     pub inner: Vec<IpNet>,
-    /// Private networks that stay reachable beside the tunnel (never for names). Usually empty.
-    pub lan: Vec<IpNet>,
 }
 
 impl Default for KillSwitchSpec {
@@ -39,7 +37,6 @@ impl Default for KillSwitchSpec {
             device: DEVICE.to_owned(),
             endpoints: Vec::new(),
             inner: crate::host::routes::default_inner(),
-            lan: Vec::new(),
         }
     }
 }
@@ -79,8 +76,6 @@ table inet {table} {{
 		ip6 daddr {{ ff02::1:2, fe80::/10 }} udp sport 546 udp dport 547 accept
 		ip6 hoplimit 255 icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} accept
 		ip6 hoplimit 1 icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report }} accept
-		ip daddr @lan4 accept
-		ip6 daddr @lan6 accept
 		counter name "blocked" drop
 	}}
 }}
@@ -136,12 +131,9 @@ pub fn endpoints_script(endpoints: &[SocketAddr]) -> String {
 }
 
 fn sets(spec: &KillSwitchSpec) -> String {
-    let split = |nets: &[IpNet]| -> (Vec<IpNet>, Vec<IpNet>) {
-        IpNet::aggregate(&nets.to_vec())
-            .into_iter()
-            .partition(|net| matches!(net, IpNet::V4(_)))
-    };
-    let ((inner4, inner6), (lan4, lan6)) = (split(&spec.inner), split(&spec.lan));
+    let (inner4, inner6): (Vec<IpNet>, Vec<IpNet>) = IpNet::aggregate(&spec.inner)
+        .into_iter()
+        .partition(|net| matches!(net, IpNet::V4(_)));
     let endpoint_set = |name: &str, family: &str, elements: &[String]| {
         let elements = elements_line(elements);
         format!("\tset {name} {{\n\t\ttype {family} . inet_service\n{elements}\t}}\n")
@@ -151,8 +143,6 @@ fn sets(spec: &KillSwitchSpec) -> String {
         endpoint_set("endpoint6", "ipv6_addr", &endpoints6(&spec.endpoints)),
         net_set("inner4", "ipv4_addr", inner4),
         net_set("inner6", "ipv6_addr", inner6),
-        net_set("lan4", "ipv4_addr", lan4),
-        net_set("lan6", "ipv6_addr", lan6),
     ]
     .concat()
 }

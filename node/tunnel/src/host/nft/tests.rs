@@ -10,10 +10,8 @@ fn the_kill_switch_reads_as_it_should() {
     let endpoints: Vec<SocketAddr> = ["203.0.113.9:41820", "[2001:db8::9]:41820"]
         .map(|it| it.parse().unwrap())
         .into();
-    let lan = vec!["192.168.1.0/24".parse().unwrap()];
     let script = kill_switch_script(&KillSwitchSpec {
         endpoints,
-        lan,
         ..Default::default()
     });
     expect_file!["snapshots/kill_switch.nft"].assert_eq(&script);
@@ -34,7 +32,6 @@ fn new_endpoints_replace_the_old_ones() {
 fn the_exit_reads_as_it_should() {
     let spec = ExitNatSpec {
         uplinks: vec!["eth0".to_owned()],
-        dns: DnsOffer::Gateway,
         also_deny: vec!["203.0.113.1/32".parse().unwrap()],
         ..ExitNatSpec::default()
     };
