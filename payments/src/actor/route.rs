@@ -77,6 +77,10 @@ pub(crate) enum RouteCommand {
         lane: u32,
         answer: Answer<Option<TakenLock>>,
     },
+    Glance {
+        offer: Box<LockOffer>,
+        answer: Answer<()>,
+    },
     Onward {
         offer: Box<LockOffer>,
         down: ChannelId,
@@ -148,6 +152,7 @@ impl Task {
                 lane,
                 answer,
             } => reply(answer, Ok(self.held_lock(payment, unit_price, lane))),
+            RouteCommand::Glance { offer, answer } => reply(answer, self.would_lock(&offer)),
             RouteCommand::Onward {
                 offer,
                 down,

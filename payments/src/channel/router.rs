@@ -38,7 +38,7 @@ use warren_proto::{
 };
 
 use super::routed::{Proof, steps_to};
-pub use admit::{Admission, admit, rejection};
+pub use admit::{Admission, admit, rejection, weigh};
 pub use event::{RouteEffect, RouteEvent, RouteView, Stage};
 pub use rules::{RouteRefusal, RouterPolicy, RouterRules};
 
@@ -263,10 +263,7 @@ impl RoutedPayment {
     /// Whether nothing is to come any more, up or down.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        matches!(
-            self.stage,
-            Stage::InFolded | Stage::InClaimed | Stage::InReleased
-        )
+        self.stage.is_over()
     }
 
     /// Which payment.

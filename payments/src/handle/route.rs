@@ -305,6 +305,17 @@ impl Payments {
 
 /// The router, and everybody.
 impl Payments {
+    /// Whether [`Self::lock_onward`] would take a neighbour's lock, were there a channel to the next hop: whoever has
+    /// to make one asks first. Nothing changes.
+    ///
+    /// # Errors
+    /// [`PaymentsError::NotTaken`] with what the neighbour is to be told.
+    pub async fn would_lock(&self, offer: LockOffer) -> Result<(), PaymentsError> {
+        let offer = Box::new(offer);
+        self.route(|answer| RouteCommand::Glance { offer, answer })
+            .await
+    }
+
     /// Takes a neighbour's lock and gives one on the same anchor on `down`, the channel to the next hop.
     /// Answers what to tell whom: the offer to the next hop, or a rejection upstream.
     ///

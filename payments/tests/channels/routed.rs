@@ -6,11 +6,11 @@ use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
 use warren_payments::channel::PayerRefusal;
 use warren_payments::channel::router::Stage;
-use warren_payments::{PaymentsError, RouteOut};
-use warren_proto::{Amount, ChannelId, LockReject, PayErrorCode, RouteFrame, UnixTime};
+use warren_payments::{PaymentsError, RouteAsk, RouteOut};
+use warren_proto::{Amount, ChannelId, LockReject, NodeId, PayErrorCode, RouteFrame, UnixTime};
 
 use crate::party::{Party, UNIT, assert_conserved, units, wei};
-use crate::street::{DAY, End, HOLD_FEE, Street, UP_PRICE, routing};
+use crate::street::{DAY, End, HOLD_FEE, Street, UP_PRICE, hint, routing};
 
 const UNITS: u32 = 200;
 /// Words that a crash of the consumer may hide.
@@ -81,6 +81,43 @@ async fn until_claimed(chain: &DevChain, channel: ChannelId, least: Amount) {
     };
     let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
     waited.unwrap();
+}
+
+/// To make a way costs gas and binds a deposit: a stranger whose offer comes to nothing has none made.
+#[tokio::test]
+async fn what_the_rules_refuse_is_refused_before_there_is_a_way_onward() {
+    let chain = tomorrow();
+    let (_, wallet, disk) = Party::rich(&chain).await.stop();
+    let mut config = routing();
+    let policy = config.router.as_mut().unwrap();
+    policy.min_tranche = units(10);
+    let (consumer, router) = (
+        Party::rich(&chain).await,
+        Party::start_as(&chain, wallet, disk, config),
+    );
+    let up = open_for_a_day(&consumer, &router, units(1000)).await;
+    let terms = hint(router.payments.chain_ref(), router.account());
+    let exit = (NodeId::from_bytes([2; 32]), wei(UNIT));
+    let would = async |count| {
+        let ask = RouteAsk::through((&terms, None), up, exit, count, now(&chain)).unwrap();
+        let offer = consumer.payments.offer_lock(ask).await.unwrap();
+        let forged = warren_proto::Voucher {
+            signature: [1; 64],
+            ..offer.voucher.clone()
+        };
+        let forged = warren_proto::LockOffer {
+            voucher: forged,
+            ..offer.clone()
+        };
+        let code = |it: PaymentsError| it.code();
+        let judged = [offer, forged].map(|it| router.payments.would_lock(it));
+        let [good, bad] = judged;
+        (good.await.map_err(code), bad.await.map_err(code))
+    };
+    let forged = Err(PayErrorCode::BadSignature);
+    assert_eq!(would(9).await, (Err(PayErrorCode::UnitTooSmall), forged));
+    assert_eq!(would(10).await, (Ok(()), forged));
+    assert_eq!(router.payments.routes().await.unwrap().len(), 0);
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use warren_payments::channel::PayerRefusal;
-use warren_payments::{ChannelView, PaymentsError, RouteAsk, RouteOut, TakenLock, VerifiedVoucher};
+use warren_payments::{PaymentsError, RouteAsk, RouteOut, TakenLock};
 use warren_proto::{
-    Amount, ChainRef, ChannelId, LockOffer, LockReady, LockReject, MAX_UNITS, NodeId, NodeKey,
-    PayErrorCode, PaymentId, RouteFrame, SessionStart, SessionTerms, UnixTime, Voucher, WordFrame,
+    Amount, ChannelId, LockOffer, LockReady, LockReject, MAX_UNITS, NodeId, NodeKey, PayErrorCode,
+    PaymentId, RouteFrame, SessionStart, SessionTerms, UnixTime, WordFrame,
 };
 
 use super::found::routers;
@@ -353,14 +353,4 @@ impl Purse {
     pub(crate) fn takes_liabilities(&self) -> bool {
         self.headroom.takes_liabilities()
     }
-}
-
-/// Whether the payer of `channel` signed this voucher.
-pub(crate) fn signed_by_payer(
-    voucher: &Voucher,
-    channel: &ChannelView,
-    chain: &ChainRef,
-) -> Result<(), PayErrorCode> {
-    let verified = VerifiedVoucher::verify(voucher.clone(), &channel.params, chain);
-    verified.map(|_| ()).map_err(|_| PayErrorCode::BadSignature)
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use warren_overlay::offers::OfferQuery;
-use warren_payments::channel::{Phase, RouterRules};
-use warren_payments::{ChannelView, PaymentsError, Role, RouteOut};
+use warren_payments::channel::Phase;
+use warren_payments::{ChannelView, PaymentsError, Role, RouteOut, RouteView};
 use warren_proto::{
-    Amount, ChannelId, Hop, LockOffer, MAX_LOCKS, NodeId, PayErrorCode, PayoutAddress, RouteFrame,
+    Amount, ChannelId, LockOffer, MAX_LOCKS, NodeId, PayErrorCode, PayoutAddress, RouteFrame,
 };
 
 use super::hint::CLOSE_WINDOW_SECS;
@@ -64,7 +64,9 @@ impl Own {
         if !self.router.enabled || !self.purse.takes_liabilities() {
             return Err(PayErrorCode::NoRoute);
         }
-        self.glance(up, offer, hop).await?;
+        // What would be refused in any case is refused before anything is spent on a way.
+        let would = self.payments().would_lock(offer.clone()).await;
+        would.map_err(|it| it.code())?;
         let payee = match self.exit(hop.node).await {
             None if offer.sealed.is_some() => self.second_router(hop.node).await?,
             known => known.ok_or(PayErrorCode::NoRoute)?,
@@ -100,34 +102,6 @@ impl Own {
                 Ok(vec![held(up, offer, PayErrorCode::Internal)])
             }
         }
-    }
-
-    /// What the rules would refuse in any case is refused before anything is spent on the way.
-    async fn glance(
-        &self,
-        up: ChannelId,
-        offer: &LockOffer,
-        hop: &Hop,
-    ) -> Result<(), PayErrorCode> {
-        let payments = self.payments();
-        let channels = payments.channels().await.map_err(|it| it.code())?;
-        let upstream = channels
-            .iter()
-            .find(|it| it.id == up && it.role == Role::Payee && it.phase == Phase::Open);
-        let upstream = upstream.ok_or(PayErrorCode::UnknownChannel)?;
-        let (rules, now) = (RouterRules::new(self.router.policy), self.clock.now());
-        let fits = || {
-            rules.r1_hop_gap(offer.lock.expiry, hop.expiry)?;
-            rules.r2_close_window(hop.expiry, now, upstream.params.period_secs)?;
-            rules.fee_is_paid(offer.lock.unit_price, hop.unit_price)
-        };
-        fits().map_err(|it| it.code())?;
-        let worth = offer.lock.unit_price.checked_mul(offer.lock.units.into());
-        let worth = worth.map_err(|_| PayErrorCode::NoCapacity)?;
-        if worth > upstream.deposit.saturating_sub(upstream.value) {
-            return Err(PayErrorCode::OverCommitted);
-        }
-        perform::signed_by_payer(&offer.voucher, upstream, &payments.chain_ref())
     }
 
     /// An exit is known by its offer, whether or not it routes too.
@@ -169,17 +143,18 @@ impl Own {
         let channels = self.payments().channels().await.map_err(|it| it.code())?;
         let routes = self.payments().routes().await.map_err(|it| it.code())?;
         // A channel whose voucher has no place for another lock is as good as none.
-        let has_place = |id| routes.iter().filter(|it| it.down == id).count() < MAX_ROUTED;
+        let takes_place = |it: &&RouteView, id| it.down == id && !it.stage.is_over();
+        let has_place = |id| routes.iter().filter(|it| takes_place(it, id)).count() < MAX_ROUTED;
         let window = payee.window_secs.max(CLOSE_WINDOW_SECS);
-        // Nor is the one by which it routes what this node itself pays: that one's deposit is the user's.
-        let own = |id| {
+        // Nor is one by which this node itself pays: its deposit is the user's.
+        let is_onward = |id| {
             let known = self.neighbours.get(id);
-            known.is_some_and(|it| it.kind == Kind::Router)
+            known.is_some_and(|it| it.kind == Kind::Onward)
         };
         let is_ours = |it: &&ChannelView| {
             it.role == Role::Payer
                 && it.params.payee == payee.account
-                && !own(it.id)
+                && is_onward(it.id)
                 && it.params.period_secs >= window
                 && has_place(it.id)
                 && it.usable

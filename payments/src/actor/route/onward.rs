@@ -1,7 +1,8 @@
 //! The router: admits, locks onward, learns words, and is paid upstream for what it pays downstream.
 
 use warren_proto::{
-    Amount, ChannelId, Lock, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame,
+    Amount, ChannelId, Lock, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame, Step,
+    UnixTime,
 };
 
 use super::super::book::Batch;
@@ -12,13 +13,15 @@ use super::{code_of, vouchers};
 use crate::channel::routed::steps_to;
 use crate::channel::router::{
     Admission, RouteEffect, RouteEvent, RouteRefusal, RouteView, RouterRules, admit, rejection,
+    weigh,
 };
 use crate::channel::{
-    PayeeEffect, PayeeEvent, PayerEffect, PayerEvent, Phase, Proof, RoutedLock, RoutedNews,
-    RoutedOrder, Via,
+    PayeeChannel, PayeeEffect, PayeeEvent, PayerEffect, PayerEvent, Phase, Proof, RoutedLock,
+    RoutedNews, RoutedOrder, Via,
 };
 use crate::handle::{PaymentEvent, PaymentsError, RouteOut};
 use crate::settle::{ClaimView, Rate};
+use crate::voucher::VerifiedVoucher;
 
 /// Whether an effect may be done although one before it was not. Paying for a word is not among them:
 /// it must be on disk upstream first (P6). What the chain has done already is only written down.
@@ -70,24 +73,33 @@ impl Task {
             Ok(step) => step,
             Err(refusal) => return Ok(reject(refusal)),
         };
-        let taken = upstream.handle(
-            &PayeeEvent::Routed(RoutedNews::Lock {
-                voucher,
-                payment: offer.payment,
-                anchor: offer.lock.anchor,
-                unit_price: Amount::ZERO,
-            }),
-            now,
-        );
-        if let Some(code) = taken.effects.iter().find_map(refused_voucher) {
-            let channel = up;
-            return Err(PaymentsError::NotTaken { channel, code });
-        }
+        let taken = taken_lock(upstream, &offer, voucher, now)?;
         // P5: both are on disk before the effect that signs downstream.
         let mut batch = Batch::default();
         batch.take_payee(taken);
         batch.take_route(admitted);
         self.take_routes(batch)
+    }
+
+    /// Whether a neighbour's lock would be taken, were there a way onward. Nothing changes.
+    pub(super) fn would_lock(&self, offer: &LockOffer) -> Result<(), PaymentsError> {
+        let voucher = self.verified(offer.voucher.clone())?;
+        let (channel, now) = (offer.voucher.channel, self.now());
+        let refused = |it: RouteRefusal| {
+            let code = it.code();
+            PaymentsError::NotTaken { channel, code }
+        };
+        let (policy, upstream) = (self.config.router, self.book.payees.get(&channel));
+        let (Some(policy), Some(upstream)) = (policy, upstream) else {
+            return Err(refused(RouteRefusal::NoHop));
+        };
+        if self.book.routes.contains_key(&offer.payment) {
+            return Err(refused(RouteRefusal::Known));
+        }
+        let standing = (self.in_flight(channel), self.claim_cost(&offer.lock));
+        let rules = RouterRules::new(policy);
+        weigh(offer, upstream, standing, &rules, now).map_err(refused)?;
+        taken_lock(upstream, offer, voucher, now).map(|_| ())
     }
 
     /// One event of one routed payment, if `channel` is its downstream one.
@@ -318,6 +330,27 @@ impl Task {
             self.tell(PaymentEvent::Route(Box::new(out)));
         }
         self.run_submissions(outcome, Waiter::Nobody);
+    }
+}
+
+/// The upstream channel with the lock, or why its payee must not take it.
+fn taken_lock(
+    upstream: &PayeeChannel,
+    offer: &LockOffer,
+    voucher: VerifiedVoucher,
+    now: UnixTime,
+) -> Result<Step<PayeeChannel, PayeeEffect>, PaymentsError> {
+    let news = RoutedNews::Lock {
+        voucher,
+        payment: offer.payment,
+        anchor: offer.lock.anchor,
+        unit_price: Amount::ZERO,
+    };
+    let step = upstream.handle(&PayeeEvent::Routed(news), now);
+    let channel = offer.voucher.channel;
+    match step.effects.iter().find_map(refused_voucher) {
+        Some(code) => Err(PaymentsError::NotTaken { channel, code }),
+        None => Ok(step),
     }
 }
 

@@ -30,23 +30,13 @@ pub struct Admission<'a> {
 /// [`RouteRefusal`], by the first rule that it breaks.
 pub fn admit(it: &Admission<'_>, rules: &RouterRules, now: UnixTime) -> Result<Step, RouteRefusal> {
     let offer = it.offer;
-    let (hop, onward) = offer.onward.split_first().ok_or(RouteRefusal::NoHop)?;
-    let lock = onward_lock(&offer.lock, hop);
-    rules.r1_hop_gap(offer.lock.expiry, lock.expiry)?;
-    rules.r2_close_window(lock.expiry, now, it.up.terms().params.period_secs)?;
-    rules.fee_is_paid(offer.lock.unit_price, lock.unit_price)?;
-    rules.hold_fee_is_paid(it.up.gain(&offer.voucher, now))?;
+    let lock = weigh(offer, it.up, (it.in_flight, it.claim_cost), rules, now)?;
     let (room, places) = it.down.lockable();
-    let (taken, in_flight) = it.in_flight;
-    rules.slot_is_free(taken)?;
     if places == 0 {
         return Err(RouteRefusal::Slots);
     }
-    let up_worth = worth(&offer.lock)?;
-    rules.value_fits(in_flight, up_worth, Amount::MAX)?;
-    let worth = worth(&lock)?;
-    rules.value_fits(Amount::ZERO, worth, room)?;
-    rules.tranche_is_worth_it(worth, it.claim_cost)?;
+    rules.value_fits(Amount::ZERO, worth(&lock)?, room)?;
+    let onward = offer.onward.get(1..).unwrap_or_default();
     let payment = RoutedPayment {
         payment: offer.payment,
         up: it.up.terms().id,
@@ -63,6 +53,31 @@ pub fn admit(it: &Admission<'_>, rules: &RouterRules, now: UnixTime) -> Result<S
         sealed: offer.sealed,
     };
     Ok(Step::to(payment).saved().then(effect))
+}
+
+/// The lock to be given for an offer, as far as that does not depend on the channel onward: nothing is spent on a
+/// way for what would be refused at its end. Beside the offer: the neighbour's locks that are
+/// not settled, and what a claim costs.
+///
+/// # Errors
+/// [`RouteRefusal`], by the first rule that it breaks.
+pub fn weigh(
+    offer: &LockOffer,
+    up: &PayeeChannel,
+    ((taken, in_flight), claim_cost): ((usize, Amount), Amount),
+    rules: &RouterRules,
+    now: UnixTime,
+) -> Result<Lock, RouteRefusal> {
+    let hop = offer.onward.first().ok_or(RouteRefusal::NoHop)?;
+    let lock = onward_lock(&offer.lock, hop);
+    rules.r1_hop_gap(offer.lock.expiry, lock.expiry)?;
+    rules.r2_close_window(lock.expiry, now, up.terms().params.period_secs)?;
+    rules.fee_is_paid(offer.lock.unit_price, lock.unit_price)?;
+    rules.hold_fee_is_paid(up.gain(&offer.voucher, now))?;
+    rules.slot_is_free(taken)?;
+    rules.value_fits(in_flight, worth(&offer.lock)?, Amount::MAX)?;
+    rules.tranche_is_worth_it(worth(&lock)?, claim_cost)?;
+    Ok(lock)
 }
 
 /// The answer to an offer that was not taken.

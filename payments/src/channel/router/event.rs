@@ -42,6 +42,12 @@ impl Stage {
         Self::InReleased,
     ];
 
+    /// Whether nothing is to come any more, up or down.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::InFolded | Self::InClaimed | Self::InReleased)
+    }
+
     /// A short name, for tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
