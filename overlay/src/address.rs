@@ -74,6 +74,19 @@ pub fn host_of(text: &str) -> Option<String> {
     name(&address)
 }
 
+fn is_everywhere(listen: &str) -> bool {
+    let host = host_of(listen).and_then(|it| it.parse::<IpAddr>().ok());
+    host.is_some_and(|it| it.is_unspecified())
+}
+
+fn is_here(bootstrap: &str) -> bool {
+    let Some(host) = host_of(bootstrap) else {
+        return false;
+    };
+    let ip = host.parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|it| it.to_canonical().is_loopback())
+}
+
 fn starts_well(address: &Multiaddr) -> bool {
     let first = address.iter().next();
     matches!(first, Some(Protocol::Ip4(_) | Protocol::Ip6(_))) || name(address).is_some()
@@ -111,9 +124,14 @@ fn refuse(text: &str, why: &'static str) -> OverlayError {
 ///
 /// An address from inside a tunnel names another machine outside of it: an overlay socket, which
 /// never enters the tunnel, would carry it to a stranger on the LAN.
+///
+/// A node that listens everywhere meets itself at the loopback address of another, and sooner than the other at its real
+/// one: then the whole dial fails.
 #[derive(Debug, Clone)]
 pub(crate) struct DialRules {
     allow_private: bool,
+    /// It listens at no such address, or was told to join there.
+    allow_loopback: bool,
     inner: Vec<IpNet>,
 }
 
@@ -121,6 +139,8 @@ impl DialRules {
     pub(crate) fn new(config: &OverlayConfig) -> Self {
         Self {
             allow_private: config.allow_private,
+            allow_loopback: !config.listen.iter().any(|it| is_everywhere(it))
+                || config.bootstrap.iter().any(|it| is_here(it)),
             inner: config.inner.clone(),
         }
     }
@@ -152,6 +172,7 @@ impl DialRules {
         !relayed
             && !ip.is_unspecified()
             && !ip.is_multicast()
+            && (self.allow_loopback || !ip.is_loopback())
             && !self.inner.iter().any(|net| net.contains(&ip))
             && (self.allow_private || is_public(ip))
     }
@@ -217,11 +238,32 @@ mod tests {
     use super::*;
 
     fn rules(allow_private: bool) -> DialRules {
-        let inner = vec!["10.77.0.0/16".parse().unwrap()];
-        DialRules {
+        DialRules::new(&OverlayConfig {
             allow_private,
-            inner,
-        }
+            inner: vec!["10.77.0.0/16".parse().unwrap()],
+            ..OverlayConfig::default()
+        })
+    }
+
+    #[test]
+    fn a_node_that_listens_everywhere_does_not_look_for_others_at_its_own_loopback() {
+        let rules = |listen: &str, bootstrap: &[&str]| {
+            DialRules::new(&OverlayConfig {
+                allow_private: true,
+                listen: vec![listen.to_owned()],
+                bootstrap: bootstrap.iter().map(|it| (*it).to_owned()).collect(),
+                ..OverlayConfig::default()
+            })
+        };
+        let allows = |rules: &DialRules, it: &str| rules.allow(&it.parse().unwrap());
+        let everywhere = rules("/ip6/::/udp/4077/quic-v1", &[]);
+        assert!(!allows(&everywhere, "/ip6/::1/udp/4077/quic-v1"));
+        assert!(!allows(&everywhere, "/ip6/::ffff:127.0.0.1/tcp/4077"));
+        assert!(allows(&everywhere, "/ip4/192.0.2.1/tcp/4077"));
+        let here = rules("/ip4/127.0.0.1/tcp/0", &[]);
+        assert!(allows(&here, "/ip4/127.0.0.1/tcp/4077"));
+        let joins_here = rules("/ip4/0.0.0.0/tcp/0", &["/ip4/127.0.0.1/tcp/4077"]);
+        assert!(allows(&joins_here, "/ip4/127.0.0.1/tcp/4078"));
     }
 
     #[test]
