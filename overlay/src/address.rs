@@ -75,21 +75,31 @@ pub fn host_of(text: &str) -> Option<String> {
 }
 
 fn is_everywhere(listen: &str) -> bool {
-    let host = host_of(listen).and_then(|it| it.parse::<IpAddr>().ok());
-    host.is_some_and(|it| it.is_unspecified())
+    let address = parse(listen).ok();
+    address
+        .and_then(|it| ip(&it))
+        .is_some_and(|it| it.is_unspecified())
 }
 
 fn is_here(bootstrap: &str) -> bool {
-    let Some(host) = host_of(bootstrap) else {
-        return false;
-    };
-    let ip = host.parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|it| it.to_canonical().is_loopback())
+    parse(bootstrap).is_ok_and(|it| {
+        let is_loopback = ip(&it).is_some_and(|it| it.is_loopback());
+        is_loopback || name(&it).as_deref() == Some("localhost")
+    })
 }
 
 fn starts_well(address: &Multiaddr) -> bool {
     let first = address.iter().next();
     matches!(first, Some(Protocol::Ip4(_) | Protocol::Ip6(_))) || name(address).is_some()
+}
+
+/// The IP an address starts with, in its canonical form. `None` if it starts with none.
+fn ip(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => Some(IpAddr::V4(ip)),
+        Some(Protocol::Ip6(ip)) => Some(canonical(ip)),
+        _ => None,
+    }
 }
 
 /// The name an address starts with, which must be looked up first. `None` if it starts with an IP.
@@ -111,6 +121,23 @@ pub(crate) fn resolved(address: &Multiaddr, ip: IpAddr) -> Option<Multiaddr> {
     };
     let rest = address.iter().skip(1);
     family_fits.then(|| std::iter::once(Protocol::from(ip)).chain(rest).collect())
+}
+
+/// The multiaddr `text` with `ip` in place of the name it starts with. `None` if it starts with none, or with one of the
+/// other family.
+///
+/// # Examples
+/// ```
+/// # use warren_overlay::named_at;
+/// let at = |ip: &str| named_at("/dns4/exit.example/tcp/4077", ip.parse().unwrap());
+/// assert_eq!(at("203.0.113.7").as_deref(), Some("/ip4/203.0.113.7/tcp/4077"));
+/// assert_eq!(at("2001:db8::7"), None);
+/// ```
+#[must_use]
+pub fn named_at(text: &str, ip: IpAddr) -> Option<String> {
+    let address = parse(text).ok()?;
+    name(&address)?;
+    resolved(&address, ip).map(|it| it.to_string())
 }
 
 fn refuse(text: &str, why: &'static str) -> OverlayError {
@@ -161,10 +188,8 @@ impl DialRules {
     /// Says whether a dial to this address may be tried at all: a direct IP address on the public
     /// internet, or a private one where the configuration says so, and never one inside a tunnel.
     pub(crate) fn allow(&self, address: &Multiaddr) -> bool {
-        let ip = match address.iter().next() {
-            Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-            Some(Protocol::Ip6(ip)) => canonical(ip),
-            _ => return false,
+        let Some(ip) = ip(address) else {
+            return false;
         };
         let relayed = address
             .iter()
@@ -191,11 +216,7 @@ pub(crate) fn canonical(ip: Ipv6Addr) -> IpAddr {
 /// The net that one machine may have all of: its IPv4 address, or the /56 of its IPv6 address. `None` if the
 /// address is not of the public internet: behind one there may be many.
 pub(crate) fn household(address: &Multiaddr) -> Option<IpNet> {
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-        Some(Protocol::Ip6(ip)) => canonical(ip),
-        _ => return None,
-    };
+    let ip = ip(address)?;
     let bits = if ip.is_ipv4() { 32 } else { 56 };
     let net = IpNet::new(ip, bits).ok()?;
     is_public(ip).then(|| net.trunc())

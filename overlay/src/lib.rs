@@ -44,7 +44,7 @@ mod strikes;
 mod translate;
 mod transport;
 
-pub use address::host_of;
+pub use address::{host_of, named_at};
 pub use config::{
     DEFAULT_FRAME_LIMIT, DEFAULT_MAX_PEERS, DEFAULT_MAX_SESSIONS, DEFAULT_PEER_SESSIONS,
     OverlayConfig,

@@ -275,6 +275,12 @@ impl Price {
         Amount::from_wei(sum.div_ceil(MINUTE_MS * u128::from(ByteCount::MIB)))
     }
 
+    /// A price per GiB as one per MiB, rounded up: who sells and who looks for it round alike.
+    #[must_use]
+    pub fn per_mib_of(per_gib: Amount) -> Amount {
+        Amount::from_wei(per_gib.wei().div_ceil(1024)).unwrap_or(Amount::MAX)
+    }
+
     /// Says whether `prepay_units` words of `word` each, and the one in use, are worth at most
     /// [`MAX_MIB_AHEAD`] MiB at this price, a minute counted as [`MIB_PER_MINUTE`]. What is free is.
     ///

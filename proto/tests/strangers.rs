@@ -51,6 +51,22 @@ fn offer() -> Offer {
     }
 }
 
+fn hint() -> RouterHint {
+    RouterHint {
+        node: key().id(),
+        seq: 1,
+        issued: NOON,
+        valid_until: NOON.plus(Duration::from_secs(3600)),
+        chain: offer().chain,
+        payee: PayoutAddress::ZERO,
+        capacity_log2: 40,
+        fee_ppm: 1,
+        hold_fee: Amount::ZERO,
+        hop_gap_secs: 3600,
+        close_window_secs: 86_400,
+    }
+}
+
 #[test]
 fn an_offer_is_forged_if_any_bit_of_it_changes() {
     let good = offer().sign(&key()).unwrap();
@@ -163,19 +179,7 @@ fn a_lock_offer_names_a_lock_of_its_voucher_and_two_hops_at_most() {
 
 #[test]
 fn a_router_hint_is_forged_if_any_bit_of_it_changes() {
-    let hint = RouterHint {
-        node: key().id(),
-        seq: 1,
-        issued: NOON,
-        valid_until: NOON.plus(Duration::from_secs(3600)),
-        chain: offer().chain,
-        payee: PayoutAddress::ZERO,
-        capacity_log2: 40,
-        fee_ppm: 1,
-        hold_fee: Amount::ZERO,
-        hop_gap_secs: 3600,
-        close_window_secs: 86_400,
-    };
+    let hint = hint();
     let good = hint.sign(&key()).unwrap();
     assert!(SignedRouterHint::decode(good.as_bytes(), NOON).is_ok());
     for at in 0..good.as_bytes().len() {
@@ -201,19 +205,6 @@ fn a_router_hint_is_forged_if_any_bit_of_it_changes() {
 
 #[test]
 fn a_close_window_is_one_that_the_contract_takes() {
-    let hint = |close_window_secs| RouterHint {
-        node: key().id(),
-        seq: 1,
-        issued: NOON,
-        valid_until: NOON.plus(Duration::from_secs(3600)),
-        chain: offer().chain,
-        payee: PayoutAddress::ZERO,
-        capacity_log2: 40,
-        fee_ppm: 0,
-        hold_fee: Amount::ZERO,
-        hop_gap_secs: 3600,
-        close_window_secs,
-    };
     for (close_window_secs, fits) in [
         (0, false),
         (3599, false),
@@ -227,7 +218,10 @@ fn a_close_window_is_one_that_the_contract_takes() {
             ..offer()
         };
         assert_eq!(offer.sign(&key()).is_ok(), fits, "{close_window_secs}");
-        let hint = hint(close_window_secs);
+        let hint = RouterHint {
+            close_window_secs,
+            ..hint()
+        };
         assert_eq!(hint.sign(&key()).is_ok(), fits, "{close_window_secs}");
     }
 }

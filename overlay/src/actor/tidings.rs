@@ -101,12 +101,12 @@ impl Actor {
             // Reached: what it says of itself there counts, and its place is free for the next.
             self.routing.dialled(&peer);
         }
-        if !self.peers.contains_key(&peer) && self.crowds(&seen) {
+        let first = !self.peers.contains_key(&peer);
+        if first && self.crowds(&seen) {
             self.count("connection", "crowded");
             let _ = self.it.swarm.disconnect_peer_id(peer);
             return;
         }
-        let first = !self.peers.contains_key(&peer);
         let known = self.peers.entry(peer).or_insert(seen);
         if first {
             tracing::debug!(peer = %node.short(), "joined");

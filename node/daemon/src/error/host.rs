@@ -10,6 +10,11 @@ const RIGHTS: &str =
     "sudo warren daemon, or: sudo setcap cap_net_admin,cap_setuid+ep on the program";
 
 impl Problem {
+    /// Tells what of this machine could not be taken back, said in lines; the journal has it.
+    pub(crate) fn left_over(seen: &str) -> Self {
+        Self::new(ErrorCode::LeftOvers, seen.replace('\n', "; "))
+    }
+
     /// Tells what of this machine stands in the way, with what mends it.
     #[must_use]
     pub fn of_finding(it: &Finding) -> Self {

@@ -143,7 +143,7 @@ async fn by_way(
                 refused: &[],
                 before: made_for.iter().find_map(|(_, it)| it.second),
             };
-            (way.second, way.unit_price) = second::chosen(&funds.routes, &need, now).await?;
+            way = way.over(second::chosen(&funds.routes, &need, now).await?);
         }
     }
     if let Some(made) = held_before(purse, funds, &way, terms, now).await? {
@@ -209,7 +209,7 @@ pub(crate) async fn next_lock(
             refused,
             before: None,
         };
-        (way.second, way.unit_price) = second::chosen(routes, &need, now).await?;
+        way = way.over(second::chosen(routes, &need, now).await?);
     }
     let locked = lock(purse, routes, &way, terms, now).await?;
     Ok((way, locked))

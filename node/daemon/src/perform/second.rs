@@ -26,7 +26,7 @@ pub(super) struct Need<'a> {
     pub(super) before: Option<NodeId>,
 }
 
-/// The terms of a second router, never `None`, and what a word costs here by both.
+/// The terms of a second router, and what a word costs here by both.
 ///
 /// # Errors
 /// [`ErrorCode::NoSecondRouter`] if no other router that is found fits.
@@ -34,7 +34,7 @@ pub(super) async fn chosen(
     routes: &Routes,
     need: &Need<'_>,
     now: UnixTime,
-) -> Result<(Option<RouterHint>, Amount), Problem> {
+) -> Result<(RouterHint, Amount), Problem> {
     let found = routes.found_lately().await?;
     let (mut fitting, why) = fitting(&found, need, now);
     if fitting.is_empty() {
@@ -44,8 +44,7 @@ pub(super) async fn chosen(
         .iter()
         .position(|(it, _)| Some(it.node) == need.before);
     let at = before.unwrap_or_else(|| rand::random_range(0..fitting.len()));
-    let (second, price) = fitting.swap_remove(at);
-    Ok((Some(second), price))
+    Ok(fitting.swap_remove(at))
 }
 
 /// Those that may come second, each with what a word costs then; and why the last one of the others may not.

@@ -47,6 +47,15 @@ impl Way {
         (&self.hint, self.second.as_ref())
     }
 
+    /// The way over a second router too, which makes a word cost so much here.
+    pub(super) fn over(self, (second, unit_price): (RouterHint, Amount)) -> Self {
+        Self {
+            second: Some(second),
+            unit_price,
+            ..self
+        }
+    }
+
     pub(super) const fn routers(&self) -> Routers {
         match self.second {
             Some(_) => Routers::Two,

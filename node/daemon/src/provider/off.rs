@@ -45,10 +45,10 @@ fn all_undone(report: &RecoverReport) -> Result<(), Problem> {
     if report.is_clean() {
         return Ok(());
     }
-    let seen = report.to_string().replace('\n', "; ");
-    tracing::error!(%seen, "the exit's marks on this machine are not all gone");
-    let seen = format!("the exit is off, and not everything could be taken back: {seen}");
-    Err(Problem::new(ErrorCode::LeftOvers, seen))
+    let seen = format!("the exit is off, and not everything could be taken back: {report}");
+    let problem = Problem::left_over(&seen);
+    tracing::error!(seen = %problem.seen, "the exit's marks on this machine are not all gone");
+    Err(problem)
 }
 
 /// Its threads are waited for, which must hold up no task.

@@ -147,14 +147,10 @@ impl Own {
         let has_place = |id| routes.iter().filter(|it| takes_place(it, id)).count() < MAX_ROUTED;
         let window = payee.window_secs.max(CLOSE_WINDOW_SECS);
         // Nor is one by which this node itself pays: its deposit is the user's.
-        let is_onward = |id| {
-            let known = self.neighbours.get(id);
-            known.is_some_and(|it| it.kind == Kind::Onward)
-        };
         let is_ours = |it: &&ChannelView| {
             it.role == Role::Payer
                 && it.params.payee == payee.account
-                && is_onward(it.id)
+                && self.is_onward(it.id)
                 && it.params.period_secs >= window
                 && has_place(it.id)
                 && it.usable
@@ -231,12 +227,12 @@ impl Own {
             it.role == Role::Payer && it.phase != Phase::Closed && !failed
         };
         let lives = channels.iter().filter(lives);
-        let is_onward = |id| {
-            self.neighbours
-                .get(id)
-                .is_some_and(|it| it.kind == Kind::Onward)
-        };
-        lives.filter(move |it| is_onward(it.id))
+        lives.filter(|it| self.is_onward(it.id))
+    }
+
+    fn is_onward(&self, channel: ChannelId) -> bool {
+        let known = self.neighbours.get(channel);
+        known.is_some_and(|it| it.kind == Kind::Onward)
     }
 
     fn count(&self, change: impl FnOnce(&mut super::RouteNumbers)) {

@@ -274,10 +274,7 @@ impl Node {
         let (exit, token) = (&self.config.exit, &self.config.token);
         let bad = |error| Problem::new(ErrorCode::BadRequest, error);
         let per_mib = match per_gib {
-            Some(text) => {
-                let per_gib = token.parse(text).map_err(bad)?;
-                Amount::from_wei(per_gib.wei().div_ceil(1024)).unwrap_or(Amount::MAX)
-            }
+            Some(text) => Price::per_mib_of(token.parse(text).map_err(bad)?),
             None => exit.price.per_mib,
         };
         let per_minute = match per_minute {

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use ipnet::IpNet;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
-use warren_overlay::host_of;
+use warren_overlay::{host_of, named_at};
 use warren_proto::{Candidate, CandidateKind};
 
 use crate::error::{ErrorCode, Problem};
@@ -101,23 +101,15 @@ pub(super) async fn look_up(
 /// An external multiaddr with the addresses of its name in its place, as an offer needs it: nobody dials a name
 /// that a stranger told. One that starts with an IP address stays as it is.
 fn without_name(text: &str, hosts: &BTreeMap<&str, &[SocketAddr]>) -> Vec<String> {
-    let mut parts = text.splitn(4, '/').skip(1);
-    let (Some(kind), Some(host), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+    let host = host_of(text).filter(|it| it.parse::<IpAddr>().is_err());
+    let Some(host) = host else {
         return vec![text.to_owned()];
     };
-    let (four, six) = match kind {
-        "dns" => (true, true),
-        "dns4" => (true, false),
-        "dns6" => (false, true),
-        _ => return vec![text.to_owned()],
-    };
-    let found = hosts.get(host).copied().unwrap_or_default();
-    let ips = found.iter().map(|it| it.ip().to_canonical());
-    let ips: BTreeSet<IpAddr> = ips
-        .filter(|it| if it.is_ipv4() { four } else { six })
-        .collect();
-    let full = |it: IpAddr| format!("/{}/{it}/{rest}", if it.is_ipv4() { "ip4" } else { "ip6" });
-    ips.into_iter().map(full).collect()
+    let found = hosts.get(host.as_str()).copied().unwrap_or_default();
+    let ips: BTreeSet<IpAddr> = found.iter().map(|it| it.ip().to_canonical()).collect();
+    ips.into_iter()
+        .filter_map(|it| named_at(text, it))
+        .collect()
 }
 
 /// Where other nodes reach this one: as its owner says in `external`, names looked up, else at its `endpoints`, where it

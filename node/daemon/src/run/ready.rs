@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use warren_overlay::offers::OfferQuery;
+use warren_overlay::offers::RankedOffer;
 use warren_payments::chain::{Chain, ChainError, Endpoint, EndpointState, Endpoints, Head};
 use warren_payments::{ChannelView, Phase, Role};
 use warren_proto::{Amount, Price, RouterHint};
@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Node {
     /// Whether any known exit could be paid. An exit that is not known yet is not judged.
     pub(super) async fn can_pay(&self, wanted: &Wanted) -> Result<(), Problem> {
-        if !self.all_want_money(wanted.query.clone()).await {
+        let known = self.known_offers(wanted).await;
+        if known.is_empty() || has_free(&known) {
             return Ok(());
         }
         let payments = self.purse()?.payments();
@@ -40,8 +41,10 @@ impl Node {
 
     /// Whether two routers can be had, where two are wished for. Which two, the session's terms say.
     pub(super) async fn can_route(&self, wanted: &Wanted) -> Result<(), Problem> {
-        let free = self.any_is_free(wanted.query.clone()).await;
-        if wanted.routers == Routers::One || wanted.route == RouteWish::Direct || free {
+        if wanted.routers == Routers::One
+            || wanted.route == RouteWish::Direct
+            || has_free(&self.known_offers(wanted).await)
+        {
             return Ok(());
         }
         let payments = self.purse()?.payments();
@@ -67,16 +70,9 @@ impl Node {
         !firsts.is_empty() && firsts.iter().all(|first| *first == it.node)
     }
 
-    async fn any_is_free(&self, query: OfferQuery) -> bool {
-        let known = self.overlay.offers(query).await.unwrap_or_default();
-        known
-            .iter()
-            .any(|it| it.offer.offer().price == Price::default())
-    }
-
-    async fn all_want_money(&self, query: OfferQuery) -> bool {
-        let known = self.overlay.offers(query.clone()).await.unwrap_or_default();
-        !known.is_empty() && !self.any_is_free(query).await
+    async fn known_offers(&self, wanted: &Wanted) -> Vec<RankedOffer> {
+        let known = self.overlay.offers(wanted.query.clone()).await;
+        known.unwrap_or_default()
     }
 
     /// The chain as it answers now, and what is wrong with it; it holds nobody up.
@@ -124,6 +120,11 @@ impl Node {
         }
         chain.head().await.map_err(|it| of_chain(&it))
     }
+}
+
+fn has_free(known: &[RankedOffer]) -> bool {
+    let mut prices = known.iter().map(|it| it.offer.offer().price);
+    prices.any(|it| it == Price::default())
 }
 
 /// Whether this is the chain, contract and token that the configuration speaks of.

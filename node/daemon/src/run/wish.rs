@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use warren_overlay::offers::{OfferOrder, OfferQuery};
-use warren_proto::Amount;
+use warren_proto::{Amount, Price};
 
 use crate::api::types::{ExitSort, ExitsQuery, UpRequest};
 use crate::config::Config;
@@ -86,11 +86,9 @@ pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQu
     let max = max
         .transpose()
         .map_err(|error| Problem::new(ErrorCode::BadRequest, error))?;
-    // Rounded as an exit does, so that the same price fits.
-    let per_mib = |gib: Amount| Amount::from_wei(gib.wei().div_ceil(1024)).unwrap_or(Amount::MAX);
     Ok(OfferQuery {
         countries: query.country.into_iter().collect(),
-        max_per_mib: max.map(per_mib),
+        max_per_mib: max.map(Price::per_mib_of),
         chain: config.chain.as_ref().map(|chain| chain.pinned),
         policy: query.policy.clone(),
         order: match query.sort {

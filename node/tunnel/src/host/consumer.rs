@@ -224,8 +224,13 @@ impl ConsumerHost {
     /// # Errors
     /// As the host gave; the old endpoints then stand.
     pub async fn allow_endpoints(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
-        self.ensure().await?;
+        self.let_through(endpoints).await?;
         self.named = endpoints.to_vec();
+        Ok(())
+    }
+
+    async fn let_through(&mut self, endpoints: &[SocketAddr]) -> Result<(), HostError> {
+        self.ensure().await?;
         if self.wall.blocks {
             nft::run(&nft::endpoints_script(endpoints)).await?;
             self.wall.spec.endpoints = endpoints.to_vec();
@@ -244,11 +249,9 @@ impl ConsumerHost {
         if !self.wall.blocks || self.wall.spec.endpoints.iter().any(same) {
             return Ok(false);
         }
-        let (named, mut all) = (self.named.clone(), self.named.clone());
+        let mut all = self.named.clone();
         all.push(endpoint);
-        let done = self.allow_endpoints(&all).await;
-        self.named = named;
-        done.map(|()| true)
+        self.let_through(&all).await.map(|()| true)
     }
 
     /// Leads everything into the tunnel whose device exists by now, IPv6 included or blocked.

@@ -51,15 +51,14 @@ impl Task {
                 frame: RouteFrame::Reject(rejection(&offer, &refusal)),
             }]
         };
-        let Some(policy) = self.config.router else {
+        let Some(downstream) = self.book.payers.get(&down) else {
             return Ok(reject(RouteRefusal::NoHop));
         };
-        let known = self.book.routes.contains_key(&offer.payment);
-        let (upstream, downstream) = (self.book.payees.get(&up), self.book.payers.get(&down));
-        let (Some(upstream), Some(downstream)) = (upstream, downstream) else {
-            return Ok(reject(RouteRefusal::NoHop));
+        let (rules, upstream) = match self.upstream(&offer) {
+            Ok(found) => found,
+            Err(refusal) => return Ok(reject(refusal)),
         };
-        if known || downstream.routed_lock(&offer.payment).is_some() {
+        if downstream.routed_lock(&offer.payment).is_some() {
             return Ok(reject(RouteRefusal::Known));
         }
         let admission = Admission {
@@ -69,7 +68,7 @@ impl Task {
             in_flight: self.in_flight(up),
             claim_cost: self.claim_cost(&offer.lock),
         };
-        let admitted = match admit(&admission, &RouterRules::new(policy), now) {
+        let admitted = match admit(&admission, &rules, now) {
             Ok(step) => step,
             Err(refusal) => return Ok(reject(refusal)),
         };
@@ -89,17 +88,21 @@ impl Task {
             let code = it.code();
             PaymentsError::NotTaken { channel, code }
         };
-        let (policy, upstream) = (self.config.router, self.book.payees.get(&channel));
-        let (Some(policy), Some(upstream)) = (policy, upstream) else {
-            return Err(refused(RouteRefusal::NoHop));
-        };
-        if self.book.routes.contains_key(&offer.payment) {
-            return Err(refused(RouteRefusal::Known));
-        }
+        let (rules, upstream) = self.upstream(offer).map_err(refused)?;
         let standing = (self.in_flight(channel), self.claim_cost(&offer.lock));
-        let rules = RouterRules::new(policy);
         weigh(offer, upstream, standing, &rules, now).map_err(refused)?;
         taken_lock(upstream, offer, voucher, now).map(|_| ())
+    }
+
+    /// This router's rules, and the channel on which a payment came that it does not know yet.
+    fn upstream(&self, offer: &LockOffer) -> Result<(RouterRules, &PayeeChannel), RouteRefusal> {
+        let policy = self.config.router.ok_or(RouteRefusal::NoHop)?;
+        let upstream = self.book.payees.get(&offer.voucher.channel);
+        let upstream = upstream.ok_or(RouteRefusal::NoHop)?;
+        if self.book.routes.contains_key(&offer.payment) {
+            return Err(RouteRefusal::Known);
+        }
+        Ok((RouterRules::new(policy), upstream))
     }
 
     /// One event of one routed payment, if `channel` is its downstream one.

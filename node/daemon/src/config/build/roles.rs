@@ -11,12 +11,9 @@ use super::nets::{net_v4, net_v6};
 use crate::api::types::Fallback;
 use crate::config::{ConfigError, ConsumerConfig, ExitConfig, RouterSection, Token};
 
-const MIB_PER_GIB: u128 = 1024;
-
 pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
-    let price_per_gib = said.money("exit.price_per_gib", token)?;
     let price = Price {
-        per_mib: Amount::from_wei(price_per_gib.wei().div_ceil(MIB_PER_GIB)).unwrap_or(Amount::MAX),
+        per_mib: Price::per_mib_of(said.money("exit.price_per_gib", token)?),
         per_minute: said.money("exit.price_per_minute", token)?,
     };
     let unit_price = said.money("exit.unit_price", token)?;

@@ -28,9 +28,7 @@ impl LineError {
         match self {
             Self::Host(error) => Problem::of_host(error),
             Self::Tunnel(error) => machine::tunnel(error),
-            Self::Left(_) => {
-                Problem::new(ErrorCode::LeftOvers, self.to_string().replace('\n', "; "))
-            }
+            Self::Left(_) => Problem::left_over(&self.to_string()),
             Self::Died(_) => Problem::new(ErrorCode::Internal, self),
         }
     }
