@@ -29,7 +29,8 @@ async fn a_peer_that_does_not_read_clogs_its_own_stream_and_nobody_waits() {
     let control = Handle::current();
     let to_deaf = Outlet::start(&control, deaf_end.0);
     let to_brisk = Outlet::start(&control, brisk_end.0);
-    // Nobody reads: the window of the stream, then the queue, then no more.
+    // Nobody reads: the window of the stream, then the queue, then no more. One refusal need not be the last: the
+    // writer may still have room in the window for what it takes from the full queue.
     let mut queued = 0;
     let full = async {
         while to_deaf.send(refusal(200)).is_ok() {
@@ -39,7 +40,6 @@ async fn a_peer_that_does_not_read_clogs_its_own_stream_and_nobody_waits() {
     };
     timeout(PATIENCE, full).await.expect("a queue has a bound");
     assert!(queued >= WAITING, "{queued}");
-    assert_eq!(to_deaf.send(refusal(200)), Err(Clogged));
 
     to_brisk.send(refusal(7)).unwrap();
     let heard = timeout(PATIENCE, brisk.recv()).await.unwrap().unwrap();
