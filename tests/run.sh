@@ -37,7 +37,7 @@ logs=target/run
 mkdir -p "$logs" target/figures
 rm -f "$logs"/*.log "$logs"/*.found
 passed=0 failed=0
-broken=() skipped=() timings=()
+broken=() flaky=() skipped=() timings=()
 
 # check NAME COMMAND…: a step that is not a test; it counts only when it fails.
 check() {
@@ -76,6 +76,7 @@ tests() {
     ok=$(sed -nE 's/.* ([0-9]+) passed.*/\1/p' <<<"$ran")
     bad=$(grep -oE '[0-9]+ (failed|timed out|exec failed)' <<<"$ran" | awk '{ n += $1 } END { print n + 0 }')
     count "$name" "$status" "${ok:-0}" "${bad:-0}"
+    while read -r line; do flaky+=("$line"); done < <(sed -nE 's/^ *FLAKY [^]]*\] *(\([^)]*\) *)?//p' "$log" | sort -u)
     # A test that cannot run here prints `SKIPPED: why`; the report keeps what passing tests printed.
     if [ -f target/nextest/ci/junit.xml ]; then
         while read -r line; do skipped+=("$line"); done < <(
@@ -256,6 +257,7 @@ done
 echo
 echo "== total"
 for line in "${skipped[@]}"; do echo "skipped: $line"; done
+for line in "${flaky[@]}"; do echo "flaky:   $line failed, and passed when tried again: a fault to mend"; done
 for line in "${broken[@]}"; do echo "failed:  $line"; done
 figures=
 for line in "${timings[@]}"; do

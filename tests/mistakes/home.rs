@@ -15,8 +15,8 @@ use crate::told::Told;
 
 /// For one step, on a busy machine.
 pub(crate) const STEP: Duration = Duration::from_secs(60);
-/// Between two looks.
-const GLANCE: Duration = Duration::from_millis(50);
+/// Between two looks at least and at most; a look may cost the start of a program.
+const GLANCE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
 
 /// The home of one node, and where its disk is.
 #[derive(Debug)]
@@ -249,7 +249,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) 
             Ok(found) => return found,
             Err(seen) => assert!(begun.elapsed() < STEP, "waited for {what}; last: {seen}"),
         }
-        std::thread::sleep(GLANCE);
+        std::thread::sleep((begun.elapsed() / 8).clamp(GLANCE.0, GLANCE.1));
     }
 }
 

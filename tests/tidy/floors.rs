@@ -3,11 +3,15 @@
 use crate::house::{Finding, demand_none, packages};
 
 /// Each crate and the crates of the house it may name.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 10] = [
     ("warren-proto", &[]),
     ("warren-overlay", &["warren-proto"]),
     ("warren-chain", &["warren-proto"]),
     ("warren-payments", &["warren-proto", "warren-chain"]),
+    (
+        "warren-payments-tests",
+        &["warren-proto", "warren-payments"],
+    ),
     ("warren-tunnel", &["warren-proto"]),
     (
         "warren-daemon",

@@ -12,11 +12,12 @@ const REMEDY: &str = "give each crate its heading (### `name`) with an **Invaria
     files that exist, and begin each module with `//! What it is, in one sentence.`";
 
 /// The crates in the order of the floors: name, folder of sources.
-const CRATES: [(&str, &str); 9] = [
+const CRATES: [(&str, &str); 10] = [
     ("warren-proto", "proto/src/"),
     ("warren-overlay", "overlay/src/"),
     ("warren-chain", "payments/chain/src/"),
     ("warren-payments", "payments/src/"),
+    ("warren-payments-tests", "payments/tests/src/"),
     ("warren-tunnel", "node/tunnel/src/"),
     ("warren-daemon", "node/daemon/src/"),
     ("warren-lab", "node/lab/src/"),

@@ -130,7 +130,7 @@ impl Drop for Anvil {
 }
 
 fn contracts() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../contracts")
 }
 
 /// The program itself, not npm's wrapper around it: ending the wrapper would leave it running.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 fn contracts() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("contracts")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../contracts")
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-/// How often it looks.
-const GLANCE: Duration = Duration::from_millis(50);
+/// Between two looks at least and at most. A look may cost the start of a program, so who has waited for long looks more
+/// seldom: an eighth of the time until now.
+const GLANCE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -37,21 +38,21 @@ pub fn until<T>(
     limit: Duration,
     mut look: impl FnMut() -> Result<T, String>,
 ) -> Result<T, WaitError> {
-    let deadline = Instant::now() + limit;
+    let begun = Instant::now();
     loop {
         unless_interrupted()?;
         let last = match look() {
             Ok(it) => return Ok(it),
             Err(last) => last,
         };
-        if Instant::now() >= deadline {
+        if begun.elapsed() >= limit {
             return Err(WaitError::TooLong {
                 what: what.to_owned(),
                 limit,
                 last,
             });
         }
-        std::thread::sleep(GLANCE);
+        std::thread::sleep((begun.elapsed() / 8).clamp(GLANCE.0, GLANCE.1));
     }
 }
 

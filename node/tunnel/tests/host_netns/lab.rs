@@ -1,6 +1,7 @@
 //! Namespaces of a test, and running things inside them.
 
 use std::fs::File;
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -43,16 +44,9 @@ impl Namespace {
 
     /// Runs `work` on a thread of its own inside.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
-                setns(file, CloneFlags::CLONE_NEWNET).unwrap();
-                work()
-            });
-            inside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        let mut result = None;
+        self.inside(Box::new(|| result = Some(work())));
+        result.expect("the thread ended well")
     }
 
     /// Runs async `work` inside, on a runtime of its own that stays on that thread.
@@ -60,13 +54,25 @@ impl Namespace {
         &self,
         work: impl FnOnce() -> F + Send,
     ) -> T {
-        self.run(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(work())
-        })
+        let mut result = None;
+        self.inside(Box::new(|| {
+            complete(Box::pin(async { result = Some(work().await) }));
+        }));
+        result.expect("the future ended")
+    }
+
+    /// One thread and one runtime for all types of work: with their own they were most of what this program compiled.
+    fn inside(&self, work: Box<dyn FnOnce() + Send + '_>) {
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
+                setns(file, CloneFlags::CLONE_NEWNET).unwrap();
+                work();
+            });
+            inside
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
     }
 
     /// Everything the host side may change, as text.
@@ -84,6 +90,14 @@ impl Namespace {
         .map(|line| format!("# {line}\n{}", self.sh(line)))
         .concat()
     }
+}
+
+fn complete(work: Pin<Box<dyn Future<Output = ()> + '_>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(work);
 }
 
 impl Drop for Namespace {

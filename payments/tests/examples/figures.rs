@@ -1,6 +1,6 @@
 //! Measures what money costs: gas per call, CPU per word and per voucher, beside what peers publish.
 //!
-//! `cargo run --release -p warren-payments --example figures` writes `docs/payments-figures.md` and `target/figures/money.json`.
+//! `cargo run --release -p warren-payments-tests --example figures` writes `docs/payments-figures.md` and `target/figures/money.json`.
 //! Gas is exact and the same everywhere; CPU is this machine's, and without `--release` that of a build for
 //! development.
 #![allow(
@@ -11,11 +11,11 @@
     reason = "a measurement that cannot go on stops; its world is the tests', and it uses part of it"
 )]
 
-#[path = "../tests/chain/anvil.rs"]
+#[path = "../chain/anvil.rs"]
 mod anvil;
-#[path = "../tests/chain/bill.rs"]
+#[path = "../chain/bill.rs"]
 mod bill;
-#[path = "../tests/chain/world.rs"]
+#[path = "../chain/world.rs"]
 mod world;
 
 use std::fmt::Write as _;
@@ -34,9 +34,9 @@ const ROUNDS: u32 = 200;
 
 /// How to measure again what this build measures.
 const HOW: &str = if cfg!(debug_assertions) {
-    "cargo run -p warren-payments --example figures"
+    "cargo run -p warren-payments-tests --example figures"
 } else {
-    "cargo run --release -p warren-payments --example figures"
+    "cargo run --release -p warren-payments-tests --example figures"
 };
 
 /// Words of a tranche, as many as a lock has by default.
@@ -305,7 +305,7 @@ async fn main() {
     let world = World::dev();
     let gas = bill::bill(&world).await;
     let cpu = cpu(&world);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = page(&gas, &cpu, !cfg!(debug_assertions));
     print!("{page}");
     std::fs::write(root.join("docs/payments-figures.md"), page).unwrap();
