@@ -7,18 +7,18 @@ use crate::house::{Finding, Source, code_only, demand_none, packages, root, sour
 const REMEDY: &str = "remove the dependency from the crate's Cargo.toml; test-only ones belong under \
     [dev-dependencies]";
 
-/// What of `dependencies` (as named in code) no file of `folder` names.
+/// What of `dependencies` (as named in code) no file of a crate names: those in its folders `own`, of `all` there are.
 fn unnamed<'a>(
     dependencies: &[&'a str],
-    folder: &str,
-    others: &[String],
+    own: &[String],
+    all: &[String],
     sources: &[Source],
 ) -> Vec<&'a str> {
     let inside = |path: &str| {
-        path.starts_with(folder)
-            && !others
-                .iter()
-                .any(|it| it.len() > folder.len() && path.starts_with(it.as_str()))
+        let around = all.iter().filter(|it| path.starts_with(it.as_str()));
+        around
+            .max_by_key(|it| it.len())
+            .is_some_and(|it| own.contains(it))
     };
     let code: Vec<_> = sources
         .iter()
@@ -37,19 +37,29 @@ fn unnamed<'a>(
         .collect()
 }
 
-fn folder_of(package: &serde_json::Value) -> String {
-    let manifest = package["manifest_path"].as_str().unwrap_or_default();
-    let folder = Path::new(manifest).parent().unwrap_or(Path::new(""));
-    let relative = folder.strip_prefix(root()).unwrap_or(folder);
-    format!("{}/", relative.display())
+/// The folders of a package: its manifest's first, then those of its programs.
+fn folders_of(package: &serde_json::Value) -> Vec<String> {
+    let targets = package["targets"].as_array().into_iter().flatten();
+    let files = std::iter::once(&package["manifest_path"]).chain(targets.map(|it| &it["src_path"]));
+    files
+        .map(|file| {
+            let file = Path::new(file.as_str().unwrap_or_default());
+            let folder = file.parent().unwrap_or(Path::new(""));
+            format!(
+                "{}/",
+                folder.strip_prefix(root()).unwrap_or(folder).display()
+            )
+        })
+        .collect()
 }
 
 #[test]
 fn every_dependency_is_used() {
     let (packages, sources) = (packages(), sources(&["rs"]));
-    let folders: Vec<_> = packages.iter().map(folder_of).collect();
+    let folders: Vec<_> = packages.iter().map(folders_of).collect();
+    let all = folders.concat();
     let mut found = Vec::new();
-    for (package, folder) in packages.iter().zip(&folders) {
+    for (package, own) in packages.iter().zip(&folders) {
         let names: Vec<String> = package["dependencies"]
             .as_array()
             .into_iter()
@@ -58,9 +68,9 @@ fn every_dependency_is_used() {
             .map(|it| it.replace('-', "_"))
             .collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        for name in unnamed(&names, folder, &folders, &sources) {
+        for name in unnamed(&names, own, &all, &sources) {
             found.push(Finding::new(
-                format!("{folder}Cargo.toml"),
+                format!("{}Cargo.toml", own[0]),
                 format!("`{name}` is not used"),
             ));
         }
@@ -78,12 +88,8 @@ fn an_unused_dependency_is_caught() {
         Source::planted("node/daemon/deeper/src/lib.rs", "use serde::Serialize;"),
         Source::planted("node/other/src/lib.rs", "use hex::encode;"),
     ];
-    let others = ["node/daemon/".to_owned(), "node/daemon/deeper/".to_owned()];
-    let found = unnamed(
-        &["tokio", "serde", "hex"],
-        "node/daemon/",
-        &others,
-        &sources,
-    );
+    let own = ["node/daemon/".to_owned()];
+    let all = [own[0].clone(), "node/daemon/deeper/".to_owned()];
+    let found = unnamed(&["tokio", "serde", "hex"], &own, &all, &sources);
     assert_eq!(found, ["serde", "hex"]);
 }
