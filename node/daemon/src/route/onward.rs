@@ -92,9 +92,11 @@ impl Own {
             return Ok(outs);
         }
         // What is left of that channel is bound by other locks: it was refused, and nothing is held.
+        let one = self.making_way.lock().await;
         let Ok(()) = self.deepen(down, need).await else {
             return Ok(outs);
         };
+        drop(one);
         self.lock(offer, up, down).await
     }
 
@@ -190,6 +192,7 @@ impl Own {
         }
     }
 
+    /// Whoever calls it makes a way alone: what is allowed counts what is there already.
     async fn deepen(&self, channel: ChannelId, need: Amount) -> Result<(), PayErrorCode> {
         let channels = self.payments().channels().await.map_err(|it| it.code())?;
         let deposit = self.allowed(&channels, need)?;
