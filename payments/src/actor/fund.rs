@@ -33,15 +33,24 @@ pub(super) async fn submit(
     call: Call,
 ) -> Result<Option<Done>, TxError> {
     let name = call.name();
+    let refused = |source: ChainError| TxError::Refused { call: name, source };
+    let has_own_key = hands.key.account() != hands.account.account();
+    // Asked before the channel is: what an opening takes along that comes into a block meanwhile is not missing.
+    let held = if has_own_key {
+        tokens_of(chain, hands.key.account())
+            .await
+            .map_err(refused)?
+    } else {
+        Amount::ZERO
+    };
     if let Call::Open { params, .. } = &call {
         let opened = chain.channel(params.id(&chain.chain_ref())).await;
-        let refused = |source: ChainError| TxError::Refused { call: name, source };
         if opened.map_err(refused)?.is_some() {
             return Ok(None);
         }
     }
-    if hands.key.account() != hands.account.account() {
-        endow(chain, hands, &call).await?;
+    if has_own_key {
+        endow(chain, hands, &call, held).await?;
     }
     with_tokens(chain, &hands.key, call).await.map(Some)
 }
@@ -53,9 +62,9 @@ async fn gas_price(chain: &dyn Chain) -> Result<Amount, ChainError> {
     Ok(twice.checked_add(fees.tip).unwrap_or(Amount::MAX))
 }
 
-/// Gives the key gas and tokens, and waits until it has them; a block is enough, for what the
+/// Gives the key gas, and tokens beyond those it held, and waits until it has them; a block is enough, for what the
 /// account sent it sends again until it is confirmed.
-async fn endow(chain: &dyn Chain, hands: &Hands, call: &Call) -> Result<(), TxError> {
+async fn endow(chain: &dyn Chain, hands: &Hands, call: &Call, held: Amount) -> Result<(), TxError> {
     let name = call.name();
     let refused = |source: ChainError| TxError::Refused { call: name, source };
     let key = hands.key.account();
@@ -74,7 +83,7 @@ async fn endow(chain: &dyn Chain, hands: &Hands, call: &Call) -> Result<(), TxEr
     } else {
         Amount::ZERO
     };
-    let missing = tokens.saturating_sub(tokens_of(chain, key).await.map_err(refused)?);
+    let missing = tokens.saturating_sub(held);
     if coin == Amount::ZERO && missing == Amount::ZERO {
         return Ok(());
     }
@@ -163,13 +172,13 @@ pub(super) async fn sweep(chain: &dyn Chain, hands: &Hands) -> Result<(), TxErro
     let pot = chain.balance(key).await.map_err(refused)?;
     if pot > Amount::ZERO {
         let call = Call::Withdraw { to, amount: pot };
-        endow(chain, hands, &call).await?;
+        endow(chain, hands, &call, Amount::ZERO).await?;
         hands.key.submit(call).await?;
     }
     let tokens = chain.token_balance(key).await.map_err(refused)?;
     if tokens > Amount::ZERO {
         let call = Call::Transfer { to, amount: tokens };
-        endow(chain, hands, &call).await?;
+        endow(chain, hands, &call, Amount::ZERO).await?;
         hands.key.submit(call).await?;
     }
     let price = gas_price(chain).await.map_err(refused)?;

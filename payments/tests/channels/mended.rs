@@ -2,13 +2,14 @@
 //! older chain than it did before.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use warren_payments::Phase;
-use warren_payments::chain::Chain;
+use warren_payments::chain::{Chain, ChainEvent, EventKind};
 use warren_payments::store::{Fault, MemoryStore};
+use warren_payments::{PaymentEvent, PaymentsConfig, Phase};
 
-use crate::party::{Party, begin, config, funded, open, pay, units, world};
+use crate::party::{HOUR, Party, begin, config, funded, open, pay, units, world};
 use crate::twisted::{Twisted, truth};
 
 #[tokio::test]
@@ -85,4 +86,47 @@ async fn a_node_that_lags_takes_no_history_back() {
     node.mends();
     payee.payments.refresh().await.unwrap();
     pay(&payer, &payee, channel, 5, 9).await;
+}
+
+/// A node stopped while its opening waited, and that comes into a block just when the chain has said that there is
+/// no such channel.
+#[tokio::test]
+async fn an_opening_that_is_mined_between_two_questions_gives_its_key_nothing_twice() {
+    let chain = world();
+    let settings = PaymentsConfig {
+        fresh_keys: true,
+        ..config()
+    };
+    let (wallet, payee) = (funded(&chain, units(1000)), Party::rich(&chain).await);
+    let payer = Party::start_as(&chain, wallet, MemoryStore::new(), settings.clone());
+    let opened = payer
+        .payments
+        .open_channel(payee.account(), units(100), HOUR);
+    let id = opened.await.unwrap();
+    let store = payer.store.snapshot();
+    payer.payments.wait_usable(id).await.unwrap();
+    let account = payer.account();
+    let (_, wallet, _) = payer.stop();
+    assert_eq!(chain.token_balance(account).await.unwrap(), units(900));
+    let opening = |it: &&ChainEvent| matches!(it.kind, EventKind::Opened { .. });
+    let events = chain.events(0, chain.tip().number).await.unwrap();
+    let older = as_of(events.iter().find(opening).unwrap().block - 1);
+
+    let (node, asked) = (Twisted::honest(&chain), AtomicBool::new(false));
+    let digits = id.to_string().split_off(2);
+    node.becomes(move |method, params, chain| {
+        let about_it = params.to_string().contains(&digits);
+        let mined = asked.load(Ordering::Relaxed) && !about_it;
+        if method != "eth_call" || mined {
+            return None;
+        }
+        asked.fetch_or(about_it, Ordering::Relaxed);
+        Some(truth(chain, method, &older(method, params)?))
+    });
+    let way: Arc<dyn Chain> = Arc::new(node);
+    let mut payer = Party::start_by(way, &chain, wallet, store, settings);
+    payer
+        .hear(|it| matches!(it, PaymentEvent::ActionFailed { .. }))
+        .await;
+    assert_eq!(chain.token_balance(account).await.unwrap(), units(900));
 }

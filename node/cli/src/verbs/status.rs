@@ -211,7 +211,7 @@ fn consumer_rows(table: &mut Table, it: &ConsumerView) {
 
 fn router(it: &RouterView) -> String {
     format!(
-        "{} ppm and {} a lock; {} passed on, {} left in channels to exits of {} allowed; {} of {} locks refused",
+        "{} ppm and {} a lock; {} passed on, {} left in channels onward of {} allowed; {} of {} locks refused",
         it.fee_ppm, it.hold_fee, it.passed_on, it.bound, it.budget, it.refused, it.asked
     )
 }

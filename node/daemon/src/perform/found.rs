@@ -1,14 +1,15 @@
 //! Channels that were found on the chain: their payees are asked what they hold, before another one is opened.
 //!
-//! A wallet that was restored knows its channels again, and not what it promised in them (ADR 0015). Who is paid by
-//! a channel, its node says by its signed terms; what is held of it, the payer's own signatures prove.
+//! A wallet that was restored knows its channels again, and not what it promised in them (ADR 0015). What is held of a
+//! channel, the payer's own signatures prove; who is paid by it, any node may say, and whoever shows them is.
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::timeout;
 use warren_overlay::Overlay;
 use warren_payments::{ChannelView, Phase, Role};
-use warren_proto::{ChannelId, NodeId, RouterHint, SessionTerms};
+use warren_proto::{Amount, ChannelAnswer, ChannelId, NodeId, RouterHint, SessionTerms};
 
 use super::{Purse, RouteWish, Ways, ask_payee, problem};
 use crate::error::Problem;
@@ -80,19 +81,9 @@ pub(super) async fn routers(
     let mut asked = Vec::new();
     for it in &found {
         // One that pays for what this node routes stays that, though its payee routes too.
-        if let Some(known) = routes.neighbour(it.id) {
-            asked.push((it.id, known.node));
-            continue;
-        }
-        match hints.iter().find(|hint| hint.payee == it.params.payee) {
-            Some(hint) => {
-                routes.meets_router(it.id, hint.node).await?;
-                asked.push((it.id, hint.node));
-            }
-            None => (ways.tell)(format!(
-                "found channel {}, but no router says that it is paid by it; going on without it",
-                it.id.short()
-            )),
+        match routes.neighbour(it.id) {
+            Some(known) => asked.push((it.id, known.node)),
+            None => find_router(purse, ways, it, &hints).await?,
         }
     }
     ask(purse, ways, &asked).await;
@@ -105,6 +96,48 @@ pub(super) async fn routers(
     let known = open.filter_map(|it| Some((it.id, routes.neighbour(it.id)?)));
     let routers = known.filter(|(_, it)| it.kind == Kind::Router);
     Ok(routers.map(|(channel, it)| (channel, it.node)).collect())
+}
+
+/// Finds the node that is paid by a channel among those that say so.
+///
+/// # Errors
+/// [`Problem`] if it cannot be saved.
+async fn find_router(
+    purse: &Purse,
+    ways: &Ways<'_>,
+    it: &ChannelView,
+    hints: &[RouterHint],
+) -> Result<(), Problem> {
+    let (payments, id) = (purse.payments(), it.id.short());
+    let said = hints.iter().filter(|hint| hint.payee == it.params.payee);
+    let asked = said.map(|hint| async {
+        let answer = ask_payee(ways.overlay, payments, hint.node, it.id, false);
+        let answer = timeout(SHOW_WAIT, answer).await.ok()?.ok()?;
+        Some((hint.node, answer))
+    });
+    let asked = join_all(asked).await;
+    let alone = asked.len() == 1;
+    let answers = asked.into_iter().flatten();
+    for (node, answer) in answers.filter(|(_, answer)| is_believed(answer, alone, it.claimed)) {
+        if let Err(error) = payments.payee_shows(answer).await {
+            (ways.tell)(not_shown(&node.short(), &id, &error.to_string()));
+            continue;
+        }
+        ways.routes.routes.meets_router(it.id, node).await?;
+        (ways.tell)(found_again(&node.short(), &id));
+        return Ok(());
+    }
+    (ways.tell)(format!(
+        "found channel {id}, but no router shows that it is paid by it; going on without it. \
+         Its deposit comes back with: warren channel close {id} --now"
+    ));
+    Ok(())
+}
+
+/// Whether a node that says that it is paid by a channel is believed: it shows what this wallet signed. One that has
+/// nothing to show is, as long as nothing was claimed and no other node says the same.
+fn is_believed(answer: &ChannelAnswer, alone: bool, claimed: Amount) -> bool {
+    answer.voucher.is_some() || (alone && claimed == Amount::ZERO)
 }
 
 /// The terms of the router that is wished for, or of all that are known of.
@@ -132,9 +165,7 @@ async fn ask(purse: &Purse, ways: &Ways<'_>, asked: &[(ChannelId, NodeId)]) {
     for (channel, node) in asked.iter().copied() {
         let (name, id) = (node.short(), channel.short());
         match timeout(SHOW_WAIT, see(ways.overlay, purse, (channel, node))).await {
-            Ok(Ok(())) => (ways.tell)(format!(
-                "found channel {id} again; {name} says what it holds of it"
-            )),
+            Ok(Ok(())) => (ways.tell)(found_again(&name, &id)),
             Ok(Err(problem)) => (ways.tell)(not_shown(&name, &id, &problem.seen)),
             Err(_) => (ways.tell)(not_shown(&name, &id, "it did not answer in time")),
         }
@@ -156,9 +187,48 @@ pub(crate) async fn see(
     taken.map(|_| ()).map_err(|it| problem(&it))
 }
 
+fn found_again(node: &str, channel: &str) -> String {
+    format!("found channel {channel} again; {node} says what it holds of it")
+}
+
 fn not_shown(node: &str, channel: &str, seen: &str) -> String {
     format!(
         "found channel {channel}, but {node} does not say what it holds of it ({seen}); going on without it. \
          Its deposit comes back with: warren channel close {channel} --now"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_proto::Voucher;
+
+    use super::*;
+
+    /// Anybody may name the account that a channel pays.
+    #[test]
+    fn a_node_that_shows_nothing_is_believed_only_where_there_is_nothing_to_show() {
+        let channel = ChannelId::from_bytes([1; 32]);
+        let bare = ChannelAnswer {
+            channel,
+            voucher: None,
+            best: Vec::new(),
+            consent: None,
+        };
+        let voucher = Voucher {
+            channel,
+            seq: 1,
+            base: Amount::ZERO,
+            locks: Vec::new(),
+            signature: [0; 64],
+        };
+        let signed = ChannelAnswer {
+            voucher: Some(voucher),
+            ..bare.clone()
+        };
+        let one = Amount::from_wei_u64(1);
+        assert!(is_believed(&signed, false, one));
+        assert!(is_believed(&bare, true, Amount::ZERO));
+        assert!(!is_believed(&bare, false, Amount::ZERO), "which of them?");
+        assert!(!is_believed(&bare, true, one), "something was signed");
+    }
 }

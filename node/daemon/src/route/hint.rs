@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use warren_payments::channel::Phase;
 use warren_payments::channel::router::rules;
 use warren_payments::{ChannelView, Role};
-use warren_proto::{Amount, NodeId, RouterHint, SignedRouterHint, UnixTime};
+use warren_proto::{Amount, ChannelId, NodeId, RouterHint, SignedRouterHint, UnixTime};
 
 use super::Own;
 use crate::error::{ErrorCode, Problem};
@@ -50,7 +50,7 @@ impl Own {
             valid_until: now.plus(LIFE),
             chain: self.payments().chain_ref(),
             payee: self.payments().account(),
-            capacity_log2: capacity_log2(&channels, self.router.budget),
+            capacity_log2: capacity_log2(&channels, |it| self.is_onward(it), self.router.budget),
             fee_ppm: self.router.policy.fee_ppm,
             hold_fee: self.router.policy.hold_fee,
             hop_gap_secs: HOP_GAP_SECS,
@@ -98,11 +98,16 @@ impl Own {
     }
 }
 
-/// What is left in channels onward, and what may still be put into them, as a power of two.
-fn capacity_log2(channels: &[ChannelView], budget: Amount) -> u32 {
+/// What is left in channels onward or may lie in them in all, whichever is more, as a power of two.
+fn capacity_log2(
+    channels: &[ChannelView],
+    is_onward: impl Fn(ChannelId) -> bool,
+    budget: Amount,
+) -> u32 {
     let onward = channels
         .iter()
-        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open && it.usable);
+        .filter(|it| it.role == Role::Payer && it.phase == Phase::Open && it.usable)
+        .filter(|it| is_onward(it.id));
     let left = onward.fold(Amount::ZERO, |sum, it| {
         let left = it.deposit.saturating_sub(it.value);
         sum.checked_add(left).unwrap_or(Amount::MAX)
@@ -161,8 +166,10 @@ pub(crate) fn believe(
         let beyond = second.map_or_else(String::new, |it| {
             format!(", {} beyond it {} ppm", it.node.short(), it.fee_ppm)
         });
+        let all = asked.saturating_mul(1_000_000).div_ceil(worth.max(1));
         let seen = format!(
-            "{} asks {} ppm and {} base units for holding a lock{beyond}; at most {max_ppm} ppm in all is allowed",
+            "{} asks {} ppm and {} base units for holding a lock{beyond}; with prices of whole base units these come to \
+             {all} ppm, and at most {max_ppm} ppm in all is allowed",
             first.node.short(),
             first.fee_ppm,
             first.hold_fee

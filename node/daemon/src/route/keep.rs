@@ -13,8 +13,9 @@ use super::Own;
 // Our choices.
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(2);
-/// After a start, the streams of all neighbours are wanted so long: their locks may live.
-const AFTER_START: Duration = Duration::from_secs(3 * 3600);
+/// After a start, the streams of all neighbours are wanted so long: their locks may live. As the first lock of a route
+/// over two routers.
+const AFTER_START: Duration = Duration::from_secs(13_200);
 
 impl Own {
     /// Every few seconds, streams that are to stand and do not are dialled again.

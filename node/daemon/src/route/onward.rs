@@ -36,6 +36,17 @@ struct Payee {
     window_secs: u32,
 }
 
+impl Payee {
+    fn window(&self) -> u32 {
+        self.window_secs.max(CLOSE_WINDOW_SECS)
+    }
+
+    const fn neighbour(&self) -> Neighbour {
+        let (node, kind) = (self.node, Kind::Onward);
+        Neighbour { node, kind }
+    }
+}
+
 impl Own {
     /// Takes an offer of a lock for somebody else; answers what to tell whom.
     pub(super) async fn onward(
@@ -81,9 +92,11 @@ impl Own {
             return Ok(outs);
         }
         // What is left of that channel is bound by other locks: it was refused, and nothing is held.
+        let one = self.making_way.lock().await;
         let Ok(()) = self.deepen(down, need).await else {
             return Ok(outs);
         };
+        drop(one);
         self.lock(offer, up, down).await
     }
 
@@ -145,16 +158,8 @@ impl Own {
         // A channel whose voucher has no place for another lock is as good as none.
         let takes_place = |it: &&RouteView, id| it.down == id && !it.stage.is_over();
         let has_place = |id| routes.iter().filter(|it| takes_place(it, id)).count() < MAX_ROUTED;
-        let window = payee.window_secs.max(CLOSE_WINDOW_SECS);
-        // Nor is one by which this node itself pays: its deposit is the user's.
-        let is_ours = |it: &&ChannelView| {
-            it.role == Role::Payer
-                && it.params.payee == payee.account
-                && self.is_onward(it.id)
-                && it.params.period_secs >= window
-                && has_place(it.id)
-                && it.usable
-        };
+        let is_ours =
+            |it: &&ChannelView| pays(it, self.neighbours.get(it.id), payee) && has_place(it.id);
         let known = channels.iter().filter(is_ours);
         let known = known.max_by_key(|it| left(it));
         let (channel, found) = match known {
@@ -168,19 +173,18 @@ impl Own {
                     return Err(PayErrorCode::NoCapacity);
                 }
                 let deposit = self.allowed(&channels, need)?;
-                let period = Duration::from_secs(window.into());
+                let period = Duration::from_secs(payee.window().into());
                 let opened = perform::open(&self.purse, payee.account, deposit, period).await;
                 let opened = opened.map_err(|problem| {
                     tracing::warn!(seen = %problem.seen, "no channel onward");
                     PayErrorCode::NoCapacity
                 })?;
                 tracing::info!(channel = %opened.short(), to = %payee.node.short(), %deposit, "a channel onward");
+                let saved = self.neighbours.set(opened, payee.neighbour()).await;
+                saved.map_err(|_| PayErrorCode::Internal)?;
                 (opened, false)
             }
         };
-        let (node, kind) = (payee.node, Kind::Onward);
-        let saved = self.neighbours.set(channel, Neighbour { node, kind }).await;
-        saved.map_err(|_| PayErrorCode::Internal)?;
         match timeout(DEPOSIT_WAIT, self.payments().wait_usable(channel)).await {
             Ok(Ok(())) => Ok((channel, found)),
             Ok(Err(error)) => Err(error.code()),
@@ -188,6 +192,7 @@ impl Own {
         }
     }
 
+    /// Whoever calls it makes a way alone: what is allowed counts what is there already.
     async fn deepen(&self, channel: ChannelId, need: Amount) -> Result<(), PayErrorCode> {
         let channels = self.payments().channels().await.map_err(|it| it.code())?;
         let deposit = self.allowed(&channels, need)?;
@@ -230,7 +235,7 @@ impl Own {
         lives.filter(|it| self.is_onward(it.id))
     }
 
-    fn is_onward(&self, channel: ChannelId) -> bool {
+    pub(super) fn is_onward(&self, channel: ChannelId) -> bool {
         let known = self.neighbours.get(channel);
         known.is_some_and(|it| it.kind == Kind::Onward)
     }
@@ -238,6 +243,16 @@ impl Own {
     fn count(&self, change: impl FnOnce(&mut super::RouteNumbers)) {
         change(&mut self.book().numbers);
     }
+}
+
+/// Whether this channel pays that payee for what is routed: as its node was known when it was opened, for anybody may
+/// say that it has the same account. One by which this node itself pays does not: its deposit is the user's.
+fn pays(it: &ChannelView, neighbour: Option<Neighbour>, payee: &Payee) -> bool {
+    it.role == Role::Payer
+        && it.params.payee == payee.account
+        && neighbour == Some(payee.neighbour())
+        && it.params.period_secs >= payee.window()
+        && it.usable
 }
 
 fn left(it: &ChannelView) -> Amount {
@@ -250,3 +265,6 @@ fn is_full(out: &RouteOut, up: ChannelId) -> bool {
     };
     out.channel == up && it.code == PayErrorCode::NoCapacity && !it.held
 }
+
+#[cfg(test)]
+mod tests;

@@ -279,24 +279,25 @@ impl Own {
             None
         };
         match self.payments().route_frame(channel, frame).await {
-            Ok(outs) => outs.into_iter().for_each(|it| self.tell(it)),
+            Ok(outs) => {
+                outs.into_iter().for_each(|it| self.tell(it));
+                if let Some((payment, code)) = rejected
+                    && let Some(asked) = self.book().asked.remove(&payment)
+                {
+                    let _ = asked.send(code); // Whoever asked may have stopped waiting.
+                }
+            }
             Err(error) if is_complaint => tracing::debug!(%error, "a complaint of a neighbour"),
             Err(error) => {
                 tracing::debug!(channel = %channel.short(), %error, "a frame of a neighbour is not taken");
                 let code = error.code();
-                let detail = code.to_string();
                 let frame = RouteFrame::PayError {
                     channel,
                     code,
-                    detail,
+                    detail: code.to_string(),
                 };
                 self.tell(RouteOut { channel, frame });
             }
-        }
-        if let Some((payment, code)) = rejected {
-            let asked = self.book().asked.remove(&payment);
-            // Whoever asked may have stopped waiting.
-            let _ = asked.map(|it| it.send(code));
         }
     }
 

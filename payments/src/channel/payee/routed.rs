@@ -227,7 +227,7 @@ impl PayeeChannel {
         moved.unwrap_or(Amount::MAX).min(rise(&self.held, next))
     }
 
-    /// What `voucher` would be worth more than what is held, with the words known.
+    /// What `voucher` would be worth more than what is held or was claimed, with the words known of locks that live.
     #[must_use]
     pub fn gain(&self, voucher: &Voucher, now: UnixTime) -> Amount {
         let of = |lane: &Lane, lock: &Lock| match lane.rest(lock) {
@@ -235,11 +235,13 @@ impl PayeeChannel {
             None => (lane.lock == *lock).then(|| lane.worth()),
         };
         let locks = voucher.locks.iter();
-        let kept = locks.filter_map(|lock| self.held.lanes.iter().find_map(|it| of(it, lock)));
+        let lanes = self.held.lanes.iter();
+        let live = lanes.filter(|it| it.is_live(now.as_secs()));
+        let kept = locks.filter_map(|lock| live.clone().find_map(|it| of(it, lock)));
         let worth = kept.fold(voucher.base, |sum, it| {
             sum.checked_add(it).unwrap_or(Amount::MAX)
         });
-        worth.saturating_sub(self.value(now))
+        worth.saturating_sub(self.value(now).max(self.claimed))
     }
 }
 

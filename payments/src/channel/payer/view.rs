@@ -106,19 +106,21 @@ impl PayerChannel {
     /// What can still be released or promised under the confirmed deposit.
     #[must_use]
     pub fn spendable(&self) -> Amount {
-        self.deposit
-            .saturating_sub(self.value())
-            .saturating_sub(self.hidden())
-            .saturating_sub(self.routed_most().saturating_sub(self.routed_open()))
+        let it = self.without_expired(); // As the next voucher will be.
+        it.deposit
+            .saturating_sub(it.value())
+            .saturating_sub(it.hidden())
+            .saturating_sub(it.routed_most().saturating_sub(it.routed_open()))
     }
 
     /// What can be locked onward now, and in how many locks.
     #[must_use]
     pub fn lockable(&self) -> (Amount, usize) {
-        let locks = self.routed.len().saturating_add(1);
+        let it = self.without_expired(); // As the next voucher will be.
+        let locks = it.routed.len().saturating_add(1);
         let places = MAX_LOCKS.saturating_sub(locks);
-        match self.phase {
-            Phase::Open if self.is_usable() => (self.free(), places),
+        match it.phase {
+            Phase::Open if it.is_usable() => (it.free(), places),
             Phase::Open | Phase::Opening | Phase::Closing { .. } | Phase::Closed => {
                 (Amount::ZERO, 0)
             }

@@ -80,12 +80,15 @@ pub fn weigh(
     Ok(lock)
 }
 
-/// The answer to an offer that was not taken.
+/// The answer to an offer that was not taken. It says no sum: what a router could still lock is nobody's business.
 #[must_use]
 pub fn rejection(offer: &LockOffer, refusal: &RouteRefusal) -> LockReject {
-    let (max_amount, min_expiry) = match refusal {
-        RouteRefusal::Value { most } => (*most, 0),
-        RouteRefusal::HopGap { min_expiry } => (Amount::ZERO, *min_expiry),
+    let said = LockReject::of(offer.payment, refusal.code(), false);
+    match refusal {
+        RouteRefusal::HopGap { min_expiry } => LockReject {
+            min_expiry: *min_expiry,
+            ..said
+        },
         RouteRefusal::NoHop
         | RouteRefusal::Known
         | RouteRefusal::Endless
@@ -93,14 +96,8 @@ pub fn rejection(offer: &LockOffer, refusal: &RouteRefusal) -> LockReject {
         | RouteRefusal::Fee { .. }
         | RouteRefusal::HoldFee { .. }
         | RouteRefusal::Slots
-        | RouteRefusal::Tranche { .. } => (Amount::ZERO, 0),
-    };
-    LockReject {
-        payment: offer.payment,
-        code: refusal.code(),
-        held: false,
-        max_amount,
-        min_expiry,
+        | RouteRefusal::Value { .. }
+        | RouteRefusal::Tranche { .. } => said,
     }
 }
 

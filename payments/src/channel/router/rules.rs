@@ -46,7 +46,7 @@ impl Default for RouterPolicy {
         Self {
             fee_ppm: 10_000,
             hold_fee: Amount::ZERO,
-            slots: 4,
+            slots: 8,
             max_in_flight: Amount::MAX,
             min_tranche: Amount::ZERO,
         }

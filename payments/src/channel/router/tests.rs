@@ -364,13 +364,13 @@ fn a_record_is_the_payment() {
 }
 
 #[test]
-fn a_rejection_says_what_would_be_taken() {
+fn a_rejection_says_from_when_on_a_lock_would_be_taken_and_no_sum() {
     let offer = Bench::new().offer;
     assert_eq!(offer.onward[0].node, NodeId::from_bytes([3; 32]));
     assert_eq!(PRICE, offer.onward[0].unit_price);
     let most = wei(9);
     let rejected = rejection(&offer, &RouteRefusal::Value { most });
-    assert_eq!((rejected.max_amount, rejected.held), (most, false));
+    assert_eq!((rejected.max_amount, rejected.held), (wei(0), false));
     let min_expiry = 77;
     let rejected = rejection(&offer, &RouteRefusal::HopGap { min_expiry });
     assert_eq!(rejected.min_expiry, 77);

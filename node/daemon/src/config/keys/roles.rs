@@ -181,19 +181,19 @@ pub(super) const ROLES: [Key; 45] = [
         "router.deposit",
         Kind::Money,
         "0.05",
-        "What a channel to an exit is opened with, or deepened by.",
+        "What a channel to an exit, or to another router, is opened with, or deepened by.",
     ),
     key(
         "router.budget",
         Kind::Money,
         "0.5",
-        "The most that may lie in its channels to exits.",
+        "The most that may lie in its channels to exits and other routers.",
     ),
     key(
         "router.max_channels",
         count(1, 1024),
         "16",
-        "Channels to exits at most; each costs gas to open.",
+        "Channels to exits and other routers at most; each costs gas to open.",
     ),
     key(
         "router.slots",

@@ -145,9 +145,52 @@ fn what_two_routers_ask_together_is_within_the_cap_or_refused() {
 
 #[test]
 fn a_capacity_is_told_as_a_power_of_two() {
-    assert_eq!(capacity_log2(&[], Amount::ZERO), 0);
-    assert_eq!(capacity_log2(&[], wei(1023)), 9);
-    assert_eq!(capacity_log2(&[], wei(1024)), 10);
+    let told = |budget| capacity_log2(&[], |_| true, budget);
+    assert_eq!(told(Amount::ZERO), 0);
+    assert_eq!(told(wei(1023)), 9);
+    assert_eq!(told(wei(1024)), 10);
+}
+
+/// Nobody is told what the user of this node has.
+#[test]
+fn a_capacity_is_of_channels_onward_alone() {
+    let channel = |byte, deposit| ChannelView {
+        id: ChannelId::from_bytes([byte; 32]),
+        params: warren_proto::ChannelParams {
+            payer: PayoutAddress::from_bytes([4; 20]),
+            payee: PayoutAddress::from_bytes([5; 20]),
+            period_secs: CLOSE_WINDOW_SECS,
+            salt: byte.into(),
+        },
+        role: Role::Payer,
+        phase: Phase::Open,
+        deposit: wei(deposit),
+        pending: Amount::ZERO,
+        value: Amount::ZERO,
+        claimed: Amount::ZERO,
+        usable: true,
+        shared: false,
+    };
+    let (own, onward) = (channel(1, 4096), channel(2, 64));
+    let told = capacity_log2(&[own, onward], |it| it == onward.id, wei(16));
+    assert_eq!(told, 6);
+}
+
+/// At a price of a few base units, a part of one costs a whole one.
+#[test]
+fn what_rounding_makes_too_dear_is_said_as_it_is() {
+    let cheap = RouterHint {
+        hold_fee: wei(0),
+        ..terms()
+    };
+    let routers = (&cheap, Some(&cheap));
+    let refused = believe(routers, chain(1), (wei(5), 100), ALLOWED_PPM).unwrap_err();
+    assert!(refused.is(ErrorCode::RouteTooDear));
+    let seen = refused.seen;
+    assert!(seen.contains("come to 400000 ppm"), "{seen}");
+    assert!(seen.contains("at most 50000 ppm"), "{seen}");
+    let all = believe(routers, chain(1), (wei(5), 100), 400_000);
+    assert_eq!(all.unwrap(), wei(7));
 }
 
 #[test]

@@ -216,6 +216,21 @@ fn the_gain_of_a_voucher_is_what_it_is_worth_more() {
 }
 
 #[test]
+fn words_of_a_lock_that_is_over_are_no_gain() {
+    let over = |held: &PayeeChannel, base, locks| {
+        let offered = voucher(2, base, locks);
+        held.gain(offered.get(), late(LIFE))
+    };
+    let held = holding(4);
+    assert_eq!(over(&held, 3, vec![routed_lock()]), wei(0));
+    assert_eq!(over(&held, 5, vec![routed_lock()]), wei(2));
+    let claimed = ChainFact::Claimed(wei(23));
+    let claimed = held.handle(&PayeeEvent::Chain(claimed), NOON).next;
+    assert_eq!(over(&claimed, 23, vec![]), wei(0), "paid by the chain");
+    assert_eq!(over(&claimed, 25, vec![routed_lock()]), wei(2));
+}
+
+#[test]
 fn r4_the_first_expiry_of_words_held_is_known() {
     assert_eq!(holding(2).first_expiry(NOON), Some(NOON.as_secs() + LIFE));
     let held = take(&open_payee(1000), new_lock(1, 3, vec![routed_lock()]), NOON).next;

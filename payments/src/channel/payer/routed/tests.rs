@@ -5,7 +5,7 @@ use warren_proto::{Lock, PaymentId, VoucherAck};
 use super::*;
 use crate::channel::event::VoucherDraft;
 use crate::channel::fixture::routed::{LIFE, PAYMENT, at, late, rest, routed_lock};
-use crate::channel::fixture::{NOON, open_payer, terms, wei};
+use crate::channel::fixture::{NOON, lock, open_payer, terms, wei};
 use crate::channel::{PayerEvent, Proof, RoutedLock, RoutedOrder};
 
 fn order(channel: &PayerChannel, order: RoutedOrder) -> Step {
@@ -256,4 +256,31 @@ fn a_lock_stays_in_the_voucher_until_the_chain_was_heard_beyond_its_end() {
     let told = deaf.handle(&PayerEvent::HeardUntil(after), after);
     assert!(!told.save);
     assert_eq!(locks(&told.next), 1);
+}
+
+/// A router whose channel onward was full when it fell quiet: nothing is folded, and no lock asked for before it says
+/// that there is room.
+#[test]
+fn locks_that_are_over_take_no_place_once_the_chain_was_heard_beyond_them() {
+    let expiry = routed_lock().expiry;
+    let mut full = open_payer(100);
+    for number in 1..=15 {
+        let asked = RoutedLock {
+            payment: PaymentId::from_bytes([number; 16]),
+            lock: Lock {
+                expiry,
+                ..lock(number.into(), 1, 5)
+            },
+            own: None,
+            hold_fee: wei(0),
+        };
+        full = order(&full, RoutedOrder::Lock(asked)).next;
+    }
+    assert_eq!(full.lockable(), (wei(25), 0));
+    let heard = |at| full.handle(&PayerEvent::HeardUntil(at), at).next;
+    assert_eq!(heard(late(LIFE + 3599)).lockable(), (wei(25), 0));
+    let quiet = heard(late(LIFE + 3600));
+    assert_eq!(quiet.lockable(), (wei(100), 15));
+    assert_eq!(quiet.spendable(), wei(100));
+    assert_eq!(quiet.draft(), full.draft(), "no voucher changes");
 }
