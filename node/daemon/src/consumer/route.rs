@@ -202,7 +202,7 @@ impl Shell {
         routes.tell(perform::offered(line.way.channel, offer));
         let (session, heard_by) = (live.id(), live.heard_by.clone());
         tokio::spawn(async move {
-            // Dropped if nobody rejects it while its session lives.
+            // It errs once the lock is good, given up, or kept for later.
             if let Ok(code) = rejection.await {
                 let news = News::Rejected { payment, code };
                 let _ = heard_by.send(Heard::Session { session, news }).await;
@@ -221,6 +221,7 @@ impl Shell {
                 if let Some((_, is_held)) = line.locks.get_mut(&ready.payment) {
                     *is_held = true;
                 }
+                self.parts.routes.unask(ready.payment);
                 let news = RouteNews::Usable(ready);
                 Box::pin(self.event(ConsumerEvent::Route(news))).await;
             }
@@ -297,6 +298,7 @@ impl Shell {
         let now = self.parts.clock.now();
         self.kept.retain(|it| it.made.serve_until > now);
         for (payment, (made, is_held)) in locks {
+            self.parts.routes.unask(payment);
             self.kept.retain(|it| it.made.payment != payment);
             if !is_held {
                 give_up(live, payment, &self.parts);
