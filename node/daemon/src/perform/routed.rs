@@ -141,7 +141,7 @@ async fn by_way(
                 terms,
                 max_fee_ppm: funds.max_fee_ppm,
                 refused: &[],
-                before: made_for.iter().find_map(|(_, it)| it.second),
+                before: second::newest(&made_for),
             };
             way = way.over(second::chosen(&funds.routes, &need, now).await?);
         }
@@ -270,6 +270,27 @@ async fn lock(
     }
 }
 
+/// Why words of a lock were not said.
+#[derive(Debug)]
+pub(crate) struct Unsaid {
+    pub(crate) problem: Problem,
+    /// No word of it ever will be.
+    pub(crate) dead: bool,
+}
+
+/// Whether that is so because the lock is rejected, or over.
+const fn is_dead(error: &PaymentsError) -> bool {
+    matches!(
+        error,
+        PaymentsError::Refused {
+            refusal: PayerRefusal::NotReady { .. }
+                | PayerRefusal::LockExpired { .. }
+                | PayerRefusal::UnknownPayment { .. },
+            ..
+        }
+    )
+}
+
 /// The frame that offers a lock to the router.
 pub(crate) fn offered(channel: ChannelId, offer: Box<LockOffer>) -> RouteOut {
     let frame = RouteFrame::Offer(offer);
@@ -301,9 +322,12 @@ impl Purse {
         channel: ChannelId,
         ready: LockReady,
         units: u32,
-    ) -> Result<Vec<WordFrame>, Problem> {
+    ) -> Result<Vec<WordFrame>, Unsaid> {
         let words = self.payments.release_routed(channel, ready, units).await;
-        words.map_err(|it| problem(&it))
+        words.map_err(|error| Unsaid {
+            problem: problem(&error),
+            dead: is_dead(&error),
+        })
     }
 
     /// Exit: a lock that one of its sessions has named.

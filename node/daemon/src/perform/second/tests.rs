@@ -168,3 +168,19 @@ fn one_whose_terms_do_not_fit_does_not_come_second_and_says_why() {
     let (found, why) = seconds(&[(4, cheap)], &[]);
     assert_eq!((found.len(), why), (1, None));
 }
+
+#[test]
+fn the_router_that_came_second_last_comes_first() {
+    let lock = |number, hours: u64, second: Option<u8>| {
+        let it = LockFor {
+            exit: key(EXIT).id(),
+            exit_price: wei(1),
+            serve_until: UnixTime::from_secs(NOON.as_secs() + 3600 * hours),
+            second: second.map(|it| key(it).id()),
+        };
+        (PaymentId::from_bytes([number; 16]), it)
+    };
+    let made_for = [lock(1, 1, Some(4)), lock(2, 2, Some(5)), lock(3, 3, None)];
+    assert_eq!(newest(&made_for), Some(key(5).id()));
+    assert_eq!(newest(&made_for[2..]), None);
+}

@@ -3,7 +3,7 @@
 //! Sans-IO.
 
 use warren_proto::{
-    Amount, LockReady, PayErrorCode, PaymentId, RouteProof, SessionFrame, UnixTime,
+    Amount, GoodbyeReason, LockReady, PayErrorCode, PaymentId, RouteProof, SessionFrame, UnixTime,
 };
 
 use super::{ConsumerEnd, ConsumerSession, Do, Phase};
@@ -53,6 +53,13 @@ impl ConsumerSession {
                 }
                 Vec::new()
             }
+            RouteNews::Unsaid { payment, dead } => {
+                if let Some(lanes) = &mut self.lanes {
+                    lanes.unsaid(payment, dead, now);
+                    self.released = lanes.said();
+                }
+                Vec::new()
+            }
             RouteNews::Gone(payment) => {
                 let lanes = self.lanes.as_mut();
                 let asks = lanes.is_some_and(|it| it.replace(payment, now));
@@ -63,20 +70,24 @@ impl ConsumerSession {
         }
     }
 
-    /// While nothing is paid, the user is better served by another exit; later, by another try.
+    /// While nothing is paid, the user is better served by another exit; later, by another try. A router that
+    /// is busy may be opening the channel that the next lock goes by: it is tried again in both cases.
     fn lock_failed(
         &mut self,
         payment: Option<PaymentId>,
         code: PayErrorCode,
         now: UnixTime,
     ) -> Vec<Do> {
-        let lanes = self.lanes.as_mut();
-        if !lanes.is_some_and(|it| it.failed(payment, now)) {
+        let Some(lanes) = &mut self.lanes else {
+            return Vec::new();
+        };
+        if !lanes.failed(payment, now) {
             return Vec::new();
         }
-        if self.phase == Phase::Starting {
-            let reason = warren_proto::GoodbyeReason::Asked;
-            return self.end(ConsumerEnd::PaymentRefused(code), Some(reason));
+        let waits = code == PayErrorCode::Busy && lanes.may_try_again();
+        if self.phase == Phase::Starting && !waits {
+            let end = ConsumerEnd::PaymentRefused(code);
+            return self.end(end, Some(GoodbyeReason::Asked));
         }
         Vec::new()
     }
@@ -123,24 +134,24 @@ impl ConsumerSession {
         }
         // The receipt counts what was said: not before the last words are.
         if self.released < wanted && lanes.is_dry(now) && !says {
-            let reason = warren_proto::GoodbyeReason::Asked;
-            effects.extend(self.end(
-                ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity),
-                Some(reason),
-            ));
+            let end = ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity);
+            effects.extend(self.end(end, Some(GoodbyeReason::Asked)));
         }
         effects
     }
 
-    /// R6: a lock that nobody answered for.
+    /// R6: a lock that nobody answered for. And before anything is paid: whether it is time for another try.
     pub(super) fn watch_locks(&mut self, now: UnixTime) -> Vec<Do> {
-        let Some(payment) = self.lanes.as_ref().and_then(|it| it.late(now)) else {
+        let starts = self.phase == Phase::Starting;
+        let Some(lanes) = &mut self.lanes else {
             return Vec::new();
         };
-        let drop = payment.map(|it| Do::Route(RouteOrder::Drop(it)));
-        let mut effects: Vec<_> = drop.into_iter().collect();
-        effects.extend(self.lock_failed(payment, PayErrorCode::NoRoute, now));
-        effects
+        match lanes.late(now) {
+            Some(Some(payment)) => vec![Do::Route(RouteOrder::Late(payment))],
+            Some(None) => self.lock_failed(None, PayErrorCode::NoRoute, now),
+            None if starts && lanes.ask(u64::MAX, now) => vec![Do::Route(RouteOrder::Next)],
+            None => Vec::new(),
+        }
     }
 
     /// A new stream: the lock on its way is named again.
