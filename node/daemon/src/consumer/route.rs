@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use warren_proto::{
-    LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame, WordFrame,
+    Amount, LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame, WordFrame,
 };
 
 use super::Shell;
@@ -322,6 +322,9 @@ impl Shell {
             if !is_held {
                 give_up(live, payment, &self.parts);
             } else if made.said < made.units && self.kept.len() < MAX_KEPT {
+                // What the router holds it for is paid.
+                let hold_fee = Amount::ZERO;
+                let made = LockMade { hold_fee, ..made };
                 self.kept.push(KeptLock {
                     exit,
                     way,

@@ -9,7 +9,7 @@ use warren_proto::{
     Amount, ChannelId, NodeId, PaymentId, RouterHint, SessionTerms, SignedRouterHint, UnixTime,
 };
 
-use super::routed::LEAST_UNITS;
+use super::lock::{LEAST_UNITS, most_units};
 use crate::error::{ErrorCode, Problem};
 use crate::route::{LockFor, Routes, believe};
 
@@ -79,7 +79,11 @@ fn fits(it: &RouterHint, need: &Need<'_>, now: UnixTime) -> Result<Amount, Optio
         return Err(None);
     }
     let unusable = |seen: String| Some(Problem::new(ErrorCode::RouterUnusable, seen));
-    let deal = (terms.unit_price, warren_proto::MAX_UNITS);
+    let capacity_log2 = first.capacity_log2.min(it.capacity_log2);
+    let deal = (
+        terms.unit_price,
+        most_units(capacity_log2, terms.unit_price),
+    );
     let price = believe((first, Some(it)), terms.chain, deal, need.max_fee_ppm)?;
     let worth = terms.unit_price.wei().saturating_mul(LEAST_UNITS.into());
     if worth >> it.capacity_log2 > 1 {
@@ -108,4 +112,4 @@ pub(crate) fn none(found: usize, why: Option<Problem>) -> Problem {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

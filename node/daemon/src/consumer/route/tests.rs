@@ -1,6 +1,6 @@
 //! Which second router is passed over, and which is tried again.
 
-use warren_proto::{Amount, ChainRef, ChannelId, PayoutAddress, RouterHint, UnixTime};
+use warren_proto::{ChainRef, ChannelId, PayoutAddress, RouterHint, UnixTime};
 
 use super::*;
 

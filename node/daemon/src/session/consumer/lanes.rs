@@ -42,6 +42,8 @@ pub struct LockMade {
     pub unit_price: Amount,
     /// The exit serves no more for its words from then on (R5).
     pub serve_until: UnixTime,
+    /// What the router gets for holding it, whatever comes; zero if it was paid in a session before.
+    pub hold_fee: Amount,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub(super) struct Lanes {
     /// Until then no word is said: the last ones could not be.
     rests_until: Option<UnixTime>,
     unit_price: Amount,
+    /// Of all locks that were offered, those too that were rejected.
+    hold_fees: Amount,
     /// For the receipt.
     tally: Tally,
 }
@@ -96,6 +100,7 @@ impl Lanes {
             said: 0,
             rests_until: None,
             unit_price: lock.unit_price,
+            hold_fees: Amount::ZERO,
             tally: Tally::default(),
         }
     }
@@ -108,6 +113,11 @@ impl Lanes {
     /// What a word costs, by the newest lock.
     pub(super) const fn unit_price(&self) -> Amount {
         self.unit_price
+    }
+
+    /// What the routers get besides, for holding locks.
+    pub(super) const fn hold_fees(&self) -> Amount {
+        self.hold_fees
     }
 
     /// The lock that was asked for is made; `false` if none was.
@@ -126,6 +136,8 @@ impl Lanes {
             return None;
         };
         self.pending = Some((Stage::Offered(lock), now));
+        let hold_fees = self.hold_fees.checked_add(lock.hold_fee);
+        self.hold_fees = hold_fees.unwrap_or(Amount::MAX);
         Some(lock.payment)
     }
 

@@ -13,6 +13,9 @@ use crate::session::consumer::lanes::Lanes;
 impl ConsumerSession {
     pub(super) fn route_news(&mut self, news: RouteNews, now: UnixTime) -> Vec<Do> {
         match news {
+            RouteNews::Made { lock, .. } if self.is_beyond_cap(lock.hold_fee) => {
+                self.end(ConsumerEnd::CapReached, Some(GoodbyeReason::Cap))
+            }
             RouteNews::Made { start, lock } => {
                 let first = self.phase == Phase::Funding;
                 let taken = match &mut self.lanes {
@@ -179,6 +182,27 @@ impl ConsumerSession {
     pub(super) fn route_proof(&self) -> Option<RouteProof> {
         let (start, granted) = (self.start.as_ref()?, self.granted_by?);
         self.lanes.as_ref()?.proof(start.signature, granted)
+    }
+
+    /// What this session cost so far: its words, and the hold fees of the locks that were offered for it.
+    #[must_use]
+    pub fn cost(&self) -> Amount {
+        let price = self.word_price().unwrap_or_default();
+        let words = price.checked_mul(self.released);
+        let cost = words.and_then(|it| it.checked_add(self.hold_fees()));
+        cost.unwrap_or(Amount::MAX)
+    }
+
+    /// What of the cost is no word's.
+    pub(super) fn hold_fees(&self) -> Amount {
+        let lanes = self.lanes.as_ref();
+        lanes.map_or(Amount::ZERO, Lanes::hold_fees)
+    }
+
+    /// Whether `more` would cost more than the user allows.
+    fn is_beyond_cap(&self, more: Amount) -> bool {
+        let cost = self.cost().checked_add(more).unwrap_or(Amount::MAX);
+        self.wish.max_spend.is_some_and(|cap| cost > cap)
     }
 
     /// What one word costs this node; `None` before the terms are known.

@@ -9,6 +9,24 @@ fn waits(route: &mut Route, secs: u32) {
 }
 
 #[test]
+fn a_router_that_never_answers_costs_nothing_and_no_tunnel_is_raised() {
+    let mut route = Route::new(false);
+    assert_eq!(route.consumer.phase(), ConsumerPhase::Starting);
+    for _ in 0..40 {
+        route.wait(Duration::from_secs(1));
+    }
+    let end = ConsumerEnd::PaymentRefused(PayErrorCode::NoRoute);
+    assert!(end.try_next());
+    assert_eq!(route.ended.0, Some(end));
+    assert_eq!(route.dropped, [payment(1)]);
+    assert!(
+        !route.connected,
+        "nothing is connected before a lock is held"
+    );
+    assert_eq!((route.words(), route.allowed), (0, 0));
+}
+
+#[test]
 fn a_router_that_never_answers_is_passed_over_for_another() {
     let mut route = Route::with(None, |it| (it.router_lives, it.others) = (false, 2));
     waits(&mut route, 34);
@@ -81,4 +99,29 @@ fn a_lock_of_which_no_word_can_be_said_any_more_is_left_for_the_next_one() {
     assert_eq!(u64::from(route.known[&payment(1)]), before);
     assert!(route.known[&payment(2)] > 0);
     assert_eq!(route.consumer.released(), route.words());
+}
+
+#[test]
+fn hold_fees_count_for_what_the_user_allows() {
+    let cap = 20 * UNIT;
+    let mut route = Route::with(Some(cap), |it| {
+        it.hold_fee = Amount::from_wei_u64(10 * UNIT)
+    });
+    for _ in 0..30 {
+        route.pass(ByteCount::MIB);
+    }
+    assert_eq!(route.ended.0, Some(ConsumerEnd::CapReached));
+    assert!(route.words() > 5, "half is left for words");
+    let fee = Amount::from_wei_u64(10 * UNIT);
+    let words = Amount::from_wei_u64((UNIT + UNIT / 100) * route.consumer.released());
+    assert_eq!(route.consumer.cost(), fee.checked_add(words).unwrap());
+    assert!(route.consumer.cost() <= Amount::from_wei_u64(cap));
+
+    // More than all: no lock is even offered.
+    let route = Route::with(Some(cap), |it| {
+        it.hold_fee = Amount::from_wei_u64(21 * UNIT)
+    });
+    assert_eq!(route.ended.0, Some(ConsumerEnd::CapReached));
+    assert_eq!(route.provider.awaits_lock(&payment(1)), None);
+    assert_eq!(route.consumer.cost(), Amount::ZERO);
 }
