@@ -5,6 +5,7 @@
 
 mod asking;
 mod found;
+mod lock;
 mod openings;
 mod routed;
 mod second;
@@ -29,8 +30,9 @@ use crate::store::{self, Headroom};
 
 pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use found::see;
+pub(crate) use lock::next_lock;
 pub(crate) use openings::{Openings, check_funds, covers};
-pub(crate) use routed::{next_lock, no_first, offered, routed_start};
+pub(crate) use routed::{Unsaid, no_first, offered, routed_start};
 pub(crate) use second::none as no_second;
 pub(crate) use way::{
     KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way,

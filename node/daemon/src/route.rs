@@ -8,6 +8,7 @@
 //! neighbour ─▶ heard ─▶ offer to the exit of this node │ offer onward │ any other frame ─▶ payments ─▶ tell
 //! ```
 
+mod asked;
 mod hint;
 mod keep;
 mod locks;
@@ -33,6 +34,7 @@ use crate::error::Problem;
 use crate::perform::Purse;
 use crate::store::Store;
 
+use asked::Asked;
 pub(crate) use hint::{CLOSE_WINDOW_SECS, believe};
 pub(crate) use locks::LockFor;
 use locks::Locks;
@@ -49,8 +51,6 @@ const MAX_OFFERS: usize = 8;
 const MAX_OFFERS_EACH: usize = 2;
 /// Locks that wait for the exit's part of this node.
 const EXIT_INBOX: usize = 16;
-/// Payments of this node's own whose rejection somebody waits for.
-const MAX_ASKED: usize = 64;
 
 /// A lock for this node's own exit, and who waits for the answer.
 pub(crate) struct OfferedLock {
@@ -121,7 +121,7 @@ struct Book {
     own_hint: Option<SignedRouterHint>,
     /// Routers as they were found last, and when.
     found: Option<(UnixTime, Vec<SignedRouterHint>)>,
-    asked: BTreeMap<PaymentId, oneshot::Sender<PayErrorCode>>,
+    asked: Asked,
     /// Offers of each neighbour that are worked on.
     working: BTreeMap<ChannelId, usize>,
     count: u64,
@@ -269,8 +269,9 @@ impl Routes {
             .unwrap_or_default()
     }
 
-    /// The exit does not hold this lock any more.
+    /// This lock serves no session any more, and nobody waits for its rejection.
     pub(crate) async fn forget_lock(&self, payment: PaymentId) {
+        self.unask(payment);
         if let Some(own) = &self.own
             && let Err(problem) = own.locks.forget(payment).await
         {
@@ -294,17 +295,16 @@ impl Routes {
         self.own.as_ref()?.terms().await
     }
 
-    /// Tells, once, if the router rejects this payment. Whoever waits should not wait for ever.
+    /// Tells, once, if the router rejects this payment: until [`Self::unask`].
     pub(crate) fn rejection_of(&self, payment: PaymentId) -> oneshot::Receiver<PayErrorCode> {
-        let (tell, told) = oneshot::channel();
-        if let Some(own) = &self.own {
-            let mut book = own.book();
-            book.asked.retain(|_, it| !it.is_closed());
-            if book.asked.len() < MAX_ASKED {
-                book.asked.insert(payment, tell);
-            }
-        }
-        told
+        let own = self.own.as_ref();
+        own.map_or_else(|| oneshot::channel().1, |it| it.book().asked.wait(payment))
+    }
+
+    /// Whoever waits for this payment's rejection waits no more.
+    pub(crate) fn unask(&self, payment: PaymentId) {
+        let own = self.own.as_ref();
+        drop(own.and_then(|it| it.book().asked.remove(&payment)));
     }
 
     pub(crate) fn numbers(&self) -> RouteNumbers {

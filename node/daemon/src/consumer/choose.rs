@@ -284,13 +284,11 @@ impl Shell {
             return;
         };
         let (lost, served) = (live.machine().offer().clone(), live.machine().served(now));
-        let price = live.machine().word_price().unwrap_or_default();
-        let cost = price.checked_mul(live.machine().released());
+        let cost = live.machine().cost();
         self.keep_locks(&mut live);
         self.leave(live);
         let Some(plan) = &mut self.plan else { return };
-        let spent = plan.spent.checked_add(cost.unwrap_or(Amount::MAX));
-        plan.spent = spent.unwrap_or(Amount::MAX);
+        plan.spent = plan.spent.checked_add(cost).unwrap_or(Amount::MAX);
         if matches!(end, ConsumerEnd::Asked) {
             return;
         }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use warren_proto::{
-    LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame, WordFrame,
+    Amount, LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame, WordFrame,
 };
 
 use super::Shell;
 use super::live::{Heard, Live, News};
 use crate::api::types::UpStage;
 use crate::error::Problem;
-use crate::perform::{self, KeptLock, Locked, RoutedStart, Standing, Way};
+use crate::perform::{self, KeptLock, Locked, RoutedStart, Standing, Unsaid, Way};
 use crate::session::{ConsumerEvent, LockMade, RouteNews, RouteOrder};
 
 /// Words kept until the exit says that it knows them; it spends 64 hashes on one, so few bridge any gap.
@@ -52,9 +52,10 @@ impl RouteLine {
         made
     }
 
-    /// The way's second router is passed over from now on; whether another one may be tried.
-    fn passes_over_second(&mut self) -> bool {
-        let Some(second) = self.way.second else {
+    /// No lock came of the way's second router, which is passed over from now on; whether another one may be
+    /// tried. One that is busy may be opening its channel, or the first one the channel to it: it is tried again.
+    fn passes_over_second(&mut self, code: PayErrorCode) -> bool {
+        let Some(second) = self.way.second.filter(|_| code != PayErrorCode::Busy) else {
             return false;
         };
         if !self.refused.contains(&second.node) {
@@ -134,19 +135,30 @@ impl Shell {
 
     pub(super) async fn rejected(&mut self, payment: PaymentId, code: PayErrorCode) {
         tracing::info!(%code, "a lock is rejected");
-        self.parts.routes.forget_lock(payment).await;
-        let mut another = false;
-        if let Some(line) = self.live.as_mut().and_then(|it| it.route.as_mut()) {
+        let line = self.live.as_mut().and_then(|it| it.route.as_mut());
+        let by_two = line.is_some_and(|line| {
             line.locks.remove(&payment);
-            another = line.passes_over_second();
+            line.way.second.is_some()
+        });
+        if by_two && code == PayErrorCode::Busy {
+            // What it was made for is what the next session knows that second router by.
+            self.parts.routes.unask(payment);
+        } else {
+            self.parts.routes.forget_lock(payment).await;
         }
-        let news = if another {
+        self.no_lock(payment, code).await;
+    }
+
+    /// A lock comes to nothing: another second router is tried, or the session knows.
+    async fn no_lock(&mut self, payment: PaymentId, code: PayErrorCode) {
+        let line = self.live.as_mut().and_then(|it| it.route.as_mut());
+        let news = if line.is_some_and(|it| it.passes_over_second(code)) {
             RouteNews::Gone(payment)
         } else {
             let payment = Some(payment);
             RouteNews::Failed { payment, code }
         };
-        self.event(ConsumerEvent::Route(news)).await;
+        Box::pin(self.event(ConsumerEvent::Route(news))).await;
     }
 
     pub(super) async fn perform_route(&mut self, order: RouteOrder) {
@@ -159,9 +171,13 @@ impl Shell {
             RouteOrder::Drop(payment) => {
                 if let Some(live) = &mut self.live {
                     give_up(live, payment, &self.parts);
-                    let line = live.route.as_mut();
-                    let _another = line.is_some_and(RouteLine::passes_over_second);
                 }
+            }
+            RouteOrder::Late(payment) => {
+                if let Some(live) = &mut self.live {
+                    give_up(live, payment, &self.parts);
+                }
+                self.no_lock(payment, PayErrorCode::NoRoute).await;
             }
         }
     }
@@ -202,7 +218,7 @@ impl Shell {
         routes.tell(perform::offered(line.way.channel, offer));
         let (session, heard_by) = (live.id(), live.heard_by.clone());
         tokio::spawn(async move {
-            // Dropped if nobody rejects it while its session lives.
+            // It errs once the lock is good, given up, or kept for later.
             if let Ok(code) = rejection.await {
                 let news = News::Rejected { payment, code };
                 let _ = heard_by.send(Heard::Session { session, news }).await;
@@ -221,6 +237,7 @@ impl Shell {
                 if let Some((_, is_held)) = line.locks.get_mut(&ready.payment) {
                     *is_held = true;
                 }
+                self.parts.routes.unask(ready.payment);
                 let news = RouteNews::Usable(ready);
                 Box::pin(self.event(ConsumerEvent::Route(news))).await;
             }
@@ -255,10 +272,13 @@ impl Shell {
                     Box::pin(self.event(said)).await;
                 }
             }
-            Err(problem) => {
-                // Nothing was said; the provider pauses and both sides say so.
+            Err(Unsaid { problem, dead }) => {
+                // Nothing was said, nor counts as paid; the provider pauses and both sides say so.
                 tracing::warn!(seen = %problem.seen, "words cannot be released");
                 live.unreleased = Some(problem);
+                let payment = ready.payment;
+                let unsaid = ConsumerEvent::Route(RouteNews::Unsaid { payment, dead });
+                Box::pin(self.event(unsaid)).await;
             }
         }
     }
@@ -297,10 +317,14 @@ impl Shell {
         let now = self.parts.clock.now();
         self.kept.retain(|it| it.made.serve_until > now);
         for (payment, (made, is_held)) in locks {
+            self.parts.routes.unask(payment);
             self.kept.retain(|it| it.made.payment != payment);
             if !is_held {
                 give_up(live, payment, &self.parts);
             } else if made.said < made.units && self.kept.len() < MAX_KEPT {
+                // What the router holds it for is paid.
+                let hold_fee = Amount::ZERO;
+                let made = LockMade { hold_fee, ..made };
                 self.kept.push(KeptLock {
                     exit,
                     way,
@@ -324,8 +348,13 @@ fn give_up(live: &mut Live, payment: PaymentId, parts: &super::ConsumerParts) {
         None => Standing::Offered,
     };
     tokio::spawn(async move {
+        // Else the next session would take the same second router for one that does its work.
+        routes.forget_lock(payment).await;
         for out in purse.give_up_lock(channel, payment, standing).await {
             routes.tell(out);
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,27 +3,23 @@
 use std::time::Duration;
 
 use warren_payments::channel::PayerRefusal;
-use warren_payments::{PaymentsError, RouteAsk, RouteOut, TakenLock};
+use warren_payments::{PaymentsError, RouteOut, TakenLock};
 use warren_proto::{
-    Amount, ChannelId, LockOffer, LockReady, LockReject, MAX_UNITS, NodeId, NodeKey, PayErrorCode,
-    PaymentId, RouteFrame, SessionStart, SessionTerms, UnixTime, WordFrame,
+    Amount, ChannelId, LockOffer, LockReady, LockReject, NodeId, NodeKey, PayErrorCode, PaymentId,
+    RouteFrame, SessionStart, SessionTerms, UnixTime, WordFrame,
 };
 
 use super::found::routers;
+use super::lock::{LEAST_UNITS, lock, most_units};
 use super::second::{self, Need};
 use super::way::{KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way};
 use super::{MoneyNews, Purse, Ways, problem};
 use crate::error::{ErrorCode, Problem};
-use crate::route::{LockFor, Routes, believe};
+use crate::route::believe;
 use crate::session::{LockMade, LockNews, ProviderEvent};
 
-// Our choices.
-/// A lock of fewer words would not be worth a router's trouble.
-pub(super) const LEAST_UNITS: u32 = 64;
-/// A lock that ends sooner is not used for another session.
+/// A lock that ends sooner is not used for another session; our choice.
 const STILL_GOOD: Duration = Duration::from_secs(900);
-/// Specification: R5, half an hour before the exit's lock ends.
-const SERVE_LEAD: Duration = Duration::from_secs(30 * 60);
 
 /// Consumer: pays for `terms` by a route, if that is wished and there is one.
 ///
@@ -131,7 +127,8 @@ async fn by_way(
     };
     match funds.routers {
         Routers::One => {
-            let deal = (terms.unit_price, MAX_UNITS);
+            let units = most_units(hint.capacity_log2, terms.unit_price);
+            let deal = (terms.unit_price, units);
             way.unit_price = believe((&hint, None), terms.chain, deal, funds.max_fee_ppm)?;
         }
         Routers::Two => {
@@ -141,7 +138,7 @@ async fn by_way(
                 terms,
                 max_fee_ppm: funds.max_fee_ppm,
                 refused: &[],
-                before: made_for.iter().find_map(|(_, it)| it.second),
+                before: second::newest(&made_for),
             };
             way = way.over(second::chosen(&funds.routes, &need, now).await?);
         }
@@ -149,7 +146,8 @@ async fn by_way(
     if let Some(made) = held_before(purse, funds, &way, terms, now).await? {
         return Ok((way, Locked { offer: None, made }));
     }
-    let locked = lock(purse, &funds.routes, &way, terms, now).await?;
+    let how = (&funds.routes, funds.max_fee_ppm);
+    let locked = lock(purse, how, &way, terms, now).await?;
     Ok((way, locked))
 }
 
@@ -180,6 +178,7 @@ async fn held_before(
             said: it.fresh_from?,
             unit_price: it.lock.unit_price,
             serve_until: lock.serve_until,
+            hold_fee: Amount::ZERO, // It is paid.
         })
     });
     let good = |it: &LockMade| {
@@ -190,84 +189,25 @@ async fn held_before(
     Ok(made.max_by_key(|it| it.units.saturating_sub(it.said)))
 }
 
-/// Makes another lock, by the second router that the last one went by, unless that one is among `refused`.
-///
-/// # Errors
-/// [`Problem`] as for the first lock.
-pub(crate) async fn next_lock(
-    purse: &Purse,
-    (routes, max_fee_ppm): (&Routes, u32),
-    (mut way, refused): (Way, &[NodeId]),
-    terms: &SessionTerms,
-    now: UnixTime,
-) -> Result<(Way, Locked), Problem> {
-    if way.second.is_some_and(|it| refused.contains(&it.node)) {
-        let need = Need {
-            first: &way.hint,
-            terms,
-            max_fee_ppm,
-            refused,
-            before: None,
-        };
-        way = way.over(second::chosen(routes, &need, now).await?);
-    }
-    let locked = lock(purse, routes, &way, terms, now).await?;
-    Ok((way, locked))
+/// Why words of a lock were not said.
+#[derive(Debug)]
+pub(crate) struct Unsaid {
+    pub(crate) problem: Problem,
+    /// No word of it ever will be.
+    pub(crate) dead: bool,
 }
 
-/// Makes a lock of as many words as the channel's deposit covers; it is on disk when this answers.
-///
-/// # Errors
-/// [`Problem`] if it does not cover [`LEAST_UNITS`].
-async fn lock(
-    purse: &Purse,
-    routes: &Routes,
-    way: &Way,
-    terms: &SessionTerms,
-    now: UnixTime,
-) -> Result<Locked, Problem> {
-    purse.headroom.demand()?;
-    let exit = (terms.provider, terms.unit_price);
-    let worth = |units: u32| terms.unit_price.wei().saturating_mul(units.into());
-    let mut units = MAX_UNITS;
-    // About so much can be locked onward: no use in asking for twice as much.
-    while units > LEAST_UNITS && worth(units) >> way.capacity_log2() > 1 {
-        units /= 2;
-    }
-    loop {
-        let ask = RouteAsk::through(way.hints(), way.channel, exit, units, now);
-        let ask = ask.map_err(|error| Problem::new(ErrorCode::RouterUnusable, error))?;
-        let exit_expiry = ask.onward.last().map_or(0, |it| it.expiry);
-        let until = UnixTime::from_secs(ask.expiry);
-        match purse.payments().offer_lock(ask).await {
-            Ok(offer) => {
-                // Until then the router may ask for folds.
-                routes.hold(way.channel, until);
-                let serve_secs = exit_expiry.saturating_sub(SERVE_LEAD.as_secs());
-                let made_for = LockFor {
-                    exit: terms.provider,
-                    exit_price: terms.unit_price,
-                    serve_until: UnixTime::from_secs(serve_secs),
-                    second: way.second.map(|it| it.node),
-                };
-                routes.made_lock(offer.payment, made_for).await;
-                let made = LockMade {
-                    payment: offer.payment,
-                    units,
-                    said: 0,
-                    unit_price: way.unit_price,
-                    serve_until: made_for.serve_until,
-                };
-                let offer = Some(Box::new(offer));
-                return Ok(Locked { offer, made });
-            }
-            Err(PaymentsError::Refused {
-                refusal: PayerRefusal::Exhausted { .. },
-                ..
-            }) if units > LEAST_UNITS => units /= 2,
-            Err(error) => return Err(problem(&error)),
+/// Whether that is so because the lock is rejected, or over.
+const fn is_dead(error: &PaymentsError) -> bool {
+    matches!(
+        error,
+        PaymentsError::Refused {
+            refusal: PayerRefusal::NotReady { .. }
+                | PayerRefusal::LockExpired { .. }
+                | PayerRefusal::UnknownPayment { .. },
+            ..
         }
-    }
+    )
 }
 
 /// The frame that offers a lock to the router.
@@ -301,9 +241,12 @@ impl Purse {
         channel: ChannelId,
         ready: LockReady,
         units: u32,
-    ) -> Result<Vec<WordFrame>, Problem> {
+    ) -> Result<Vec<WordFrame>, Unsaid> {
         let words = self.payments.release_routed(channel, ready, units).await;
-        words.map_err(|it| problem(&it))
+        words.map_err(|error| Unsaid {
+            problem: problem(&error),
+            dead: is_dead(&error),
+        })
     }
 
     /// Exit: a lock that one of its sessions has named.

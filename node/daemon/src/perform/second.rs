@@ -6,12 +6,12 @@
 use warren_payments::RouteAsk;
 use warren_payments::channel::Rules;
 use warren_proto::{
-    Amount, ChannelId, NodeId, RouterHint, SessionTerms, SignedRouterHint, UnixTime,
+    Amount, ChannelId, NodeId, PaymentId, RouterHint, SessionTerms, SignedRouterHint, UnixTime,
 };
 
-use super::routed::LEAST_UNITS;
+use super::lock::{LEAST_UNITS, most_units};
 use crate::error::{ErrorCode, Problem};
-use crate::route::{Routes, believe};
+use crate::route::{LockFor, Routes, believe};
 
 /// What a second router is wanted for.
 pub(super) struct Need<'a> {
@@ -24,6 +24,12 @@ pub(super) struct Need<'a> {
     pub(super) refused: &'a [NodeId],
     /// The one that was second before, if any.
     pub(super) before: Option<NodeId>,
+}
+
+/// By which second router the last of these locks went: an older one may be gone by now.
+pub(super) fn newest(made_for: &[(PaymentId, LockFor)]) -> Option<NodeId> {
+    let by_two = made_for.iter().filter(|(_, it)| it.second.is_some());
+    by_two.max_by_key(|(_, it)| it.serve_until)?.1.second
 }
 
 /// The terms of a second router, and what a word costs here by both.
@@ -73,7 +79,11 @@ fn fits(it: &RouterHint, need: &Need<'_>, now: UnixTime) -> Result<Amount, Optio
         return Err(None);
     }
     let unusable = |seen: String| Some(Problem::new(ErrorCode::RouterUnusable, seen));
-    let deal = (terms.unit_price, warren_proto::MAX_UNITS);
+    let capacity_log2 = first.capacity_log2.min(it.capacity_log2);
+    let deal = (
+        terms.unit_price,
+        most_units(capacity_log2, terms.unit_price),
+    );
     let price = believe((first, Some(it)), terms.chain, deal, need.max_fee_ppm)?;
     let worth = terms.unit_price.wei().saturating_mul(LEAST_UNITS.into());
     if worth >> it.capacity_log2 > 1 {
@@ -102,4 +112,4 @@ pub(crate) fn none(found: usize, why: Option<Problem>) -> Problem {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -12,16 +12,16 @@ use super::*;
 const UNIT: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn units(count: u64) -> Amount {
+pub(super) fn units(count: u64) -> Amount {
     Amount::from_wei_u64(UNIT * count)
 }
 
 /// A router with a channel to an exit.
-struct Pair {
-    router: Payments,
+pub(super) struct Pair {
+    pub(super) router: Payments,
     exit: Payments,
-    channel: ChannelId,
-    chain: DevChain,
+    pub(super) channel: ChannelId,
+    pub(super) chain: DevChain,
 }
 
 fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
@@ -42,7 +42,7 @@ fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
 }
 
 impl Pair {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let chain = DevChain::new(&DevGenesis {
             timestamp: UnixTime::from_secs(4_000_000_000),
             ..DevGenesis::default()

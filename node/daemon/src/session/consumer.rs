@@ -330,6 +330,7 @@ impl ConsumerSession {
         let wanted = due.saturating_add(terms.prepay_units.into());
         let price = self.word_price().unwrap_or(terms.unit_price);
         let cap = self.wish.max_spend;
+        let cap = cap.map(|it| it.saturating_sub(self.hold_fees()));
         let cap = cap.and_then(|cap| cap.wei().checked_div(price.wei()));
         if cap.is_some_and(|cap| u128::from(wanted) > cap) {
             return self.end(ConsumerEnd::CapReached, Some(GoodbyeReason::Cap));

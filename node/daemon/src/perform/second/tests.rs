@@ -31,7 +31,7 @@ fn chain(chain_id: u64) -> ChainRef {
 }
 
 /// What router `n` says of itself.
-fn router(n: u8) -> RouterHint {
+pub(in crate::perform) fn router(n: u8) -> RouterHint {
     RouterHint {
         node: key(n).id(),
         seq: 1,
@@ -51,7 +51,7 @@ const FIRST: u8 = 1;
 const CONSUMER: u8 = 2;
 const EXIT: u8 = 3;
 
-fn terms() -> SessionTerms {
+pub(in crate::perform) fn terms() -> SessionTerms {
     SessionTerms {
         session: SessionId::from_bytes([7; 16]),
         consumer: key(CONSUMER).id(),
@@ -167,4 +167,46 @@ fn one_whose_terms_do_not_fit_does_not_come_second_and_says_why() {
     };
     let (found, why) = seconds(&[(4, cheap)], &[]);
     assert_eq!((found.len(), why), (1, None));
+}
+
+#[test]
+fn the_router_that_came_second_last_comes_first() {
+    let lock = |number, hours: u64, second: Option<u8>| {
+        let it = LockFor {
+            exit: key(EXIT).id(),
+            exit_price: wei(1),
+            serve_until: UnixTime::from_secs(NOON.as_secs() + 3600 * hours),
+            second: second.map(|it| key(it).id()),
+        };
+        (PaymentId::from_bytes([number; 16]), it)
+    };
+    let made_for = [lock(1, 1, Some(4)), lock(2, 2, Some(5)), lock(3, 3, None)];
+    assert_eq!(newest(&made_for), Some(key(5).id()));
+    assert_eq!(newest(&made_for[2..]), None);
+}
+
+#[test]
+fn one_that_holds_little_leaves_the_first_ones_hold_fee_to_few_words() {
+    // Less than a twentieth of 1024 words, and more than one of 512.
+    let first = RouterHint {
+        hold_fee: wei(30_000_000),
+        fee_ppm: 0,
+        ..router(FIRST)
+    };
+    let need = Need {
+        first: &first,
+        terms: &terms(),
+        max_fee_ppm: 50_000,
+        refused: &[],
+        before: None,
+    };
+    let fit = |capacity_log2| {
+        let it = RouterHint {
+            capacity_log2,
+            ..router(4)
+        };
+        let fitting = fitting(&[it.sign(&key(4)).unwrap()], &need, NOON);
+        fitting.0.len()
+    };
+    assert_eq!((fit(60), fit(28)), (1, 0));
 }

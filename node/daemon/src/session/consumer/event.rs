@@ -169,6 +169,13 @@ pub enum RouteNews {
         /// The word.
         word: WordFrame,
     },
+    /// The words that were to be said last of a lock could not be.
+    Unsaid {
+        /// Which payment.
+        payment: PaymentId,
+        /// No word of it ever can: it is rejected, or over.
+        dead: bool,
+    },
     /// The exit does not hold a lock of a session before any more; or a router took none that another may take.
     Gone(PaymentId),
     /// A lock comes to nothing.
@@ -189,7 +196,7 @@ pub enum RouteOrder {
     Offer(PaymentId),
     /// Check that this is what was offered, then say Usable, or Failed.
     Confirm(LockReady),
-    /// Say so many words of this lock, cumulative, to the exit; then Said.
+    /// Say so many words of this lock, cumulative, to the exit; then Said, or Unsaid.
     Release {
         /// The lock.
         ready: LockReady,
@@ -207,6 +214,8 @@ pub enum RouteOrder {
     },
     /// Nobody wants this lock any more: say no word of it.
     Drop(PaymentId),
+    /// Nobody answered for this lock in time: say no word of it; then Gone if another router may be tried, or Failed.
+    Late(PaymentId),
 }
 
 /// What a consumer's session asks for, in this order.

@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(33);
 const PAUSE: Duration = Duration::from_secs(5);
 /// Tries for one lock.
 const MAX_TRIES: u32 = 3;
+/// Until words that could not be said are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A lock that is on disk here, and that the exit has not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub struct LockMade {
     pub unit_price: Amount,
     /// The exit serves no more for its words from then on (R5).
     pub serve_until: UnixTime,
+    /// What the router gets for holding it, whatever comes; zero if it was paid in a session before.
+    pub hold_fee: Amount,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,8 @@ struct Lane {
     ready: LockReady,
     lock: LockMade,
     said: u32,
+    /// What was said before the last words were ordered.
+    before: u32,
     over: bool,
 }
 
@@ -74,7 +80,11 @@ pub(super) struct Lanes {
     tries: u32,
     tried: Option<UnixTime>,
     said: u64,
+    /// Until then no word is said: the last ones could not be.
+    rests_until: Option<UnixTime>,
     unit_price: Amount,
+    /// Of all locks that were offered, those too that were rejected.
+    hold_fees: Amount,
     /// For the receipt.
     tally: Tally,
 }
@@ -88,7 +98,9 @@ impl Lanes {
             tries: 0,
             tried: None,
             said: 0,
+            rests_until: None,
             unit_price: lock.unit_price,
+            hold_fees: Amount::ZERO,
             tally: Tally::default(),
         }
     }
@@ -101,6 +113,11 @@ impl Lanes {
     /// What a word costs, by the newest lock.
     pub(super) const fn unit_price(&self) -> Amount {
         self.unit_price
+    }
+
+    /// What the routers get besides, for holding locks.
+    pub(super) const fn hold_fees(&self) -> Amount {
+        self.hold_fees
     }
 
     /// The lock that was asked for is made; `false` if none was.
@@ -119,6 +136,8 @@ impl Lanes {
             return None;
         };
         self.pending = Some((Stage::Offered(lock), now));
+        let hold_fees = self.hold_fees.checked_add(lock.hold_fee);
+        self.hold_fees = hold_fees.unwrap_or(Amount::MAX);
         Some(lock.payment)
     }
 
@@ -149,6 +168,7 @@ impl Lanes {
             ready,
             lock,
             said,
+            before: said,
             over: false,
         });
         (self.pending, self.tries) = (None, 0);
@@ -164,6 +184,11 @@ impl Lanes {
             self.tried = Some(now);
         }
         concerned
+    }
+
+    /// Whether another lock is to be tried after one that failed.
+    pub(super) const fn may_try_again(&self) -> bool {
+        self.tries < MAX_TRIES
     }
 
     /// The exit does not hold the lock that was named: a fresh one is asked for at once.
@@ -191,16 +216,33 @@ impl Lanes {
     /// What is to be said so that `wanted` words are said in all, as far as the locks reach.
     pub(super) fn say(&mut self, wanted: u64, now: UnixTime) -> Vec<(LockReady, u32)> {
         let mut orders = Vec::new();
+        if self.rests_until.is_some_and(|until| now < until) {
+            return orders;
+        }
         for lane in &mut self.held {
             let more = wanted.saturating_sub(self.said);
             let more = u32::try_from(more).unwrap_or(u32::MAX).min(lane.left(now));
             if more > 0 {
+                lane.before = lane.said;
                 lane.said = lane.said.saturating_add(more);
                 self.said = self.said.saturating_add(more.into());
                 orders.push((lane.ready, lane.said));
             }
         }
         orders
+    }
+
+    /// The last words of a lock could not be said: they count as not said, and are ordered again in a while,
+    /// of the next lock if this one is `dead`.
+    pub(super) fn unsaid(&mut self, payment: PaymentId, dead: bool, now: UnixTime) {
+        let mut held = self.held.iter_mut();
+        let Some(lane) = held.find(|it| it.ready.payment == payment) else {
+            return;
+        };
+        let unsaid = lane.said.saturating_sub(lane.before);
+        self.said = self.said.saturating_sub(unsaid.into());
+        (lane.said, lane.over) = (lane.before, lane.over || dead);
+        self.rests_until = Some(now.plus(AGAIN));
     }
 
     /// The best word that was said of a lock, now that it was.

@@ -3,7 +3,7 @@
 //! Sans-IO.
 
 use warren_proto::{
-    Amount, LockReady, PayErrorCode, PaymentId, RouteProof, SessionFrame, UnixTime,
+    Amount, GoodbyeReason, LockReady, PayErrorCode, PaymentId, RouteProof, SessionFrame, UnixTime,
 };
 
 use super::{ConsumerEnd, ConsumerSession, Do, Phase};
@@ -13,6 +13,9 @@ use crate::session::consumer::lanes::Lanes;
 impl ConsumerSession {
     pub(super) fn route_news(&mut self, news: RouteNews, now: UnixTime) -> Vec<Do> {
         match news {
+            RouteNews::Made { lock, .. } if self.is_beyond_cap(lock.hold_fee) => {
+                self.end(ConsumerEnd::CapReached, Some(GoodbyeReason::Cap))
+            }
             RouteNews::Made { start, lock } => {
                 let first = self.phase == Phase::Funding;
                 let taken = match &mut self.lanes {
@@ -53,6 +56,13 @@ impl ConsumerSession {
                 }
                 Vec::new()
             }
+            RouteNews::Unsaid { payment, dead } => {
+                if let Some(lanes) = &mut self.lanes {
+                    lanes.unsaid(payment, dead, now);
+                    self.released = lanes.said();
+                }
+                Vec::new()
+            }
             RouteNews::Gone(payment) => {
                 let lanes = self.lanes.as_mut();
                 let asks = lanes.is_some_and(|it| it.replace(payment, now));
@@ -63,20 +73,24 @@ impl ConsumerSession {
         }
     }
 
-    /// While nothing is paid, the user is better served by another exit; later, by another try.
+    /// While nothing is paid, the user is better served by another exit; later, by another try. A router that
+    /// is busy may be opening the channel that the next lock goes by: it is tried again in both cases.
     fn lock_failed(
         &mut self,
         payment: Option<PaymentId>,
         code: PayErrorCode,
         now: UnixTime,
     ) -> Vec<Do> {
-        let lanes = self.lanes.as_mut();
-        if !lanes.is_some_and(|it| it.failed(payment, now)) {
+        let Some(lanes) = &mut self.lanes else {
+            return Vec::new();
+        };
+        if !lanes.failed(payment, now) {
             return Vec::new();
         }
-        if self.phase == Phase::Starting {
-            let reason = warren_proto::GoodbyeReason::Asked;
-            return self.end(ConsumerEnd::PaymentRefused(code), Some(reason));
+        let waits = code == PayErrorCode::Busy && lanes.may_try_again();
+        if self.phase == Phase::Starting && !waits {
+            let end = ConsumerEnd::PaymentRefused(code);
+            return self.end(end, Some(GoodbyeReason::Asked));
         }
         Vec::new()
     }
@@ -123,24 +137,24 @@ impl ConsumerSession {
         }
         // The receipt counts what was said: not before the last words are.
         if self.released < wanted && lanes.is_dry(now) && !says {
-            let reason = warren_proto::GoodbyeReason::Asked;
-            effects.extend(self.end(
-                ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity),
-                Some(reason),
-            ));
+            let end = ConsumerEnd::PaymentRefused(PayErrorCode::NoCapacity);
+            effects.extend(self.end(end, Some(GoodbyeReason::Asked)));
         }
         effects
     }
 
-    /// R6: a lock that nobody answered for.
+    /// R6: a lock that nobody answered for. And before anything is paid: whether it is time for another try.
     pub(super) fn watch_locks(&mut self, now: UnixTime) -> Vec<Do> {
-        let Some(payment) = self.lanes.as_ref().and_then(|it| it.late(now)) else {
+        let starts = self.phase == Phase::Starting;
+        let Some(lanes) = &mut self.lanes else {
             return Vec::new();
         };
-        let drop = payment.map(|it| Do::Route(RouteOrder::Drop(it)));
-        let mut effects: Vec<_> = drop.into_iter().collect();
-        effects.extend(self.lock_failed(payment, PayErrorCode::NoRoute, now));
-        effects
+        match lanes.late(now) {
+            Some(Some(payment)) => vec![Do::Route(RouteOrder::Late(payment))],
+            Some(None) => self.lock_failed(None, PayErrorCode::NoRoute, now),
+            None if starts && lanes.ask(u64::MAX, now) => vec![Do::Route(RouteOrder::Next)],
+            None => Vec::new(),
+        }
     }
 
     /// A new stream: the lock on its way is named again.
@@ -168,6 +182,27 @@ impl ConsumerSession {
     pub(super) fn route_proof(&self) -> Option<RouteProof> {
         let (start, granted) = (self.start.as_ref()?, self.granted_by?);
         self.lanes.as_ref()?.proof(start.signature, granted)
+    }
+
+    /// What this session cost so far: its words, and the hold fees of the locks that were offered for it.
+    #[must_use]
+    pub fn cost(&self) -> Amount {
+        let price = self.word_price().unwrap_or_default();
+        let words = price.checked_mul(self.released);
+        let cost = words.and_then(|it| it.checked_add(self.hold_fees()));
+        cost.unwrap_or(Amount::MAX)
+    }
+
+    /// What of the cost is no word's.
+    pub(super) fn hold_fees(&self) -> Amount {
+        let lanes = self.lanes.as_ref();
+        lanes.map_or(Amount::ZERO, Lanes::hold_fees)
+    }
+
+    /// Whether `more` would cost more than the user allows.
+    fn is_beyond_cap(&self, more: Amount) -> bool {
+        let cost = self.cost().checked_add(more).unwrap_or(Amount::MAX);
+        self.wish.max_spend.is_some_and(|cap| cost > cap)
     }
 
     /// What one word costs this node; `None` before the terms are known.

@@ -14,6 +14,9 @@ use super::{Do, Phase, ProviderEnd, ProviderSession};
 use crate::receipt::Tally;
 use crate::session::provider::event::{LockNews, LockOrder};
 
+/// So often a guest without a lock may name another payment and be waited for anew: a router did not answer for
+/// the last one. Our choice: with the first, three minutes.
+const MAX_AGAIN: u32 = 3;
 /// Numbers of locks on one stream (specification: below 16); the oldest is given anew.
 const LANES: u32 = 16;
 
@@ -35,6 +38,8 @@ struct Held {
 pub(super) struct Locks {
     held: Vec<Held>,
     expected: Option<PaymentId>,
+    /// How often that was another one before any was held.
+    again: u32,
     /// Words of locks whose number was given anew.
     before: u64,
     next: u32,
@@ -115,6 +120,11 @@ impl ProviderSession {
         let known = locks.held.iter().any(|it| it.ready.payment == payment);
         let mut effects = Vec::new();
         if !known {
+            let is_other = locks.expected.is_some_and(|it| it != payment);
+            if is_other && locks.is_bare() && locks.again < MAX_AGAIN {
+                locks.again = locks.again.saturating_add(1);
+                self.since = self.now;
+            }
             locks.expected = Some(payment);
             let lane = locks.next;
             effects.push(Do::Lock(LockOrder::Find { payment, lane }));

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod again;
 mod held;
 mod receipts;
 
@@ -20,6 +21,13 @@ struct Route {
     allowed: u64,
     passed: u64,
     router_lives: bool,
+    /// Further routers that may be tried.
+    others: u32,
+    /// So many locks are rejected by one that is busy.
+    busy: u32,
+    /// The next words cannot be said; whether none of that lock ever can.
+    unsaid: Option<bool>,
+    hold_fee: Amount,
     serve_for: Duration,
     dropped: Vec<PaymentId>,
     folds: Vec<(PaymentId, bool)>,
@@ -50,8 +58,12 @@ fn lock(payment: PaymentId, lane: u32) -> LockReady {
 
 impl Route {
     fn new(router_lives: bool) -> Self {
+        Self::with(None, |it| it.router_lives = router_lives)
+    }
+
+    fn with(max_spend: Option<u64>, change: impl FnOnce(&mut Self)) -> Self {
         let (consumer, mut asked) =
-            ConsumerSession::new(wish(None), SessionLimits::default(), NOON);
+            ConsumerSession::new(wish(max_spend), SessionLimits::default(), NOON);
         let Some(ConsumerEffect::Send(SessionFrame::Request(request))) = asked.pop() else {
             panic!("a request comes last")
         };
@@ -71,7 +83,11 @@ impl Route {
             known: Default::default(),
             allowed: 0,
             passed: 0,
-            router_lives,
+            router_lives: true,
+            others: 0,
+            busy: 0,
+            unsaid: None,
+            hold_fee: Amount::ZERO,
             serve_for: Duration::from_secs(3600),
             dropped: Vec::new(),
             folds: Vec::new(),
@@ -79,6 +95,7 @@ impl Route {
             ended: (None, None),
             closing: Closings::default(),
         };
+        change(&mut route);
         route.provider_does(effects);
         route.settle();
         route
@@ -128,6 +145,7 @@ impl Route {
             said: 0,
             unit_price: Amount::from_wei_u64(UNIT + UNIT / 100),
             serve_until: self.now.plus(self.serve_for),
+            hold_fee: self.hold_fee,
         };
         self.consumer_hears(ConsumerEvent::Route(RouteNews::Made { start, lock }));
     }
@@ -135,6 +153,11 @@ impl Route {
     fn order(&mut self, order: RouteOrder) {
         match order {
             RouteOrder::Next => self.make_lock(),
+            RouteOrder::Offer(payment) if self.busy > 0 => {
+                self.busy -= 1;
+                let (payment, code) = (Some(payment), PayErrorCode::Busy);
+                self.consumer_hears(ConsumerEvent::Route(RouteNews::Failed { payment, code }));
+            }
             RouteOrder::Offer(payment) if self.router_lives => {
                 let (lane, price) = self.provider.awaits_lock(&payment).expect("it was named");
                 assert_eq!(price, Amount::from_wei_u64(UNIT));
@@ -152,6 +175,11 @@ impl Route {
             }
             RouteOrder::Release { ready, units } => {
                 assert!(units <= LOCK_UNITS, "a lock has no more words");
+                if let Some(dead) = self.unsaid.take() {
+                    let payment = ready.payment;
+                    let unsaid = RouteNews::Unsaid { payment, dead };
+                    return self.consumer_hears(ConsumerEvent::Route(unsaid));
+                }
                 let (lane, k, payment) = (ready.lane, units, ready.payment);
                 let word = word(payment, k);
                 let word = WordFrame { lane, k, word };
@@ -159,6 +187,17 @@ impl Route {
                 self.consumer_hears(ConsumerEvent::Route(RouteNews::Said { payment, word }));
             }
             RouteOrder::Drop(payment) => self.dropped.push(payment),
+            RouteOrder::Late(payment) => {
+                self.dropped.push(payment);
+                let news = if self.others > 0 {
+                    self.others -= 1;
+                    RouteNews::Gone(payment)
+                } else {
+                    let (payment, code) = (Some(payment), PayErrorCode::NoRoute);
+                    RouteNews::Failed { payment, code }
+                };
+                self.consumer_hears(ConsumerEvent::Route(news));
+            }
         }
     }
 
@@ -281,24 +320,6 @@ fn a_lock_near_its_end_is_left_for_the_next_one() {
     }
     assert!(route.known[&payment(2)] > 0);
     assert!(route.known[&payment(1)] <= 3);
-}
-
-#[test]
-fn a_router_that_never_answers_costs_nothing_and_no_tunnel_is_raised() {
-    let mut route = Route::new(false);
-    assert_eq!(route.consumer.phase(), ConsumerPhase::Starting);
-    for _ in 0..40 {
-        route.wait(Duration::from_secs(1));
-    }
-    let end = ConsumerEnd::PaymentRefused(PayErrorCode::NoRoute);
-    assert!(end.try_next());
-    assert_eq!(route.ended.0, Some(end));
-    assert_eq!(route.dropped, [payment(1)]);
-    assert!(
-        !route.connected,
-        "nothing is connected before a lock is held"
-    );
-    assert_eq!((route.words(), route.allowed), (0, 0));
 }
 
 #[test]
