@@ -225,11 +225,10 @@ impl Shell {
         let Some(live) = &mut self.live else { return };
         live.problem = Some(Problem::new(ErrorCode::NodeUnreachable, why));
         match live.phase() {
-            ConsumerPhase::Negotiating | ConsumerPhase::Funding => {
-                self.event(ConsumerEvent::StreamLost).await;
-            }
-            // A session that ran: keep trying; the machine's own deadline ends it.
-            ConsumerPhase::Starting
+            ConsumerPhase::Negotiating => self.event(ConsumerEvent::StreamLost).await,
+            // Money is on its way, or it ran: keep trying; the machine's own deadline ends it.
+            ConsumerPhase::Funding
+            | ConsumerPhase::Starting
             | ConsumerPhase::Connecting
             | ConsumerPhase::Active
             | ConsumerPhase::Stalled => {
