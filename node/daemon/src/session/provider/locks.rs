@@ -112,9 +112,11 @@ impl ProviderSession {
         }
         let locks = self.locks.get_or_insert_default();
         locks.consent = Some(start.signature);
-        let known = locks.held.iter().any(|it| it.ready.payment == payment);
         let mut effects = Vec::new();
-        if !known {
+        if let Some(held) = locks.find(|it| it.ready.payment == payment) {
+            // The stream that it was said on may have taken it along.
+            effects.push(Do::Send(SessionFrame::LockReady(held.ready)));
+        } else {
             locks.expected = Some(payment);
             let lane = locks.next;
             effects.push(Do::Lock(LockOrder::Find { payment, lane }));
