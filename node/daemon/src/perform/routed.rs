@@ -12,7 +12,7 @@ use warren_proto::{
 use super::found::routers;
 use super::second::{self, Need};
 use super::way::{KeptLock, Locked, RouteFunds, RouteWish, RoutedStart, Routers, Standing, Way};
-use super::{MoneyNews, Purse, Ways, problem};
+use super::{MoneyNews, Payable, Purse, Ways, problem};
 use crate::error::{ErrorCode, Problem};
 use crate::route::{LockFor, Routes, believe};
 use crate::session::{LockMade, LockNews, ProviderEvent};
@@ -149,6 +149,7 @@ async fn by_way(
     if let Some(made) = held_before(purse, funds, &way, terms, now).await? {
         return Ok((way, Locked { offer: None, made }));
     }
+    funds.payable.demand()?;
     let locked = lock(purse, &funds.routes, &way, terms, now).await?;
     Ok((way, locked))
 }
@@ -196,7 +197,7 @@ async fn held_before(
 /// [`Problem`] as for the first lock.
 pub(crate) async fn next_lock(
     purse: &Purse,
-    (routes, max_fee_ppm): (&Routes, u32),
+    (routes, max_fee_ppm, payable): (&Routes, u32, &Payable),
     (mut way, refused): (Way, &[NodeId]),
     terms: &SessionTerms,
     now: UnixTime,
@@ -211,6 +212,7 @@ pub(crate) async fn next_lock(
         };
         way = way.over(second::chosen(routes, &need, now).await?);
     }
+    payable.demand()?;
     let locked = lock(purse, routes, &way, terms, now).await?;
     Ok((way, locked))
 }
