@@ -202,6 +202,8 @@ pub(crate) async fn fund(
     };
     let payments = purse.payments();
     payments.wait_usable(id).await.map_err(|it| problem(&it))?;
+    // By now another session may pay with it, by words that a new lock would replace.
+    ways.routes.payable.demand()?;
     let voucher = payments
         .prepare_lock(id, terms.unit_price)
         .await
