@@ -280,17 +280,17 @@ fn a_network_is_denied_though_the_exit_cannot_follow_the_route_into_it() {
     ));
     lab.router.sh("ip link set r1 up");
     lab.exit
-        .sh("ip link set 'up(1)' up; ip addr add 192.168.51.2/24 dev 'up(1)'");
+        .sh("ip link set 'up(1)' up; ip addr add 192.168.61.2/24 dev 'up(1)'");
     lab.exit.wait_up("'up(1)'");
     lab.exit
-        .sh("ip route add default via 192.168.51.1 metric 900");
+        .sh("ip route add default via 192.168.61.1 metric 900");
     let denied = || lab.exit.sh("nft list set inet warren_exit own4");
-    assert!(!denied().contains("192.168.51.0/24"), "{}", denied());
+    assert!(!denied().contains("192.168.61.0/24"), "{}", denied());
     // Twice: the second time nothing is new but what still fails.
     let _new = lab.exit.block_on(|| host.refresh());
     let refused = lab.exit.block_on(|| host.refresh());
     assert!(refused.is_err(), "{refused:?}");
-    assert!(denied().contains("192.168.51.0/24"), "{}", denied());
+    assert!(denied().contains("192.168.61.0/24"), "{}", denied());
     assert_eq!(host.uplinks(), ["eth0"]);
 }
 
