@@ -141,7 +141,8 @@ pub struct UpArgs {
     /// Whether to block everything outside the tunnel.
     #[arg(long, value_enum, value_name = "WHEN")]
     pub kill_switch: Option<Switch>,
-    /// Where the next exit is looked for when this one dies; none: stays blocked.
+    /// Where the next exit is looked for when this one dies; none: stays blocked. With an exit that is named, only
+    /// that one is tried again.
     #[arg(long, value_enum)]
     pub fallback: Option<FallbackArg>,
     /// How to pay: auto (by a route where there is no channel to the exit and one to a router), direct, or

@@ -34,7 +34,8 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
 /// The node as its owner sees it: one method for each thing the API can ask.
 ///
 /// The daemon's role loops are the product's implementation; the API's tests have their own.
-/// A dropped future must not leave anything half done: work that must go on belongs to a task.
+/// A dropped future must not leave anything half done: work that must go on belongs to a task. `up` and
+/// `exit_enable` are never dropped half way, however the connection ends.
 pub trait NodeControl: Send + Sync + 'static {
     /// The node at a glance.
     fn status(&self) -> Answer<'_, Status>;

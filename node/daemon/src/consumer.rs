@@ -266,7 +266,7 @@ impl Shell {
         // Whatever was tried or blocked before is so no more.
         self.facts.problem = None;
         if !self.facts.protected {
-            self.watch.trouble = None;
+            self.watch.forgets();
         }
         Ok(Box::new(self.facts.clone()))
     }

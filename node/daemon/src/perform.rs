@@ -31,7 +31,7 @@ use crate::store::{self, Headroom};
 pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use found::see;
 pub(crate) use lock::next_lock;
-pub(crate) use openings::{Openings, check_funds, covers};
+pub(crate) use openings::{Openings, Payable, ToPay, check_funds, covers, open};
 pub(crate) use routed::{Unsaid, no_first, offered, routed_start};
 pub(crate) use second::none as no_second;
 pub(crate) use way::{
@@ -197,13 +197,15 @@ pub(crate) async fn fund(
     let id = match &channel {
         Some(view) => view.id,
         None => {
-            let period = Duration::from_secs(terms.close_window_secs.into());
-            let opens = open(purse, terms.payee, deposit, period);
+            ways.routes.payable.demand()?;
+            let opens = open_wanted(purse, ways, terms, deposit);
             ways.routes.openings.once(opens).await?
         }
     };
     let payments = purse.payments();
     payments.wait_usable(id).await.map_err(|it| problem(&it))?;
+    // By now another session may pay with it, by words that a new lock would replace.
+    ways.routes.payable.demand()?;
     let voucher = payments
         .prepare_lock(id, terms.unit_price)
         .await
@@ -268,17 +270,23 @@ fn is_warm(view: &ChannelView, payee: PayoutAddress, window_secs: u32, least: Am
         && (view.phase == Phase::Opening || left >= least)
 }
 
-/// Opens a channel, if there is money for it.
-pub(crate) async fn open(
+/// Opens a channel to this exit, if its session is still to be paid and none came about meanwhile: routers are
+/// waited for, and another session may have had one opened.
+async fn open_wanted(
     purse: &Purse,
-    payee: PayoutAddress,
+    ways: &Ways<'_>,
+    terms: &SessionTerms,
     deposit: Amount,
-    period: Duration,
 ) -> Result<ChannelId, Problem> {
-    purse.headroom.demand()?;
-    found::hear_chain(purse).await?;
-    check_funds(purse, deposit).await?;
-    let opened = purse.payments().open_channel(payee, deposit, period).await;
+    openings::can_open(purse, deposit).await?;
+    let warm = warm_channel(purse, terms).await?;
+    ways.routes.payable.demand()?;
+    if let Some(warm) = warm {
+        return Ok(warm.id);
+    }
+    let period = Duration::from_secs(terms.close_window_secs.into());
+    let payments = purse.payments();
+    let opened = payments.open_channel(terms.payee, deposit, period).await;
     opened.map_err(|it| problem(&it))
 }
 

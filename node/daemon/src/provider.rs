@@ -125,6 +125,8 @@ struct Exit {
     places: Places,
     /// Inner addresses of guests that left, whose flows the kernel still knows.
     left: BTreeSet<IpAddr>,
+    /// The kernel could not be made to forget them when it was last told to.
+    unforgotten: bool,
     /// No guest's packet passes: the deny table does not stand.
     shut: bool,
     /// How often somebody else took the deny table away.
@@ -254,6 +256,7 @@ impl Shell {
             offer,
             places: Places::new(since),
             left: BTreeSet::new(),
+            unforgotten: false,
             shut: false,
             meddled: 0,
             bare: 0,

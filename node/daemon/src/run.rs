@@ -265,7 +265,11 @@ impl Node {
         // The streams of receipts end with the overlay.
         self.receipts.settled(RECEIPTS).await;
         let _ = self.overlay.shutdown().await;
-        let blocked = down.is_ok_and(|it| it.protected);
+        let blocked = match down {
+            Ok(facts) => facts.protected,
+            // What could not be taken down in full stands, or some of it.
+            Err(_) => self.consumer.view().await.is_ok_and(|it| it.protected),
+        };
         tracing::info!(blocked, "daemon down");
         blocked
     }

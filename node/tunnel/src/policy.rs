@@ -1,7 +1,7 @@
 //! Exit policy: what an exit carries for its guests, and what it never does.
 //!
-//! Sans-IO. [`ExitPolicy::allows`] answers for the user-space forwarder and for `exit explain`;
-//! the kernel rules in [`crate::host`] are rendered from the same lists, so the two cannot differ.
+//! Sans-IO. [`ExitPolicy::allows`] answers what passes; the kernel rules in [`crate::host`] are rendered
+//! from the same lists, so the two cannot differ.
 //!
 //! A destination passes only if its address is outside every denied block *and* its port is carried.
 //!

@@ -81,7 +81,7 @@ async fn exits(State(node): Node, Query(query): Query<super::types::ExitsQuery>)
 }
 
 async fn up(State(node): Node, Said(request): Said<super::types::UpRequest>) -> Reply {
-    Ok(lines(node.up(request).await?))
+    Ok(lines(ordered(async move { node.up(request).await }).await?))
 }
 
 async fn down(State(node): Node, Said(request): Said<super::types::DownRequest>) -> Reply {
@@ -97,7 +97,7 @@ async fn exit_terms(State(node): Node, Query(query): Query<super::types::ExitTer
 }
 
 async fn exit_enable(State(node): Node, Said(it): Said<super::types::ExitEnableRequest>) -> Reply {
-    document(node.exit_enable(it).await)
+    document(ordered(async move { node.exit_enable(it).await }).await)
 }
 
 async fn exit_disable(State(node): Node) -> Reply {
@@ -220,6 +220,14 @@ async fn no_such_path(request: Request) -> Problem {
 fn channel_id(text: &str) -> Result<ChannelId, Problem> {
     text.parse()
         .map_err(|error| Problem::new(ErrorCode::BadRequest, error))
+}
+
+/// Carries an order out to its end: a handler is dropped with its connection, wherever it is.
+async fn ordered<T: Send + 'static>(
+    order: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(order).await;
+    done.unwrap_or_else(|error| Err(Problem::new(ErrorCode::Internal, error)))
 }
 
 fn document<T: Schema + Serialize>(answer: Result<T, Problem>) -> Reply {

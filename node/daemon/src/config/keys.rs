@@ -76,7 +76,7 @@ const NODE: [Key; 25] = [
         "overlay.allow_private",
         Kind::Switch,
         "false",
-        "Whether private and loopback addresses count; only for labs on one machine.",
+        "Whether private addresses count, and loopback ones unless it listens everywhere and joins at none; only for labs.",
     ),
     key(
         "chain.rpc_url",

@@ -241,13 +241,20 @@ impl Line {
         let Some(host) = &mut self.host else {
             return Ok(None);
         };
-        if let Some(place) = self.tunnel.as_ref().and_then(|it| it.state().endpoint)
-            && host.follow(place).await?
-        {
+        let place = self.tunnel.as_ref().and_then(|it| it.state().endpoint);
+        let followed = match place {
+            Some(place) => host.follow(place).await,
+            None => Ok(false),
+        };
+        if let (Some(place), Ok(true)) = (place, &followed) {
             tracing::info!(%place, "the exit is somewhere else; the kill switch lets the tunnel follow");
         }
+        // Routes and names are made again also while the firewall cannot be.
         let mended = host.mend().await?;
-        Ok((!mended.is_empty()).then_some(Found::Mended(mended)))
+        if mended.is_empty() {
+            return Ok(followed.map(|_| None)?);
+        }
+        Ok(Some(Found::Mended(mended)))
     }
 
     async fn renew(&mut self, raised: Raised) -> Result<(), LineError> {

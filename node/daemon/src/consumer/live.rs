@@ -17,7 +17,7 @@ use super::{ConsumerParts, Plan, Shell, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
-use crate::perform::{Locked, RoutedStart, Way};
+use crate::perform::{Locked, RoutedStart, ToPay, Way};
 use crate::session::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, Wish,
 };
@@ -94,6 +94,8 @@ pub(super) struct Live {
     /// This side's half of the receipt, once the session is over.
     pub(super) receipt: Option<Receipt>,
     pub(super) heard_by: mpsc::Sender<Heard>,
+    /// Dropped with it: what was to pay for it and has not begun ends.
+    pub(super) to_pay: ToPay,
 }
 
 impl Live {
@@ -117,6 +119,7 @@ impl Live {
             no_top_up: None,
             receipt: None,
             heard_by,
+            to_pay: ToPay::default(),
         };
         live.open_stream(parts, Duration::ZERO);
         (live, effects)
@@ -225,11 +228,10 @@ impl Shell {
         let Some(live) = &mut self.live else { return };
         live.problem = Some(Problem::new(ErrorCode::NodeUnreachable, why));
         match live.phase() {
-            ConsumerPhase::Negotiating | ConsumerPhase::Funding => {
-                self.event(ConsumerEvent::StreamLost).await;
-            }
-            // A session that ran: keep trying; the machine's own deadline ends it.
-            ConsumerPhase::Starting
+            ConsumerPhase::Negotiating => self.event(ConsumerEvent::StreamLost).await,
+            // Money is on its way, or it ran: keep trying; the machine's own deadline ends it.
+            ConsumerPhase::Funding
+            | ConsumerPhase::Starting
             | ConsumerPhase::Connecting
             | ConsumerPhase::Active
             | ConsumerPhase::Stalled => {

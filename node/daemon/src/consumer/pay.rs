@@ -7,7 +7,7 @@ use warren_proto::{Amount, ChannelId, SessionTerms, VoucherAck};
 use super::Shell;
 use super::live::{Heard, News};
 use crate::error::{ErrorCode, Problem};
-use crate::perform::{self, Funded, Purse, RouteFunds, Ways};
+use crate::perform::{self, Funded, Payable, Purse, RouteFunds, Ways};
 use crate::session::{ConsumerEnd, ConsumerEvent};
 
 /// Between two looks whether a top-up is confirmed.
@@ -30,6 +30,7 @@ impl Shell {
             max_fee_ppm: plan.wanted.max_route_fee_ppm,
             kept: self.kept.clone(),
             openings: plan.openings.clone(),
+            payable: live.to_pay.payable(),
         };
         let (now, overlay) = (self.parts.clock.now(), self.parts.overlay.clone());
         tokio::spawn(async move {
@@ -126,9 +127,10 @@ impl Shell {
             return self.no_top_up(None).await;
         };
         let (session, heard_by) = (live.id(), live.heard_by.clone());
+        let payable = live.to_pay.payable();
         tracing::info!(channel = %channel.short(), %amount, "little is left: topped up");
         tokio::spawn(async move {
-            let done = deepen(&purse, channel, amount).await;
+            let done = deepen(&purse, channel, amount, &payable).await;
             let news = News::ToppedUp(done);
             let _ = heard_by.send(Heard::Session { session, news }).await;
         });
@@ -227,7 +229,12 @@ impl Shell {
 }
 
 /// Tops a channel up and waits until it can be paid with.
-async fn deepen(purse: &Purse, channel: ChannelId, amount: Amount) -> Result<(), Problem> {
+async fn deepen(
+    purse: &Purse,
+    channel: ChannelId,
+    amount: Amount,
+    payable: &Payable,
+) -> Result<(), Problem> {
     let deposit = || async {
         let views = purse.payments().channels().await;
         let views = views.map_err(|it| perform::problem(&it))?;
@@ -236,6 +243,7 @@ async fn deepen(purse: &Purse, channel: ChannelId, amount: Amount) -> Result<(),
     };
     perform::check_funds(purse, amount).await?;
     let before = deposit().await?;
+    payable.demand()?;
     let topped_up = purse.payments().top_up(channel, amount).await;
     topped_up.map_err(|it| perform::problem(&it))?;
     for _ in 0..TOP_UP_LOOKS {

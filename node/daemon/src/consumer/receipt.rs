@@ -7,6 +7,7 @@ use warren_proto::{SessionFrame, SessionId, Side, UnixTime};
 
 use super::Shell;
 use super::live::{Live, News};
+use crate::perform::{Locked, Standing, Way};
 use crate::receipt::Counters;
 use crate::session::{ConsumerClosing, ConsumerClosingEffect};
 
@@ -62,24 +63,42 @@ impl Shell {
     }
 
     pub(super) fn leaving_news(&mut self, session: SessionId, news: News) {
-        let Some(it) = self.leaving.iter().find(|it| it.session == session) else {
-            return;
-        };
+        let leaving = self.leaving.iter().find(|it| it.session == session);
         let effects = match news {
-            News::Frame(frame) => it.core.frame(frame),
-            News::Broken => vec![ConsumerClosingEffect::Over],
+            News::Frame(frame) => leaving.map(|it| it.core.frame(frame)),
+            News::Broken => leaving.map(|_| vec![ConsumerClosingEffect::Over]),
+            News::Routed(routed) => return self.made_for_nobody(routed.way, routed.locked),
+            News::Locked(locked) => {
+                if let Ok((way, locked)) = *locked {
+                    self.made_for_nobody(way, locked);
+                }
+                return;
+            }
             // Of the time before the end.
             News::Stream(_)
             | News::NoStream(_)
             | News::Funded { .. }
-            | News::Routed(_)
             | News::Unfunded(_)
             | News::ToppedUp(_)
             | News::Told(_)
-            | News::Locked(_)
-            | News::Rejected { .. } => Vec::new(),
+            | News::Rejected { .. } => None,
         };
-        self.perform_leaving(session, effects);
+        self.perform_leaving(session, effects.unwrap_or_default());
+    }
+
+    /// Its session was over before the lock was there: nobody was told of it, and what it binds comes free.
+    fn made_for_nobody(&self, way: Way, locked: Locked) {
+        // One that the exit holds stays good for the next session.
+        let (Some(_), Some(purse)) = (locked.offer, self.parts.purse.clone()) else {
+            return;
+        };
+        let (routes, payment) = (self.parts.routes.clone(), locked.made.payment);
+        tokio::spawn(async move {
+            let given_up = purse.give_up_lock(way.channel, payment, Standing::Made);
+            for out in given_up.await {
+                routes.tell(out);
+            }
+        });
     }
 
     pub(super) fn tick_leaving(&mut self, now: UnixTime) {

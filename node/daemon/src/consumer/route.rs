@@ -193,9 +193,10 @@ impl Shell {
         };
         let (way, routes) = ((line.way, line.refused.clone()), self.parts.routes.clone());
         let (now, session) = (self.parts.clock.now(), live.id());
-        let heard_by = live.heard_by.clone();
+        let (heard_by, payable) = (live.heard_by.clone(), live.to_pay.payable());
         tokio::spawn(async move {
-            let (how, way) = ((&routes, max_fee_ppm), (way.0, way.1.as_slice()));
+            let how = (&routes, max_fee_ppm, &payable);
+            let way = (way.0, way.1.as_slice());
             let locked = perform::next_lock(&purse, how, way, &terms, now).await;
             let news = News::Locked(Box::new(locked));
             let _ = heard_by.send(Heard::Session { session, news }).await;

@@ -77,7 +77,7 @@ impl Shell {
             return ConsumerFacts {
                 protected,
                 choosing,
-                trouble: self.watch.trouble.clone(),
+                trouble: self.watch.trouble(),
                 ..self.facts.clone()
             };
         };
@@ -114,7 +114,7 @@ impl Shell {
             protected,
             choosing,
             problem: None,
-            trouble: self.watch.trouble.clone(),
+            trouble: self.watch.trouble(),
         }
     }
 }

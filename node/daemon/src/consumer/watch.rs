@@ -18,20 +18,29 @@ const MOST_FAILED: u32 = 3;
 pub(super) struct Watch {
     meddled: u64,
     failed: u32,
-    /// Something could not be made again when it was last tried.
-    unmended: bool,
+    /// What could not be made again when it was last tried.
+    unmended: Option<Problem>,
     /// Inner bytes up and down that were counted of the present tunnel.
     carried: (u64, u64),
     /// `None` while all is well and always was.
-    pub(super) trouble: Option<Problem>,
+    lasting: Option<Problem>,
 }
 
 impl Watch {
     pub(super) fn begun_with(trouble: Option<Problem>) -> Self {
         Self {
-            trouble,
+            lasting: trouble,
             ..Self::default()
         }
+    }
+
+    /// What is not as it should be, or else what was not since the last `up`.
+    pub(super) fn trouble(&self) -> Option<Problem> {
+        self.unmended.clone().or_else(|| self.lasting.clone())
+    }
+
+    pub(super) fn forgets(&mut self) {
+        (self.unmended, self.lasting) = (None, None);
     }
 }
 
@@ -46,19 +55,14 @@ impl Shell {
         let (watch, metrics) = (&mut self.watch, &self.parts.metrics);
         let before = std::mem::take(&mut watch.unmended);
         match found {
-            Found::Sound => {
-                watch.failed = 0;
-                if before {
-                    watch.trouble = None;
-                }
-            }
+            Found::Sound => watch.failed = 0,
             Found::Meddled => {
                 watch.meddled = watch.meddled.saturating_add(1);
                 metrics.add(Metric::FirewallMeddled, 1);
                 let times = watch.meddled;
                 tracing::error!(times, "{wall} was taken away; it stands again");
                 let seen = format!("{wall} was taken away {times} times; it stands again");
-                watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+                watch.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Mended(what) => {
                 watch.meddled = watch.meddled.saturating_add(1);
@@ -70,23 +74,22 @@ impl Shell {
                     "taken away by another program; it is there again"
                 );
                 let seen = format!("{what}: taken away, {times} times by now; there again");
-                watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+                watch.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Adopted => {
                 tracing::warn!("the kill switch that was left is taken over");
-                watch.trouble = None;
+                watch.lasting = None;
             }
             Found::Bare(error) => {
                 tracing::error!(%error, "{wall} is gone and cannot be made again");
                 let seen = format!("{wall} is GONE and cannot be made again: {error}");
-                watch.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+                watch.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Unmended(error) => {
-                watch.unmended = true;
-                if !before {
+                if before.is_none() {
                     tracing::warn!(%error, "what the tunnel stands on cannot be made again; tried each second");
                 }
-                watch.trouble = Some(error.problem());
+                watch.unmended = Some(error.problem());
             }
             Found::Renewed => {
                 watch.failed = 0;

@@ -8,7 +8,7 @@ use warren_proto::{Amount, MAX_UNITS, NodeId, SessionTerms, UnixTime};
 
 use super::second::{self, Need};
 use super::way::{Locked, Way};
-use super::{Purse, problem};
+use super::{Payable, Purse, problem};
 use crate::error::{ErrorCode, Problem};
 use crate::route::{LockFor, Routes, believe};
 use crate::session::LockMade;
@@ -26,7 +26,7 @@ const SERVE_LEAD: Duration = Duration::from_secs(30 * 60);
 /// [`Problem`] as for the first lock.
 pub(crate) async fn next_lock(
     purse: &Purse,
-    (routes, max_fee_ppm): (&Routes, u32),
+    (routes, max_fee_ppm, payable): (&Routes, u32, &Payable),
     (mut way, refused): (Way, &[NodeId]),
     terms: &SessionTerms,
     now: UnixTime,
@@ -44,6 +44,7 @@ pub(crate) async fn next_lock(
         };
         way = way.over(second::chosen(routes, &need, now).await?);
     }
+    payable.demand()?;
     let locked = lock(purse, (routes, max_fee_ppm), &way, terms, now).await?;
     way.unit_price = locked.made.unit_price;
     Ok((way, locked))

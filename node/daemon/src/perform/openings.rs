@@ -1,11 +1,13 @@
 //! How many channels may be opened for sessions that come one after the other, and whether there is money for one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use warren_payments::Funds;
-use warren_proto::Amount;
+use warren_proto::{Amount, ChannelId, PayoutAddress};
 
+use super::found::hear_chain;
 use super::{Purse, problem};
 use crate::error::{ErrorCode, Problem};
 
@@ -43,6 +45,54 @@ impl Openings {
         }
         opened
     }
+}
+
+/// Held by a session as long as it is to be paid for; what pays asks [`Payable`] right before it does.
+#[derive(Debug, Default)]
+pub(crate) struct ToPay(Arc<()>);
+
+impl ToPay {
+    /// For a task that outlives the session, or may.
+    pub(crate) fn payable(&self) -> Payable {
+        Payable(Arc::downgrade(&self.0))
+    }
+}
+
+/// Whether the session that money is for is there still.
+#[derive(Debug, Clone)]
+pub(crate) struct Payable(Weak<()>);
+
+impl Payable {
+    /// To be asked before money moves, and never in the middle of it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotUp`] once the session is over.
+    pub(crate) fn demand(&self) -> Result<(), Problem> {
+        if self.0.strong_count() > 0 {
+            return Ok(());
+        }
+        let seen = "the session that this was to pay for is over";
+        Err(Problem::new(ErrorCode::NotUp, seen))
+    }
+}
+
+/// Whether a channel can be opened: room on the disk, a chain that is known, and money.
+pub(super) async fn can_open(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
+    purse.headroom.demand()?;
+    hear_chain(purse).await?;
+    check_funds(purse, deposit).await
+}
+
+/// Opens a channel, if there is money for it.
+pub(crate) async fn open(
+    purse: &Purse,
+    payee: PayoutAddress,
+    deposit: Amount,
+    period: Duration,
+) -> Result<ChannelId, Problem> {
+    can_open(purse, deposit).await?;
+    let opened = purse.payments().open_channel(payee, deposit, period).await;
+    opened.map_err(|it| problem(&it))
 }
 
 /// Whether `deposit` can be had, and coin to move it.

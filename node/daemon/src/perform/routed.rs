@@ -147,6 +147,7 @@ async fn by_way(
         return Ok((way, Locked { offer: None, made }));
     }
     let how = (&funds.routes, funds.max_fee_ppm);
+    funds.payable.demand()?;
     let locked = lock(purse, how, &way, terms, now).await?;
     Ok((way, locked))
 }

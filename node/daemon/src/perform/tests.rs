@@ -9,6 +9,8 @@ use warren_proto::{LockReady, PaymentId};
 
 use super::*;
 
+mod over;
+
 const UNIT: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

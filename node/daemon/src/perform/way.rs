@@ -2,7 +2,7 @@
 
 use warren_proto::{Amount, ChannelId, LockOffer, NodeId, RouterHint, SessionStart};
 
-use super::Openings;
+use super::{Openings, Payable};
 use crate::route::Routes;
 use crate::session::LockMade;
 
@@ -106,6 +106,7 @@ pub(crate) struct RouteFunds {
     pub(crate) max_fee_ppm: u32,
     pub(crate) kept: Vec<KeptLock>,
     pub(crate) openings: Openings,
+    pub(crate) payable: Payable,
 }
 
 /// How far a lock got that is given up.

@@ -253,6 +253,7 @@ fn an_exit_whose_deny_table_cannot_be_made_again_ends_and_tells_its_guests() {
         assert!(bench.shell.exit.is_none());
         let trouble = bench.shell.trouble.clone().unwrap();
         assert!(trouble.is(ErrorCode::FirewallMeddled), "{trouble}");
+        assert!(trouble.seen.contains("the exit ended"), "{trouble}");
         let told = bench.hears(&mut stream).await;
         assert!(matches!(told, SessionFrame::Goodbye(_)), "{told:?}");
     });

@@ -100,8 +100,10 @@ impl Shell {
                     if let Err(error) = self.disable().await {
                         tracing::warn!(seen = %error.seen, "the exit was not taken down in full");
                     }
+                    format!("the deny table could not be made again, so the exit ended: {error}")
+                } else {
+                    format!("the deny table is gone and no guest passes: {error}; tried again")
                 }
-                format!("the deny table is gone and no guest passes: {error}; tried again")
             }
         };
         self.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
@@ -133,12 +135,16 @@ impl Shell {
         let (addresses, again) = (left.len(), left.clone());
         let failed = match spawn_blocking(move || forget_flows(&left)).await {
             Ok(Ok(flows)) => {
+                exit.unforgotten = false;
                 return tracing::debug!(addresses, flows, "flows of guests that left forgotten");
             }
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(failed, "flows of guests that left may live on; tried again");
+        // Once: a kernel without connection tracking never will.
+        if !std::mem::replace(&mut exit.unforgotten, true) {
+            tracing::warn!(failed, "flows of guests that left may live on; tried again");
+        }
         exit.left.extend(again); // At most all inner addresses.
     }
 

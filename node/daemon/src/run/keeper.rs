@@ -175,7 +175,9 @@ impl Node {
     /// Whether the exit is on now, or wanted no more.
     async fn try_wanted(&self, request: &ExitEnableRequest) -> bool {
         let _alone = self.keeping.gate.lock().await;
-        if self.keeping.wish.borrow().is_none() {
+        // Whoever was waited for may have given it up, or turned it on, as wished now.
+        let is_wished = self.keeping.wish.borrow().as_ref() == Some(request);
+        if !is_wished || self.is_on().await {
             return true;
         }
         match self.try_exit(request).await {

@@ -6,6 +6,8 @@
 //! heard, plus `prepay_units`. The first word leaves only after the tunnel's handshake, so an exit that
 //! cannot be reached is paid nothing; a channel that was opened for it costs gas, and its deposit lies there.
 
+use std::time::Duration;
+
 use warren_proto::{
     ByteCount, Goodbye, GoodbyeReason, Grant, Meter, PayErrorCode, Price, Refusal, SessionFrame,
     SessionId, SessionRequest, SessionStart, SessionTerms, Signature, SignedOffer, UnixTime,
@@ -53,7 +55,8 @@ pub struct ConsumerSession {
     active_since: Option<UnixTime>,
     released: u64,
     theirs: Meter,
-    reopening: bool,
+    /// Since when its stream is broken. `None` while one stands.
+    broken: Option<UnixTime>,
     cover: Cover,
     /// `None` unless it is paid by a route.
     lanes: Option<Lanes>,
@@ -79,7 +82,7 @@ impl ConsumerSession {
             active_since: None,
             released: 0,
             theirs: Meter::default(),
-            reopening: false,
+            broken: None,
             cover: Cover::default(),
             lanes: None,
         };
@@ -149,7 +152,7 @@ impl ConsumerSession {
             }
             ConsumerEvent::StreamLost => self.stream_lost(now),
             ConsumerEvent::StreamBack => {
-                self.reopening = false;
+                self.broken = None;
                 vec![Do::Send(self.request(true))]
             }
             ConsumerEvent::Funded { start } if self.phase == Phase::Funding => {
@@ -296,7 +299,11 @@ impl ConsumerSession {
 
     fn stream_lost(&mut self, now: UnixTime) -> Vec<Do> {
         match self.phase {
-            Phase::Active | Phase::Stalled | Phase::Connecting | Phase::Starting => {
+            Phase::Active
+            | Phase::Stalled
+            | Phase::Connecting
+            | Phase::Starting
+            | Phase::Funding => {
                 let mut effects = Vec::new();
                 if self.phase == Phase::Active {
                     self.enter(Phase::Stalled, now, &mut effects);
@@ -304,15 +311,19 @@ impl ConsumerSession {
                 effects.extend(self.reopen());
                 effects
             }
-            Phase::Negotiating | Phase::Funding => {
-                self.end(ConsumerEnd::TimedOut(self.phase), None)
-            }
+            Phase::Negotiating => self.end(ConsumerEnd::TimedOut(self.phase), None),
             Phase::Closed => Vec::new(),
         }
     }
 
+    fn broken_for(&self, now: UnixTime) -> Duration {
+        self.broken.map_or(Duration::ZERO, |it| now.since(it))
+    }
+
     fn reopen(&mut self) -> Option<Do> {
-        (!std::mem::replace(&mut self.reopening, true)).then_some(Do::Reopen)
+        let first = self.broken.is_none();
+        self.broken.get_or_insert(self.now);
+        first.then_some(Do::Reopen)
     }
 
     /// Releases what the own meter says is due, and the prepaid words ahead of it.
@@ -349,6 +360,8 @@ impl ConsumerSession {
         let waited = now.since(self.since);
         let limit = match self.phase {
             Phase::Negotiating => self.limits.negotiate,
+            // It keeps a session no longer: no channel is opened for one that is forgotten.
+            Phase::Funding if self.broken_for(now) >= self.limits.resume => Duration::ZERO,
             Phase::Funding => self.limits.fund,
             Phase::Starting => self.limits.start,
             Phase::Connecting => self.limits.connect,

@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) events: Mutex<Option<mpsc::Sender<NodeEvent>>>,
     /// Told when somebody listens to events.
     pub(crate) listened: Notify,
+    /// Whoever holds it holds up the orders to become an exit; `listened` tells of each that came.
+    pub(crate) slow: tokio::sync::Mutex<()>,
     metrics: Metrics,
 }
 
@@ -150,13 +152,8 @@ impl NodeControl for Desk {
     }
 
     fn exits(&self, query: ExitsQuery) -> Answer<'_, ExitList> {
-        self.note(
-            format!("{query:?}"),
-            ExitList {
-                exits: Vec::new(),
-                known: 7,
-            },
-        )
+        let (exits, known) = (Vec::new(), 7);
+        self.note(format!("{query:?}"), ExitList { exits, known })
     }
 
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
@@ -224,7 +221,12 @@ impl NodeControl for Desk {
                 Problem::new(ErrorCode::ConsentNeeded, "no consent for web+dns is stored");
             return async move { Err(problem) }.boxed();
         }
-        self.note("exit enable", exit_status())
+        async move {
+            self.listened.notify_one();
+            let _done = self.slow.lock().await;
+            self.note("exit enable", exit_status()).await
+        }
+        .boxed()
     }
 
     fn exit_disable(&self) -> Answer<'_, ExitStatus> {
@@ -267,12 +269,8 @@ impl NodeControl for Desk {
     }
 
     fn channels(&self) -> Answer<'_, ChannelList> {
-        self.note(
-            "channels",
-            ChannelList {
-                channels: Vec::new(),
-            },
-        )
+        let channels = Vec::new();
+        self.note("channels", ChannelList { channels })
     }
 
     fn claim(&self, channel: ChannelId) -> Answer<'_, TransactionReport> {

@@ -93,11 +93,17 @@ impl ExitHost {
     /// few seconds: providers change prefixes, owners plug cables, router advertisements come late.
     ///
     /// # Errors
-    /// As the host gave; what was denied then stays so.
+    /// As the host gave; what was denied then stays so. Each of the two is done though the other one fails.
     pub async fn refresh(&mut self) -> Result<bool, HostError> {
-        if self.follow().await? {
-            return Ok(true);
+        match (self.follow().await, self.deny_own().await) {
+            // What failed beside it fails again at the next call.
+            (Ok(true), _) | (_, Ok(true)) => Ok(true),
+            (followed, denied) => Ok(followed? || denied?),
         }
+    }
+
+    /// Denies the networks that the host is in now, wherever it leads out.
+    async fn deny_own(&mut self) -> Result<bool, HostError> {
         let own = Netlink::open()?.own_networks(&self.spec.device).await?;
         if own == self.around.own {
             return Ok(false);

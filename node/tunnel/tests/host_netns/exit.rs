@@ -265,6 +265,35 @@ fn an_exit_follows_the_default_routes_to_other_uplinks() {
     assert!(report.is_clean(), "{report}");
 }
 
+/// No rule can name every device that the kernel can.
+#[test]
+fn a_network_is_denied_though_the_exit_cannot_follow_the_route_into_it() {
+    if !can_run("a_network_is_denied_though_the_exit_cannot_follow_the_route_into_it") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let mut host = lab.enabled(&path);
+    let (e, r) = (&lab.exit.name, &lab.router.name);
+    sh(&format!(
+        "ip -n {e} link add 'up(1)' type veth peer name r1 netns {r}"
+    ));
+    lab.router.sh("ip link set r1 up");
+    lab.exit
+        .sh("ip link set 'up(1)' up; ip addr add 192.168.61.2/24 dev 'up(1)'");
+    lab.exit.wait_up("'up(1)'");
+    lab.exit
+        .sh("ip route add default via 192.168.61.1 metric 900");
+    let denied = || lab.exit.sh("nft list set inet warren_exit own4");
+    assert!(!denied().contains("192.168.61.0/24"), "{}", denied());
+    // Twice: the second time nothing is new but what still fails.
+    let _new = lab.exit.block_on(|| host.refresh());
+    let refused = lab.exit.block_on(|| host.refresh());
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(denied().contains("192.168.61.0/24"), "{}", denied());
+    assert_eq!(host.uplinks(), ["eth0"]);
+}
+
 #[test]
 fn an_exit_with_a_way_out_by_ipv6_alone_says_so() {
     if !can_run("an_exit_with_a_way_out_by_ipv6_alone_says_so") {

@@ -119,7 +119,7 @@ pub struct UpRequest {
     pub deposit: Option<String>,
     /// Whether to block everything outside the tunnel.
     pub kill_switch: Option<bool>,
-    /// What to do when the exit dies.
+    /// What to do when the exit dies; one that is named in `exit` is only tried again, unless this is `none`.
     pub fallback: Option<Fallback>,
     /// How long an offer that fits is looked for, in seconds. `None`: 30. What comes after has limits of its own.
     pub timeout_secs: Option<u32>,

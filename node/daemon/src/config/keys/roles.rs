@@ -127,7 +127,7 @@ pub(super) const ROLES: [Key; 45] = [
         "exit.dns",
         Kind::Texts,
         "",
-        "Resolvers that guests are given, at most 4, each within their reach; empty: those of this machine that are.",
+        "Resolvers that guests are given, at most 4, each within their reach; empty: those of this machine that are, and no exit begins if none is.",
     ),
     key(
         "exit.allow_documentation",
@@ -235,13 +235,13 @@ pub(super) const ROLES: [Key; 45] = [
         "consumer.kill_switch",
         Kind::Switch,
         "true",
-        "Whether nothing may leave outside the tunnel while one is up or coming up.",
+        "Whether nothing may leave outside the tunnel while one is up or coming up, nor after one that broke, until `warren down`.",
     ),
     key(
         "consumer.fallback",
         Kind::OneOf(&["country", "any", "none"]),
         "country",
-        "What to do when the exit dies: next best in its country, anywhere, or stay blocked.",
+        "What to do when the exit dies: next best in its country, anywhere, or stay blocked; one that was named is only tried again.",
     ),
     key(
         "consumer.dns",

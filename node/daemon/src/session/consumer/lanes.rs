@@ -20,6 +20,8 @@ use crate::receipt::Tally;
 const LOW_UNITS: u64 = 96;
 /// No new words of a lock so long before the exit serves for them no more: two clocks differ.
 const EARLY: Duration = Duration::from_secs(120);
+/// So far two clocks may differ, for an exit that takes no more words of a lock to be believed.
+const NEAR: Duration = Duration::from_secs(15 * 60);
 /// A lock on its way so long is given up: R6, and the way of the answer.
 const PATIENCE: Duration = Duration::from_secs(33);
 /// Between two tries.
@@ -206,9 +208,11 @@ impl Lanes {
         (now.since(since) >= PATIENCE).then(|| self.on_its_way())
     }
 
-    /// The exit takes no more words of its oldest lock in use.
+    /// The exit takes no more words of its oldest lock in use: it says so once for each word, so only a lock near
+    /// its end is meant.
     pub(super) fn retire(&mut self, now: UnixTime) {
-        if let Some(lane) = self.held.iter_mut().find(|it| it.left(now) > 0) {
+        let ends = |it: &&mut Lane| it.left(now) > 0 && now.plus(NEAR) >= it.lock.serve_until;
+        if let Some(lane) = self.held.iter_mut().find(ends) {
             lane.over = true;
         }
     }

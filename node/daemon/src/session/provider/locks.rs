@@ -117,9 +117,11 @@ impl ProviderSession {
         }
         let locks = self.locks.get_or_insert_default();
         locks.consent = Some(start.signature);
-        let known = locks.held.iter().any(|it| it.ready.payment == payment);
         let mut effects = Vec::new();
-        if !known {
+        if let Some(held) = locks.find(|it| it.ready.payment == payment) {
+            // The stream that it was said on may have taken it along.
+            effects.push(Do::Send(SessionFrame::LockReady(held.ready)));
+        } else {
             let is_other = locks.expected.is_some_and(|it| it != payment);
             if is_other && locks.is_bare() && locks.again < MAX_AGAIN {
                 locks.again = locks.again.saturating_add(1);

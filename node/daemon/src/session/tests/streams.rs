@@ -72,3 +72,43 @@ fn a_refused_payment_names_the_channel_it_is_about() {
     );
     assert!(named, "{effects:?}");
 }
+
+/// As far as a grant whose channel is still being opened.
+fn opening() -> Room {
+    let mut room = Room::asked(None);
+    let request = room.to_provider.pop_front().unwrap();
+    room.deliver(request);
+    let grant = room.to_consumer.pop_front().unwrap();
+    let effects = room.consumer.handle(ConsumerEvent::Frame(grant), NOON);
+    let funds = |it: &ConsumerEffect| matches!(it, ConsumerEffect::Fund(_));
+    assert!(effects.iter().any(funds), "{effects:?}");
+    room
+}
+
+#[test]
+fn a_stream_that_breaks_while_the_channel_opens_ends_nothing() {
+    let mut room = opening();
+    comes_again(&mut room);
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Funding);
+    let start = Box::new(start(&room.consumer.terms().unwrap().clone()));
+    room.hear_consumer(ConsumerEvent::Funded { start });
+    room.settle();
+    assert_eq!(room.consumer.phase(), ConsumerPhase::Active);
+    assert_eq!(room.ended, (None, None));
+}
+
+#[test]
+fn an_exit_that_does_not_come_back_while_the_channel_opens_is_waited_for_as_long_as_it_would_wait()
+{
+    let mut room = opening();
+    let effects = room.consumer.handle(ConsumerEvent::StreamLost, NOON);
+    assert_eq!(effects, [ConsumerEffect::Reopen]);
+    let resume = SessionLimits::default().resume;
+    for _ in 1..resume.as_secs() {
+        room.wait(Duration::from_secs(1));
+    }
+    assert_eq!(room.ended.0, None);
+    room.wait(Duration::from_secs(1));
+    let end = ConsumerEnd::TimedOut(ConsumerPhase::Funding);
+    assert_eq!(room.ended.0, Some(end));
+}

@@ -1,4 +1,5 @@
-//! Whose words count for what: locks that are not there, are held from before, or belong to another session.
+//! Whose words count for what: locks that are not there, are held from before, are near their end, or belong to
+//! another session.
 
 use super::*;
 
@@ -64,4 +65,60 @@ fn a_payment_is_known_to_be_one_sessions_until_that_ends() {
     route.settle();
     assert!(route.ended.1.is_some());
     assert!(!route.provider.holds_lock(&payment(1)));
+}
+
+#[test]
+fn that_a_lock_is_held_is_said_again_if_the_stream_took_it_along() {
+    let mut route = Route::new(false);
+    // The router passes it on after all; the exit's word of it never arrives.
+    let held = LockNews::Held {
+        ready: lock(payment(1), 0),
+        units: 0,
+        serve_until: route.now.plus(route.serve_for),
+    };
+    route.provider_hears(ProviderEvent::Lock(held));
+    assert!(matches!(
+        route.to_consumer.pop_back(),
+        Some(SessionFrame::LockReady(_))
+    ));
+    route.consumer_hears(ConsumerEvent::StreamLost);
+    route.provider_hears(ProviderEvent::StreamLost);
+    route.provider_hears(ProviderEvent::Resumed);
+    route.settle();
+    for _ in 0..40 {
+        route.wait(Duration::from_secs(1));
+    }
+    assert_eq!(route.ended, (None, None));
+    assert_eq!(route.dropped, []);
+    assert_eq!(route.consumer.phase(), ConsumerPhase::Active);
+}
+
+/// The exit refuses each word that was under way when a lock ended.
+#[test]
+fn words_under_way_at_a_locks_end_do_not_end_the_next_one() {
+    let mut route = Route::new(true);
+    // By the exit's clock, which is ahead by a little more than is left.
+    for _ in 0..route.serve_for.as_secs() - 600 {
+        route.wait(Duration::from_secs(1));
+    }
+    // So few words are left of the first lock that a second one is held.
+    while route.locks_made < 2 {
+        route.pass(ByteCount::MIB);
+    }
+    let before = route.known.get(&payment(2)).copied();
+    assert_eq!(before, None, "the first one has words left");
+    for _ in 0..3 {
+        let refused = SessionFrame::PayError {
+            channel: ChannelId::from_bytes([2; 32]),
+            code: PayErrorCode::ExpiryTooSoon,
+            detail: String::new(),
+        };
+        route.consumer_hears(ConsumerEvent::Frame(refused));
+        route.settle();
+    }
+    for _ in 0..4 {
+        route.pass(ByteCount::MIB);
+    }
+    assert!(route.known.get(&payment(2)).is_some_and(|it| *it >= 4));
+    assert_eq!((route.locks_made, &route.ended), (2, &(None, None)));
 }
