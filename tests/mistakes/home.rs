@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,8 +15,6 @@ use crate::told::Told;
 
 /// For one step, on a busy machine.
 pub(crate) const STEP: Duration = Duration::from_secs(60);
-/// Between two looks at least and at most; a look may cost the start of a program.
-const GLANCE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
 
 /// The home of one node, and where its disk is.
 #[derive(Debug)]
@@ -242,14 +240,10 @@ impl Drop for Daemon<'_> {
 
 /// Waits until `look` gives something; never for longer than [`STEP`].
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let begun = Instant::now();
-    loop {
-        match look() {
-            Ok(found) => return found,
-            Err(seen) => assert!(begun.elapsed() < STEP, "waited for {what}; last: {seen}"),
-        }
-        std::thread::sleep((begun.elapsed() / 8).clamp(GLANCE.0, GLANCE.1));
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+    match warren::demo::wait::until(what, STEP, look) {
+        Ok(found) => found,
+        Err(error) => panic!("{error}"),
     }
 }
 

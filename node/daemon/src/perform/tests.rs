@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use tempfile::TempDir;
 use warren_payments::chain::dev::{DevChain, DevGenesis};
 use warren_payments::store::MemoryStore;
 use warren_payments::{PayFrame, PaymentsConfig, RouteAsk, Wallet};
 use warren_proto::{LockReady, PaymentId};
 
 use super::*;
+use crate::lockfile::HomeLock;
+use crate::stand::key;
+use crate::store::{Store, StoreSpec};
 
 mod over;
 
@@ -41,6 +45,15 @@ fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
     let (at, disk) = (Arc::new(chain.clone()), Arc::new(MemoryStore::new()));
     let (payments, _events) = Payments::start(at, disk, wallet, config).unwrap();
     (payments, account)
+}
+
+/// What a node pays with, and the disk that must have room for it.
+pub(super) fn purse_of(payments: &Payments) -> (Purse, (TempDir, Store)) {
+    let (home, owner) = (tempfile::tempdir().unwrap(), key(1).id());
+    let lock = HomeLock::take(home.path(), UnixTime::from_secs(0)).unwrap();
+    let store = Store::open(StoreSpec::new(home.path(), owner), lock).unwrap();
+    let purse = Purse::new(payments.clone(), store.headroom().clone());
+    (purse, (home, store))
 }
 
 impl Pair {

@@ -5,10 +5,8 @@
 use warren_proto::RouterHint;
 
 use super::*;
-use crate::lockfile::HomeLock;
 use crate::perform::second::tests::{router, terms};
-use crate::perform::tests::{Pair, units};
-use crate::store::{Store, StoreSpec};
+use crate::perform::tests::{Pair, purse_of, units};
 
 /// A twentieth.
 const ALLOWED_PPM: u32 = 50_000;
@@ -17,11 +15,7 @@ const ALLOWED_PPM: u32 = 50_000;
 async fn locked(capacity_log2: u32, hold_fee: u64) -> Result<LockMade, Problem> {
     let pair = Pair::new().await;
     let now = pair.chain.tip().timestamp;
-    let home = tempfile::tempdir().unwrap();
-    let lock_file = HomeLock::take(home.path(), now).unwrap();
-    let owner = NodeId::from_bytes([1; 32]);
-    let store = Store::open(StoreSpec::new(home.path(), owner), lock_file).unwrap();
-    let purse = Purse::new(pair.router.clone(), store.headroom().clone());
+    let (purse, _disk) = purse_of(&pair.router);
     let hint = RouterHint {
         capacity_log2,
         hold_fee: units(hold_fee),

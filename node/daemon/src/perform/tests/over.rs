@@ -3,11 +3,9 @@
 use warren_proto::{NodeId, RouterHint, TunnelPublicKey};
 
 use super::*;
-use crate::lockfile::HomeLock;
 use crate::route::Routes;
 use crate::session::{Admission, Fresh, SessionLimits};
-use crate::stand::{exit_terms, free_offer, key, node, request};
-use crate::store::{Store, StoreSpec};
+use crate::stand::{exit_terms, free_offer, node, request};
 
 const EXIT: u8 = 2;
 const NOW: UnixTime = UnixTime::from_secs(4_000_000_000);
@@ -52,10 +50,7 @@ async fn no_channel_is_opened_for_a_session_that_is_over_and_none_beside_one_tha
         ..DevGenesis::default()
     });
     let ((payments, _), (_, payee)) = (start(&chain), start(&chain));
-    let home = tempfile::tempdir().unwrap();
-    let lock = HomeLock::take(home.path(), NOW).unwrap();
-    let store = Store::open(StoreSpec::new(home.path(), key(1).id()), lock).unwrap();
-    let purse = Purse::new(payments.clone(), store.headroom().clone());
+    let (purse, _disk) = purse_of(&payments);
     let (overlay, ..) = node(1, &[]).await;
     let terms = terms(payee, payments.chain_ref());
     let tell = |_: String| {};
@@ -94,10 +89,7 @@ async fn no_channel_is_opened_for_a_session_that_is_over_and_none_beside_one_tha
 #[tokio::test]
 async fn no_lock_is_made_for_a_session_that_is_over() {
     let pair = Pair::new().await;
-    let home = tempfile::tempdir().unwrap();
-    let lock = HomeLock::take(home.path(), NOW).unwrap();
-    let store = Store::open(StoreSpec::new(home.path(), key(1).id()), lock).unwrap();
-    let purse = Purse::new(pair.router.clone(), store.headroom().clone());
+    let (purse, _disk) = purse_of(&pair.router);
     let account = PayoutAddress::from_bytes([5; 20]);
     let terms = terms(account, pair.router.chain_ref());
     let hint = RouterHint {
