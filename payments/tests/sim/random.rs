@@ -29,6 +29,12 @@ fn six_thousand_schedules_third_part() {
     LIVES.part(2);
 }
 
+/// A payer that has crashed believes its payee up to what the crash may have hidden, and closes with that.
+#[test]
+fn a_payee_may_close_with_what_a_crash_may_have_hidden() {
+    LIVES.try_seed(1_102_726).unwrap();
+}
+
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {

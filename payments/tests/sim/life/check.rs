@@ -58,6 +58,12 @@ impl Truth {
         self.weigh(draft.seq);
     }
 
+    /// The payer lets its payee have a total, by closing with it. What it released and forgot in a crash is among
+    /// that, and what its payee only says that it was: I2 bounds both.
+    pub(crate) fn agreed(&mut self, total: u128) {
+        self.most = self.most.max(total);
+    }
+
     /// I8: a voucher for somewhere else was believed.
     pub(crate) fn weighs_nothing(&mut self) {
         self.complaint = Some("I8: a voucher for another place is believed".to_owned());

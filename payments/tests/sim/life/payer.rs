@@ -96,6 +96,9 @@ impl Payer {
                 }
                 PayerEffect::SendRoutedWord { .. } => unreachable!("no route here"),
                 PayerEffect::Submit(action) => {
+                    if let ChainAction::CoopClose(agreed) = action {
+                        env.truth.agreed(agreed.final_amount.wei());
+                    }
                     if let Some(call) = call_of(action, terms().params) {
                         self.desk.host.submit(call, env.chain)?;
                         self.fail(env)?;
