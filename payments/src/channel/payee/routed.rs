@@ -75,7 +75,7 @@ impl PayeeChannel {
             .saturating_sub(self.direct_value(now));
         next.aside = next.aside.checked_add(gained).unwrap_or(Amount::MAX);
         let credit = PayeeEffect::Credit(next.accepted(now));
-        next.durable(now).then(credit)
+        next.kept_voucher(now).then(credit)
     }
 
     fn take_routed_word(
