@@ -110,6 +110,17 @@ pub enum Standing {
     Stale,
 }
 
+impl Standing {
+    const fn usable(self) -> Result<(), PayErrorCode> {
+        match self {
+            Self::Usable => Ok(()),
+            Self::Unconfirmed => Err(PayErrorCode::NotConfirmed),
+            Self::Closing => Err(PayErrorCode::Closing),
+            Self::Stale => Err(PayErrorCode::ChainStale),
+        }
+    }
+}
+
 /// A payee's own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -229,12 +240,7 @@ pub fn accept(
     facts: &Facts,
     rules: &Rules,
 ) -> Result<Holdings, PayErrorCode> {
-    match facts.standing {
-        Standing::Usable => {}
-        Standing::Unconfirmed => return Err(PayErrorCode::NotConfirmed),
-        Standing::Closing => return Err(PayErrorCode::Closing),
-        Standing::Stale => return Err(PayErrorCode::ChainStale),
-    }
+    facts.standing.usable()?;
     let new = voucher.get();
     if new.channel != held.channel {
         return Err(PayErrorCode::UnknownChannel);
@@ -274,6 +280,32 @@ pub fn accept(
         return Err(PayErrorCode::NotDominating);
     }
     Ok(next)
+}
+
+/// The place of the lock that an older voucher of the same payer was offered for, if the one held has it
+/// already: new, unused, and of no payment. `None` if it has not.
+///
+/// A payer's every voucher has all its locks, so one that is signed after an offer can come before it.
+///
+/// # Errors
+/// Whatever a new lock would be refused for now.
+pub(super) fn overtaken(
+    held: &Holdings,
+    offered: &VerifiedVoucher,
+    anchor: &HashLock,
+    (facts, rules): (&Facts, &Rules),
+) -> Option<Result<usize, PayErrorCode>> {
+    let (newest, older) = (held.voucher.as_ref()?.get(), offered.get());
+    if older.channel != held.channel || older.seq >= newest.seq {
+        return None;
+    }
+    let lock = older.locks.iter().find(|it| it.anchor == *anchor)?;
+    let unused = |it: &Lane| it.payment.is_none() && it.known == 0 && it.folded == 0;
+    let mut lanes = held.lanes.iter();
+    let at = lanes.position(|it| it.lock == *lock && unused(it))?;
+    let usable = facts.standing.usable();
+    let good = usable.and_then(|()| check_new(lock, facts, rules));
+    Some(good.map(|()| at))
 }
 
 /// Rules (d) and (e): gives each lock of `voucher` its lane, old or new.

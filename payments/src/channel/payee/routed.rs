@@ -10,7 +10,7 @@ use warren_proto::{
 };
 
 use super::{PayeeChannel, Phase, Step};
-use crate::channel::accept::{Holdings, Lane, Standing, accept};
+use crate::channel::accept::{Holdings, Lane, Standing, accept, overtaken};
 use crate::channel::event::PayeeEffect;
 use crate::channel::routed::{RoutedAccepted, RoutedNews, Via};
 use crate::channel::router::rules;
@@ -49,15 +49,21 @@ impl PayeeChannel {
         }
         let mut rules = self.rules;
         rules.min_unit_price = rules.min_unit_price.max(unit_price);
-        let mut held = match accept(&self.held, voucher, &self.facts(now), &rules) {
-            Ok(held) => held,
+        let known = |it: &Lane| it.lock.anchor == *anchor;
+        let facts = self.facts(now);
+        let taken = match overtaken(&self.held, voucher, anchor, (&facts, &rules)) {
+            Some(at) => at.map(|at| (self.held.clone(), Some(at))),
+            None if self.held.lanes.iter().any(known) => Err(PayErrorCode::AnchorReused),
+            None => accept(&self.held, voucher, &facts, &rules).map(|held| {
+                let at = held.lanes.iter().position(known);
+                (held, at)
+            }),
+        };
+        let (mut held, at) = match taken {
+            Ok(taken) => taken,
             Err(code) => return self.refuse(code),
         };
-        let known = |it: &Lane| it.lock.anchor == *anchor;
-        if self.held.lanes.iter().any(known) {
-            return self.refuse(PayErrorCode::AnchorReused);
-        }
-        let Some(lane) = held.lanes.iter_mut().find(|it| known(it)) else {
+        let Some(lane) = at.and_then(|at| held.lanes.get_mut(at)) else {
             return self.refuse(PayErrorCode::BadWord);
         };
         if lane.lock.expiry == 0 {
