@@ -5,11 +5,11 @@
 //! channel pays.
 
 use warren_proto::{
-    Amount, HashLock, Lock, MAX_UNITS, PayErrorCode, PaymentId, Preimage, UnixTime, Voucher,
-    WordFrame,
+    Amount, HashLock, MAX_UNITS, PayErrorCode, PaymentId, Preimage, UnixTime, Voucher, WordFrame,
 };
 
 use super::{PayeeChannel, Phase, Step};
+use crate::channel::accept::rests::rests;
 use crate::channel::accept::{Holdings, Lane, Standing, accept, overtaken};
 use crate::channel::event::PayeeEffect;
 use crate::channel::routed::{RoutedAccepted, RoutedNews, Via};
@@ -236,15 +236,15 @@ impl PayeeChannel {
     /// What `voucher` would be worth more than what is held or was claimed, with the words known of locks that live.
     #[must_use]
     pub fn gain(&self, voucher: &Voucher, now: UnixTime) -> Amount {
-        let of = |lane: &Lane, lock: &Lock| match lane.rest(lock) {
-            Some(rest) => Some(rest.worth()),
-            None => (lane.lock == *lock).then(|| lane.worth()),
-        };
-        let locks = voucher.locks.iter();
-        let lanes = self.held.lanes.iter();
-        let live = lanes.filter(|it| it.is_live(now.as_secs()));
-        let kept = locks.filter_map(|lock| live.clone().find_map(|it| of(it, lock)));
-        let worth = kept.fold(voucher.base, |sum, it| {
+        let lanes = &self.held.lanes;
+        let live = |it: &Lane| it.is_live(now.as_secs());
+        let rests = rests(lanes, &voucher.locks);
+        let worth = (0..).zip(&voucher.locks).filter_map(|(at, lock)| {
+            let whole = lanes.iter().find(|it| it.lock == *lock && live(it));
+            let rest = rests.iter().find(|it| it.lock == at && live(&it.lane));
+            whole.or(rest.map(|it| &it.lane)).map(Lane::worth)
+        });
+        let worth = worth.fold(voucher.base, |sum, it| {
             sum.checked_add(it).unwrap_or(Amount::MAX)
         });
         worth.saturating_sub(self.value(now).max(self.claimed))
