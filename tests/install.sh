@@ -28,6 +28,7 @@ for part in "${@:-build}"; do
         want dnsmasq dnsmasq-base
         want conntrack conntrack
         want iptables iptables
+        want ping iputils-ping
         # Foreign peers of the tunnel.
         want wg wireguard-tools
         want wireguard-go wireguard-go

@@ -7,14 +7,17 @@
 //! Invariant: `value` of what is held never falls while no lock expires, and
 //! `base + Σ unit_price·units <= confirmed deposit`.
 
+pub(super) mod rests;
+
 use std::sync::Arc;
 
 use warren_proto::{
     Amount, ChannelId, HashLock, Lock, MAX_LOCKS, MAX_UNITS, PayErrorCode, PaymentId, Preimage,
-    WordFrame,
+    Voucher, WordFrame,
 };
 
 use crate::voucher::{VerifiedVoucher, locks_max};
+use rests::{Rest, rests};
 
 /// One lock of the voucher held, with the best word known for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,22 +48,6 @@ impl Lane {
     /// A lock pays from its first moment until its expiry (chain seconds).
     pub(super) fn is_live(&self, chain_time: u64) -> bool {
         self.lock.expiry == 0 || chain_time < self.lock.expiry
-    }
-
-    /// The lane of `lock`, if that is what is left of this one: anchored at a known word, all else
-    /// alike. Words beyond that one stay known. Costs at most as many hashes as words are known.
-    pub(super) fn rest(&self, lock: &Lock) -> Option<Self> {
-        let gone = self.lock.units.checked_sub(lock.units)?;
-        let alike = lock.unit_price == self.lock.unit_price && lock.expiry == self.lock.expiry;
-        let known = self.known.checked_sub(gone).filter(|_| alike && gone > 0)?;
-        let rest = Self {
-            lock: *lock,
-            known,
-            word: self.word.clone(),
-            payment: self.payment,
-            folded: self.folded.saturating_add(gone),
-        };
-        lock.anchor.opens_with(&self.word, known).then_some(rest)
     }
 
     /// What the words known are worth.
@@ -108,6 +95,17 @@ pub enum Standing {
     Closing,
     /// The chain view is too old.
     Stale,
+}
+
+impl Standing {
+    const fn usable(self) -> Result<(), PayErrorCode> {
+        match self {
+            Self::Usable => Ok(()),
+            Self::Unconfirmed => Err(PayErrorCode::NotConfirmed),
+            Self::Closing => Err(PayErrorCode::Closing),
+            Self::Stale => Err(PayErrorCode::ChainStale),
+        }
+    }
 }
 
 /// A payee's own limits.
@@ -229,12 +227,7 @@ pub fn accept(
     facts: &Facts,
     rules: &Rules,
 ) -> Result<Holdings, PayErrorCode> {
-    match facts.standing {
-        Standing::Usable => {}
-        Standing::Unconfirmed => return Err(PayErrorCode::NotConfirmed),
-        Standing::Closing => return Err(PayErrorCode::Closing),
-        Standing::Stale => return Err(PayErrorCode::ChainStale),
-    }
+    facts.standing.usable()?;
     let new = voucher.get();
     if new.channel != held.channel {
         return Err(PayErrorCode::UnknownChannel);
@@ -253,12 +246,20 @@ pub fn accept(
     if most.map_or(true, |it| it > facts.deposit) {
         return Err(PayErrorCode::OverCommitted);
     }
-    let next = carry_over(held, voucher, facts, rules)?;
-    let is_in = |old: &Lane, lock: &Lock| *lock == old.lock || old.rest(lock).is_some();
-    let dropped = held.lanes.iter().filter(|old| {
-        old.is_live(facts.chain_time) && !new.locks.iter().any(|lock| is_in(old, lock))
-    });
-    for lane in dropped {
+    // Claimed with words of a lock that has expired since: the payer must have it in the base, or what
+    // it pays next would pay for that first.
+    let least = held.value(facts.chain_time).max(facts.claimed);
+    if most_now(held, new) < least {
+        return Err(PayErrorCode::NotDominating); // No hash can make up for it.
+    }
+    let rests = rests(&held.lanes, &new.locks);
+    let next = carry_over(held, voucher, &rests, (facts, rules))?;
+    let is_in = |at: usize, old: &Lane| {
+        new.locks.contains(&old.lock) || rests.iter().any(|rest| rest.of == at)
+    };
+    let lanes = held.lanes.iter().enumerate();
+    let dropped = lanes.filter(|(at, old)| old.is_live(facts.chain_time) && !is_in(*at, old));
+    for (_, lane) in dropped {
         // Words of a lock without expiry come from the payer to this payee only, so what is not
         // known was never released here, and (c) guards what is known.
         let direct = lane.lock.expiry == 0;
@@ -267,21 +268,53 @@ pub fn accept(
             return Err(PayErrorCode::NotDominating);
         }
     }
-    // Claimed with words of a lock that has expired since: the payer must have it in the base, or what
-    // it pays next would pay for that first.
-    let least = held.value(facts.chain_time).max(facts.claimed);
     if next.value(facts.chain_time) < least {
         return Err(PayErrorCode::NotDominating);
     }
     Ok(next)
 }
 
+/// What `new` could be worth at most: each lock with as many words as it could have.
+fn most_now(held: &Holdings, new: &Voucher) -> Amount {
+    new.locks.iter().fold(new.base, |sum, lock| {
+        let kept = held.lanes.iter().find(|it| it.lock == *lock);
+        let most = kept.map_or_else(|| rests::most(&held.lanes, lock), Lane::worth);
+        sum.checked_add(most).unwrap_or(Amount::MAX)
+    })
+}
+
+/// The place of the lock that an older voucher of the same payer was offered for, if the one held has it
+/// already: new, unused, and of no payment. `None` if it has not.
+///
+/// A payer's every voucher has all its locks, so one that is signed after an offer can come before it.
+///
+/// # Errors
+/// Whatever a new lock would be refused for now.
+pub(super) fn overtaken(
+    held: &Holdings,
+    offered: &VerifiedVoucher,
+    anchor: &HashLock,
+    (facts, rules): (&Facts, &Rules),
+) -> Option<Result<usize, PayErrorCode>> {
+    let (newest, older) = (held.voucher.as_ref()?.get(), offered.get());
+    if older.channel != held.channel || older.seq >= newest.seq {
+        return None;
+    }
+    let lock = older.locks.iter().find(|it| it.anchor == *anchor)?;
+    let unused = |it: &Lane| it.payment.is_none() && it.known == 0 && it.folded == 0;
+    let mut lanes = held.lanes.iter();
+    let at = lanes.position(|it| it.lock == *lock && unused(it))?;
+    let usable = facts.standing.usable();
+    let good = usable.and_then(|()| check_new(lock, facts, rules));
+    Some(good.map(|()| at))
+}
+
 /// Rules (d) and (e): gives each lock of `voucher` its lane, old or new.
 fn carry_over(
     held: &Holdings,
     voucher: &VerifiedVoucher,
-    facts: &Facts,
-    rules: &Rules,
+    rests: &[Rest],
+    (facts, rules): (&Facts, &Rules),
 ) -> Result<Holdings, PayErrorCode> {
     let mut seen = Arc::clone(&held.seen);
     let mut lanes = Vec::with_capacity(voucher.get().locks.len());
@@ -306,8 +339,8 @@ fn carry_over(
         if seen.contains(&tag) {
             return Err(PayErrorCode::AnchorReused);
         }
-        if let Some(rest) = held.lanes.iter().find_map(|it| it.rest(lock)) {
-            lanes.push(rest);
+        if let Some(rest) = rests.iter().find(|it| it.lock == index) {
+            lanes.push(rest.lane.clone());
             continue;
         }
         check_new(lock, facts, rules)?;

@@ -28,9 +28,11 @@ use crate::voucher::VerifiedVoucher;
 /// How far `now` may be ahead of the block that a consent is used in: two minutes of a wrong clock, and
 /// blocks that a reorganisation may yet replace. Our choice.
 const DOUBT: Duration = Duration::from_secs(300);
-/// What words earn is written in the ledger after so many; until then the channel's record alone has it. Our
-/// choice: as often as a new tranche comes.
-const WORDS_AN_ENTRY: u64 = 256;
+/// What words and vouchers earn is written in the ledger after so many units; until then the channel's record
+/// alone has it. Our choice: as often as a new tranche comes.
+const UNITS_AN_ENTRY: u64 = 256;
+/// And an entry is worth this part of the deposit at least, whatever a unit costs. Our choice.
+const ENTRIES_A_DEPOSIT: u128 = 4096;
 /// A payee that leaves does not come back.
 const FOR_EVER: UnixTime = UnixTime::from_millis(u64::MAX);
 
@@ -135,7 +137,7 @@ impl PayeeChannel {
                     ..self.clone()
                 };
                 let credit = PayeeEffect::Credit(next.accepted(now));
-                next.durable(now).then(credit)
+                next.kept_voucher(now).then(credit)
             }
             Err(code) => self.refuse(code),
         }
@@ -318,11 +320,26 @@ impl PayeeChannel {
 
     /// Saves the state after a word: an entry for each would make the ledger as long as the traffic.
     fn kept(self, unit_price: Amount, now: UnixTime) -> Step {
-        let most = unit_price.checked_mul(WORDS_AN_ENTRY);
-        if self.unbooked(now) >= most.unwrap_or(Amount::MAX) {
+        let unit_price = unit_price.max(self.rules.min_unit_price);
+        let most = unit_price.checked_mul(UNITS_AN_ENTRY);
+        let most = most.unwrap_or(Amount::MAX).wei();
+        if self.unbooked(now).wei() >= most.max(self.deposit.wei() / ENTRIES_A_DEPOSIT) {
             return self.durable(now);
         }
         Step::to(self).saved()
+    }
+
+    /// Saves the state after a voucher. One that ends a session which paid a unit has its entry; any other waits
+    /// as words do, for a payer can raise it by a wei at a time.
+    fn kept_voucher(self, now: UnixTime) -> Step {
+        let unit_price = self.run.unit_price;
+        let ends = self.held.lanes.iter().all(|it| it.lock.expiry > 0);
+        if ends && unit_price > Amount::ZERO && self.unbooked(now) >= unit_price {
+            return self.durable(now);
+        }
+        let locks = self.held.lanes.iter().map(|it| it.lock.unit_price);
+        let dearest = locks.max().unwrap_or(Amount::ZERO);
+        self.kept(dearest.max(unit_price), now)
     }
 
     /// Saves the state, and with it all words; what they earned goes into the ledger.

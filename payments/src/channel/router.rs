@@ -115,7 +115,10 @@ impl RoutedPayment {
     fn take_word(&self, shown: &Fulfill, now: UnixTime) -> Step {
         let (known, at) = self.known();
         let Some(steps) = shown.k.checked_sub(known).filter(|it| *it > 0) else {
-            return Step::stay(self).then_all(self.fold_again(now));
+            // Whoever shows it again has heard nothing: the fold or the question for it upstream may be lost.
+            return Step::stay(self)
+                .then_all(self.fold_again(now))
+                .then_all(self.ask_again());
         };
         if shown.k > self.down_lock.units || shown.word.advance(steps) != at {
             return Step::stay(self).then(RouteEffect::Refuse(PayErrorCode::BadWord));
@@ -207,6 +210,11 @@ impl RoutedPayment {
         let (k, word) = self.best.as_ref()?;
         let in_time = rules::r3_may_fold(self.down_lock.expiry, now);
         in_time.then(|| fold(*k, word, Proof::Told))
+    }
+
+    fn ask_again(&self) -> Option<RouteEffect> {
+        let (k, word) = self.best.as_ref()?;
+        Some(RouteEffect::AskFold(self.fulfill(*k, word)))
     }
 
     fn learned(&self, k: u32, word: &Preimage) -> Step {

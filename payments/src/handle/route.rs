@@ -292,8 +292,9 @@ impl Payments {
         .await
     }
 
-    /// Every word on `channel` that is known and not folded, for the router to fold: after a restart, and
-    /// after the router was away, no session asks for them. At most one of each of 16 locks.
+    /// Every word on `channel` that is known and not folded, for its payer to fold, whether this node is the
+    /// exit or routes them: after a restart, and after the payer was away, nothing else asks for them. At
+    /// most one of each of 16 locks.
     ///
     /// # Errors
     /// [`PaymentsError::Stopped`].

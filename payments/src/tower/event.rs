@@ -102,6 +102,10 @@ pub enum TowerEvent {
     },
     /// A channel begins to close; hearing it twice is harmless.
     Closing(Closing),
+    /// Some endpoint tells of a closing that not enough agree on; hearing it twice is harmless.
+    Feared(Closing),
+    /// The endpoints agree: what was feared is told anew, or was a lie.
+    Agreed,
     /// A channel is over.
     Closed(ChannelId),
     /// Chain time passes.

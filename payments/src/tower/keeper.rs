@@ -16,6 +16,8 @@ use super::appointment::{Appointment, Due, Key};
 use super::event::{Change, Closing, Job, TowerEvent, TowerRules, TowerStep};
 use super::seal;
 
+mod closings;
+
 /// Claims begun by one tick: a block has room for more, this node's patience not.
 const MAX_JOBS: usize = 16;
 const DAY_SECS: u64 = 24 * 3600;
@@ -58,6 +60,8 @@ pub struct Tower {
     // Not on record.
     paces: BTreeMap<NodeId, Pace>,
     under_way: BTreeSet<Key>,
+    /// Closings that were told of and not agreed on, since anybody agreed.
+    feared: BTreeSet<ChannelId>,
     /// How often in a row the claim of a put failed.
     fails: BTreeMap<Key, u32>,
     /// Claims of this day, by owner. Forgotten by a restart: at most one day's more.
@@ -76,6 +80,7 @@ impl Tower {
             closings: BTreeMap::new(),
             paces: BTreeMap::new(),
             under_way: BTreeSet::new(),
+            feared: BTreeSet::new(),
             fails: BTreeMap::new(),
             made: BTreeMap::new(),
             day: 0,
@@ -120,6 +125,11 @@ impl Tower {
         match event {
             TowerEvent::Put { owner, put } => self.take(owner, *put, now),
             TowerEvent::Closing(closing) => self.closes(closing, now),
+            TowerEvent::Feared(closing) => self.fears(closing, now),
+            TowerEvent::Agreed => {
+                self.feared.clear();
+                TowerStep::default()
+            }
             TowerEvent::Closed(channel) => self.is_closed(channel),
             TowerEvent::Tick => self.tick(now),
             TowerEvent::Idle { key, number } => {
@@ -223,65 +233,12 @@ impl Tower {
         may
     }
 
-    /// The payee has a while to claim for itself; its own gas is its own business.
-    fn due(&self, closing: &Closing, now: UnixTime) -> Due {
-        let left = closing.closes_at.saturating_sub(now.as_secs());
-        let wait = (left / 4).min(self.rules.patience.as_secs());
-        Due {
-            channel: closing.channel,
-            claim_at: now.as_secs().saturating_add(wait),
-        }
-    }
-
-    fn closes(&self, closing: Closing, now: UnixTime) -> TowerStep {
-        let locator = Locator::of(&closing.channel);
-        if self.closings.get(&locator) == Some(&closing) {
-            return TowerStep::default();
-        }
-        let mut changes = Vec::new();
-        if self.closings.len() >= self.rules.closings {
-            let first = self.closings.iter().min_by_key(|(_, it)| it.closes_at);
-            changes.extend(first.map(|(locator, _)| Change::Closing(*locator, None)));
-        }
-        changes.push(Change::Closing(locator, Some(closing)));
-        let due = self.due(&closing, now);
-        for (key, it) in self.of(locator) {
-            let sooner = it.due.filter(|it| it.claim_at <= due.claim_at);
-            let next = Appointment {
-                due: sooner.or(Some(due)),
-                ..it.clone()
-            };
-            changes.push(Change::Put(*key, Some(Box::new(next))));
-        }
-        TowerStep {
-            changes,
-            ..TowerStep::default()
-        }
-    }
-
-    fn is_closed(&self, channel: ChannelId) -> TowerStep {
-        let locator = Locator::of(&channel);
-        let puts = self.of(locator).map(|(key, _)| Change::Put(*key, None));
-        let mut changes: Vec<_> = puts.collect();
-        if self.closings.contains_key(&locator) {
-            changes.push(Change::Closing(locator, None));
-        }
-        TowerStep {
-            changes,
-            ..TowerStep::default()
-        }
-    }
-
-    fn of(&self, locator: Locator) -> impl Iterator<Item = (&Key, &Appointment)> {
-        self.puts
-            .iter()
-            .filter(move |(key, _)| key.locator == locator)
-    }
-
     fn tick(&mut self, now: UnixTime) -> TowerStep {
         let mut step = TowerStep::default();
         let secs = now.as_secs();
-        if std::mem::replace(&mut self.day, secs / DAY_SECS) != self.day {
+        // A time that was guessed may be taken back.
+        if secs / DAY_SECS > self.day {
+            self.day = secs / DAY_SECS;
             self.made.clear();
         }
         for (key, it) in &self.puts {

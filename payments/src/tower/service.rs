@@ -13,17 +13,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, NodeId, TowerAnswer, TowerPut, TowerVerdict, UnixTime};
 
 use super::appointment::{Appointment, Key};
 use super::errand::{Outcome, claim};
 use super::event::{Change, Job, TowerEvent, TowerRules, TowerStep};
 use super::keeper::Tower;
-use super::watch::{Cursor, Seen, look};
-use crate::chain::{Chain, ChainError};
+use super::watch::{Cursor, Seen, Unseen, look};
+use crate::chain::Chain;
 use crate::handle::{Payments, PaymentsError};
 use crate::store::{ChannelStore, Table};
+
+mod news;
 
 /// Puts and questions that wait; whoever puts one more waits too.
 const INBOX: usize = 64;
@@ -78,7 +80,7 @@ enum Ask {
 }
 
 enum Report {
-    Looked(Result<Seen, ChainError>),
+    Looked(Result<Seen, Unseen>),
     Claimed { job: Box<Job>, outcome: Outcome },
 }
 
@@ -122,6 +124,7 @@ impl TowerService {
             tower,
             cursor,
             now: UnixTime::default(),
+            heard_at: Instant::now(),
             view: TowerView::default(),
             numbers,
             reports,
@@ -192,6 +195,7 @@ struct Task {
     cursor: Option<Cursor>,
     /// Chain time as of the last look.
     now: UnixTime,
+    heard_at: Instant,
     view: TowerView,
     numbers: watch::Sender<TowerNumbers>,
     reports: mpsc::Sender<Report>,
@@ -261,10 +265,10 @@ impl Task {
         }
     }
 
-    /// Chain time; before the first look, the wall clock has to do.
+    /// Chain time, and what has passed since it was heard; before the first look, the wall clock has to do.
     fn time(&self) -> UnixTime {
         if self.view.block.is_some() {
-            return self.now;
+            return self.now.plus(self.heard_at.elapsed());
         }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         UnixTime::default().plus(since.unwrap_or_default())
@@ -283,52 +287,6 @@ impl Task {
         });
     }
 
-    fn hear(&mut self, report: Report) {
-        match report {
-            Report::Looked(Ok(seen)) => {
-                self.looking = false;
-                let behind = seen.behind;
-                self.see(seen);
-                if !behind {
-                    // Whoever asked is answered when what is due is begun.
-                    for waiting in self.after_this.drain(..) {
-                        let _ = waiting.send(());
-                    }
-                }
-                if behind || !self.after_next.is_empty() || !self.over_next.is_empty() {
-                    self.look();
-                }
-            }
-            Report::Looked(Err(error)) => {
-                self.looking = false;
-                self.after_this.clear();
-                tracing::debug!(%error, "the tower's chain does not answer");
-            }
-            Report::Claimed { job, outcome } => {
-                self.over_next.push((job, outcome));
-                self.look();
-            }
-        }
-    }
-
-    fn see(&mut self, seen: Seen) {
-        self.now = self.now.max(seen.time);
-        self.view.block = Some(seen.block);
-        for (job, outcome) in std::mem::take(&mut self.over_this) {
-            self.claimed(&job, outcome);
-        }
-        let closings = seen.closings.into_iter().map(TowerEvent::Closing);
-        let closed = seen.closed.into_iter().map(TowerEvent::Closed);
-        for event in closings.chain(closed) {
-            let step = self.tower.handle(event, self.now);
-            if !self.take(step, None) {
-                return; // The cursor stays: these blocks are heard again.
-            }
-        }
-        let step = self.tower.handle(TowerEvent::Tick, self.now);
-        self.take(step, Some(seen.cursor));
-    }
-
     /// Saves, applies, begins. Says whether it is saved; if not, nothing has happened.
     fn take(&mut self, step: TowerStep, cursor: Option<Cursor>) -> bool {
         let mut batch: Vec<_> = step.changes.iter().map(Change::put).collect();
@@ -339,9 +297,8 @@ impl Task {
         {
             tracing::error!(%error, "the tower cannot write");
             for job in step.jobs {
-                let step = self
-                    .tower
-                    .handle(TowerEvent::Failed { key: job.key }, self.now);
+                let failed = TowerEvent::Failed { key: job.key };
+                let step = self.tower.handle(failed, self.time());
                 step.changes.into_iter().for_each(|it| self.tower.apply(it));
             }
             return false;
@@ -362,30 +319,5 @@ impl Task {
             let job = Box::new(job);
             let _task_ended = reports.send(Report::Claimed { job, outcome }).await;
         });
-    }
-
-    fn claimed(&mut self, job: &Job, outcome: Outcome) {
-        let (key, number) = (job.key, job.number);
-        let channel = job.channel;
-        let event = match outcome {
-            Outcome::Paid(gain) => {
-                tracing::info!(%channel, %gain, "claimed for a payee that is away");
-                self.view.claims = self.view.claims.saturating_add(1);
-                let saved = self.view.saved.checked_add(gain);
-                self.view.saved = saved.unwrap_or(Amount::MAX);
-                TowerEvent::Settled { key, number }
-            }
-            Outcome::Idle => TowerEvent::Idle { key, number },
-            Outcome::Undone(reason) => {
-                tracing::warn!(%channel, reason, "a tower's claim was undone");
-                TowerEvent::Undone { key }
-            }
-            Outcome::Failed(reason) => {
-                tracing::warn!(%channel, reason, "a tower's claim did not happen");
-                TowerEvent::Failed { key }
-            }
-        };
-        let step = self.tower.handle(event, self.now);
-        self.take(step, None);
     }
 }

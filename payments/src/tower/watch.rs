@@ -66,7 +66,49 @@ pub(super) struct Seen {
     pub(super) behind: bool,
 }
 
-pub(super) async fn look(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Seen, ChainError> {
+/// Why a look saw nothing, and what some endpoint tells of closings all the same.
+#[derive(Debug)]
+pub(super) struct Unseen {
+    pub(super) error: ChainError,
+    pub(super) feared: Vec<Closing>,
+}
+
+/// Looks; where the endpoints do not agree, at least hears what any of them says of closings.
+pub(super) async fn look(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Seen, Unseen> {
+    let error = match agreed(chain, cursor).await {
+        Ok(seen) => return Ok(seen),
+        Err(error) => error,
+    };
+    let from = cursor.filter(|_| error.is_unagreed());
+    let heard = match from {
+        Some(it) => chain.closings_heard(it.0.saturating_add(1)).await,
+        None => Ok(Vec::new()), // Nothing was put before the first look, or nobody says anything.
+    };
+    let heard = heard.unwrap_or_default().into_iter();
+    let feared = heard.filter_map(|it| closing_in(&it.kind)).collect();
+    Err(Unseen { error, feared })
+}
+
+fn closing_in(kind: &EventKind) -> Option<Closing> {
+    match kind {
+        EventKind::Closing {
+            channel, closes_at, ..
+        } => Some(Closing {
+            channel: *channel,
+            closes_at: closes_at.as_secs(),
+        }),
+        EventKind::Deposited { .. }
+        | EventKind::Withdrawn { .. }
+        | EventKind::BeneficiaryChanged { .. }
+        | EventKind::Opened { .. }
+        | EventKind::ToppedUp { .. }
+        | EventKind::Claimed { .. }
+        | EventKind::Closed { .. }
+        | EventKind::Revealed { .. } => None,
+    }
+}
+
+async fn agreed(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Seen, ChainError> {
     let head = chain.head().await?;
     let from = cursor.map_or(head.number.saturating_sub(FIRST_LOOK), |it| {
         it.0.saturating_add(1).min(head.number)
@@ -75,23 +117,11 @@ pub(super) async fn look(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Se
     let (mut closings, mut closed) = (Vec::new(), Vec::new());
     let is_deep = |block: u64| block.saturating_add(REWIND) <= head.number;
     for event in chain.events_of(from, to, Interest::closings()).await? {
-        match event.kind {
-            EventKind::Closing {
-                channel, closes_at, ..
-            } => closings.push(Closing {
-                channel,
-                closes_at: closes_at.as_secs(),
-            }),
-            // What a put is forgotten for must not come undone.
-            EventKind::Closed { channel, .. } if is_deep(event.block) => closed.push(channel),
-            EventKind::Deposited { .. }
-            | EventKind::Withdrawn { .. }
-            | EventKind::BeneficiaryChanged { .. }
-            | EventKind::Opened { .. }
-            | EventKind::ToppedUp { .. }
-            | EventKind::Claimed { .. }
-            | EventKind::Closed { .. }
-            | EventKind::Revealed { .. } => {}
+        closings.extend(closing_in(&event.kind));
+        if let EventKind::Closed { channel, .. } = event.kind
+            && is_deep(event.block)
+        {
+            closed.push(channel); // What a put is forgotten for must not come undone.
         }
     }
     let behind = to < head.number;

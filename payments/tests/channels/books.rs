@@ -12,9 +12,9 @@ use warren_payments::store::{ChannelStore as _, Table};
 use warren_payments::tx::{Submitter, SubmitterConfig, TxRules};
 use warren_payments::voucher::worth;
 use warren_payments::{PaymentEvent, Role, VerifiedVoucher};
-use warren_proto::{ChannelId, PayoutAddress};
+use warren_proto::{ChannelId, PayoutAddress, Voucher};
 
-use crate::party::{Party, begin, config, open, pay, units, wei, world};
+use crate::party::{Party, UNIT, begin, config, open, pay, units, wei, world};
 
 /// The books of a party against everything else that shows its money.
 pub(crate) async fn agreed(party: &Party) -> Books {
@@ -112,6 +112,40 @@ async fn the_ledger_agrees_with_records_and_chain_from_opening_to_close() {
     assert_eq!((paid.paid, paid.returned), (units(540), units(460)));
     assert_eq!(paid.returned, payer.pot().await);
     assert_eq!(agreed(&payee).await.total().claimable(), wei(0));
+}
+
+/// Each is good and worth a wei more: nobody can make the ledger as long as the vouchers that it signs.
+#[tokio::test]
+async fn vouchers_of_a_wei_each_are_a_few_entries() {
+    let chain = world();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open(&payer, &payee, units(100)).await;
+    payee
+        .payments
+        .begin_session(channel, wei(UNIT))
+        .await
+        .unwrap();
+    let (key, pins) = (payer.wallet.account_key(), chain.chain_ref());
+    for seq in 1..=10_000 {
+        let draft = Voucher {
+            channel,
+            seq,
+            base: wei(seq),
+            locks: Vec::new(),
+            signature: [0; 64],
+        };
+        let voucher = key.sign_voucher(draft, &pins);
+        payee.payments.accept_voucher(voucher).await.unwrap();
+    }
+    let before = payee.payments.ledger().await.unwrap().len();
+    assert!(before < 100, "{before} entries");
+    assert_eq!(agreed(&payee).await.total().earned, wei(10_000));
+    payee.payments.claim(channel).await.unwrap().unwrap();
+    let total = agreed(&payee).await.total();
+    assert_eq!((total.earned, total.claimed), (wei(10_000), wei(10_000)));
+    let entries = payee.payments.ledger().await.unwrap();
+    let written = Books::of(entries.iter().map(|it| &it.posting)).total();
+    assert_eq!(written, total, "the ledger alone says the same by then");
 }
 
 #[tokio::test]

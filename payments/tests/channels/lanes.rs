@@ -6,7 +6,7 @@ use warren_proto::{Amount, LockOffer, NodeId, PayErrorCode};
 
 use crate::party::{Party, UNIT, units, wei};
 use crate::routed::{now, open_for_a_day, street, three_on, tomorrow};
-use crate::street::hint;
+use crate::street::{hint, lock_of, say};
 
 /// A session here could be paid by words that this node pays onward, or that are worth less than it asks.
 #[tokio::test]
@@ -58,6 +58,59 @@ async fn a_lock_under_a_name_that_is_taken_is_not_taken() {
             PaymentsError::NotTaken { channel, code }
         );
     }
+}
+
+/// A payer's every voucher has all its locks. An offer takes its time, and what was signed after it may come first.
+#[tokio::test]
+async fn a_lock_is_taken_though_a_later_voucher_brought_it_first() {
+    let chain = tomorrow();
+    let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+    let channel = open_for_a_day(&payer, &payee, units(1000)).await;
+    let folded = lock_of(&payer, &payee, (channel, wei(UNIT)), 100).await;
+    say(&payer, &payee, folded, 5).await;
+    let ask = RouteAsk {
+        channel,
+        unit_price: wei(UNIT),
+        units: 100,
+        expiry: now(&chain).as_secs() + 7200,
+        onward: Vec::new(),
+        hold_fee: Amount::ZERO,
+    };
+    let offer = payer.payments.offer_lock(ask).await.unwrap();
+    let asked = payee.payments.fulfill(folded, false).await.unwrap();
+    let fold = payer.payments.route_frame(channel, asked.unwrap().frame);
+    for out in fold.await.unwrap() {
+        payee
+            .payments
+            .route_frame(channel, out.frame)
+            .await
+            .unwrap();
+    }
+    let held = payee.payments.held(channel).await.unwrap().ack;
+    assert_eq!((held.seq, held.value_now), (3, units(5)));
+
+    let (seq, payment) = (offer.voucher.seq, offer.payment);
+    assert_eq!(seq, 2, "the fold was signed after it");
+    let dearer = payee
+        .payments
+        .take_lock(offer.clone(), wei(UNIT + 1), 0)
+        .await;
+    let code = PayErrorCode::UnitTooSmall;
+    assert_eq!(
+        dearer.unwrap_err(),
+        PaymentsError::NotTaken { channel, code },
+        "it must be as good as it would have been before"
+    );
+    let taken = payee.payments.take_lock(offer, wei(UNIT), 0).await.unwrap();
+    assert_eq!((taken.ready.payment, taken.units), (payment, 0));
+    payer
+        .payments
+        .lock_ready(channel, taken.ready)
+        .await
+        .unwrap();
+    say(&payer, &payee, taken.ready, 7).await;
+    let held = payee.payments.held(channel).await.unwrap().ack;
+    assert_eq!(held.value_now, units(5 + 7));
 }
 
 /// As the daemon does: what the deposit does not cover is asked for first, then half of it.

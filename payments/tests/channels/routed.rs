@@ -355,7 +355,7 @@ async fn an_exit_that_restarted_asks_for_every_fold_that_it_is_owed() {
     let held = router.payments.held(up).await.unwrap();
     let words = wei(UP_PRICE * (20 + 40) + 2 * HOLD_FEE);
     assert_eq!(held.ack.value_now, words);
-    // A router shows its own words by its routes, not as an exit.
+    // And the router has nothing to ask for: all of it is folded.
     assert_eq!(router.payments.unfolded(up).await.unwrap(), []);
     let claim = exit.payments.claim(down).await.unwrap();
     assert!(claim.is_some());

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use warren_payments::RouteOut;
 use warren_payments::store::Fault;
+use warren_proto::{ChannelId, Fulfill, RouteFrame};
 
-use crate::party::{Party, units};
+use crate::party::{Party, units, wei};
 use crate::routed::{claimed, now, street, three_on, tomorrow};
-use crate::street::{Street, routing};
+use crate::street::{HOLD_FEE, Street, UP_PRICE, routing};
 
 const UNITS: u32 = 100;
 
@@ -66,4 +68,59 @@ async fn a_router_crashes_before_any_save() {
 #[tokio::test]
 async fn a_router_crashes_after_any_save() {
     pull_the_plug(Fault::KeepThenFail).await;
+}
+
+/// The folds that these frames ask the payer of `channel` for.
+fn asked_for(outs: &[RouteOut], channel: ChannelId) -> Vec<Fulfill> {
+    let mine = outs.iter().filter(|it| it.channel == channel);
+    let asked = mine.filter_map(|it| match &it.frame {
+        RouteFrame::Fulfill(it) => Some(it.clone()),
+        RouteFrame::Offer(_)
+        | RouteFrame::Ready(_)
+        | RouteFrame::Reject(_)
+        | RouteFrame::Voucher(_)
+        | RouteFrame::VoucherAck(_)
+        | RouteFrame::PayError { .. } => None,
+    });
+    asked.collect()
+}
+
+/// The consumer's machine sleeps as the session ends: what the router says to it then is lost.
+#[tokio::test]
+async fn a_router_asks_again_for_a_fold_that_was_lost_on_the_way() {
+    let chain = tomorrow();
+    let ([consumer, mut router, exit], up, down) = three_on(&chain).await;
+    let before = street([&consumer, &router, &exit], up, down);
+    let ready = before.lock(UNITS, now(&chain)).await.unwrap();
+    before.pay(ready, 20).await.unwrap();
+    let end = exit.payments.fulfill(ready, true).await.unwrap().unwrap();
+    let once = router.payments.route_frame(down, end.frame.clone()).await;
+    let once = asked_for(&once.unwrap(), up);
+    let [lost] = once.as_slice() else {
+        panic!("one fold to ask for: {once:?}")
+    };
+    let lost = Fulfill {
+        last: false,
+        ..lost.clone()
+    };
+    assert_eq!((lost.payment, lost.k), (ready.payment, 20));
+
+    let again = router.payments.route_frame(down, end.frame.clone()).await;
+    assert_eq!(asked_for(&again.unwrap(), up), std::slice::from_ref(&lost));
+    let asked = router.payments.unfolded(up).await.unwrap();
+    assert_eq!(asked_for(&asked, up), std::slice::from_ref(&lost));
+    let (_, wallet, disk) = router.stop();
+    router = Party::start_as(&chain, wallet, disk, routing());
+    router.payments.refresh().await.unwrap();
+    let asked = router.payments.unfolded(up).await.unwrap();
+    assert_eq!(asked_for(&asked, up), [lost]);
+
+    // This time the consumer is there; then nobody asks any more.
+    let after = street([&consumer, &router, &exit], up, down);
+    after.carry(&after.router, asked).await.unwrap();
+    let held = router.payments.held(up).await.unwrap();
+    assert_eq!(held.ack.value_now, wei(UP_PRICE * 20 + HOLD_FEE));
+    assert_eq!(router.payments.unfolded(up).await.unwrap(), []);
+    let again = router.payments.route_frame(down, end.frame).await;
+    assert_eq!(asked_for(&again.unwrap(), up), []);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use warren_payments::chain::dev::DevChain;
-use warren_payments::chain::{Chain as _, ChannelStatus};
+use warren_payments::chain::{Chain, ChannelStatus};
 use warren_payments::tower::{self, NONCE_BYTES, TowerConfig, TowerRules, TowerService};
 use warren_payments::{Evidence, PaymentEvent};
 use warren_proto::{Amount, ChannelId, Locator, NodeId, TowerPut, TowerVerdict};
@@ -28,12 +28,17 @@ impl Keep {
 
     /// Starts, and has seen the chain when this returns.
     pub(crate) async fn of(chain: &DevChain, party: Party) -> Self {
+        Self::by(Arc::new(chain.clone()), party, Duration::from_millis(10)).await
+    }
+
+    /// The same for one that is told of the chain by others.
+    pub(crate) async fn by(at: Arc<dyn Chain>, party: Party, poll: Duration) -> Self {
         let config = TowerConfig {
             rules: TowerRules::default(),
             min_gain: wei(1),
-            poll: Duration::from_millis(10),
+            poll,
         };
-        let (at, store) = (Arc::new(chain.clone()), Arc::new(party.store.clone()));
+        let store = Arc::new(party.store.clone());
         let service = TowerService::start(at, store, party.payments.clone(), config).unwrap();
         service.refresh().await.unwrap();
         Self { party, service }

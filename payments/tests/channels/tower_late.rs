@@ -1,16 +1,20 @@
 //! A tower that comes late: some of what it was given is worth nothing any more, and the rest is claimed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use warren_payments::PaymentsConfig;
-use warren_payments::chain::Chain as _;
+use warren_payments::chain::Chain;
 use warren_payments::chain::dev::DevChain;
+use warren_payments::store::MemoryStore;
 use warren_proto::{Amount, ChannelId, TowerVerdict};
 
-use crate::party::{HOUR, Party, begin, config, open, pay, units, wei, world};
+use crate::party::{HOUR, Party, begin, config, funded, open, pay, units, wei, world};
 use crate::routed::{open_for_a_day, tomorrow};
 use crate::street::{lock_of, say};
 use crate::tower::{Keep, PAYEE, claimed_when, sealed};
+use crate::twisted::{Twisted, quorum, truth};
 
 /// A payee that is away for the whole close window, with words of a lock that expires within it; and a tower
 /// that is down when that lock must be claimed. One word too many undoes the whole claim on the chain.
@@ -124,4 +128,53 @@ async fn a_tower_pays_its_usual_cap_and_no_more_however_short_the_time() {
     let left = dear.chain.native_balance(account).await.unwrap();
     let spent = dear.coin.checked_sub(left).unwrap();
     assert!(spent <= wei(100_000 * 5 * GWEI), "{spent}");
+}
+
+/// Of two endpoints one is on another chain of blocks, from before or after the closing was heard: they agree on
+/// nothing any more, and the window runs.
+#[tokio::test(start_paused = true)]
+async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
+    for heard in [true, false] {
+        let chain = world();
+        let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
+        let [honest, twisted] = [0, 1].map(|_| Twisted::honest(&chain));
+        let slow = PaymentsConfig {
+            poll: Duration::from_secs(15),
+            ..config()
+        };
+        let way: Arc<dyn Chain> = Arc::new(quorum(&[&honest, &twisted]));
+        let (wallet, at) = (funded(&chain, units(1)), Arc::clone(&way));
+        let party = Party::start_by(at, &chain, wallet, MemoryStore::new(), slow);
+        let keep = Keep::by(way, party, Duration::from_secs(15)).await;
+        let channel = open(&payer, &payee, units(1000)).await;
+        begin(&payer, &payee, channel).await;
+        pay(&payer, &payee, channel, 0, 320).await;
+        let put = sealed(&payee, channel, 1).await;
+        assert_eq!(keep.puts(PAYEE, put).await, TowerVerdict::Kept);
+        drop(payee); // For good.
+
+        keep.service.refresh().await.unwrap();
+        if heard {
+            payer.payments.close(channel, None).await.unwrap();
+            keep.service.refresh().await.unwrap();
+        }
+        twisted.becomes(|method, params, chain| {
+            if method != "eth_getBlockByNumber" {
+                return None;
+            }
+            let mut block = truth(chain, method, params).ok()?;
+            block["hash"] = json!(format!("0x{}", "11".repeat(32)));
+            Some(Ok(block))
+        });
+        if !heard {
+            payer.payments.close(channel, None).await.unwrap();
+        }
+        drop(payer); // It would look at the chain all the time.
+        let refreshed = keep.service.refresh().await;
+        assert!(refreshed.is_err(), "nothing is agreed on");
+        let claimed = async || chain.channel(channel).await.unwrap().unwrap().claimed;
+        assert_eq!(claimed().await, wei(0), "the payee has its quarter");
+        tokio::time::sleep(HOUR / 2).await;
+        assert_eq!(claimed().await, units(320), "heard before: {heard}");
+    }
 }

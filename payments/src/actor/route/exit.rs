@@ -1,4 +1,4 @@
-//! The exit: holds locks on words that a consumer says, and asks the router to fold them.
+//! The exit: holds locks on words that a consumer says, and asks whoever pays it to fold them.
 
 use warren_proto::{
     Amount, ChannelId, Fulfill, LockOffer, LockReady, PayErrorCode, PaymentId, RouteFrame,
@@ -94,15 +94,14 @@ impl Task {
         Ok(shown(payee, ready.payment, last))
     }
 
-    /// The exit: the best word of each lock that has one beyond its last fold, whoever's session it paid.
-    /// What this node routes onward is not among them: the route itself shows its words.
+    /// The best word of each lock that has one beyond its last fold, whoever's session it paid. A router's
+    /// are among them: it learned each word before it paid for it, and its question may be lost.
     pub(super) fn unfolded(&self, channel: ChannelId) -> Vec<RouteOut> {
         let Some(payee) = self.book.payees.get(&channel) else {
             return Vec::new();
         };
         let payments = payee.routed_unfolded();
-        let own = payments.filter(|it| !self.is_onward(it, channel));
-        own.filter_map(|it| shown(payee, it, false)).collect()
+        payments.filter_map(|it| shown(payee, it, false)).collect()
     }
 
     /// Whether this node routes that payment onward, by the lock that `channel` has for it.

@@ -185,7 +185,13 @@ impl Task {
                 let folded = self.pay(down, &PayerEvent::Routed(order))?;
                 outcome.routed.extend(vouchers(down, folded));
             }
-            RouteEffect::AskFold(shown) => tell(up, RouteFrame::Fulfill(shown)),
+            RouteEffect::AskFold(shown) => {
+                let upstream = self.book.payees.get(&up);
+                let folded = upstream.and_then(|it| it.routed_folded(&payment));
+                if folded.is_some_and(|it| it < shown.k) {
+                    tell(up, RouteFrame::Fulfill(shown));
+                }
+            }
             RouteEffect::TellReady => {
                 let upstream = self.book.payees.get(&up).and_then(|it| it.voucher());
                 let ready = LockReady {

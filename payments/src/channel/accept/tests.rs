@@ -279,3 +279,50 @@ fn words_are_checked_and_old_ones_ignored() {
         Err(PayErrorCode::BadWord)
     );
 }
+
+/// Sixteen locks with all words known, and a voucher of their rests: each word is hashed once and no more, and
+/// not at all if the sums say already that nothing comes of it.
+#[test]
+fn a_voucher_costs_no_more_hashes_than_words_are_known() {
+    const UNITS: u32 = 1024;
+    let tranches: Vec<u64> = (1..=16).collect();
+    let facts = facts(1_000_000);
+    let rules = Rules {
+        max_word_gap: UNITS,
+        ..Rules::default()
+    };
+    let locks = tranches.iter().map(|it| lock(*it, 1, UNITS)).collect();
+    let empty = Holdings::new(terms().id);
+    let mut held = accept(&empty, &voucher(1, 0, locks), &facts, &rules).unwrap();
+    for (lane, tranche) in (0..).zip(&tranches) {
+        let frame = WordFrame {
+            lane,
+            ..word(*tranche, UNITS, UNITS)
+        };
+        held = held.take_word(&frame, &rules).unwrap().unwrap();
+    }
+    // Each is anchored at its first word, and the base has those.
+    let rest = |tranche: u64| Lock {
+        anchor: HashLock::from_bytes(*word(tranche, UNITS, 1).word.expose()),
+        units: UNITS - 1,
+        ..lock(tranche, 1, UNITS)
+    };
+    let mut of_rests: Vec<_> = tranches.iter().map(|it| rest(*it)).collect();
+    let hashes = |base: u64, locks: Vec<Lock>| {
+        let before = rests::HASHES.get();
+        let judged = accept(&held, &voucher(2, base, locks), &facts, &rules);
+        (judged.map(|it| it.value(0)), rests::HASHES.get() - before)
+    };
+    let words = 16 * UNITS;
+    let (judged, spent) = hashes(16, of_rests.clone());
+    assert_eq!(judged, Ok(wei(u64::from(words))));
+    assert!(spent <= words, "{spent}");
+    let (judged, spent) = hashes(15, of_rests.clone());
+    assert_eq!(judged, Err(PayErrorCode::NotDominating));
+    assert_eq!(spent, 0, "no hash makes up for a wei");
+    // One that is no rest of any, though it looks like one.
+    of_rests[15].anchor = HashLock::from_bytes([5; 32]);
+    let (judged, spent) = hashes(16, of_rests);
+    assert_eq!(judged, Err(PayErrorCode::NotDominating));
+    assert!(spent <= words, "{spent}");
+}

@@ -5,12 +5,12 @@
 //! channel pays.
 
 use warren_proto::{
-    Amount, HashLock, Lock, MAX_UNITS, PayErrorCode, PaymentId, Preimage, UnixTime, Voucher,
-    WordFrame,
+    Amount, HashLock, MAX_UNITS, PayErrorCode, PaymentId, Preimage, UnixTime, Voucher, WordFrame,
 };
 
 use super::{PayeeChannel, Phase, Step};
-use crate::channel::accept::{Holdings, Lane, Standing, accept};
+use crate::channel::accept::rests::rests;
+use crate::channel::accept::{Holdings, Lane, Standing, accept, overtaken};
 use crate::channel::event::PayeeEffect;
 use crate::channel::routed::{RoutedAccepted, RoutedNews, Via};
 use crate::channel::router::rules;
@@ -49,15 +49,21 @@ impl PayeeChannel {
         }
         let mut rules = self.rules;
         rules.min_unit_price = rules.min_unit_price.max(unit_price);
-        let mut held = match accept(&self.held, voucher, &self.facts(now), &rules) {
-            Ok(held) => held,
+        let known = |it: &Lane| it.lock.anchor == *anchor;
+        let facts = self.facts(now);
+        let taken = match overtaken(&self.held, voucher, anchor, (&facts, &rules)) {
+            Some(at) => at.map(|at| (self.held.clone(), Some(at))),
+            None if self.held.lanes.iter().any(known) => Err(PayErrorCode::AnchorReused),
+            None => accept(&self.held, voucher, &facts, &rules).map(|held| {
+                let at = held.lanes.iter().position(known);
+                (held, at)
+            }),
+        };
+        let (mut held, at) = match taken {
+            Ok(taken) => taken,
             Err(code) => return self.refuse(code),
         };
-        let known = |it: &Lane| it.lock.anchor == *anchor;
-        if self.held.lanes.iter().any(known) {
-            return self.refuse(PayErrorCode::AnchorReused);
-        }
-        let Some(lane) = held.lanes.iter_mut().find(|it| known(it)) else {
+        let Some(lane) = at.and_then(|at| held.lanes.get_mut(at)) else {
             return self.refuse(PayErrorCode::BadWord);
         };
         if lane.lock.expiry == 0 {
@@ -75,7 +81,7 @@ impl PayeeChannel {
             .saturating_sub(self.direct_value(now));
         next.aside = next.aside.checked_add(gained).unwrap_or(Amount::MAX);
         let credit = PayeeEffect::Credit(next.accepted(now));
-        next.durable(now).then(credit)
+        next.kept_voucher(now).then(credit)
     }
 
     fn take_routed_word(
@@ -230,15 +236,15 @@ impl PayeeChannel {
     /// What `voucher` would be worth more than what is held or was claimed, with the words known of locks that live.
     #[must_use]
     pub fn gain(&self, voucher: &Voucher, now: UnixTime) -> Amount {
-        let of = |lane: &Lane, lock: &Lock| match lane.rest(lock) {
-            Some(rest) => Some(rest.worth()),
-            None => (lane.lock == *lock).then(|| lane.worth()),
-        };
-        let locks = voucher.locks.iter();
-        let lanes = self.held.lanes.iter();
-        let live = lanes.filter(|it| it.is_live(now.as_secs()));
-        let kept = locks.filter_map(|lock| live.clone().find_map(|it| of(it, lock)));
-        let worth = kept.fold(voucher.base, |sum, it| {
+        let lanes = &self.held.lanes;
+        let live = |it: &Lane| it.is_live(now.as_secs());
+        let rests = rests(lanes, &voucher.locks);
+        let worth = (0..).zip(&voucher.locks).filter_map(|(at, lock)| {
+            let whole = lanes.iter().find(|it| it.lock == *lock && live(it));
+            let rest = rests.iter().find(|it| it.lock == at && live(&it.lane));
+            whole.or(rest.map(|it| &it.lane)).map(Lane::worth)
+        });
+        let worth = worth.fold(voucher.base, |sum, it| {
             sum.checked_add(it).unwrap_or(Amount::MAX)
         });
         worth.saturating_sub(self.value(now).max(self.claimed))

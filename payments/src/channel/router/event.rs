@@ -125,7 +125,7 @@ pub enum RouteEffect {
         /// Where it is from.
         proof: Proof,
     },
-    /// Ask the payer upstream to fold.
+    /// Ask the payer upstream to fold, unless it has.
     AskFold(Fulfill),
     /// Tell the payer upstream that the exit holds the lock.
     TellReady,

@@ -194,11 +194,11 @@ fn p6_a_word_is_on_disk_and_upstream_before_it_is_paid_for() {
 }
 
 #[test]
-fn p6_a_word_that_was_missed_is_paid_for_once_more_and_no_more() {
+fn p6_a_word_that_was_missed_is_paid_and_asked_for_once_more_and_no_more() {
     let known = live().handle(&shown(2), noon()).next;
     let step = known.handle(&shown(2), noon());
     assert!(!step.save);
-    assert_eq!(kinds(&step), ["fold"]);
+    assert_eq!(kinds(&step), ["fold", "ask"]);
     assert_eq!(step.next, known);
 }
 

@@ -57,3 +57,30 @@ fn a_claim_that_goes_on_failing_is_tried_less_and_less_often_but_never_rarely() 
     assert!((36..48).contains(&tries), "{tries} in three hours");
     assert_eq!(longest, 300);
 }
+
+/// It may be a lie: it makes one claim early, and leaves nothing behind for puts that come later.
+#[test]
+fn a_closing_that_is_only_told_of_is_acted_on_once_and_not_remembered() {
+    let wallet = Wallet::generate().unwrap();
+    let (kept, other) = (evidence(&wallet, 1, 40, 0), evidence(&wallet, 2, 40, 0));
+    let mut world = World::new(TowerRules::default());
+    world.puts(owner(1), sealed(&kept, 5));
+    let feared = |channel| {
+        let closes_at = NOON.as_secs() + HOUR;
+        TowerEvent::Feared(Closing { channel, closes_at })
+    };
+    let step = world.hear(feared(kept.0));
+    assert!(matches!(step.changes.as_slice(), [Change::Put(_, Some(_))]));
+    assert_eq!(world.hear(feared(kept.0)), TowerStep::default());
+    assert_eq!(world.hear(feared(other.0)), TowerStep::default());
+    world.puts(owner(2), sealed(&other, 5));
+    assert_eq!(world.jobs_at(after(HOUR / 4 - 1)), vec![]);
+    let jobs = world.jobs_at(after(HOUR / 4));
+    assert_eq!(
+        jobs.iter().map(|it| it.channel).collect::<Vec<_>>(),
+        [kept.0]
+    );
+    world.hear(TowerEvent::Agreed);
+    let step = world.hear(feared(other.0));
+    assert_eq!(step.changes.len(), 1, "this one has a put by now");
+}
