@@ -53,6 +53,13 @@ fn a_put(script: &mut Script<'_>, now: UnixTime) -> TowerPut {
     }
 }
 
+fn a_closing(script: &mut Script<'_>, now: UnixTime) -> Closing {
+    Closing {
+        channel: channel(script.below(6)),
+        closes_at: now.as_secs() + 60 * u64::from(script.byte()),
+    }
+}
+
 /// What a payee leaves, of a true voucher.
 fn sealed(script: &mut Script<'_>, number: u64, until: u64) -> TowerPut {
     let mut lock = script.lock(UnixTime::from_secs(DAWN));
@@ -82,15 +89,14 @@ pub(crate) fn live(bytes: &[u8]) {
     let mut now = UnixTime::from_secs(DAWN);
     let mut jobs: Vec<Job> = Vec::new();
     while !script.is_over() {
-        let event = match script.below(10) {
+        let event = match script.below(12) {
             0..=3 => TowerEvent::Put {
                 owner: NodeId::from_bytes([script.below(4); 32]),
                 put: Box::new(a_put(&mut script, now)),
             },
-            4 => TowerEvent::Closing(Closing {
-                channel: channel(script.below(6)),
-                closes_at: now.as_secs() + 60 * u64::from(script.byte()),
-            }),
+            4 => TowerEvent::Closing(a_closing(&mut script, now)),
+            10 => TowerEvent::Feared(a_closing(&mut script, now)),
+            11 => TowerEvent::Agreed,
             5 => TowerEvent::Closed(channel(script.below(3))),
             6 => {
                 now = now.plus(Duration::from_secs(60 * u64::from(script.byte())));
@@ -98,9 +104,10 @@ pub(crate) fn live(bytes: &[u8]) {
             }
             _ => match jobs.pop() {
                 None => TowerEvent::Tick,
-                Some(Job { key, number, .. }) => match script.below(3) {
+                Some(Job { key, number, .. }) => match script.below(4) {
                     0 => TowerEvent::Idle { key, number },
                     1 => TowerEvent::Settled { key, number },
+                    2 => TowerEvent::Undone { key },
                     _ => TowerEvent::Failed { key },
                 },
             },
