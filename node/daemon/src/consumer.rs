@@ -16,6 +16,7 @@ mod pay;
 mod receipt;
 mod round;
 mod route;
+mod talk;
 mod view;
 mod watch;
 
@@ -204,6 +205,7 @@ impl Shell {
 
     async fn tick(&mut self) {
         self.tick_leaving(self.parts.clock.now());
+        self.give_up_cut_stream().await;
         let usage = self.line.usage();
         let state = self.line.state();
         let Some(live) = &self.live else {
@@ -284,3 +286,6 @@ impl Shell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
