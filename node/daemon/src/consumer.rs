@@ -172,7 +172,7 @@ impl Shell {
         let since = self.parts.clock.now();
         let kill_switch = wanted.kill_switch;
         self.facts = ConsumerFacts::default();
-        self.watch = Watch::default();
+        self.watch.begins_again();
         let was_blocked = self.line.has_kill_switch();
         self.plans = self.plans.wrapping_add(1);
         self.plan = Some(Plan::new(self.plans, wanted, progress, since, was_blocked));

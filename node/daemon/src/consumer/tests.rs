@@ -6,12 +6,15 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use warren_overlay::{OverlayEvent, SessionStream};
 use warren_proto::{
-    Grant, Meter, SessionFrame, SessionRequest, SessionTerms, SignedOffer, TunnelPublicKey,
+    ByteCount, Grant, Meter, SessionFrame, SessionRequest, SessionTerms, SignedOffer,
+    TunnelPublicKey,
 };
+use warren_tunnel::Usage;
 
 use super::*;
+use crate::metrics::Metric;
 use crate::session::{Admission, Fresh};
-use crate::stand::{PATIENCE, exit_terms, free_offer, key, node};
+use crate::stand::{PATIENCE, exit_terms, free_offer, inside, key, node};
 
 const EXIT: u8 = 1;
 const CONSUMER: u8 = 2;
@@ -205,4 +208,27 @@ async fn an_exit_that_does_not_read_costs_its_stream_and_holds_up_nothing() {
     second.send(grant).await.unwrap();
     assert_eq!(bench.says(&mut second).await, start, "said again");
     drop(first);
+}
+
+#[test]
+fn what_a_session_carried_is_counted_once() {
+    inside("what_a_session_carried_is_counted_once", || async {
+        let mut bench = Bench::new().await;
+        bench.shell.line.has_carried(Usage {
+            up: ByteCount::from_bytes(5),
+            down: ByteCount::from_bytes(7),
+        });
+        let count = |bench: &Bench| {
+            let metrics = &bench.shell.parts.metrics;
+            let of = |it| metrics.get(it);
+            (of(Metric::ConsumerUpBytes), of(Metric::ConsumerDownBytes))
+        };
+        bench.shell.tell_metrics();
+        assert_eq!(count(&bench), (5, 7));
+        // The session is over, and this `up` finds nobody.
+        let (progress, _events) = mpsc::channel(64);
+        bench.shell.start(wanted(), progress).await;
+        bench.shell.tell_metrics();
+        assert_eq!(count(&bench), (5, 7));
+    });
 }

@@ -13,6 +13,13 @@ use crate::stand::{exit_terms, free_offer, holds, inside, key, request, sh};
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
 
+impl Line {
+    /// Its last session is over, and carried this.
+    pub(in crate::consumer) const fn has_carried(&mut self, usage: Usage) {
+        self.last = Some(usage);
+    }
+}
+
 fn granted() -> (SignedOffer, SessionTerms) {
     let offer = free_offer(1, NOON).sign(&key(1)).unwrap();
     let mut admission = Admission::new(key(1).id(), exit_terms(), SessionLimits::default());
