@@ -14,6 +14,7 @@
 //! Invariant: no change without a journal line before it. Dropping a handle undoes nothing: the
 //! kill switch is a state of the host, not of a process, and outlives a `kill -9`.
 
+mod alone;
 mod caps;
 mod change;
 mod command;

@@ -180,8 +180,8 @@ codes! {
     2109 PortBusy Conflict: "a port is already in use",
         "Another program listens on the port that the configuration names.",
         "ss -lntup; then change the port";
-    2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time",
-        "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked.",
+    2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time, nor use two",
+        "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked, and two tunnels would take each other's kill switch away.",
         "warren down, or warren exit disable; after a crash: warren recover";
     2111 FirewallMeddled Degraded: "another program takes Warren's rules away",
         "A firewall or network service that starts anew removes the tables, routing rules or resolvers of others too; Warren looks each second and makes its own again.",

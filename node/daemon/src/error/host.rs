@@ -64,6 +64,10 @@ impl Problem {
             HostError::LeftOver { .. } => ErrorCode::LeftOvers,
             HostError::ProgramMissing { .. } => {
                 return Self::new(ErrorCode::NoNft, error).with_next("apt-get install nftables");
+            HostError::ConsumerBeside { .. } => {
+                let next = "end the other one: warren down, or if it is dead: sudo warren recover";
+                return Self::new(ErrorCode::OneRole, error).with_next(next);
+            }
             }
             HostError::Refused {
                 program, stderr, ..

@@ -77,6 +77,45 @@ fn a_kill_switch_that_was_flushed_stands_again_after_a_look() {
 }
 
 #[test]
+fn a_second_daemon_on_this_machine_changes_nothing_of_the_first() {
+    inside("a_second_daemon_on_this_machine", || async {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let journal = other.path().join("consumer.journal");
+        let mut second = Line::new(journal.clone());
+        let refused = async |second: &mut Line, seen: &str| {
+            let before = sh("nft list ruleset; ip rule; ip route show table all; ip link");
+            for kill_switch in [true, false] {
+                let error = second.protect(kill_switch).await.unwrap_err();
+                let problem = error.problem();
+                let is_told = problem.is(ErrorCode::OneRole) && problem.seen.contains(seen);
+                assert!(is_told, "{problem}");
+                assert!(
+                    second.unprotect().await.is_ok(),
+                    "as after any failed start"
+                );
+            }
+            let after = sh("nft list ruleset; ip rule; ip route show table all; ip link");
+            assert_eq!(after, before);
+            assert!(!journal.exists());
+        };
+        let mut line = up(&home).await;
+        refused(&mut second, "table inet warren").await;
+        // Somebody else flushed the firewall: the device is still there.
+        sh("nft flush ruleset");
+        refused(&mut second, "device warren0").await;
+        // Blocked on purpose.
+        line.rest().await.unwrap();
+        refused(&mut second, "table inet warren").await;
+        line.protect(false).await.unwrap();
+        refused(&mut second, "table inet warren_guard").await;
+
+        line.unprotect().await.unwrap();
+        second.protect(true).await.unwrap();
+        second.unprotect().await.unwrap();
+    });
+}
+
+#[test]
 fn a_deleted_device_is_there_again_and_what_was_carried_still_counts() {
     inside("a_deleted_device", || async {
         let home = tempfile::tempdir().unwrap();
