@@ -35,6 +35,7 @@ use self::choose::Plan;
 pub(crate) use self::choose::is_within;
 pub(crate) use self::handle::{Adopted, Consumer};
 use self::host::Line;
+pub(crate) use self::host::cannot_tell_names;
 use self::live::{Heard, Live};
 pub(crate) use self::named::ExitName;
 use self::receipt::Leaving;
@@ -170,7 +171,7 @@ impl Shell {
             return;
         }
         let since = self.parts.clock.now();
-        let kill_switch = wanted.kill_switch;
+        let (kill_switch, own) = (wanted.kill_switch, wanted.dns.clone());
         self.facts = ConsumerFacts::default();
         self.watch.begins_again();
         let was_blocked = self.line.has_kill_switch();
@@ -186,6 +187,9 @@ impl Shell {
                 self.give_up(error.problem()).await;
                 return;
             }
+        }
+        if let Some(problem) = cannot_tell_names(&own).await {
+            return self.give_up(problem).await;
         }
         self.search();
     }

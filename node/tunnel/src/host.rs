@@ -41,7 +41,7 @@ pub use control::{ControlError, adopt_control_uid, control_uid};
 pub use dns::{DnsSpec, DnsWay, ResolvedLink, own_name_servers};
 pub use error::HostError;
 pub use exit::ExitHost;
-pub use findings::{Finding, check_consumer, check_exit};
+pub use findings::{Finding, check_consumer, check_exit, check_names};
 pub use flows::forget_flows;
 pub use journal::{Journal, JournalEntry};
 pub use netlink::default_uplinks;

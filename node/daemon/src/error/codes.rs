@@ -156,8 +156,8 @@ codes! {
     2101 NoTun Permission: "the tunnel device cannot be opened",
         "/dev/net/tun is missing, or the capability CAP_NET_ADMIN is.",
         "run the daemon as root, or: modprobe tun";
-    2102 NoNft Permission: "the firewall cannot be changed",
-        "nftables is missing from this kernel, or the capability CAP_NET_ADMIN is.",
+    2102 NoNft Permission: "the firewall or the resolvers cannot be changed",
+        "nftables is missing from this kernel, or the capability CAP_NET_ADMIN is; or resolv.conf is root's, and the daemon is not root.",
         "run the daemon as root; apt-get install nftables";
     2103 HostChangeFailed Failed: "a change to this machine's network failed",
         "A route, rule, address or DNS setting was refused by the system; what was done before it was undone.",

@@ -228,6 +228,16 @@ fn the_tunnel_is_let_through_to_where_it_follows_its_exit() {
 }
 
 #[test]
+fn resolvers_of_this_machine_itself_are_told_to_nobody() {
+    let own = |texts: &[&str]| {
+        let parsed: Vec<IpAddr> = texts.iter().map(|it| it.parse().unwrap()).collect();
+        asked::tells_names(&parsed)
+    };
+    assert!(own(&[]) && own(&["192.0.2.53"]) && own(&["127.0.0.1", "192.0.2.53"]));
+    assert!(!own(&["127.0.0.1", "::1"]));
+}
+
+#[test]
 fn a_tunnel_without_resolvers_is_said_to_be_one() {
     inside("a_tunnel_without_resolvers", || async {
         let home = tempfile::tempdir().unwrap();
