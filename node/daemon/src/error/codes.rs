@@ -74,7 +74,7 @@ codes! {
         "warren daemon";
     1104 HomeLocked Conflict: "another process uses this home",
         "One home belongs to one daemon at a time; the message names the process that holds it.",
-        "warren down, or start with another --home";
+        "warren down --daemon, or start with another --home";
     1105 SocketBusy Conflict: "the API socket is already served",
         "Another daemon listens on the same socket path.",
         "warren status";
@@ -229,7 +229,7 @@ codes! {
         "UDP to the exit's endpoint is blocked, or the exit is not reachable there.",
         "warren net check, or another exit";
     4105 SessionLost Failed: "the session broke",
-        "The exit or the way to it went away; your traffic stays blocked, not leaked.",
+        "The exit or the way to it went away. With the kill switch your traffic stays blocked, not leaked; without it, it leaves in the clear.",
         "warren up; or warren down to go without a tunnel";
     4106 AlreadyUp Conflict: "a tunnel is up already",
         "One consumer session runs at a time.",
