@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, and only that. Safe to run again; quiet when there is nothing to do.
 #   tests/install.sh [build] [test] [net] [chain] [money] [docker] [bench]
-# Needs a Rust toolchain (https://rustup.rs). Debian packages are installed with apt-get, as root.
+# Needs a Rust toolchain (https://rustup.rs), which sudo need not find. Debian packages are installed with apt-get, as root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -83,11 +83,14 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-have cargo || { echo "install: no cargo; see https://rustup.rs" >&2; exit 1; }
+need_cargo() { have cargo || { echo "install: no cargo; see https://rustup.rs" >&2; exit 1; }; }
 
 for part in "${@:-build}"; do
     case $part in
+    # The toolchain of who typed sudo is in a home that root does not look into.
+    build) [ -n "${SUDO_USER:-}" ] || need_cargo ;;
     test)
+        need_cargo
         if ! have cargo-nextest; then
             say "cargo install cargo-nextest (some minutes)"
             cargo install --quiet --locked cargo-nextest

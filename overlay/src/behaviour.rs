@@ -16,6 +16,7 @@ use warren_proto::{MAX_OFFER_BYTES, MAX_OFFER_LIFE};
 
 use crate::config::OverlayConfig;
 use crate::error::OverlayError;
+use crate::households::Households;
 use crate::names::{Names, Scope};
 use crate::record_store::OfferStore;
 
@@ -38,12 +39,16 @@ const MAX_GOSSIP_BUFFER: usize = 64 * 1024;
 const MAX_TOPICS_OF_PEER: usize = 64;
 /// Connections one peer may hold: one each way, and a dial-back.
 const MAX_CONNECTIONS_OF_PEER: u32 = 4;
+/// Connections on their way in, of all households together: too many for one machine to fill at so few for each
+/// household, and few enough for the files that a process may have open.
+const MAX_ARRIVING: u32 = 512;
 /// What a peer says of itself, kept for so many peers.
 const IDENTIFY_CACHE: usize = 128;
 
 /// Everything this node speaks. A derive makes `BehaviourEvent` of it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    pub(crate) households: Households,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) blocked: BlockList<BlockedPeers>,
     pub(crate) kad: kad::Behaviour<OfferStore>,
@@ -77,9 +82,10 @@ pub(crate) fn build(
 ) -> Result<Behaviour, OverlayError> {
     let peers = config.max_peers.max(1);
     Ok(Behaviour {
+        households: Households::default(),
         limits: connection_limits::Behaviour::new(
             connection_limits::ConnectionLimits::default()
-                .with_max_pending_incoming(Some(peers.div_ceil(2).max(16)))
+                .with_max_pending_incoming(Some(MAX_ARRIVING))
                 .with_max_pending_outgoing(Some(peers.div_ceil(2).max(16)))
                 // An eclipse needs every connection to be inbound: a quarter never is.
                 .with_max_established_incoming(Some(peers.saturating_sub(peers / 4).max(1)))

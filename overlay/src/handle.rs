@@ -26,6 +26,8 @@ use crate::{address, behaviour, peer, snapshot, transport};
 const INBOX: usize = 64;
 /// Events waiting for their reader.
 const OUTBOX: usize = 256;
+/// Inbound session streams of one household that have said nothing yet: a first frame follows at once.
+const SILENT_SESSIONS: usize = 8;
 /// A connection that carries nothing is closed after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// Opening a stream on a fresh connection takes this long at most.
@@ -83,6 +85,8 @@ impl Overlay {
         let asked = control.accept(protocol(names.offers())?).map_err(taken)?;
         let porter = Porter {
             places: Places::new(config.max_sessions, config.peer_sessions),
+            silent: Places::new(config.max_sessions, SILENT_SESSIONS),
+            homes: swarm.behaviour().households.homes(),
             frame_limit: config.frame_limit,
             events: events.downgrade(),
             counters: counters.clone(),
@@ -243,7 +247,7 @@ impl Overlay {
                 OpenStreamError::Io(error) => lost(error.to_string()),
                 _ => lost("the stream was refused".into()),
             })?;
-        Ok(SessionStream::new(node, stream, None, self.frame_limit))
+        Ok(SessionStream::new(node, stream, self.frame_limit))
     }
 
     /// Dials a node by hand, at a multiaddr that ends in `/p2p/…`, and remembers it to join at.

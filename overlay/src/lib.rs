@@ -30,6 +30,7 @@ mod counters;
 mod error;
 mod event;
 mod handle;
+mod households;
 mod lookup;
 pub mod names;
 pub mod offers;

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use ipnet::IpNet;
 use libp2p::Stream;
 use tokio::time::{Instant, timeout, timeout_at};
 use warren_proto::{MAX_FRAME_BYTES, NodeId, SessionFrame};
 
 use crate::error::StreamError;
-use crate::porter::Place;
+use crate::porter::{Admitted, Place};
 
 // Specification.
 const LENGTH_BYTES: usize = 4;
@@ -39,7 +40,7 @@ pub struct SessionSender {
     stream: WriteHalf<Stream>,
     broken: bool,
     limit: Duration,
-    _place: Option<Arc<Place>>,
+    _place: Option<Arc<Place<NodeId>>>,
 }
 
 /// The half that receives.
@@ -50,18 +51,33 @@ pub struct SessionReceiver {
     buffer: FrameBuffer,
     broken: bool,
     limit: Duration,
-    _place: Option<Arc<Place>>,
+    _place: Option<Arc<Place<NodeId>>>,
+    /// Given back with the first frame. `None` from then on.
+    silent: Option<Place<IpNet>>,
 }
 
 impl SessionStream {
-    pub(crate) fn new(
+    /// A stream that this node opened.
+    pub(crate) fn new(peer: NodeId, stream: Stream, patience: Duration) -> Self {
+        Self::with(peer, stream, None, patience)
+    }
+
+    /// A stream that a peer opened, with what it holds here.
+    pub(crate) fn inbound(
         peer: NodeId,
         stream: Stream,
-        place: Option<Place>,
+        admitted: Admitted,
         patience: Duration,
     ) -> Self {
+        Self::with(peer, stream, Some(admitted), patience)
+    }
+
+    fn with(peer: NodeId, stream: Stream, admitted: Option<Admitted>, patience: Duration) -> Self {
         let (reader, writer) = stream.split();
-        let place = place.map(Arc::new);
+        let (place, silent) = match admitted {
+            Some(it) => (Some(Arc::new(it.place)), it.silent),
+            None => (None, None),
+        };
         Self {
             sender: SessionSender {
                 peer,
@@ -77,6 +93,7 @@ impl SessionStream {
                 broken: false,
                 limit: patience,
                 _place: place,
+                silent,
             },
         }
     }
@@ -199,7 +216,9 @@ impl SessionReceiver {
     async fn receive(&mut self) -> Result<Option<SessionFrame>, StreamError> {
         loop {
             if let Some(bytes) = self.buffer.take_frame()? {
-                return Ok(Some(SessionFrame::decode(&bytes)?));
+                let frame = SessionFrame::decode(&bytes)?;
+                self.silent = None;
+                return Ok(Some(frame));
             }
             let mut chunk = [0; CHUNK_BYTES];
             let read = self.stream.read(&mut chunk);

@@ -157,7 +157,9 @@ fn behaviour(event: BehaviourEvent) -> News {
             },
         },
         BehaviourEvent::Streams(()) => News::Nothing,
-        BehaviourEvent::Limits(never) | BehaviourEvent::Blocked(never) => match never {},
+        BehaviourEvent::Households(never)
+        | BehaviourEvent::Limits(never)
+        | BehaviourEvent::Blocked(never) => match never {},
     }
 }
 

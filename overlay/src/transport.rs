@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::Either;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
+use libp2p::core::transport::timeout::TransportTimeout;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, Transport as _, noise, quic, tcp, yamux};
@@ -20,6 +21,8 @@ mod gate;
 // Our choice.
 /// From the first packet to an authenticated connection.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// The same of a stranger that comes in: each holds a place until then. Four round trips are needed.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 /// Streams a peer may have open on one connection.
 const MAX_STREAMS: usize = 128;
 
@@ -53,6 +56,7 @@ pub(crate) fn build(
     let both = quic.or_transport(tcp).map(|either, _| match either {
         Either::Left(connection) | Either::Right(connection) => connection,
     });
+    let both = TransportTimeout::with_ingoing_timeout(both, ARRIVAL_LIMIT);
     let both = both.map_err(io::Error::other);
     Ok(Gate::new(both, rules).boxed())
 }

@@ -14,9 +14,10 @@ mod world;
 use std::time::Duration;
 
 use mallory::Mallory;
+use tokio::net::TcpStream;
 use warren_overlay::{OfferQuery, names};
 use warren_proto::{Offer, UnixTime};
-use world::{Node, QUIC_V4, eventually, key, now, offer, within};
+use world::{Node, QUIC_V4, TCP_V4, eventually, key, now, offer, within};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -224,4 +225,20 @@ async fn a_node_whose_own_clock_is_ahead_shuts_nobody_out_for_it() {
     assert_eq!(counter(&victim, "peer.shut_out").await, 0);
     let stats = victim.overlay.stats().await.unwrap();
     assert!(stats.clock_ahead && !stats.clock_behind);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_say_nothing_shut_the_door_for_nobody() {
+    let victim = Node::start(200, TCP_V4, &[]).await;
+    let port = victim.address.split('/').nth(4).unwrap().parse().unwrap();
+    // More than half of all peers; each is waited for, so all are on their way in when the honest one comes.
+    let mut silent = Vec::new();
+    for _ in 0..64u8 {
+        silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    let address = victim.address.clone();
+    let honest = Node::with(2, |it| it.bootstrap = vec![address]).await;
+    let opened = honest.overlay.open_session(victim.id()).await;
+    assert!(opened.is_ok(), "{opened:?}");
+    drop(silent);
 }

@@ -154,6 +154,23 @@ fn a_chain_that_stalls_holds_up_nothing_but_questions_about_money() {
     });
 }
 
+/// Somebody who asks a daemon that has yet to hear of its chain waits for it, and is not told that there is none.
+#[test]
+fn a_daemon_that_begins_while_its_chain_stalls_is_there_to_be_asked() {
+    let chain = Devchain::start();
+    let home = Home::bare().with_wallet(&chain.pins);
+    chain.becomes(Manner::Silent);
+    let daemon = home.launch();
+    until("the chain to be asked", || match chain.unanswered() {
+        0 => Err("nobody asks".to_owned()),
+        _ => Ok(()),
+    });
+    assert_eq!(home.warnings(), ["W5104"]);
+    chain.becomes(Manner::Honest);
+    is_well(&home);
+    daemon.stop();
+}
+
 #[test]
 fn a_chain_that_lies_is_not_believed() {
     comes_through(|chain, home| {

@@ -51,6 +51,41 @@ fn a_second_daemon_on_the_same_home_ends_with_nine_and_harms_nothing() {
     daemon.stop();
 }
 
+/// As whoever upgrades pastes it: the home is free once the verb has answered.
+#[test]
+fn the_next_daemon_may_begin_as_soon_as_this_one_was_ended() {
+    let home = Home::bare();
+    let first = home.start();
+    // Somebody watches it, whom it does not leave without a moment to hear the end.
+    let mut watcher = UnixStream::connect(home.file("warren.sock")).unwrap();
+    let ask = b"GET /v1/events HTTP/1.1\r\nhost: warren\r\n\r\n";
+    watcher.write_all(ask).unwrap();
+    watcher.read_exact(&mut [0; 12]).unwrap();
+    home.ask(&["down", "--daemon"]).data();
+    // Ends at once if the home is still the other one's.
+    home.start().stop();
+    drop((first, watcher));
+}
+
+/// Without a kill switch traffic goes on beside the tunnel: it is not said to be blocked.
+#[test]
+fn what_a_broken_session_means_is_said_with_and_without_a_kill_switch() {
+    let said = Home::bare().run(&["help", "W4105"]);
+    let both = ["With the kill switch", "in the clear"];
+    assert!(both.iter().all(|it| said.out.contains(it)), "{}", said.out);
+}
+
+/// What to type is what ends a daemon: `warren down` alone takes down a tunnel.
+#[test]
+fn what_is_said_of_a_home_in_use_ends_the_daemon_that_uses_it() {
+    let home = Home::bare();
+    let daemon = home.start();
+    let problem = home.refused(&["daemon"], 9, "W1104");
+    let next = problem["next"].as_str().unwrap();
+    assert!(next.starts_with("warren down --daemon"), "{problem}");
+    daemon.stop();
+}
+
 #[test]
 fn nothing_that_matches_ends_with_five_and_changes_nothing() {
     let home = Home::bare();

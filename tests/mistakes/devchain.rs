@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ pub(crate) struct Devchain {
     chain: SocketAddr,
     pub(crate) pins: Pins,
     manner: Arc<Mutex<Manner>>,
+    unanswered: Arc<AtomicUsize>,
 }
 
 /// One more way to a chain.
@@ -117,7 +119,8 @@ impl Devchain {
         let text = |key: &str| said[key].as_str().expect("text").to_owned();
         let chain: SocketAddr = text("url").trim_start_matches("http://").parse().unwrap();
         let manner = Arc::new(Mutex::new(Manner::Honest));
-        let wire = lay_wire(chain, Arc::clone(&manner));
+        let unanswered = Arc::<AtomicUsize>::default();
+        let wire = lay_wire(chain, Arc::clone(&manner), Arc::clone(&unanswered));
         Self {
             child,
             chain,
@@ -129,6 +132,7 @@ impl Devchain {
                 token: text("token"),
             },
             manner,
+            unanswered,
         }
     }
 
@@ -137,10 +141,15 @@ impl Devchain {
         *self.manner.lock().unwrap() = manner;
     }
 
+    /// How many requests found it silent.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::SeqCst)
+    }
+
     /// Lays one more wire, whose address has a secret in its path.
     pub(crate) fn wire(&self) -> Wire {
         let manner = Arc::new(Mutex::new(Manner::Honest));
-        let wire = lay_wire(self.chain, Arc::clone(&manner));
+        let wire = lay_wire(self.chain, Arc::clone(&manner), Arc::default());
         Wire {
             url: format!("http://{wire}/v3/{SECRET}"),
             manner,
@@ -170,7 +179,11 @@ pub(crate) fn nobody() -> String {
 }
 
 /// Carries requests to `chain`, one connection each, in the manner of the moment.
-fn lay_wire(chain: SocketAddr, manner: Arc<Mutex<Manner>>) -> SocketAddr {
+fn lay_wire(
+    chain: SocketAddr,
+    manner: Arc<Mutex<Manner>>,
+    silenced: Arc<AtomicUsize>,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -179,7 +192,10 @@ fn lay_wire(chain: SocketAddr, manner: Arc<Mutex<Manner>>) -> SocketAddr {
             let manner = *manner.lock().unwrap();
             match manner {
                 Manner::Dead => drop(stream),
-                Manner::Silent => unanswered.push(stream),
+                Manner::Silent => {
+                    unanswered.push(stream);
+                    silenced.fetch_add(1, Ordering::SeqCst);
+                }
                 Manner::Honest
                 | Manner::Babble
                 | Manner::Nonsense

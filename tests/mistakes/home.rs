@@ -141,8 +141,8 @@ impl Home {
         self.ask(args).problem(exit, code)
     }
 
-    /// Starts the daemon; returns when it answers.
-    pub(crate) fn start(&self) -> Daemon<'_> {
+    /// Starts the daemon, and waits for nothing.
+    pub(crate) fn launch(&self) -> Daemon<'_> {
         let log = self.file("daemon.log");
         let file = File::create(&log).expect("a log");
         let child = self
@@ -151,11 +151,16 @@ impl Home {
             .stderr(file)
             .spawn()
             .expect("the daemon starts");
-        let mut daemon = Daemon {
+        Daemon {
             home: self,
             child,
             log,
-        };
+        }
+    }
+
+    /// Starts the daemon; returns when it answers.
+    pub(crate) fn start(&self) -> Daemon<'_> {
+        let mut daemon = self.launch();
         until("the daemon to answer", || {
             let ended = daemon.child.try_wait().expect("a child");
             assert!(ended.is_none(), "{ended:?}: {}", daemon.printed());

@@ -76,3 +76,80 @@ fn a_container_makes_no_passphrase_for_a_wallet_that_has_one() {
         "{told}"
     );
 }
+
+/// Who installs packages by sudo has the toolchain in a home of his own.
+#[test]
+fn packages_can_be_installed_by_somebody_who_has_no_toolchain() {
+    let home = tempfile::tempdir().expect("a folder");
+    let tools = home.path().join("tools");
+    fs::create_dir(&tools).expect("a folder");
+    // All that the build needs is there, or it would not have come to this; a cargo is not.
+    for tool in ["cc", "git", "clang"] {
+        std::os::unix::fs::symlink("/bin/true", tools.join(tool)).expect("a link");
+    }
+    let line = "PATH=$TOOLS; cd() { :; }; dirname() { :; }; ls() { :; }; . tests/install.sh build";
+    let install = |sudo_user: &str| {
+        Command::new("bash")
+            .args(["-c", line])
+            .current_dir(root())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("TOOLS", &tools)
+            .env("SUDO_USER", sudo_user)
+            .output()
+            .expect("a shell")
+    };
+    let by_sudo = install("somebody");
+    assert!(by_sudo.status.success(), "{by_sudo:?}");
+    let said = install("");
+    let told = String::from_utf8_lossy(&said.stderr);
+    assert!(
+        !said.status.success() && told.contains("rustup"),
+        "{said:?}"
+    );
+}
+
+/// docs/operating.md's command for a container's volume, for a folder of this test.
+fn comes_back(folder: &Path) -> String {
+    let text = fs::read_to_string(root().join("docs/operating.md")).expect("docs/operating.md");
+    let line = text.lines().find(|it| it.contains("mkdir .old"));
+    let quoted = line
+        .and_then(|it| it.split('\'').nth(1))
+        .expect("a command in quotes");
+    let here = folder.display().to_string();
+    quoted
+        .replace("/var/lib/warren", &format!("{here}/var/lib/warren"))
+        .replace("-C / ", &format!("-C {here} "))
+}
+
+#[test]
+fn a_copy_comes_into_a_volume_that_is_new_and_into_one_that_is_not() {
+    for left in [&[][..], &["node.key", "db"]] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (home, copy) = (
+            folder.path().join("var/lib/warren"),
+            folder.path().join("copy.tgz"),
+        );
+        fs::create_dir_all(&home).expect("a folder");
+        fs::write(home.join("wallet.age"), "the copy's").expect("a file");
+        let here = folder.path().display();
+        let pack = format!(
+            "tar -C {here} -czf {} var && rm {here}/var/lib/warren/*",
+            copy.display()
+        );
+        assert!(shell(&["-ec", &pack], &[]).status.success());
+        for name in left {
+            fs::write(home.join(name), "of another day").expect("a file");
+        }
+        let line = format!("({}) <{}", comes_back(folder.path()), copy.display());
+        let done = shell(&["-ec", &line], &[]);
+        assert!(done.status.success(), "{line}\n{done:?}");
+        assert_eq!(
+            fs::read_to_string(home.join("wallet.age")).unwrap(),
+            "the copy's"
+        );
+        for name in left {
+            assert!(home.join(".old").join(name).exists() && !home.join(name).exists());
+        }
+    }
+}

@@ -163,7 +163,7 @@ pub struct DownArgs {
     /// Leaves the kill switch on: nothing goes out until `up`, or `down` without this.
     #[arg(long)]
     pub keep_blocked: bool,
-    /// Ends the daemon too.
+    /// Ends the daemon too, and waits until its home is free.
     #[arg(long)]
     pub daemon: bool,
 }

@@ -16,6 +16,7 @@ mod pay;
 mod receipt;
 mod round;
 mod route;
+mod talk;
 mod view;
 mod watch;
 
@@ -34,6 +35,7 @@ use self::choose::Plan;
 pub(crate) use self::choose::is_within;
 pub(crate) use self::handle::{Adopted, Consumer};
 use self::host::Line;
+pub(crate) use self::host::cannot_tell_names;
 use self::live::{Heard, Live};
 pub(crate) use self::named::ExitName;
 use self::receipt::Leaving;
@@ -169,9 +171,9 @@ impl Shell {
             return;
         }
         let since = self.parts.clock.now();
-        let kill_switch = wanted.kill_switch;
+        let (kill_switch, own) = (wanted.kill_switch, wanted.dns.clone());
         self.facts = ConsumerFacts::default();
-        self.watch = Watch::default();
+        self.watch.begins_again();
         let was_blocked = self.line.has_kill_switch();
         self.plans = self.plans.wrapping_add(1);
         self.plan = Some(Plan::new(self.plans, wanted, progress, since, was_blocked));
@@ -185,6 +187,9 @@ impl Shell {
                 self.give_up(error.problem()).await;
                 return;
             }
+        }
+        if let Some(problem) = cannot_tell_names(&own).await {
+            return self.give_up(problem).await;
         }
         self.search();
     }
@@ -204,6 +209,7 @@ impl Shell {
 
     async fn tick(&mut self) {
         self.tick_leaving(self.parts.clock.now());
+        self.give_up_cut_stream().await;
         let usage = self.line.usage();
         let state = self.line.state();
         let Some(live) = &self.live else {
@@ -284,3 +290,6 @@ impl Shell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

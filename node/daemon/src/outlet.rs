@@ -42,6 +42,11 @@ impl Outlet {
     pub(crate) fn send(&self, frame: SessionFrame) -> Result<(), Clogged> {
         self.frames.try_send(frame).map_err(|_| Clogged)
     }
+
+    /// Whether a write has failed, also of a frame that was queued before.
+    pub(crate) fn is_over(&self) -> bool {
+        self.frames.is_closed()
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod openings;
 mod routed;
 mod second;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod way;
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::store::{self, Headroom};
 pub(crate) use asking::{answer_payer, ask_payee, say};
 pub(crate) use found::see;
 pub(crate) use lock::next_lock;
-pub(crate) use openings::{Openings, Payable, ToPay, check_funds, covers, open};
+pub(crate) use openings::{Openings, Payable, ToPay, can_open, check_funds, covers, open};
 pub(crate) use routed::{Unsaid, no_first, offered, routed_start};
 pub(crate) use second::none as no_second;
 pub(crate) use way::{

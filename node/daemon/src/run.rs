@@ -128,6 +128,10 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
     // Before anything that may fail or wait: until then a machine that was blocked may be open.
     let adopted = Adopted::of(&home.join("consumer.journal")).await;
+    // Next the door: a store or a chain may take its time, and who asks meanwhile waits instead of finding nobody.
+    let socket = config.api.socket.clone();
+    let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
+    let server = ApiServer::bind(&socket, group.as_deref()).map_err(|error| error.problem())?;
     let exit_journal = home.join("exit.journal");
     let enabled = config.exit.enabled;
     if !enabled || lasting::wanted(&home, enabled).is_none() {
@@ -185,9 +189,6 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     let consumer = Consumer::start(parts, adopted);
     let (events, _) = tokio::sync::broadcast::channel(EVENTS);
     let (ending, mut ended) = watch::channel(false);
-    let socket = config.api.socket.clone();
-    let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
-    let server = ApiServer::bind(&socket, group.as_deref()).map_err(|error| error.problem())?;
     let node = Arc::new(Node {
         config,
         clock,

@@ -14,6 +14,7 @@
 //! Invariant: no change without a journal line before it. Dropping a handle undoes nothing: the
 //! kill switch is a state of the host, not of a process, and outlives a `kill -9`.
 
+mod alone;
 mod caps;
 mod change;
 mod command;
@@ -40,7 +41,7 @@ pub use control::{ControlError, adopt_control_uid, control_uid};
 pub use dns::{DnsSpec, DnsWay, ResolvedLink, own_name_servers};
 pub use error::HostError;
 pub use exit::ExitHost;
-pub use findings::{Finding, check_consumer, check_exit};
+pub use findings::{Finding, check_consumer, check_exit, check_names};
 pub use flows::forget_flows;
 pub use journal::{Journal, JournalEntry};
 pub use netlink::default_uplinks;

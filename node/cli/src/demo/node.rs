@@ -126,6 +126,23 @@ impl Node {
         Ok(it)
     }
 
+    /// Another home on the same machine, with this configuration.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub fn beside(&self, name: &str, config: &str) -> Result<Self, NodeError> {
+        let it = Self {
+            name: name.to_owned(),
+            host: self.host.clone(),
+            home: self.home.with_file_name(name),
+            program: self.program.clone(),
+            daemon: None,
+        };
+        it.write("config.toml", config)?;
+        it.write(settings::PASSPHRASE_FILE, "a make-believe passphrase\n")?;
+        Ok(it)
+    }
+
     /// Starts its daemon and waits until it answers.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ use crate::page::Page;
 use crate::table::Table;
 use crate::text;
 
+mod ending;
+
 pub(super) async fn exits(desk: &mut Desk<'_>, args: &ExitsArgs) -> Told {
     let query = ExitsQuery {
         country: country(args.country.as_deref())?,
@@ -161,6 +163,7 @@ fn up_page(view: &ConsumerView) -> Page {
 
 pub(super) async fn down(desk: &mut Desk<'_>, args: &DownArgs) -> Told {
     let client = desk.client()?;
+    let process = client.process().await;
     desk.screen.doing("settling the session");
     let request = DownRequest {
         keep_blocked: args.keep_blocked,
@@ -169,13 +172,17 @@ pub(super) async fn down(desk: &mut Desk<'_>, args: &DownArgs) -> Told {
     if args.daemon {
         // The node ends whether or not there was a tunnel to take down.
         let ended = client.shutdown().await.map_err(|it| it.problem())?;
+        desk.screen.doing("waiting for the daemon to end");
+        let gone = ending::gone(process).await;
         let sentence = format!(
-            "The daemon ends; {} sessions close on the way.",
+            "The daemon has ended; {} sessions closed on the way.",
             ended.sessions_closing
         );
         return match report.map_err(|it| it.problem()) {
-            Ok(it) => Ok(down_page(&it).line(&sentence)),
-            Err(problem) if problem.is(ErrorCode::NotUp) => Ok(Page::of(&ended, &sentence)),
+            Ok(it) => gone.map(|()| down_page(&it).line(&sentence)),
+            Err(problem) if problem.is(ErrorCode::NotUp) => {
+                gone.map(|()| Page::of(&ended, &sentence))
+            }
             // It ends all the same; what was not taken back is said, and is `recover`'s to take.
             Err(problem) => {
                 let seen = format!("{} (the daemon ends all the same)", problem.seen);

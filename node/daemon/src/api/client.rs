@@ -106,6 +106,12 @@ impl Client {
         }
     }
 
+    /// The process that serves the socket. `None` if nobody does, or one that this process cannot see.
+    pub async fn process(&self) -> Option<i32> {
+        let stream = UnixStream::connect(&self.socket).await.ok()?;
+        stream.peer_cred().ok()?.pid().filter(|it| *it > 0)
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let answer = self.send(Method::GET, path, Bytes::new()).await?;
         read(path, answer).await

@@ -56,15 +56,25 @@ impl ServeError {
 #[derive(Debug)]
 pub struct ApiServer {
     listener: UnixListener,
-    path: PathBuf,
+    file: SocketFile,
     guard: PeerGuard,
+}
+
+/// The socket's file; removed when dropped, so that who connects next is told that nobody is home.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 impl ApiServer {
     /// Binds `path` with mode 0660, owned by the daemon's user and, if there is one of that
     /// name, `group`.
     ///
-    /// A socket file that a dead daemon left is replaced; a living one is not.
+    /// A socket file that a dead daemon left is replaced; a living one is not. Who connects before it is served waits.
     ///
     /// # Errors
     /// [`ServeError`]
@@ -84,6 +94,7 @@ impl ApiServer {
         }
         // Until the mode is set below, the guard alone keeps strangers out.
         let listener = UnixListener::bind(path).map_err(io)?;
+        let file = SocketFile(path.to_owned());
         if let Some(group) = group {
             chown(path, None, Some(group)).map_err(|errno| io(errno.into()))?;
         }
@@ -91,7 +102,7 @@ impl ApiServer {
         let guard = PeerGuard::new(Uid::effective(), group);
         Ok(Self {
             listener,
-            path: path.to_owned(),
+            file,
             guard,
         })
     }
@@ -107,15 +118,15 @@ impl ApiServer {
     ) -> Result<(), ServeError> {
         let Self {
             listener,
-            path,
+            file,
             guard,
         } = self;
         let guarded = GuardedListener::new(listener, guard);
         let served = axum::serve(guarded, handlers::router(node))
             .with_graceful_shutdown(ending)
             .await;
-        // The file is gone before the process: who connects next is told that nobody is home.
-        let _ = fs::remove_file(&path);
+        let path = file.0.clone();
+        drop(file); // Before the process ends.
         served.map_err(|source| ServeError::Io { path, source })
     }
 }

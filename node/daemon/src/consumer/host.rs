@@ -5,6 +5,7 @@
 
 mod asked;
 mod error;
+mod names;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use warren_tunnel::{ConsumerTunnel, Rungs, TunnelKey, TunnelState, TunnelWarning
 use self::asked::spec;
 pub(super) use self::asked::{carries, inner, is_of_use, resolvers};
 pub(super) use self::error::LineError;
+pub(crate) use self::names::cannot_tell_names;
 use crate::error::{ErrorCode, Problem};
 
 /// The consumer's line: kill switch, if wanted, and while a session lasts, tunnel and routes.

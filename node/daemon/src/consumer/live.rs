@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use warren_overlay::{SessionReceiver, SessionSender, SessionStream};
+use warren_overlay::SessionStream;
 use warren_proto::{
     ChannelId, PayErrorCode, PaymentId, Receipt, SessionFrame, SessionId, SessionStart,
     SessionTerms, SignedOffer, UnixTime,
@@ -13,6 +13,7 @@ use warren_tunnel::TunnelKey;
 use super::choose::Answer;
 use super::outbox::Outbox;
 use super::route::RouteLine;
+use super::talk::Talk;
 use super::{ConsumerParts, Plan, Shell, host};
 use crate::api::types::{UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
@@ -36,8 +37,9 @@ pub(super) enum Heard {
 pub(super) enum News {
     Stream(Box<SessionStream>),
     NoStream(String),
-    Frame(SessionFrame),
-    Broken,
+    /// On the session's stream of that number.
+    Frame(u64, SessionFrame),
+    Broken(u64),
     Funded {
         start: Box<SessionStart>,
         channel: Option<ChannelId>,
@@ -80,7 +82,10 @@ pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, plan: Option<&Plan
 pub(super) struct Live {
     machine: ConsumerSession,
     key: TunnelKey,
-    pub(super) sender: Option<SessionSender>,
+    /// The stream that stands. `None` while there is none.
+    pub(super) talk: Option<Talk>,
+    /// How many streams there were.
+    streams: u64,
     outbox: Outbox,
     pub(super) channel: Option<ChannelId>,
     pub(super) since: UnixTime,
@@ -109,7 +114,8 @@ impl Live {
         let live = Self {
             machine,
             key: bid.key,
-            sender: None,
+            talk: None,
+            streams: 0,
             outbox: Outbox::default(),
             channel: None,
             since: now,
@@ -155,27 +161,8 @@ impl Live {
         });
     }
 
-    /// Reads frames until the stream ends; the bounded inbox slows a chatty provider down.
-    fn read(&self, mut receiver: SessionReceiver, parts: &ConsumerParts) {
-        let (session, heard_by) = (self.id(), self.heard_by.clone());
-        parts.control.spawn(async move {
-            while let Ok(Some(frame)) = receiver.recv().await {
-                let news = News::Frame(frame);
-                if heard_by
-                    .send(Heard::Session { session, news })
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-            let _ = heard_by
-                .send(Heard::Session {
-                    session,
-                    news: News::Broken,
-                })
-                .await;
-        });
+    fn talks_on(&self, stream: u64) -> bool {
+        self.talk.as_ref().is_some_and(|it| it.is(stream))
     }
 }
 
@@ -184,12 +171,16 @@ impl Shell {
         match news {
             News::Stream(stream) => self.stream_stands(*stream).await,
             News::NoStream(why) => self.no_stream(why).await,
-            News::Frame(frame) => self.event(ConsumerEvent::Frame(frame)).await,
-            News::Broken => {
-                if let Some(live) = &mut self.live {
-                    live.sender = None;
+            News::Frame(stream, frame) => {
+                if self.live.as_ref().is_some_and(|it| it.talks_on(stream)) {
+                    self.event(ConsumerEvent::Frame(frame)).await;
                 }
-                self.event(ConsumerEvent::StreamLost).await;
+            }
+            News::Broken(stream) => {
+                if let Some(live) = self.live.as_mut().filter(|it| it.talks_on(stream)) {
+                    live.talk = None;
+                    self.event(ConsumerEvent::StreamLost).await;
+                }
             }
             News::Funded { start, channel } => {
                 if let Some(live) = &mut self.live {
@@ -215,11 +206,11 @@ impl Shell {
 
     async fn stream_stands(&mut self, stream: SessionStream) {
         let Some(live) = &mut self.live else { return };
-        let (sender, receiver) = stream.split();
-        live.read(receiver, &self.parts);
-        live.sender = Some(sender);
+        live.streams = live.streams.wrapping_add(1);
+        let (name, heard_by) = ((live.id(), live.streams), live.heard_by.clone());
+        live.talk = Some(Talk::start(stream, name, &self.parts.control, heard_by));
         match live.outbox.stream_stands() {
-            Some(request) => self.send(request).await,
+            Some(request) => self.send(request),
             None => self.event(ConsumerEvent::StreamBack).await,
         }
     }
@@ -247,7 +238,7 @@ impl Shell {
     pub(super) async fn perform(&mut self, effects: Vec<ConsumerEffect>) {
         for effect in effects {
             match effect {
-                ConsumerEffect::Send(frame) => self.send(frame).await,
+                ConsumerEffect::Send(frame) => self.send(frame),
                 ConsumerEffect::Fund(terms) => self.fund(*terms),
                 ConsumerEffect::Connect(terms) => self.connect(*terms).await,
                 ConsumerEffect::Release { units } => self.release(units).await,
@@ -274,14 +265,21 @@ impl Shell {
         }
     }
 
-    pub(super) async fn send(&mut self, frame: SessionFrame) {
+    /// Queues a frame for the exit; never waits. That the stream takes no more is noticed by the next tick.
+    pub(super) fn send(&mut self, frame: SessionFrame) {
         let Some(live) = &mut self.live else { return };
-        let Some(sender) = &mut live.sender else {
-            live.outbox.put(frame);
-            return;
-        };
-        if sender.send(frame).await.is_err() {
-            live.sender = None;
+        match &mut live.talk {
+            Some(talk) => talk.say(frame),
+            None => live.outbox.put(frame),
+        }
+    }
+
+    /// Gives up a stream that takes nothing any more: what was said on it is said again on the next one.
+    pub(super) async fn give_up_cut_stream(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        if live.talk.take_if(|it| it.is_cut()).is_some() {
+            tracing::debug!(session = %live.id().short(), "stream given up");
+            self.event(ConsumerEvent::StreamLost).await;
         }
     }
 

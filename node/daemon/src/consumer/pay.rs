@@ -66,7 +66,7 @@ impl Shell {
                     live.unreleased = None;
                 }
                 for frame in frames {
-                    self.send(frame).await;
+                    self.send(frame);
                 }
             }
             Err(problem) => {
@@ -166,7 +166,7 @@ impl Shell {
         match purse.resync(channel).await {
             Ok(frames) => {
                 for frame in frames {
-                    self.send(frame).await;
+                    self.send(frame);
                 }
             }
             Err(problem) => tracing::warn!(seen = %problem.seen, "payments cannot be said again"),
@@ -184,7 +184,7 @@ impl Shell {
         match purse.payee_saw(ack).await {
             Ok(frames) => {
                 for frame in frames {
-                    self.send(frame).await;
+                    self.send(frame);
                 }
             }
             // What it claims beyond what was released it cannot prove, on chain neither.
@@ -221,7 +221,7 @@ impl Shell {
         };
         let Some(channel) = live.channel else { return };
         match purse.finish(channel).await {
-            Ok(Some(frame)) => self.send(frame).await,
+            Ok(Some(frame)) => self.send(frame),
             Ok(None) => {}
             Err(problem) => tracing::warn!(seen = %problem.seen, "no last voucher"),
         }

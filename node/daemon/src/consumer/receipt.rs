@@ -2,11 +2,11 @@
 //!
 //! `down`, or the next exit, never waits for it: the session's stream lives on here for a moment.
 
-use warren_overlay::SessionSender;
 use warren_proto::{SessionFrame, SessionId, Side, UnixTime};
 
 use super::Shell;
 use super::live::{Live, News};
+use super::talk::Talk;
 use crate::perform::{Locked, Standing, Way};
 use crate::receipt::Counters;
 use crate::session::{ConsumerClosing, ConsumerClosingEffect};
@@ -19,7 +19,7 @@ pub(super) struct Leaving {
     session: SessionId,
     core: ConsumerClosing,
     /// Held so that the stream stays open.
-    sender: Option<SessionSender>,
+    talk: Talk,
     _exchange: crate::receipt::Exchange,
 }
 
@@ -36,7 +36,7 @@ impl Shell {
         let kept = half.clone();
         tokio::spawn(async move { scribe.keep(kept).await });
         let frame = SessionFrame::Receipt(Box::new(half.clone()));
-        self.send(frame).await;
+        self.send(frame);
         if let Some(live) = &mut self.live {
             live.receipt = Some(half);
         }
@@ -44,7 +44,7 @@ impl Shell {
 
     /// The session is over; what it still waits for is waited for aside.
     pub(super) fn leave(&mut self, live: Live) {
-        let (Some(half), Some(sender)) = (live.receipt, live.sender) else {
+        let (Some(half), Some(talk)) = (live.receipt, live.talk) else {
             return;
         };
         let Some(scribe) = &self.parts.scribe else {
@@ -57,7 +57,7 @@ impl Shell {
         self.leaving.push_back(Leaving {
             session: half.body().session,
             core: ConsumerClosing::waiting(half, now),
-            sender: Some(sender),
+            talk,
             _exchange: scribe.receipts().exchange(),
         });
     }
@@ -65,8 +65,14 @@ impl Shell {
     pub(super) fn leaving_news(&mut self, session: SessionId, news: News) {
         let leaving = self.leaving.iter().find(|it| it.session == session);
         let effects = match news {
-            News::Frame(frame) => leaving.map(|it| it.core.frame(frame)),
-            News::Broken => leaving.map(|_| vec![ConsumerClosingEffect::Over]),
+            News::Frame(stream, frame) => {
+                let leaving = leaving.filter(|it| it.talk.is(stream));
+                leaving.map(|it| it.core.frame(frame))
+            }
+            News::Broken(stream) => {
+                let leaving = leaving.filter(|it| it.talk.is(stream));
+                leaving.map(|_| vec![ConsumerClosingEffect::Over])
+            }
             News::Routed(routed) => return self.made_for_nobody(routed.way, routed.locked),
             News::Locked(locked) => {
                 if let Ok((way, locked)) = *locked {
@@ -126,12 +132,8 @@ impl Shell {
                     });
                 }
                 ConsumerClosingEffect::Over => {
-                    let at = self.leaving.iter().position(|it| it.session == session);
-                    let gone = at.and_then(|at| self.leaving.remove(at));
-                    if let Some(mut sender) = gone.and_then(|it| it.sender) {
-                        // The peer may be gone; closing then has a deadline of its own.
-                        tokio::spawn(async move { sender.close().await });
-                    }
+                    // Its stream ends in good order, aside.
+                    self.leaving.retain(|it| it.session != session);
                 }
             }
         }

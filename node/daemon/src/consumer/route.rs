@@ -265,7 +265,7 @@ impl Shell {
                 }
                 let best = words.iter().max_by_key(|it| it.k).cloned();
                 for word in words {
-                    self.send(SessionFrame::Word(word)).await;
+                    self.send(SessionFrame::Word(word));
                 }
                 if let Some(word) = best {
                     let payment = ready.payment;
@@ -302,7 +302,7 @@ impl Shell {
         let line = self.live.as_ref().and_then(|it| it.route.as_ref());
         let words: Vec<_> = line.iter().flat_map(|it| it.unheard.clone()).collect();
         for word in words {
-            self.send(SessionFrame::Word(word)).await;
+            self.send(SessionFrame::Word(word));
         }
     }
 

@@ -39,6 +39,14 @@ impl Watch {
         self.unmended.clone().or_else(|| self.lasting.clone())
     }
 
+    /// Another `up` begins. What was counted stays so: the line shows its last session until it has another.
+    pub(super) fn begins_again(&mut self) {
+        *self = Self {
+            carried: self.carried,
+            ..Self::default()
+        };
+    }
+
     pub(super) fn forgets(&mut self) {
         (self.unmended, self.lasting) = (None, None);
     }

@@ -74,7 +74,7 @@ codes! {
         "warren daemon";
     1104 HomeLocked Conflict: "another process uses this home",
         "One home belongs to one daemon at a time; the message names the process that holds it.",
-        "warren down, or start with another --home";
+        "warren down --daemon, or start with another --home";
     1105 SocketBusy Conflict: "the API socket is already served",
         "Another daemon listens on the same socket path.",
         "warren status";
@@ -156,8 +156,8 @@ codes! {
     2101 NoTun Permission: "the tunnel device cannot be opened",
         "/dev/net/tun is missing, or the capability CAP_NET_ADMIN is.",
         "run the daemon as root, or: modprobe tun";
-    2102 NoNft Permission: "the firewall cannot be changed",
-        "nftables is missing from this kernel, or the capability CAP_NET_ADMIN is.",
+    2102 NoNft Permission: "the firewall or the resolvers cannot be changed",
+        "nftables is missing from this kernel, or the capability CAP_NET_ADMIN is; or resolv.conf is root's, and the daemon is not root.",
         "run the daemon as root; apt-get install nftables";
     2103 HostChangeFailed Failed: "a change to this machine's network failed",
         "A route, rule, address or DNS setting was refused by the system; what was done before it was undone.",
@@ -180,8 +180,8 @@ codes! {
     2109 PortBusy Conflict: "a port is already in use",
         "Another program listens on the port that the configuration names.",
         "ss -lntup; then change the port";
-    2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time",
-        "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked.",
+    2110 OneRole Conflict: "this machine cannot lend its line and use a tunnel at the same time, nor use two",
+        "Routes and the kill switch are for every packet of a machine: guests' packets would go into the tunnel too, or be blocked, and two tunnels would take each other's kill switch away.",
         "warren down, or warren exit disable; after a crash: warren recover";
     2111 FirewallMeddled Degraded: "another program takes Warren's rules away",
         "A firewall or network service that starts anew removes the tables, routing rules or resolvers of others too; Warren looks each second and makes its own again.",
@@ -229,7 +229,7 @@ codes! {
         "UDP to the exit's endpoint is blocked, or the exit is not reachable there.",
         "warren net check, or another exit";
     4105 SessionLost Failed: "the session broke",
-        "The exit or the way to it went away; your traffic stays blocked, not leaked.",
+        "The exit or the way to it went away. With the kill switch your traffic stays blocked, not leaked; without it, it leaves in the clear.",
         "warren up; or warren down to go without a tunnel";
     4106 AlreadyUp Conflict: "a tunnel is up already",
         "One consumer session runs at a time.",

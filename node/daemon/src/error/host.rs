@@ -5,9 +5,12 @@ use warren_tunnel::host::{Finding, HostError};
 use super::machine::one_line;
 use super::{ErrorCode, Problem};
 
-/// How one is allowed to change the network without being root all the time.
-const RIGHTS: &str =
-    "sudo warren daemon, or: sudo setcap cap_net_admin,cap_setuid+ep on the program";
+/// How one is allowed to change the network without being root all the time. Files of root's stay out of reach.
+const RIGHTS: &str = "sudo warren daemon, or: sudo setcap cap_net_admin,cap_setuid+ep on the program, and for a tunnel \
+     consumer.dns = [\"127.0.0.1\"]";
+/// What to do where `resolv.conf` cannot be replaced.
+const NAMES: &str =
+    "sudo warren daemon, or, with a resolver of this machine's own: consumer.dns = [\"127.0.0.1\"]";
 
 impl Problem {
     /// Tells what of this machine could not be taken back, said in lines; the journal has it.
@@ -20,6 +23,7 @@ impl Problem {
     pub fn of_finding(it: &Finding) -> Self {
         let (code, next) = match it {
             Finding::CapabilityMissing { .. } => (ErrorCode::NoNft, Some(RIGHTS.to_owned())),
+            Finding::ResolvConf { .. } => (ErrorCode::NoNft, Some(NAMES.to_owned())),
             Finding::TunDevice { .. } => (ErrorCode::NoTun, None),
             Finding::Nft { .. } => (ErrorCode::NoNft, None),
             Finding::ForwardDropped { remedy, .. } if remedy.contains("DOCKER-USER") => {
@@ -60,6 +64,10 @@ impl Problem {
     pub fn of_host(error: &HostError) -> Self {
         let code = match error {
             HostError::ExitHere { .. } | HostError::ConsumerHere { .. } => ErrorCode::OneRole,
+            HostError::ConsumerBeside { .. } => {
+                let next = "end the other one: warren down, or if it is dead: sudo warren recover";
+                return Self::new(ErrorCode::OneRole, error).with_next(next);
+            }
             HostError::NoUplink => ErrorCode::NoUplink,
             HostError::LeftOver { .. } => ErrorCode::LeftOvers,
             HostError::ProgramMissing { .. } => {

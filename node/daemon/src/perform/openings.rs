@@ -77,7 +77,10 @@ impl Payable {
 }
 
 /// Whether a channel can be opened: room on the disk, a chain that is known, and money.
-pub(super) async fn can_open(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
+///
+/// # Errors
+/// [`Problem`] says what is missing.
+pub(crate) async fn can_open(purse: &Purse, deposit: Amount) -> Result<(), Problem> {
     purse.headroom.demand()?;
     hear_chain(purse).await?;
     check_funds(purse, deposit).await

@@ -18,16 +18,16 @@ mod over;
 const UNIT: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn units(count: u64) -> Amount {
+pub(crate) fn units(count: u64) -> Amount {
     Amount::from_wei_u64(UNIT * count)
 }
 
 /// A router with a channel to an exit.
-pub(super) struct Pair {
-    pub(super) router: Payments,
+pub(crate) struct Pair {
+    pub(crate) router: Payments,
     exit: Payments,
-    pub(super) channel: ChannelId,
-    pub(super) chain: DevChain,
+    pub(crate) channel: ChannelId,
+    pub(crate) chain: DevChain,
 }
 
 fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
@@ -48,7 +48,7 @@ fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
 }
 
 /// What a node pays with, and the disk that must have room for it.
-pub(super) fn purse_of(payments: &Payments) -> (Purse, (TempDir, Store)) {
+pub(crate) fn purse_of(payments: &Payments) -> (Purse, (TempDir, Store)) {
     let (home, owner) = (tempfile::tempdir().unwrap(), key(1).id());
     let lock = HomeLock::take(home.path(), UnixTime::from_secs(0)).unwrap();
     let store = Store::open(StoreSpec::new(home.path(), owner), lock).unwrap();
@@ -57,7 +57,7 @@ pub(super) fn purse_of(payments: &Payments) -> (Purse, (TempDir, Store)) {
 }
 
 impl Pair {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let chain = DevChain::new(&DevGenesis {
             timestamp: UnixTime::from_secs(4_000_000_000),
             ..DevGenesis::default()

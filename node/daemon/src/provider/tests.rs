@@ -22,6 +22,7 @@ use crate::stand::{
 use crate::store::{Store, StoreSpec};
 
 mod places;
+mod silent;
 
 const EXIT: u8 = 1;
 

@@ -18,10 +18,14 @@ use warren_proto::{
 use super::hint::CLOSE_WINDOW_SECS;
 use super::streams::{held, not_held};
 use super::{Kind, Neighbour, Own};
+use crate::error::Problem;
 use crate::perform;
 
 /// For a deposit to be confirmed; R6 leaves no more. The channel is there for the next offer.
 const DEPOSIT_WAIT: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether another offer's deposit is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// For the second router of a route to say its terms: a deposit still fits into what R6 leaves.
 const TERMS_WAIT: Duration = Duration::from_secs(5);
@@ -84,19 +88,17 @@ impl Own {
         };
         let need = hop.unit_price.checked_mul(offer.lock.units.into());
         let need = need.map_err(|_| PayErrorCode::NoCapacity)?;
-        let (down, found) = self.way(&payee, need).await?;
+        let down = self.way(&payee, need).await?;
         // A neighbour that does not answer now would leave the lock bound for nothing.
         self.meet(down).await.map_err(|_| PayErrorCode::NoRoute)?;
         let outs = self.lock(offer, up, down).await?;
-        if !found || !outs.iter().any(|it| is_full(it, up)) {
+        if !outs.iter().any(|it| is_full(it, up)) {
             return Ok(outs);
         }
         // What is left of that channel is bound by other locks: it was refused, and nothing is held.
-        let one = self.making_way.lock().await;
         let Ok(()) = self.deepen(down, need).await else {
             return Ok(outs);
         };
-        drop(one);
         self.lock(offer, up, down).await
     }
 
@@ -150,10 +152,30 @@ impl Own {
         })
     }
 
-    /// A channel to `payee` that can hold `need`, and whether it was there already.
-    async fn way(&self, payee: &Payee, need: Amount) -> Result<(ChannelId, bool), PayErrorCode> {
-        let _one = self.making_way.lock().await;
+    /// A channel to `payee` that can hold `need`, usable now.
+    async fn way(&self, payee: &Payee, need: Amount) -> Result<ChannelId, PayErrorCode> {
         let channels = self.payments().channels().await.map_err(|it| it.code())?;
+        let channel = match self.known(&channels, payee).await? {
+            Some(it) if it.phase == Phase::Open && left(it) < need => {
+                self.deepen(it.id, need).await?;
+                it.id
+            }
+            Some(it) => it.id,
+            None => self.open(payee, need).await?,
+        };
+        match timeout(DEPOSIT_WAIT, self.payments().wait_usable(channel)).await {
+            Ok(Ok(())) => Ok(channel),
+            Ok(Err(error)) => Err(error.code()),
+            Err(_) => Err(PayErrorCode::Busy),
+        }
+    }
+
+    /// The best channel that pays `payee`, opening or open. `None` if a new one is needed.
+    async fn known<'a>(
+        &self,
+        channels: &'a [ChannelView],
+        payee: &Payee,
+    ) -> Result<Option<&'a ChannelView>, PayErrorCode> {
         let routes = self.payments().routes().await.map_err(|it| it.code())?;
         // A channel whose voucher has no place for another lock is as good as none.
         let takes_place = |it: &&RouteView, id| it.down == id && !it.stage.is_over();
@@ -161,43 +183,55 @@ impl Own {
         let is_ours =
             |it: &&ChannelView| pays(it, self.neighbours.get(it.id), payee) && has_place(it.id);
         let known = channels.iter().filter(is_ours);
-        let known = known.max_by_key(|it| left(it));
-        let (channel, found) = match known {
-            Some(it) if it.phase == Phase::Open && left(it) < need => {
-                self.deepen(it.id, need).await?;
-                (it.id, true)
-            }
-            Some(it) => (it.id, true),
-            None => {
-                if self.onward_channels(&channels).count() >= self.router.max_channels {
-                    return Err(PayErrorCode::NoCapacity);
-                }
-                let deposit = self.allowed(&channels, need)?;
-                let period = Duration::from_secs(payee.window().into());
-                let opened = perform::open(&self.purse, payee.account, deposit, period).await;
-                let opened = opened.map_err(|problem| {
-                    tracing::warn!(seen = %problem.seen, "no channel onward");
-                    PayErrorCode::NoCapacity
-                })?;
-                tracing::info!(channel = %opened.short(), to = %payee.node.short(), %deposit, "a channel onward");
-                let saved = self.neighbours.set(opened, payee.neighbour()).await;
-                saved.map_err(|_| PayErrorCode::Internal)?;
-                (opened, false)
-            }
-        };
-        match timeout(DEPOSIT_WAIT, self.payments().wait_usable(channel)).await {
-            Ok(Ok(())) => Ok((channel, found)),
-            Ok(Err(error)) => Err(error.code()),
-            Err(_) => Err(PayErrorCode::Busy),
-        }
+        Ok(known.max_by_key(|it| left(it)))
     }
 
-    /// Whoever calls it makes a way alone: what is allowed counts what is there already.
-    async fn deepen(&self, channel: ChannelId, need: Amount) -> Result<(), PayErrorCode> {
+    /// Has a channel opened; its deposit is not confirmed yet.
+    ///
+    /// Ways are made one at a time, or two offers would open two channels, or each spend what is left of the
+    /// budget. But nobody waits for the chain meanwhile: the locks of all others would be over by then.
+    async fn open(&self, payee: &Payee, need: Amount) -> Result<ChannelId, PayErrorCode> {
         let channels = self.payments().channels().await.map_err(|it| it.code())?;
+        let deposit = self.may_open(&channels, need)?;
+        let refused = |problem: Problem| {
+            tracing::warn!(seen = %problem.seen, "no channel onward");
+            PayErrorCode::NoCapacity
+        };
+        let can = perform::can_open(&self.purse, deposit).await;
+        can.map_err(refused)?;
+
+        let _one = self.making_way.lock().await;
+        let channels = self.payments().channels().await.map_err(|it| it.code())?;
+        if let Some(it) = self.known(&channels, payee).await? {
+            return Ok(it.id); // By another offer, meanwhile.
+        }
+        let deposit = self.may_open(&channels, need)?;
+        let period = Duration::from_secs(payee.window().into());
+        let opened = self.payments().open_channel(payee.account, deposit, period);
+        let opened = opened.await.map_err(|it| refused(perform::problem(&it)))?;
+        tracing::info!(channel = %opened.short(), to = %payee.node.short(), %deposit, "a channel onward");
+        let saved = self.neighbours.set(opened, payee.neighbour()).await;
+        saved.map_err(|_| PayErrorCode::Internal)?;
+        Ok(opened)
+    }
+
+    /// Has more deposited in a channel, or waits for what another offer has asked for there.
+    async fn deepen(&self, channel: ChannelId, need: Amount) -> Result<(), PayErrorCode> {
+        let one = self.making_way.lock().await;
+        let channels = self.payments().channels().await.map_err(|it| it.code())?;
+        let known = channels.iter().find(|it| it.id == channel);
+        if known.is_some_and(|it| it.pending > Amount::ZERO) {
+            drop(one);
+            return self.deepened(channel).await;
+        }
         let deposit = self.allowed(&channels, need)?;
-        let deeper = self.payments().top_up(channel, deposit);
-        match timeout(DEPOSIT_WAIT, deeper).await {
+        let deeper = timeout(DEPOSIT_WAIT, self.payments().top_up(channel, deposit));
+        // Polled after it: once the books answer, they count what was asked for, and the next offer may look.
+        let counted = async {
+            let _ = self.payments().channels().await;
+            drop(one);
+        };
+        match futures::future::join(deeper, counted).await.0 {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a channel onward could not be deepened");
@@ -205,6 +239,31 @@ impl Own {
             }
             Err(_) => Err(PayErrorCode::Busy),
         }
+    }
+
+    /// Waits until no deposit is under way in a channel, whatever came of it.
+    async fn deepened(&self, channel: ChannelId) -> Result<(), PayErrorCode> {
+        let still = async {
+            loop {
+                let channels = self.payments().channels().await.map_err(|it| it.code())?;
+                let known = channels.iter().find(|it| it.id == channel);
+                if known.is_none_or(|it| it.pending == Amount::ZERO) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(DEPOSIT_WAIT, still)
+            .await
+            .map_err(|_| PayErrorCode::Busy)?
+    }
+
+    /// What may be deposited in one more channel now.
+    fn may_open(&self, channels: &[ChannelView], need: Amount) -> Result<Amount, PayErrorCode> {
+        if self.onward_channels(channels).count() >= self.router.max_channels {
+            return Err(PayErrorCode::NoCapacity);
+        }
+        self.allowed(channels, need)
     }
 
     /// What may be deposited now: what the operator says for each, and never beyond what is allowed in all.

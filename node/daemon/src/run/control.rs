@@ -15,6 +15,7 @@ use crate::api::types::{
     UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
+use crate::consumer::cannot_tell_names;
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
 
@@ -230,8 +231,10 @@ impl NodeControl for Node {
                 let problem = Problem::new(ErrorCode::NoPeers, "no peer is connected");
                 Check::not_fine("peers", CheckVerdict::Fail, problem)
             }];
-            for finding in check_consumer().await {
-                let problem = Problem::of_finding(&finding);
+            let found = check_consumer().await;
+            let mut problems: Vec<_> = found.iter().map(Problem::of_finding).collect();
+            problems.extend(cannot_tell_names(&wish::own_dns(&self.config)).await);
+            for problem in problems {
                 checks.push(Check::not_fine("machine", CheckVerdict::Warn, problem));
             }
             Ok(NetCheck {

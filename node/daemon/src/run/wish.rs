@@ -1,5 +1,6 @@
 //! What the user asks of the market, in the node's own words.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use warren_overlay::offers::{OfferOrder, OfferQuery};
@@ -40,13 +41,14 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         routers: routers(request, consumer.routers)?,
         max_route_fee_ppm: consumer.max_route_fee_ppm,
         kill_switch: request.kill_switch.unwrap_or(consumer.kill_switch),
-        // Checked when the configuration was read.
-        dns: consumer
-            .dns
-            .iter()
-            .filter_map(|it| it.parse().ok())
-            .collect(),
+        dns: own_dns(config),
     })
+}
+
+/// The user's own resolvers; checked when the configuration was read.
+pub(super) fn own_dns(config: &Config) -> Vec<IpAddr> {
+    let texts = config.consumer.dns.iter();
+    texts.filter_map(|it| it.parse().ok()).collect()
 }
 
 /// `auto`, `direct`, or the router to take.

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::change::{close, make, take_back};
 use super::journal::{Journal, JournalEntry};
 use super::netlink::Netlink;
-use super::nft::{self, EXIT_TABLE, GUARD_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing};
+use super::nft::{self, GUARD_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing};
 use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, ResolvConf, RouteSpec};
-use super::{Sysctl, dns, nft::check_device, routes, sysctl};
+use super::{Sysctl, alone, dns, nft::check_device, routes, sysctl};
 
 /// What was changed on a consumer's host, with the kill switch or, on request, without.
 /// Dropping it undoes nothing.
@@ -65,12 +65,13 @@ impl ConsumerHost {
     /// routes and name servers are taken back.
     ///
     /// # Errors
-    /// [`HostError::ExitHere`] if this host is an exit; [`HostError::JournalBusy`] if another process
-    /// holds the journal; otherwise as the host gave, and nothing is changed.
+    /// [`HostError::ExitHere`] if this host is an exit; [`HostError::ConsumerBeside`] if it has a tunnel or a
+    /// kill switch that this journal does not tell of; [`HostError::JournalBusy`] if another process holds the
+    /// journal; otherwise as the host gave, and nothing is changed.
     pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         check_device(&spec.device)?;
-        no_exit_here().await?;
-        let mut host = Self::walled(Journal::open(journal)?, spec, true).await?;
+        let journal = alone::opened(journal, &spec.device).await?;
+        let mut host = Self::walled(journal, spec, true).await?;
         host.release().await?;
         Ok(host)
     }
@@ -136,10 +137,10 @@ impl ConsumerHost {
     /// # Errors
     /// As of [`protect`](Self::protect).
     pub async fn exposed(journal: &Path) -> Result<Self, HostError> {
-        no_exit_here().await?;
-        let mut journal = Journal::open(journal)?;
+        let spec = KillSwitchSpec::default();
+        let mut journal = alone::opened(journal, &spec.device).await?;
         take_back(&mut journal, |_| true).await;
-        Self::walled(journal, &KillSwitchSpec::default(), false).await
+        Self::walled(journal, &spec, false).await
     }
 
     /// Whether the firewall table still is as it was made: the kill switch, or without one the guard of the
@@ -316,16 +317,6 @@ impl ConsumerHost {
     pub fn has_kill_switch(&self) -> bool {
         self.wall.blocks
     }
-}
-
-/// Rules and routes of a consumer are for every packet of the host: guests' packets too would go
-/// into the tunnel, at the owner's cost, or stop at the kill switch. So it is one role at a time,
-/// whichever daemon has it; a dead exit's table counts, until it is recovered.
-async fn no_exit_here() -> Result<(), HostError> {
-    if nft::has_table(EXIT_TABLE).await? {
-        return Err(HostError::ExitHere { table: EXIT_TABLE });
-    }
-    Ok(())
 }
 
 fn is_table(change: &Change, name: &str) -> bool {

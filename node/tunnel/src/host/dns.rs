@@ -76,16 +76,20 @@ pub(super) fn name_servers(text: &str) -> Vec<IpAddr> {
 
 /// Plans the change that leads names through the tunnel.
 pub(crate) async fn plan(spec: &DnsSpec) -> Result<Change, HostError> {
-    let by_resolved = match spec.way {
-        DnsWay::Auto => resolved_answers(spec).await,
-        DnsWay::Resolved => true,
-        DnsWay::File => false,
-    };
-    if by_resolved {
+    if by_resolved(spec).await {
         let (device, servers) = (spec.device.clone(), spec.servers.clone());
         return Ok(Change::Resolved(ResolvedLink { device, servers }));
     }
     ResolvConf::plan(&spec.resolv_conf, &spec.servers).map(Change::ResolvConf)
+}
+
+/// Whether systemd-resolved tells programs, and not the file.
+pub(super) async fn by_resolved(spec: &DnsSpec) -> bool {
+    match spec.way {
+        DnsWay::Auto => resolved_answers(spec).await,
+        DnsWay::Resolved => true,
+        DnsWay::File => false,
+    }
 }
 
 /// A running resolved that nobody asks is no help: `resolv.conf` must name its stub.

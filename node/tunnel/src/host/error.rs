@@ -78,6 +78,14 @@ pub enum HostError {
         /// The exit's table.
         table: &'static str,
     },
+    /// Another daemon uses a tunnel on this host, or blocks it: device, rules and tables bear the same names.
+    #[error(
+        "another daemon uses a tunnel or its kill switch on this machine ({seen}), or one of another home died with it"
+    )]
+    ConsumerBeside {
+        /// The device or table that says so.
+        seen: String,
+    },
     /// This host uses a tunnel, or is blocked by its kill switch: guests would be led into it.
     #[error("this machine uses a tunnel or its kill switch ({seen}): guests would be led into it")]
     ConsumerHere {

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::caps::{Capability, held_capabilities};
 use super::nft::{EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, KillSwitchSpec};
-use super::{CONTROL_UID, EXIT_DEVICE, HostError, default_uplinks, nft, sysctl};
+use super::{CONTROL_UID, DnsSpec, EXIT_DEVICE, HostError, default_uplinks};
+use super::{dns, nft, resolv_conf, sysctl};
 
 /// Something on this host that stands in the way. `Display` says what was seen and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -15,11 +16,21 @@ use super::{CONTROL_UID, EXIT_DEVICE, HostError, default_uplinks, nft, sysctl};
 pub enum Finding {
     /// The process lacks a capability.
     #[error(
-        "{capability} is missing: run as root, or `setcap cap_net_admin,cap_setuid+ep` on the program"
+        "{capability} is missing: run as root, or `setcap cap_net_admin,cap_setuid+ep` on the program, which does not let it replace resolv.conf"
     )]
     CapabilityMissing {
         /// Its name.
         capability: String,
+    },
+    /// The file that tells programs their resolvers cannot be replaced by this process.
+    #[error(
+        "{} cannot be replaced ({reason}): run as root, or name a resolver of this machine itself in consumer.dns, such as 127.0.0.1, and the file stays as it is", path.display()
+    )]
+    ResolvConf {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
     },
     /// There is no TUN device node.
     #[error("{} cannot be opened ({reason}): `modprobe tun`, or pass the device into the container", path.display())]
@@ -88,6 +99,17 @@ pub async fn check_consumer() -> Vec<Finding> {
     findings.extend(legacy_iptables());
     findings.extend(control_uid_taken());
     findings
+}
+
+/// Looks whether names could be led through a tunnel: by systemd-resolved, or by a file that this process may
+/// replace. File capabilities for the network are not enough for a file of root's.
+pub async fn check_names(spec: &DnsSpec) -> Option<Finding> {
+    if dns::by_resolved(spec).await {
+        return None;
+    }
+    let path = spec.resolv_conf.clone();
+    let reason = resolv_conf::may_replace(&path).err()?.to_string();
+    Some(Finding::ResolvConf { path, reason })
 }
 
 /// Looks for what stands in the way of an exit.

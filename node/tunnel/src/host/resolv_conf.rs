@@ -12,6 +12,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use serde::{Deserialize, Serialize};
 
 use super::HostError;
@@ -48,6 +50,13 @@ const HEAD: &str = "# Written by Warren; `warren recover` puts the old one back.
 /// Whether a file is one of ours.
 pub(super) fn is_written_by_us(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|it| it.starts_with(HEAD))
+}
+
+/// Whether this process may put another file in its place, as [`put`] does: that takes its folder, not the file.
+pub(super) fn may_replace(path: &Path) -> Result<(), Errno> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let needed = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, folder, needed, AtFlags::AT_EACCESS)
 }
 
 impl ResolvConf {

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use warren_tunnel::host::{
-    Capability, ConsumerHost, Finding, RouteSpec, adopt_control_uid, check_consumer,
-    held_capabilities, raise_ambient,
+    Capability, ConsumerHost, DnsSpec, DnsWay, Finding, HostError, RouteSpec, adopt_control_uid,
+    check_consumer, check_names, held_capabilities, raise_ambient,
 };
 
 use crate::kill_switch::spec;
@@ -98,6 +98,26 @@ fn protect_and_undo() {
         let journal = Path::new(&folder).join("undo.jsonl");
         let mut host = ConsumerHost::protect(&journal, &spec()).await.unwrap();
         host.route(&RouteSpec::default()).await.unwrap();
+        // A file of root's is beyond these capabilities, which is known before it is tried.
+        let theirs = DnsSpec {
+            way: DnsWay::File,
+            ..DnsSpec::default()
+        };
+        let found = check_names(&theirs).await;
+        let is_found =
+            matches!(&found, Some(Finding::ResolvConf { path, .. }) if *path == theirs.resolv_conf);
+        assert!(is_found, "{found:?}");
+        let refused = host.dns(&theirs).await;
+        assert!(
+            matches!(refused, Err(HostError::File { .. })),
+            "{refused:?}"
+        );
+        let own = DnsSpec {
+            resolv_conf: Path::new(&folder).join("resolv.conf"),
+            ..theirs
+        };
+        assert_eq!(check_names(&own).await, None);
+        host.dns(&own).await.unwrap();
         let report = host.undo().await.unwrap();
         assert!(report.is_clean() && report.undone() > 10, "{report}");
     });

@@ -53,15 +53,23 @@ pub(in crate::consumer) fn resolvers(
 ) -> Vec<IpAddr> {
     let asked = if own.is_empty() { &terms.dns } else { own };
     let reached = |it: &&IpAddr| {
-        let here = it.is_loopback() || it.is_unspecified() || it.is_multicast();
         let other = if it.is_ipv4() {
             Carries::V6
         } else {
             Carries::V4
         };
-        !here && carries != other
+        !is_here(it) && carries != other
     };
     asked.iter().filter(reached).copied().collect()
+}
+
+/// Whether any resolvers will be told to programs, as far as that is known before there are terms.
+pub(super) fn tells_names(own: &[IpAddr]) -> bool {
+    own.is_empty() || !own.iter().all(is_here)
+}
+
+const fn is_here(it: &IpAddr) -> bool {
+    it.is_loopback() || it.is_unspecified() || it.is_multicast()
 }
 
 pub(super) fn spec(

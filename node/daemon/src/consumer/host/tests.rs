@@ -13,6 +13,13 @@ use crate::stand::{exit_terms, free_offer, holds, inside, key, request, sh};
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
 
+impl Line {
+    /// Its last session is over, and carried this.
+    pub(in crate::consumer) const fn has_carried(&mut self, usage: Usage) {
+        self.last = Some(usage);
+    }
+}
+
 fn granted() -> (SignedOffer, SessionTerms) {
     let offer = free_offer(1, NOON).sign(&key(1)).unwrap();
     let mut admission = Admission::new(key(1).id(), exit_terms(), SessionLimits::default());
@@ -66,6 +73,45 @@ fn a_kill_switch_that_was_flushed_stands_again_after_a_look() {
         assert!(matches!(line.look().await, Found::Meddled));
         line.unprotect().await.unwrap();
         assert!(!holds("nft list table inet warren"));
+    });
+}
+
+#[test]
+fn a_second_daemon_on_this_machine_changes_nothing_of_the_first() {
+    inside("a_second_daemon_on_this_machine", || async {
+        let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let journal = other.path().join("consumer.journal");
+        let mut second = Line::new(journal.clone());
+        let refused = async |second: &mut Line, seen: &str| {
+            let before = sh("nft list ruleset; ip rule; ip route show table all; ip link");
+            for kill_switch in [true, false] {
+                let error = second.protect(kill_switch).await.unwrap_err();
+                let problem = error.problem();
+                let is_told = problem.is(ErrorCode::OneRole) && problem.seen.contains(seen);
+                assert!(is_told, "{problem}");
+                assert!(
+                    second.unprotect().await.is_ok(),
+                    "as after any failed start"
+                );
+            }
+            let after = sh("nft list ruleset; ip rule; ip route show table all; ip link");
+            assert_eq!(after, before);
+            assert!(!journal.exists());
+        };
+        let mut line = up(&home).await;
+        refused(&mut second, "table inet warren").await;
+        // Somebody else flushed the firewall: the device is still there.
+        sh("nft flush ruleset");
+        refused(&mut second, "device warren0").await;
+        // Blocked on purpose.
+        line.rest().await.unwrap();
+        refused(&mut second, "table inet warren").await;
+        line.protect(false).await.unwrap();
+        refused(&mut second, "table inet warren_guard").await;
+
+        line.unprotect().await.unwrap();
+        second.protect(true).await.unwrap();
+        second.unprotect().await.unwrap();
     });
 }
 
@@ -179,6 +225,16 @@ fn the_tunnel_is_let_through_to_where_it_follows_its_exit() {
         }
         line.unprotect().await.unwrap();
     });
+}
+
+#[test]
+fn resolvers_of_this_machine_itself_are_told_to_nobody() {
+    let own = |texts: &[&str]| {
+        let parsed: Vec<IpAddr> = texts.iter().map(|it| it.parse().unwrap()).collect();
+        asked::tells_names(&parsed)
+    };
+    assert!(own(&[]) && own(&["192.0.2.53"]) && own(&["127.0.0.1", "192.0.2.53"]));
+    assert!(!own(&["127.0.0.1", "::1"]));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use warren_proto::ChannelParams;
 
 use super::*;
 
+mod ways;
+
 const ACCOUNT: PayoutAddress = PayoutAddress::from_bytes([5; 20]);
 
 fn node(byte: u8) -> NodeId {

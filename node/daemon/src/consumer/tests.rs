@@ -1,0 +1,234 @@
+//! The loop, driven by hand: it talks to an exit on real streams, and has no tunnel.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use warren_overlay::{OverlayEvent, SessionStream};
+use warren_proto::{
+    ByteCount, Grant, Meter, SessionFrame, SessionRequest, SessionTerms, SignedOffer,
+    TunnelPublicKey,
+};
+use warren_tunnel::Usage;
+
+use super::*;
+use crate::metrics::Metric;
+use crate::session::{Admission, Fresh};
+use crate::stand::{PATIENCE, exit_terms, free_offer, inside, key, node};
+
+const EXIT: u8 = 1;
+const CONSUMER: u8 = 2;
+
+/// A consumer's loop, and an exit that gives all away.
+struct Bench {
+    shell: Shell,
+    offer: SignedOffer,
+    events: mpsc::Receiver<OverlayEvent>,
+    _exit: Overlay,
+    _home: TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (exit, events, at) = node(EXIT, &[]).await;
+        let (overlay, ..) = node(CONSUMER, &[at]).await;
+        let clock = Arc::new(Clock::start());
+        let offer = free_offer(EXIT, clock.now()).sign(&key(EXIT)).unwrap();
+        let parts = ConsumerParts {
+            overlay,
+            control: tokio::runtime::Handle::current(),
+            purse: None,
+            scribe: None,
+            routes: Routes::none().0,
+            key: key(CONSUMER),
+            clock,
+            limits: SessionLimits::default(),
+            token: Token {
+                symbol: "WRN".to_owned(),
+                decimals: 18,
+            },
+            metrics: Arc::new(Metrics::default()),
+        };
+        let (heard_by, heard) = mpsc::channel(64);
+        let shell = Shell {
+            parts,
+            line: Line::new(home.path().join("consumer.journal")),
+            live: None,
+            leaving: VecDeque::new(),
+            plan: None,
+            plans: 0,
+            kept: Vec::new(),
+            heard_by,
+            heard,
+            facts: ConsumerFacts::default(),
+            watch: Watch::default(),
+        };
+        Self {
+            shell,
+            offer,
+            events,
+            _exit: exit,
+            _home: home,
+        }
+    }
+
+    /// Begins a session with the exit, which was found already.
+    fn begins(&mut self) {
+        let (progress, _) = mpsc::channel(64);
+        let now = self.shell.parts.clock.now();
+        self.shell.plan = Some(Plan::new(1, wanted(), progress, now, false));
+        let bid = live::wish(
+            &self.shell.parts,
+            self.offer.clone(),
+            self.shell.plan.as_ref(),
+        );
+        let (live, effects) = Live::new(bid, &self.shell.parts, self.shell.heard_by.clone());
+        self.shell.live = Some(live);
+        assert!(!effects.is_empty(), "a request");
+        for effect in effects {
+            if let crate::session::ConsumerEffect::Send(frame) = effect {
+                self.shell.send(frame);
+            }
+        }
+    }
+
+    /// Runs the loop until `done`.
+    async fn runs<T>(
+        &mut self,
+        mut done: impl AsyncFnMut(&mut mpsc::Receiver<OverlayEvent>) -> T,
+    ) -> T {
+        let Self { shell, events, .. } = self;
+        let done = done(events);
+        tokio::pin!(done);
+        let runs = async {
+            loop {
+                tokio::select! {
+                    Some(heard) = shell.heard.recv() => shell.hear(heard).await,
+                    () = sleep(TICK) => shell.tick().await,
+                    it = &mut done => break it,
+                }
+            }
+        };
+        timeout(PATIENCE, runs).await.expect("it never comes")
+    }
+
+    /// The next stream that the exit is opened, and what is asked for on it.
+    async fn opened(&mut self) -> (SessionStream, SessionRequest) {
+        let came = async |events: &mut mpsc::Receiver<OverlayEvent>| loop {
+            if let Some(OverlayEvent::InboundSession { mut stream, .. }) = events.recv().await {
+                let first = stream.recv().await.unwrap().unwrap();
+                let SessionFrame::Request(request) = first else {
+                    panic!("{first:?}");
+                };
+                break (stream, request);
+            }
+        };
+        self.runs(came).await
+    }
+
+    /// Runs the loop until the exit hears the next frame of this stream.
+    async fn says(&mut self, stream: &mut SessionStream) -> SessionFrame {
+        self.runs(async |_| stream.recv().await.unwrap().unwrap())
+            .await
+    }
+
+    fn grant(&self, request: &SessionRequest) -> SessionFrame {
+        let (limits, now) = (SessionLimits::default(), self.shell.parts.clock.now());
+        let mut admission = Admission::new(key(EXIT).id(), exit_terms(), limits);
+        admission.offered(self.offer.clone());
+        let fresh = Fresh {
+            provider_key: TunnelPublicKey::from_bytes([8; 32]),
+            payee_nonce: [9; 32],
+        };
+        let terms: SessionTerms = admission
+            .decide(request, key(CONSUMER).id(), fresh, now)
+            .unwrap();
+        let signature = terms.sign(&key(EXIT));
+        SessionFrame::Grant(Box::new(Grant { terms, signature }))
+    }
+
+    fn is_cut(&self) -> bool {
+        let live = self.shell.live.as_ref();
+        live.and_then(|it| it.talk.as_ref())
+            .is_some_and(talk::Talk::is_cut)
+    }
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        query: OfferQuery::default(),
+        named: None,
+        max_spend: None,
+        deposit: Amount::ZERO,
+        fallback: Fallback::None,
+        search: Duration::from_secs(5),
+        dns: Vec::new(),
+        kill_switch: false,
+        route: RouteWish::Direct,
+        routers: Routers::One,
+        max_route_fee_ppm: 0,
+    }
+}
+
+fn meter(up: u64) -> SessionFrame {
+    SessionFrame::Meter(Meter {
+        up,
+        ..Meter::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_that_does_not_read_costs_its_stream_and_holds_up_nothing() {
+    let mut bench = Bench::new().await;
+    bench.begins();
+    let (mut first, request) = bench.opened().await;
+    assert!(!request.resume);
+    let grant = bench.grant(&request);
+    first.send(grant.clone()).await.unwrap();
+    let start = bench.says(&mut first).await;
+    assert!(matches!(start, SessionFrame::Start(_)), "{start:?}");
+
+    // From here on it reads nothing. Whatever is to be said to it is queued, up to a bound.
+    let mut queued = 0;
+    while !bench.is_cut() && queued < 1_000_000 {
+        bench.shell.send(meter(queued));
+        queued += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(bench.is_cut(), "no bound");
+    let (reply, answer) = oneshot::channel();
+    bench.shell.obey(Order::View { reply }).await;
+    assert!(answer.await.is_ok());
+
+    // It still speaks, so nothing else would tell that this stream is of no use.
+    first.send(meter(1)).await.unwrap();
+    let (mut second, request) = bench.opened().await;
+    assert!(request.resume);
+    second.send(grant).await.unwrap();
+    assert_eq!(bench.says(&mut second).await, start, "said again");
+    drop(first);
+}
+
+#[test]
+fn what_a_session_carried_is_counted_once() {
+    inside("what_a_session_carried_is_counted_once", || async {
+        let mut bench = Bench::new().await;
+        bench.shell.line.has_carried(Usage {
+            up: ByteCount::from_bytes(5),
+            down: ByteCount::from_bytes(7),
+        });
+        let count = |bench: &Bench| {
+            let metrics = &bench.shell.parts.metrics;
+            let of = |it| metrics.get(it);
+            (of(Metric::ConsumerUpBytes), of(Metric::ConsumerDownBytes))
+        };
+        bench.shell.tell_metrics();
+        assert_eq!(count(&bench), (5, 7));
+        // The session is over, and this `up` finds nobody.
+        let (progress, _events) = mpsc::channel(64);
+        bench.shell.start(wanted(), progress).await;
+        bench.shell.tell_metrics();
+        assert_eq!(count(&bench), (5, 7));
+    });
+}
