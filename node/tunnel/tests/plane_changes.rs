@@ -229,16 +229,21 @@ fn a_kill_switch_lets_the_tunnel_follow_its_exit() {
         return;
     }
     let world = World::new("roamwall");
-    let tunnel = open_tunnel(&world);
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("undo.jsonl");
-    let named = tunnel.consumer.state().endpoint.unwrap();
-    let mut host = inside_c(&world, async move || {
-        let spec = KillSwitchSpec::default();
-        let mut host = ConsumerHost::protect(&journal, &spec).await.unwrap();
-        host.allow_endpoints(&[named]).await.unwrap();
-        host
+    let mut host = None;
+    let tunnel = world.tunnel_after(Offload::Auto, &[Outer::V4], |places| {
+        let places = places.to_vec();
+        host = Some(inside_c(&world, async move || {
+            let spec = KillSwitchSpec::default();
+            let mut host = ConsumerHost::protect(&journal, &spec).await.unwrap();
+            host.allow_endpoints(&places).await.unwrap();
+            host
+        }));
     });
+    tunnel.exit.set_gate(tunnel.guest, Gate::Open).unwrap();
+    let named = tunnel.consumer.state().endpoint.unwrap();
+    let mut host = host.unwrap();
     udp_echo(&world, SERVER_V4, &[100]);
     for (old, new) in [
         ("198.51.100.2", "198.51.100.8"),

@@ -264,10 +264,21 @@ impl World {
 
     /// The same, for an exit that is reached in several ways, best first.
     pub(crate) fn tunnel_over(&self, offload: Offload, outer: &[Outer]) -> Tunnel {
+        self.tunnel_after(offload, outer, |_| ())
+    }
+
+    /// The same, once the consumer has done something with the places where its exit is.
+    pub(crate) fn tunnel_after(
+        &self,
+        offload: Offload,
+        outer: &[Outer],
+        first: impl FnOnce(&[SocketAddr]),
+    ) -> Tunnel {
         let guest_key = TunnelKey::generate();
         let (exit, guest, exit_public, endpoint) = self.exit(offload, outer[0], guest_key.public());
         let at = |outer: &Outer| SocketAddr::new(outer.exit(), endpoint.port());
-        let endpoints = outer.iter().map(at).collect();
+        let endpoints: Vec<_> = outer.iter().map(at).collect();
+        first(&endpoints);
         let consumer = self.inside("c", move || {
             let consumer = ConsumerTunnel::up(TunnelSpec {
                 device: "warren0".to_owned(),
