@@ -25,6 +25,12 @@ fn four_thousand_roads_second_part() {
     ROADS.part(1);
 }
 
+/// A put that comes in the last moments of its lock is kept, and not all of it can be claimed.
+#[test]
+fn a_put_of_the_last_moment_is_no_promise() {
+    ROADS.try_seed(1_251_183).unwrap();
+}
+
 /// The seed in `WARREN_ROAD_SEED`, or the first.
 #[test]
 fn one_road() {

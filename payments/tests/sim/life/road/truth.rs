@@ -15,9 +15,9 @@ use super::paper;
 use super::router::HOLD_FEE;
 use super::world::BLOCK_SECS;
 
-/// A tower looks once a block, and what it sends is in a later one: a put that comes when its lock has fewer
-/// seconds left came too late.
-const TOWER_SECS: u64 = 4 * BLOCK_SECS;
+/// A tower claims no words of a lock that has two minutes or less, and looks once a block: a put that comes when
+/// its lock has no more seconds than this came too late.
+const TOWER_SECS: u64 = 120 + BLOCK_SECS;
 
 /// One routed payment, all parties together.
 #[derive(Debug, Clone, Copy)]
