@@ -35,6 +35,12 @@ fn a_payee_may_close_with_what_a_crash_may_have_hidden() {
     LIVES.try_seed(1_102_726).unwrap();
 }
 
+/// A disk that takes minutes, and a voucher that waits meanwhile while the channel ends on a consent.
+#[test]
+fn whoever_was_away_takes_no_voucher_before_it_has_looked() {
+    LIVES.try_seed(1_282_899).unwrap();
+}
+
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {

@@ -62,13 +62,18 @@ impl Payee {
         self.perform(effects, env)
     }
 
-    /// The disk is done with what it was at.
+    /// The disk is done with what it was at. If that took long, the view of the chain is stale before anything else
+    /// is heard.
     pub(crate) fn unstall(&mut self, env: &mut Env<'_>) -> Act<()> {
         self.desk.slow = 0;
-        self.desk
-            .stalled
-            .take()
-            .map_or(Ok(()), |plan| self.run(plan, env))
+        let Some(plan) = self.desk.stalled.take() else {
+            return Ok(());
+        };
+        self.run(plan, env)?;
+        if self.blind_looks >= STALE_LOOKS {
+            self.take(PayeeEvent::Stale(true), env)?;
+        }
+        Ok(())
     }
 
     fn perform(&mut self, effects: Vec<PayeeEffect>, env: &mut Env<'_>) -> Act<()> {
@@ -185,6 +190,7 @@ impl Payee {
     /// One look at the chain, and what follows from it.
     pub(crate) fn look(&mut self, env: &mut Env<'_>) -> Act<()> {
         if !self.desk.is_free() {
+            self.blind_looks = self.blind_looks.saturating_add(1);
             return Ok(());
         }
         self.desk.host.watch(env.chain)?;
