@@ -11,6 +11,7 @@
 
 mod ask;
 mod book;
+mod clock;
 mod command;
 mod company;
 mod evidence;
@@ -33,7 +34,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 pub(crate) use self::command::{Command, RouteCommand};
-use crate::chain::{Chain, Head};
+use crate::chain::Chain;
 use crate::channel::{PayerChannel, StopReason};
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
 use crate::store::{ChannelStore, Table};
@@ -42,6 +43,7 @@ use crate::wall_clock;
 use crate::tx::{Done, SubmitterConfig, TxError, TxRules, bill};
 use crate::wallet::Wallet;
 use book::Book;
+use clock::ChainClock;
 use keys::{ACCOUNT, Keyring, Senders};
 use news::{News, Unheard};
 use perform::WordCache;
@@ -78,22 +80,6 @@ enum Waiter {
 enum AfterNews {
     Refresh(Answer<()>),
     Tx(Waiter, TxHash),
-}
-
-/// What the task knows of the chain's clock.
-struct ChainClock {
-    head: Option<Head>,
-    heard_at: Instant,
-    /// Until the first look, and after a failed one: whoever answers next may be another chain.
-    unsure: bool,
-    /// How often in a row the endpoints did not agree, and on what.
-    disagreed: Option<(u32, PaymentsError)>,
-    /// Until the first look, and whenever looks fail for too long.
-    stale: bool,
-    /// Since when it is.
-    stale_since: Instant,
-    /// Whether sessions were told to end for it.
-    lost: bool,
 }
 
 struct Task {
@@ -163,6 +149,7 @@ pub(crate) fn start(
     let sending = SubmitterConfig {
         rules,
         poll: config.poll,
+        max_silence: config.max_silence,
     };
     let (to_chain, to_store) = (Arc::clone(&chain), Arc::clone(&store));
     let senders = Senders::start(to_chain, to_store, sending, told, &ring)?;
@@ -178,15 +165,7 @@ pub(crate) fn start(
         unsaid: BTreeMap::new(),
         reports,
         words: WordCache::default(),
-        clock: ChainClock {
-            head: None,
-            heard_at: Instant::now(),
-            unsure: true,
-            disagreed: None,
-            stale: true,
-            stale_since: Instant::now(),
-            lost: false,
-        },
+        clock: ChainClock::new(),
         gas_price: Amount::ZERO,
         heard_until: UnixTime::default(),
         young_closings: BTreeSet::new(),

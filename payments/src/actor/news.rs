@@ -44,6 +44,7 @@ impl Task {
             confirmations: self.config.confirmations.max(1),
             first: self.config.scan_from,
             is_unsure: self.clock.unsure,
+            is_old: self.clock.stands_still(self.config.max_silence) || self.is_old(),
             held: self.alive(),
             own: (
                 self.book.payers.keys().copied().collect(),
@@ -72,13 +73,17 @@ impl Task {
                     false
                 }
             },
-            Err(Unheard { error, closings }) => {
+            Err(Unheard { error, hearsay }) => {
                 tracing::debug!(%error, "no news of the chain");
                 let told = PaymentsError::from(&error);
+                if let Some(hearsay) = &hearsay {
+                    self.fear(&hearsay.closings);
+                }
                 if error.is_unagreed() {
                     let times = self.clock.disagreed.take().map_or(0, |(it, _)| it);
                     self.clock.disagreed = Some((times.saturating_add(1), told.clone()));
-                    self.fear(&closings);
+                    // What was known to close before has a deadline too, whether or not anybody agrees now.
+                    self.settle(self.now());
                 } else {
                     self.settle_unheard();
                 }
@@ -125,16 +130,17 @@ impl Task {
     }
 
     fn apply(&mut self, news: &News) -> Result<(), PaymentsError> {
-        self.clock.head = Some(news.head);
+        self.clock.hears(news.head);
         self.clock.disagreed = None;
-        self.clock.heard_at = Instant::now();
         self.gas_price = news.gas_price;
         let ring = &self.ring;
         let ours = |it: &PayoutAddress| ring.place_of(it).is_some();
         let safe = news.safe.map(|it| it.number);
         let told = Told::hear(&news.events, safe, &ours, &news.from_pot);
         let mut batch = Batch::default();
-        self.fear_no_more(&mut batch);
+        if news.hearsay.is_none() {
+            self.fear_no_more(&mut batch);
+        }
         self.find(&told, &mut batch)?;
         for (id, fact) in told.facts() {
             self.learn(&mut batch, id, fact);
@@ -182,7 +188,11 @@ impl Task {
             }
             self.tell(change);
         }
-        self.settle(news.head.timestamp);
+        if let Some(hearsay) = &news.hearsay {
+            self.fear(&hearsay.closings);
+        }
+        let time = self.clock.estimate(self.config.max_silence);
+        self.settle(time.unwrap_or(news.head.timestamp));
         Ok(())
     }
 
@@ -289,12 +299,7 @@ impl Task {
     /// No voucher is taken on an old view of the chain: its deposit may be gone.
     fn judge_freshness(&mut self, behind: bool) {
         let silent = self.clock.heard_at.elapsed() > self.config.max_silence;
-        let old = match (self.clock.head, self.config.max_head_age) {
-            (Some(head), Some(most)) => super::wall_clock().since(head.timestamp) > most,
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        let stale = behind || silent || old;
+        let stale = behind || silent || self.is_old();
         if stale == self.clock.stale {
             self.judge_blindness();
             return;
@@ -308,6 +313,17 @@ impl Task {
         }
         if let Err(error) = self.take(batch) {
             tracing::error!(%error, "cannot mark channels");
+        }
+    }
+
+    /// Whether the newest block is unknown, or too old by this machine's clock.
+    fn is_old(&self) -> bool {
+        match (self.clock.head, self.config.max_head_age) {
+            (Some(head), Some(most)) => {
+                super::wall_clock().since(head.timestamp) > most || self.clock.stands_still(most)
+            }
+            (Some(_), None) => false,
+            (None, _) => true,
         }
     }
 

@@ -87,7 +87,7 @@ async fn a_lagging_endpoint_is_told_apart_from_a_lying_one() {
     assert_eq!(scene.events(&three).await, Ok(scene.truth().await));
     let late = endpoint(&three, 1);
     assert_eq!((late.lag, late.overruled, late.errors), (Some(1), 0, 0));
-    // Two go only as far as the slower one.
+    // Two go only as far as the slower one; what they are held back by shows in `Endpoints::holds_back`.
     let two = scene.two();
     assert_eq!(two.head().await.unwrap().number, behind);
     let seen = scene.events(&two).await.unwrap();

@@ -87,6 +87,7 @@ async fn one_that_says_a_claim_takes_much_gas_keeps_it_out_of_no_block() {
         let config = SubmitterConfig {
             rules,
             poll: Duration::from_millis(10),
+            max_silence: Duration::from_secs(60),
         };
         let store = Arc::new(MemoryStore::new());
         let key = crate::world::key(1);

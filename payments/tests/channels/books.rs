@@ -203,6 +203,7 @@ async fn what_a_transaction_cost_is_in_the_ledger_once_whenever_the_power_fails(
     let sending = SubmitterConfig {
         rules,
         poll: Duration::from_millis(10),
+        max_silence: Duration::from_secs(60),
     };
     // Nobody reads what it tells.
     let (told, _unread) = tokio::sync::mpsc::channel(1);

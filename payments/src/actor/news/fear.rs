@@ -1,4 +1,4 @@
-//! Closings that some endpoint tells of and not enough agree on: not believed, but acted on.
+//! Closings that some endpoint tells of and not enough agree on, or not yet: not believed, but acted on.
 //!
 //! A hidden closing costs a payee everything it earned, an invented one the gas of a claim that
 //! comes early. So whoever is paid claims at once and takes nothing new on that channel until the
@@ -43,11 +43,9 @@ impl Task {
             Ok(outcome) => self.run_submissions(outcome, Waiter::Nobody),
             Err(error) => tracing::error!(%error, "cannot mark channels"),
         }
-        // What was known to close before has a deadline too, whether or not anybody agrees now.
-        self.settle(now);
     }
 
-    /// The endpoints agree: what they say counts, and nothing else.
+    /// The endpoints agree, and on what is new: what they say counts, and nothing else.
     pub(super) fn fear_no_more(&mut self, batch: &mut Batch) {
         let now = self.now();
         for id in std::mem::take(&mut self.feared).into_keys() {

@@ -31,13 +31,35 @@ pub(in crate::actor) struct News {
     pub(super) from_pot: BTreeMap<TxHash, Amount>,
     /// If it was: each channel as the contract has it now; `None` if it never was opened.
     pub(super) reread: Vec<(ChannelId, Option<ChannelState>)>,
+    /// What some endpoint tells beyond that, maybe lies; `None` where what they agree on is all there is.
+    pub(super) hearsay: Option<Hearsay>,
+}
+
+/// What some endpoint tells and not enough agree on.
+#[derive(Default)]
+pub(super) struct Hearsay {
+    /// Maybe lies.
+    pub(super) closings: Vec<ChainEvent>,
 }
 
 /// A look that gave no news.
 pub(in crate::actor) struct Unheard {
     pub(super) error: ChainError,
-    /// Closings that some endpoint tells of, where they did not agree: maybe lies.
-    pub(super) closings: Vec<ChainEvent>,
+    /// `None` where nobody was asked: what is wrong is not that they do not agree.
+    pub(super) hearsay: Option<Hearsay>,
+}
+
+/// Why what they agree on is no news.
+enum Missed {
+    Trouble(ChainError),
+    /// They agree on less than they showed before.
+    Behind,
+}
+
+impl From<ChainError> for Missed {
+    fn from(error: ChainError) -> Self {
+        Self::Trouble(error)
+    }
 }
 
 /// From where a look begins, and what it believes.
@@ -48,6 +70,8 @@ pub(super) struct Outlook {
     pub(super) first: Option<u64>,
     /// Whether chain, contract and token are looked at first.
     pub(super) is_unsure: bool,
+    /// Whether what the endpoints agreed on last is old: one that stands still holds back all the others.
+    pub(super) is_old: bool,
     /// Channels to read anew if history was rewritten.
     pub(super) held: Vec<ChannelId>,
     /// Channels that this node pays from, and the keys it does so with.
@@ -77,9 +101,10 @@ impl Task {
     }
 }
 
-/// Looks; where the endpoints do not agree, at least hears what any of them says of closings.
+/// Looks; where the endpoints do not agree, or on what is old only, hears what any of them says of closings.
 pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Unheard> {
     let from = outlook.cursor.map(|it| it.number.saturating_add(1));
+    let is_old = outlook.is_old;
     let known = if outlook.is_unsure {
         chain.verify_contract().await
     } else {
@@ -87,25 +112,43 @@ pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Un
     };
     let news = match known {
         Ok(()) => agreed(chain, outlook).await,
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
     match news {
-        Ok(news) => Ok(news),
-        Err(error) if error.is_unagreed() => {
-            let closings = match from {
-                Some(from) => chain.closings_heard(from).await.unwrap_or_default(),
-                None => Vec::new(), // Nobody has paid this node yet.
-            };
-            Err(Unheard { error, closings })
+        Ok(mut news) => {
+            if is_old || chain.endpoints().is_some_and(|it| it.holds_back()) {
+                news.hearsay = Some(heard(chain, from).await);
+            }
+            Ok(news)
         }
-        Err(error) => Err(Unheard {
-            error,
-            closings: Vec::new(),
+        Err(Missed::Behind) => Err(Unheard {
+            error: ChainError::Busy {
+                code: 0,
+                message: "it is behind what it showed before".to_owned(),
+            },
+            hearsay: Some(heard(chain, from).await),
         }),
+        Err(Missed::Trouble(error)) => {
+            let hearsay = if error.is_unagreed() {
+                Some(heard(chain, from).await)
+            } else {
+                None
+            };
+            Err(Unheard { error, hearsay })
+        }
     }
 }
 
-async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError> {
+async fn heard(chain: &dyn Chain, from: Option<u64>) -> Hearsay {
+    let Some(from) = from else {
+        return Hearsay::default(); // Nobody has paid this node yet.
+    };
+    Hearsay {
+        closings: chain.closings_heard(from).await.unwrap_or_default(),
+    }
+}
+
+async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, Missed> {
     let head = chain.head().await?;
     let mut from = outlook
         .first
@@ -114,8 +157,7 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
     if let Some(cursor) = outlook.cursor {
         if head.number < cursor.number {
             // One of several nodes behind one door lags: it takes nothing back, it knows less.
-            let message = "it is behind what it showed before".to_owned();
-            return Err(ChainError::Busy { code: 0, message });
+            return Err(Missed::Behind);
         }
         from = cursor.number.saturating_add(1);
         if chain
@@ -168,10 +210,11 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, ChainError>
             from,
             from_pot,
             reread,
+            hearsay: None,
         })
     } else {
         let message = "the newest block changed under the question".to_owned();
-        Err(ChainError::Busy { code: 0, message })
+        Err(ChainError::Busy { code: 0, message }.into())
     }
 }
 
