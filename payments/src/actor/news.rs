@@ -46,6 +46,8 @@ impl Task {
             is_unsure: self.clock.unsure,
             is_old: self.clock.stands_still(self.config.max_silence) || self.is_old(),
             held: self.alive(),
+            account: self.ring.account(),
+            routes: self.open_routes(),
             own: (
                 self.book.payers.keys().copied().collect(),
                 self.ring.addresses().map(|(_, it)| it).collect(),
@@ -77,7 +79,7 @@ impl Task {
                 tracing::debug!(%error, "no news of the chain");
                 let told = PaymentsError::from(&error);
                 if let Some(hearsay) = &hearsay {
-                    self.fear(&hearsay.closings);
+                    self.hear_told(hearsay);
                 }
                 if error.is_unagreed() {
                     let times = self.clock.disagreed.take().map_or(0, |(it, _)| it);
@@ -189,7 +191,7 @@ impl Task {
             self.tell(change);
         }
         if let Some(hearsay) = &news.hearsay {
-            self.fear(&hearsay.closings);
+            self.hear_told(hearsay);
         }
         let time = self.clock.estimate(self.config.max_silence);
         self.settle(time.unwrap_or(news.head.timestamp));

@@ -21,6 +21,7 @@ mod rate;
 mod rewritten;
 mod routed;
 mod routed_crash;
+mod routed_told;
 mod row;
 mod spike;
 mod street;

@@ -2,7 +2,8 @@
 //!
 //! A hidden closing costs a payee everything it earned, an invented one the gas of a claim that
 //! comes early. So whoever is paid claims at once and takes nothing new on that channel until the
-//! endpoints agree again; the channel's record is not touched.
+//! endpoints agree again; the channel's record is not touched. A word that became public is its own proof: a router
+//! takes it from whoever tells of it, for it is paid upstream by nothing else.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +12,34 @@ use warren_proto::ChannelId;
 use super::super::Task;
 use super::super::Waiter;
 use super::super::book::Batch;
+use super::look::Hearsay;
 use crate::chain::{ChainEvent, EventKind};
+use crate::channel::router::{RouteEvent, RoutedPayment};
 use crate::channel::{PayeeEvent, Phase};
 
 impl Task {
+    /// Acts on what not enough endpoints tell of.
+    pub(super) fn hear_told(&mut self, told: &Hearsay) {
+        let (now, mut batch) = (self.now(), Batch::default());
+        for (payment, word) in &told.words {
+            let event = RouteEvent::Heard(word.clone());
+            batch.route(&self.book, *payment, &event, now);
+        }
+        match self.take(batch) {
+            Ok(outcome) => self.finish_round(outcome),
+            Err(error) => tracing::error!(%error, "words are not on disk"),
+        }
+        self.fear(&told.closings);
+    }
+
+    /// Payments that a word may still be told of.
+    pub(super) fn open_routes(&self) -> Vec<RoutedPayment> {
+        let routes = self.book.routes.values();
+        routes.filter(|it| !it.is_over()).cloned().collect()
+    }
+
     /// Acts on closings that may be lies.
-    pub(super) fn fear(&mut self, closings: &[ChainEvent]) {
+    fn fear(&mut self, closings: &[ChainEvent]) {
         let mut told = BTreeMap::<ChannelId, u64>::new();
         for event in closings {
             let EventKind::Closing {

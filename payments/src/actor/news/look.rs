@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use warren_proto::{Amount, ChannelId, PayoutAddress, TxHash};
+use warren_proto::{Amount, ChannelId, PaymentId, PayoutAddress, Preimage, TxHash};
 
 use crate::actor::Task;
 use crate::actor::book::Cursor;
 use crate::calls::taken_from_pot;
 use crate::chain::{Chain, ChainError, ChainEvent, ChannelState, EventKind, Head, Interest};
+use crate::channel::router::RoutedPayment;
 
 // Our choices.
 /// Blocks asked for at once: public nodes refuse more.
@@ -40,6 +41,8 @@ pub(in crate::actor) struct News {
 pub(super) struct Hearsay {
     /// Maybe lies.
     pub(super) closings: Vec<ChainEvent>,
+    /// Of payments that are routed: what proves itself.
+    pub(super) words: Vec<(PaymentId, Preimage)>,
 }
 
 /// A look that gave no news.
@@ -74,6 +77,10 @@ pub(super) struct Outlook {
     pub(super) is_old: bool,
     /// Channels to read anew if history was rewritten.
     pub(super) held: Vec<ChannelId>,
+    /// The account that is paid.
+    pub(super) account: PayoutAddress,
+    /// Payments that are routed and not over.
+    pub(super) routes: Vec<RoutedPayment>,
     /// Channels that this node pays from, and the keys it does so with.
     pub(super) own: (BTreeSet<ChannelId>, BTreeSet<PayoutAddress>),
 }
@@ -101,10 +108,11 @@ impl Task {
     }
 }
 
-/// Looks; where the endpoints do not agree, or on what is old only, hears what any of them says of closings.
+/// Looks; where the endpoints do not agree, or on what is old only, hears what any of them says of closings and words.
 pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Unheard> {
     let from = outlook.cursor.map(|it| it.number.saturating_add(1));
     let is_old = outlook.is_old;
+    let hearing = (from, outlook.account, outlook.routes.clone());
     let known = if outlook.is_unsure {
         chain.verify_contract().await
     } else {
@@ -117,7 +125,7 @@ pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Un
     match news {
         Ok(mut news) => {
             if is_old || chain.endpoints().is_some_and(|it| it.holds_back()) {
-                news.hearsay = Some(heard(chain, from).await);
+                news.hearsay = Some(heard(chain, hearing).await);
             }
             Ok(news)
         }
@@ -126,11 +134,11 @@ pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Un
                 code: 0,
                 message: "it is behind what it showed before".to_owned(),
             },
-            hearsay: Some(heard(chain, from).await),
+            hearsay: Some(heard(chain, hearing).await),
         }),
         Err(Missed::Trouble(error)) => {
             let hearsay = if error.is_unagreed() {
-                Some(heard(chain, from).await)
+                Some(heard(chain, hearing).await)
             } else {
                 None
             };
@@ -139,13 +147,29 @@ pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<News, Un
     }
 }
 
-async fn heard(chain: &dyn Chain, from: Option<u64>) -> Hearsay {
+async fn heard(
+    chain: &dyn Chain,
+    (from, account, routes): (Option<u64>, PayoutAddress, Vec<RoutedPayment>),
+) -> Hearsay {
+    let mut hearsay = Hearsay::default();
     let Some(from) = from else {
-        return Hearsay::default(); // Nobody has paid this node yet.
+        return hearsay; // Nobody has paid this node yet.
     };
-    Hearsay {
-        closings: chain.closings_heard(from).await.unwrap_or_default(),
+    let channels = routes.iter().map(RoutedPayment::down).collect();
+    let whom = Interest::hearsay(BTreeSet::from([account]), channels);
+    for event in chain.hearsay(from, whom).await.unwrap_or_default() {
+        if let EventKind::Revealed { channel, word, .. } = &event.kind {
+            let fits = |it: &&RoutedPayment| it.down() == *channel && it.place_of(word).is_some();
+            let known = routes.iter().find(fits).map(RoutedPayment::payment);
+            hearsay.words.extend(known.map(|it| (it, word.clone())));
+            // Words that fit nothing cost many hashes.
+            tokio::task::yield_now().await;
+        }
+        if matches!(event.kind, EventKind::Closing { .. }) {
+            hearsay.closings.push(event);
+        }
     }
+    hearsay
 }
 
 async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, Missed> {
