@@ -267,7 +267,12 @@ async fn from_pot(
             | EventKind::Closing { .. }
             | EventKind::Revealed { .. } => continue,
         }
-        let call = chain.calldata(event.tx).await?;
+        let call = match chain.calldata(event.tx).await {
+            Ok(call) => call,
+            // It is for the books alone: one that keeps no index of transactions must not stop all news.
+            Err(error) if error.is_unagreed() => None,
+            Err(error) => return Err(error),
+        };
         sums.extend(
             call.and_then(|it| taken_from_pot(&it))
                 .map(|it| (event.tx, it)),
