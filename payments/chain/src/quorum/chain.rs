@@ -73,9 +73,9 @@ impl Quorum {
             let request = request.clone();
             async move { at.estimate(request).await }
         });
-        let heard = self
-            .gather(self.put(&self.awake(), None, &ask), self.wanted)
-            .await;
+        let whom = self.awake();
+        let heard = self.gather(self.put(&whom, None, &ask), self.wanted);
+        let heard = heard.await;
         let mut ballot = Ballot::new("gas", self.wanted, self.seats.len());
         for (place, error) in &heard.errors {
             ballot.hear(*place, Err::<(), _>(error.clone()));
@@ -92,8 +92,14 @@ impl Quorum {
         }
         let told = || heard.answers.iter().map(|(_, it)| *it);
         let sane = told().filter(|it| *it <= most).max();
-        sane.or_else(|| told().min())
-            .ok_or_else(|| excuse(&heard).unwrap_or_else(|| self.too_few("gas", &heard)))
+        sane.or_else(|| told().min()).ok_or_else(|| {
+            // What one says alone is no refusal: the others may be silent.
+            let all = heard.errors.len() >= whom.len();
+            let is_final = |(_, it): &(Place, ChainError)| it.remedy() == Remedy::Final;
+            let refused = all && heard.errors.iter().all(is_final);
+            let excuse = excuse(&heard).filter(|_| refused);
+            excuse.unwrap_or_else(|| self.too_few("gas", &heard))
+        })
     }
 
     /// To all of them. One that takes it is enough; it is refused only if all refuse it.
