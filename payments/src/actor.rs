@@ -44,8 +44,8 @@ use crate::tx::{Done, SubmitterConfig, TxError, TxRules, bill};
 use crate::wallet::Wallet;
 use book::Book;
 use clock::ChainClock;
-use keys::{ACCOUNT, Keyring, Senders};
-use news::{News, Unheard};
+use keys::{ACCOUNT, Keyring, LOST, Senders};
+use news::{News, Older, Unheard};
 use perform::WordCache;
 
 /// Reports of transactions and polls that may wait for the task.
@@ -111,6 +111,8 @@ struct Task {
     feared: BTreeMap<ChannelId, u64>,
     /// Channels whose claim, on its way, was told that time is short, and until when it is (chain seconds).
     urged: BTreeMap<ChannelId, u64>,
+    /// Blocks before the first look's that are to be gone through; `None` once they are.
+    older: Option<Older>,
     /// What transactions cost that the last run had no time to write down.
     bills: Vec<Done>,
     polling: bool,
@@ -144,7 +146,11 @@ pub(crate) fn start(
         source,
     })?;
     let used = book.payers.values().map(PayerChannel::key_index).max();
-    let ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
+    let mut ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
+    let older = Older::of(&book, config.scan_from);
+    if book.born.is_none() || older.is_some() {
+        ring.know(LOST)?;
+    }
     let (told, mined) = mpsc::channel(REPORTS);
     let sending = SubmitterConfig {
         rules,
@@ -175,6 +181,7 @@ pub(crate) fn start(
         company_turns: Arc::new(Semaphore::new(company::AT_ONCE)),
         feared: BTreeMap::new(),
         urged: BTreeMap::new(),
+        older,
         bills,
         polling: false,
         after_this_news: Vec::new(),

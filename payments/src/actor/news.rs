@@ -6,6 +6,7 @@
 
 mod fear;
 mod look;
+mod older;
 mod pot;
 mod room;
 mod told;
@@ -26,6 +27,7 @@ use crate::channel::{
 use crate::handle::{PaymentEvent, PaymentsError, Role};
 use look::Outlook;
 pub(super) use look::{News, Unheard};
+pub(super) use older::Older;
 pub(super) use pot::PotBook;
 use room::Room;
 pub(super) use told::Told;
@@ -47,6 +49,7 @@ impl Task {
             is_old: self.clock.stands_still(self.config.max_silence) || self.is_old(),
             held: self.alive(),
             account: self.ring.account(),
+            older: self.older.clone(),
             routes: self.open_routes(),
             own: (
                 self.book.payers.keys().copied().collect(),
@@ -66,9 +69,14 @@ impl Task {
         }
         self.clock.unsure = news.is_err();
         let mut failed = None;
+        let mut goes_on = false;
         let behind = match news {
             Ok(news) => match self.apply(&news) {
-                Ok(()) => news.behind,
+                Ok(()) => {
+                    goes_on = Older::advances(self.older.as_ref(), news.older.as_ref());
+                    self.older = news.older.filter(|it| !it.is_done());
+                    news.behind
+                }
                 Err(error) => {
                     tracing::error!(%error, "chain news are not on disk");
                     failed = Some(error);
@@ -104,7 +112,7 @@ impl Task {
                 AfterNews::Tx(Waiter::Claim(answer), tx) => reply(answer, Ok(Some(tx))),
             }
         }
-        if behind || !self.after_next_news.is_empty() {
+        if behind || goes_on || !self.after_next_news.is_empty() {
             self.look();
         }
     }
@@ -143,6 +151,7 @@ impl Task {
         if news.hearsay.is_none() {
             self.fear_no_more(&mut batch);
         }
+        self.find_older(news, &mut batch)?;
         self.find(&told, &mut batch)?;
         for (id, fact) in told.facts() {
             self.learn(&mut batch, id, fact);
@@ -170,6 +179,9 @@ impl Task {
             for (id, _) in self.book.payers.iter().filter(lives) {
                 let until = PayerEvent::HeardUntil(safe.timestamp);
                 let _known = batch.pay(&self.book, *id, &until, self.now());
+            }
+            if self.book.cursor.is_none() {
+                batch.begins(news.from);
             }
             batch.move_cursor(Cursor {
                 number: safe.number,

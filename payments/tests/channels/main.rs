@@ -11,6 +11,7 @@ mod crash;
 mod digest;
 mod flood;
 mod keys;
+mod keys_late;
 mod lanes;
 mod laws;
 mod mended;

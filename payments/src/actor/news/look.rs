@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use warren_proto::{Amount, ChannelId, PaymentId, PayoutAddress, Preimage, TxHash};
 
+use super::older::Older;
 use crate::actor::Task;
 use crate::actor::book::Cursor;
 use crate::calls::taken_from_pot;
@@ -12,7 +13,7 @@ use crate::channel::router::RoutedPayment;
 
 // Our choices.
 /// Blocks asked for at once: public nodes refuse more.
-const MAX_BLOCKS: u64 = 2000;
+pub(super) const MAX_BLOCKS: u64 = 2000;
 /// How far the first look goes back, unless it is told: a week of 12-second blocks.
 const FIRST_LOOK: u64 = 50_000;
 /// How far to go back when even confirmed history was rewritten.
@@ -32,6 +33,8 @@ pub(in crate::actor) struct News {
     pub(super) from_pot: BTreeMap<TxHash, Amount>,
     /// If it was: each channel as the contract has it now; `None` if it never was opened.
     pub(super) reread: Vec<(ChannelId, Option<ChannelState>)>,
+    /// How far older blocks were gone through, if they are to be.
+    pub(super) older: Option<Older>,
     /// What some endpoint tells beyond that, maybe lies; `None` where what they agree on is all there is.
     pub(super) hearsay: Option<Hearsay>,
 }
@@ -79,6 +82,8 @@ pub(super) struct Outlook {
     pub(super) held: Vec<ChannelId>,
     /// The account that is paid.
     pub(super) account: PayoutAddress,
+    /// Older blocks that are to be gone through too.
+    pub(super) older: Option<Older>,
     /// Payments that are routed and not over.
     pub(super) routes: Vec<RoutedPayment>,
     /// Channels that this node pays from, and the keys it does so with.
@@ -92,9 +97,20 @@ impl Task {
         let before = count(self);
         loop {
             let known = count(self);
-            for event in &news.events {
-                if let EventKind::Opened { params, .. } = &event.kind
-                    && let Some(index) = self.ring.place_of(&params.payer)
+            let new = news.events.iter().filter_map(|it| match &it.kind {
+                EventKind::Opened { params, .. } => Some(params),
+                EventKind::Deposited { .. }
+                | EventKind::Withdrawn { .. }
+                | EventKind::BeneficiaryChanged { .. }
+                | EventKind::ToppedUp { .. }
+                | EventKind::Claimed { .. }
+                | EventKind::Closed { .. }
+                | EventKind::Closing { .. }
+                | EventKind::Revealed { .. } => None,
+            });
+            let older = news.older.iter().flat_map(|it| it.told().opened());
+            for params in new.chain(older.map(|(params, _, _)| params)) {
+                if let Some(index) = self.ring.place_of(&params.payer)
                     && let Err(error) = self.ring.reach(index)
                 {
                     tracing::error!(%error, "no keys beyond those known");
@@ -193,8 +209,16 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, Missed> {
             rewound = true;
         }
     }
+    let mut older = outlook.older;
+    if let (Some(older), Some(cursor)) = (&mut older, outlook.cursor)
+        && !rewound
+        && let Err(error) = older.look(chain, cursor.number, &outlook.own).await
+    {
+        tracing::warn!(%error, "older blocks are not heard yet");
+    }
     // Who is paid, and who pays.
     let mut channels = outlook.own.0.clone();
+    channels.extend(older.iter().flat_map(Older::found));
     channels.extend(outlook.held.iter().copied());
     let whom = Interest::of(outlook.own.1.clone(), channels);
     let mut reread = Vec::new();
@@ -234,6 +258,7 @@ async fn agreed(chain: &dyn Chain, outlook: Outlook) -> Result<News, Missed> {
             from,
             from_pot,
             reread,
+            older,
             hearsay: None,
         })
     } else {
