@@ -11,6 +11,7 @@
 
 mod ask;
 mod book;
+mod clock;
 mod command;
 mod company;
 mod evidence;
@@ -33,7 +34,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use warren_proto::{Amount, ChannelId, TxHash, UnixTime};
 
 pub(crate) use self::command::{Command, RouteCommand};
-use crate::chain::{Chain, Head};
+use crate::chain::Chain;
 use crate::channel::{PayerChannel, StopReason};
 use crate::handle::{Answer, PaymentEvent, PaymentsConfig, PaymentsError, Role};
 use crate::store::{ChannelStore, Table};
@@ -42,8 +43,9 @@ use crate::wall_clock;
 use crate::tx::{Done, SubmitterConfig, TxError, TxRules, bill};
 use crate::wallet::Wallet;
 use book::Book;
-use keys::{ACCOUNT, Keyring, Senders};
-use news::{News, Unheard};
+use clock::ChainClock;
+use keys::{ACCOUNT, Keyring, LOST, Senders};
+use news::{News, Older, Unheard};
 use perform::WordCache;
 
 /// Reports of transactions and polls that may wait for the task.
@@ -80,22 +82,6 @@ enum AfterNews {
     Tx(Waiter, TxHash),
 }
 
-/// What the task knows of the chain's clock.
-struct ChainClock {
-    head: Option<Head>,
-    heard_at: Instant,
-    /// Until the first look, and after a failed one: whoever answers next may be another chain.
-    unsure: bool,
-    /// How often in a row the endpoints did not agree, and on what.
-    disagreed: Option<(u32, PaymentsError)>,
-    /// Until the first look, and whenever looks fail for too long.
-    stale: bool,
-    /// Since when it is.
-    stale_since: Instant,
-    /// Whether sessions were told to end for it.
-    lost: bool,
-}
-
 struct Task {
     chain: Arc<dyn Chain>,
     store: Arc<dyn ChannelStore>,
@@ -125,6 +111,8 @@ struct Task {
     feared: BTreeMap<ChannelId, u64>,
     /// Channels whose claim, on its way, was told that time is short, and until when it is (chain seconds).
     urged: BTreeMap<ChannelId, u64>,
+    /// Blocks before the first look's that are to be gone through; `None` once they are.
+    older: Option<Older>,
     /// What transactions cost that the last run had no time to write down.
     bills: Vec<Done>,
     polling: bool,
@@ -158,11 +146,16 @@ pub(crate) fn start(
         source,
     })?;
     let used = book.payers.values().map(PayerChannel::key_index).max();
-    let ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
+    let mut ring = Keyring::new(wallet, used.unwrap_or(ACCOUNT))?;
+    let older = Older::of(&book, config.scan_from);
+    if book.born.is_none() || older.is_some() {
+        ring.know(LOST)?;
+    }
     let (told, mined) = mpsc::channel(REPORTS);
     let sending = SubmitterConfig {
         rules,
         poll: config.poll,
+        max_silence: config.max_silence,
     };
     let (to_chain, to_store) = (Arc::clone(&chain), Arc::clone(&store));
     let senders = Senders::start(to_chain, to_store, sending, told, &ring)?;
@@ -178,15 +171,7 @@ pub(crate) fn start(
         unsaid: BTreeMap::new(),
         reports,
         words: WordCache::default(),
-        clock: ChainClock {
-            head: None,
-            heard_at: Instant::now(),
-            unsure: true,
-            disagreed: None,
-            stale: true,
-            stale_since: Instant::now(),
-            lost: false,
-        },
+        clock: ChainClock::new(),
         gas_price: Amount::ZERO,
         heard_until: UnixTime::default(),
         young_closings: BTreeSet::new(),
@@ -196,6 +181,7 @@ pub(crate) fn start(
         company_turns: Arc::new(Semaphore::new(company::AT_ONCE)),
         feared: BTreeMap::new(),
         urged: BTreeMap::new(),
+        older,
         bills,
         polling: false,
         after_this_news: Vec::new(),

@@ -126,6 +126,14 @@ impl Payments {
         self.ask(Command::Trusted).await
     }
 
+    /// Whether the view of the chain is new enough for vouchers to be taken and promised; asks nothing.
+    ///
+    /// # Errors
+    /// [`PaymentsError::Stopped`].
+    pub async fn is_fresh(&self) -> Result<bool, PaymentsError> {
+        self.ask(Command::IsFresh).await
+    }
+
     /// What the ledger says in sum, and of each channel.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Asks a development chain's faucet: one JSON-RPC call over plain HTTP.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -13,6 +15,8 @@ use warren_proto::PayoutAddress;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024;
+/// How long it is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Has `to` given native coins and tokens, both in base units.
 ///
@@ -24,7 +28,23 @@ pub async fn ask(url: &str, to: PayoutAddress, coins: u128, tokens: u128) -> Res
         format!("{coins:#x}"),
         format!("{tokens:#x}")
     ]);
-    call(url, "warren_fund", &params).await.map(|_| ())
+    call_within(PATIENCE, url, "warren_fund", &params)
+        .await
+        .map(|_| ())
+}
+
+async fn call_within(
+    patience: Duration,
+    url: &str,
+    method: &str,
+    params: &Value,
+) -> Result<Value, Problem> {
+    let asked = tokio::time::timeout(patience, call(url, method, params)).await;
+    asked.unwrap_or_else(|_| {
+        let (url, secs) = (shown_url(url), patience.as_secs());
+        let seen = format!("{url}: {method} was not answered within {secs} s");
+        Err(Problem::new(ErrorCode::ChainUnreachable, seen))
+    })
 }
 
 /// One call; what the chain refuses becomes a problem with its own words.
@@ -59,5 +79,18 @@ async fn call(url: &str, method: &str, params: &Value) -> Result<Value, Problem>
         Some(error) => Err(failed(format!("{method}: {error}"))
             .with_next("a faucet exists on `warren devchain` only")),
         None => Ok(answer.get("result").cloned().unwrap_or(Value::Null)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_faucet_that_says_nothing_is_not_waited_for_for_ever() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let asked = call_within(Duration::from_millis(50), &url, "warren_fund", &json!([])).await;
+        assert!(asked.unwrap_err().is(ErrorCode::ChainUnreachable));
     }
 }

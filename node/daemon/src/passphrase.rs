@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 4096;
 /// Reads the passphrase, without the line's end.
 ///
 /// # Errors
-/// [`ErrorCode::WalletLocked`]; [`ErrorCode::KeyLoose`] if others may read its file.
+/// [`ErrorCode::WalletLocked`], also if it is empty or longer than 4096 bytes; [`ErrorCode::KeyLoose`] if others may read its file.
 pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
     let locked = |seen: String| Problem::new(ErrorCode::WalletLocked, seen);
     let path = config.wallet.passphrase_file.as_ref();
@@ -34,12 +34,21 @@ pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
         return Err(problem.with_next(format_args!("chmod 600 {path}")));
     }
     let mut text = Zeroizing::new(String::new());
-    file.take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(unusable)?;
-    Ok(Zeroizing::new(
-        text.trim_end_matches(['\n', '\r']).to_owned(),
-    ))
+    let read = file.take(MAX_BYTES.saturating_add(1));
+    let mut read = std::io::BufReader::new(read);
+    let count = read.read_to_string(&mut text).map_err(unusable)?;
+    if count > usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) {
+        let path = path.display();
+        let seen = format!("{path} is longer than the {MAX_BYTES} bytes that are read");
+        return Err(locked(seen));
+    }
+    let said = text.trim_end_matches(['\n', '\r']);
+    if said.is_empty() {
+        let path = path.display();
+        let seen = format!("{path} is empty: it would protect the wallet from nobody");
+        return Err(locked(seen));
+    }
+    Ok(Zeroizing::new(said.to_owned()))
 }
 
 #[cfg(test)]
@@ -49,6 +58,33 @@ mod tests {
 
     use super::*;
     use crate::config::Sources;
+
+    #[test]
+    fn an_empty_or_endless_passphrase_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passphrase");
+        let key = "wallet.passphrase_file".to_owned();
+        let flags = vec![(key, path.display().to_string())];
+        let config = Config::load(&Sources {
+            flags,
+            ..Sources::default()
+        });
+        let config = config.unwrap();
+        for (text, opens) in [
+            (String::new(), false),
+            ("\r\n".to_owned(), false),
+            ("x".repeat(4097), false),
+            ("x".repeat(4096), true),
+            (" \n".to_owned(), true),
+        ] {
+            fs::write(&path, &text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            match passphrase(&config) {
+                Ok(_) => assert!(opens, "{} bytes", text.len()),
+                Err(it) => assert!(!opens && it.is(ErrorCode::WalletLocked), "{it:?}"),
+            }
+        }
+    }
 
     #[test]
     fn a_passphrase_that_others_could_read_opens_nothing() {

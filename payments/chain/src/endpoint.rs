@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Blocks that one endpoint may be behind another without anybody's minding; our choice.
+const MAX_LAG: u64 = 8;
+
 /// The endpoints of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoints {
@@ -14,6 +17,19 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// Whether fewer endpoints than must agree keep what they agree on below what others tell of: where two must
+    /// agree and two answer, one that stands still hides what is new, and is no liar.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        let Some(least) = self.agreed.map(|it| it.saturating_add(MAX_LAG)) else {
+            return false;
+        };
+        let up = self.each.iter().filter(|it| it.state == EndpointState::Up);
+        let (ahead, behind): (Vec<u64>, Vec<u64>) =
+            up.filter_map(|it| it.head).partition(|it| *it > least);
+        !ahead.is_empty() && behind.len() < self.must_agree
+    }
+
     /// How many answer, as the pinned chain.
     #[must_use]
     pub fn up(&self) -> usize {
@@ -83,6 +99,34 @@ pub fn shown_url(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(heads: &[u64], agreed: u64) -> Endpoints {
+        let each = heads.iter().map(|head| Endpoint {
+            name: String::new(),
+            state: EndpointState::Up,
+            latency: None,
+            head: Some(*head),
+            lag: None,
+            asked: 1,
+            errors: 0,
+            overruled: 0,
+            resting: false,
+            trouble: None,
+        });
+        Endpoints {
+            must_agree: 2,
+            agreed: Some(agreed),
+            each: each.collect(),
+        }
+    }
+
+    #[test]
+    fn one_of_two_holds_the_other_back_and_two_of_three_do_not() {
+        assert!(at(&[109, 100], 100).holds_back());
+        assert!(!at(&[108, 100], 100).holds_back());
+        assert!(!at(&[100, 100], 100).holds_back());
+        assert!(!at(&[1_000_000, 100, 100], 100).holds_back());
+    }
 
     #[test]
     fn nothing_that_may_be_a_key_is_shown() {

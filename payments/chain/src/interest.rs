@@ -55,6 +55,16 @@ impl Interest {
         }
     }
 
+    /// Closings of channels that pay `accounts`, and words that become public on `channels`: what is acted on
+    /// though not enough tell of it.
+    #[must_use]
+    pub const fn hearsay(accounts: BTreeSet<PayoutAddress>, channels: BTreeSet<ChannelId>) -> Self {
+        Self {
+            kinds: &[CLOSING, REVEALED],
+            whose: Some(Whose { accounts, channels }),
+        }
+    }
+
     /// What `accounts` put into and take out of the pot, what becomes of `channels` and of those that they
     /// open or are paid by, and every opening, whosever: an account may be one's own without being known.
     #[must_use]
@@ -76,8 +86,11 @@ impl Interest {
     }
 
     fn wants(&mut self, kind: &EventKind) -> bool {
+        if !self.kinds.contains(&signature(kind)) {
+            return false;
+        }
         let Some(whose) = &mut self.whose else {
-            return self.kinds.contains(&signature(kind));
+            return true;
         };
         match kind {
             EventKind::Deposited { owner, .. } | EventKind::Withdrawn { owner, .. } => {
@@ -111,11 +124,9 @@ impl Interest {
     /// Topics of filters that give what is wanted and little else: openings first, of all that have to be
     /// heard the fewest in a block, for each writes a channel that was not there before.
     pub(super) fn openings(&self) -> Vec<Value> {
-        let kinds = match self.whose {
-            None => self.kinds,
-            Some(_) => &[OPENED],
-        };
-        kinds.iter().map(|it| json!([topics(&[it])])).collect()
+        let kinds = self.kinds.iter();
+        let kinds = kinds.filter(|it| self.whose.is_none() || **it == OPENED);
+        kinds.map(|it| json!([topics(&[it])])).collect()
     }
 
     /// And then the rest.
@@ -123,19 +134,23 @@ impl Interest {
         let Some(whose) = &self.whose else {
             return Vec::new();
         };
-        let (pot, paid) = (
-            topics(&[DEPOSITED, WITHDRAWN]),
-            [CLOSING, CLOSED, CLAIMED, TOPPED_UP],
-        );
+        let wanted = |kinds: &[&'static str]| -> Vec<&str> {
+            let kinds = kinds.iter().copied();
+            kinds.filter(|it| self.kinds.contains(it)).collect()
+        };
+        let pot = wanted(&[DEPOSITED, WITHDRAWN]);
+        let paid = wanted(&[CLOSING, CLOSED, CLAIMED, TOPPED_UP]);
         let mut asked = Vec::new();
         for accounts in chunks(whose.accounts.iter().map(account_word)) {
-            asked.push(json!([pot, accounts]));
-            for kind in paid {
+            if !pot.is_empty() {
+                asked.push(json!([topics(&pot), accounts]));
+            }
+            for kind in paid.iter().copied() {
                 asked.push(json!([topics(&[kind]), Value::Null, accounts]));
             }
         }
         for channels in chunks(whose.channels.iter().map(|it| hex_bytes(it.as_bytes()))) {
-            for kind in paid.into_iter().chain([REVEALED]) {
+            for kind in paid.iter().copied().chain(wanted(&[REVEALED])) {
                 asked.push(json!([topics(&[kind]), channels]));
             }
         }

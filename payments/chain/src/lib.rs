@@ -41,6 +41,9 @@ pub use error::{ChainError, Revert};
 pub use event::{ChainEvent, EventKind};
 pub use interest::Interest;
 
+/// Words that are taken of one endpoint's hearsay: each costs its hearer up to 1024 hashes. Our choice.
+pub const MAX_WORDS_TOLD: usize = 64;
+
 /// A boxed answer of the chain, so that [`Chain`] can be used as `dyn Chain`.
 pub type ChainFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ChainError>> + Send + 'a>>;
 
@@ -141,17 +144,26 @@ pub trait Chain: Send + Sync + fmt::Debug {
         self.fees()
     }
 
+    /// Returns what any endpoint tells that `whom` wants of blocks from `from` on, agreed or not.
+    ///
+    /// For being careful, and for what proves itself: some of it may be lies. Of each endpoint no more than
+    /// [`MAX_WORDS_TOLD`] words are taken.
+    fn hearsay(&self, from: u64, whom: Interest) -> ChainFuture<'_, Vec<ChainEvent>> {
+        Box::pin(async move {
+            let to = self.head().await?.number;
+            if from > to {
+                return Ok(Vec::new());
+            }
+            self.events_of(from, to, whom).await
+        })
+    }
+
     /// Returns every closing that any endpoint tells of in blocks from `from` on, agreed or not.
     ///
     /// For being careful only: some of them may be lies.
     fn closings_heard(&self, from: u64) -> ChainFuture<'_, Vec<ChainEvent>> {
         Box::pin(async move {
-            let to = self.head().await?.number;
-            let events = if from <= to {
-                self.events_of(from, to, Interest::closings()).await?
-            } else {
-                Vec::new()
-            };
+            let events = self.hearsay(from, Interest::closings()).await?;
             let is_closing = |it: &ChainEvent| matches!(it.kind, EventKind::Closing { .. });
             Ok(events.into_iter().filter(is_closing).collect())
         })

@@ -162,6 +162,13 @@ fn sort(method: &str, error: Error, url: &str) -> ChainError {
             Some(transport::Error::Http(it @ (HttpError::TooLarge | HttpError::Malformed))) => {
                 nonsense(method, it)
             }
+            Some(transport::Error::Rejected { status_code }) if asks_less(method, *status_code) => {
+                ChainError::Refused {
+                    method: method.into(),
+                    code: i32::from(*status_code),
+                    message: "an HTTP status, without words".into(),
+                }
+            }
             Some(_) | None => ChainError::Unreachable {
                 detail: hide(&chain_of(error.as_ref()), url),
             },
@@ -183,6 +190,12 @@ fn sort(method: &str, error: Error, url: &str) -> ChainError {
         | Error::EmptyBatchRequest(_)
         | Error::RegisterMethod(_)) => nonsense(method, &other),
     }
+}
+
+/// Whether the node means that it was asked for too much: some say so by the HTTP status, and the client throws away
+/// what they say with it. Of other questions such a status says nothing: a refusal would be the last word.
+fn asks_less(method: &str, status: u16) -> bool {
+    method == "eth_getLogs" && matches!(status, 400 | 413 | 422)
 }
 
 fn nonsense(method: &str, detail: &dyn fmt::Display) -> ChainError {

@@ -20,6 +20,7 @@ const CURSOR_KEY: &[u8] = b"cursor";
 const CURSOR_VERSION: u8 = 1;
 const ENTRIES_KEY: &[u8] = b"entries";
 const BORN_KEY: &[u8] = b"born";
+const BEGUN_KEY: &[u8] = b"begun";
 const POT_KEY: &[u8] = b"pot";
 
 /// Up to which block the chain's news are in the records.
@@ -39,6 +40,8 @@ pub(super) struct Book {
     /// The newest block when this store had first heard everything: what the wallet's keys open
     /// later, and this store did not ask for, another machine did.
     pub(super) born: Option<u64>,
+    /// The first block that was ever heard; `None` if nobody wrote it down.
+    pub(super) begun: Option<u64>,
     /// Movements of the pot that are in the ledger, as far back as history may be rewritten.
     pub(super) pot: PotBook,
     /// What all entries come to.
@@ -66,6 +69,7 @@ pub(super) struct Batch {
     postings: Vec<Posting>,
     cursor: Option<Cursor>,
     born: Option<u64>,
+    begun: Option<u64>,
     pot: Option<PotBook>,
     /// Of bills that are written down with this.
     puts: Vec<Put>,
@@ -110,14 +114,9 @@ impl Book {
         if let Some(bytes) = store.get(Table::Meta, POT_KEY)? {
             book.pot = PotBook::decode(&bytes).map_err(record("pay.meta"))?;
         }
-        if let Some(bytes) = store.get(Table::Meta, BORN_KEY)? {
-            let mut read = Reader::new(&bytes, CURSOR_VERSION).map_err(record("pay.meta"))?;
-            book.born = Some(read.u64().map_err(record("pay.meta"))?);
-        }
-        if let Some(bytes) = store.get(Table::Meta, ENTRIES_KEY)? {
-            let mut read = Reader::new(&bytes, CURSOR_VERSION).map_err(record("pay.meta"))?;
-            book.next_entry = read.u64().map_err(record("pay.meta"))?;
-        }
+        book.born = number(store, BORN_KEY)?;
+        book.begun = number(store, BEGUN_KEY)?;
+        book.next_entry = number(store, ENTRIES_KEY)?.unwrap_or_default();
         Ok(book)
     }
 
@@ -189,15 +188,10 @@ impl Book {
         );
         let pot = batch.pot.as_ref().map(PotBook::encode);
         puts.extend(pot.map(|it| Put::new(Table::Meta, POT_KEY, it)));
-        if let Some(born) = batch.born {
-            let mut block = Writer::new(CURSOR_VERSION);
-            block.u64(born);
-            puts.push(Put::new(Table::Meta, BORN_KEY, block.finish()));
-        }
+        puts.extend(batch.born.map(|it| put_number(BORN_KEY, it)));
+        puts.extend(batch.begun.map(|it| put_number(BEGUN_KEY, it)));
         if number != self.next_entry {
-            let mut count = Writer::new(CURSOR_VERSION);
-            count.u64(number);
-            puts.push(Put::new(Table::Meta, ENTRIES_KEY, count.finish()));
+            puts.push(put_number(ENTRIES_KEY, number));
         }
         if !puts.is_empty() {
             store.put(puts)?;
@@ -206,6 +200,7 @@ impl Book {
         batch.postings.iter().for_each(|it| self.books.add(it));
         self.cursor = batch.cursor.or(self.cursor);
         self.born = self.born.or(batch.born);
+        self.begun = batch.begun.or(self.begun);
         if let Some(pot) = batch.pot {
             self.pot = pot;
         }
@@ -355,6 +350,10 @@ impl Batch {
         self.born = Some(block);
     }
 
+    pub(super) fn begins(&mut self, block: u64) {
+        self.begun = Some(block);
+    }
+
     /// Channels this batch touches, by role.
     pub(super) fn touched(&self) -> Vec<(Role, ChannelId)> {
         let payers = self.payers.keys().map(|it| (Role::Payer, *it));
@@ -384,4 +383,16 @@ impl Cursor {
 
 fn record(table: &'static str) -> impl Fn(CodecError) -> PaymentsError {
     move |source| PaymentsError::Record { table, source }
+}
+
+fn number(store: &dyn ChannelStore, key: &[u8]) -> Result<Option<u64>, PaymentsError> {
+    let read = |bytes: Vec<u8>| Reader::new(&bytes, CURSOR_VERSION)?.u64();
+    let bytes = store.get(Table::Meta, key)?;
+    bytes.map(read).transpose().map_err(record("pay.meta"))
+}
+
+fn put_number(key: &[u8], number: u64) -> Put {
+    let mut out = Writer::new(CURSOR_VERSION);
+    out.u64(number);
+    Put::new(Table::Meta, key, out.finish())
 }

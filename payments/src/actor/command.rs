@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Refresh(Answer<()>),
     HasHeard(Answer<bool>),
     Trusted(Answer<()>),
+    IsFresh(Answer<bool>),
     Send {
         call: Box<Call>,
         answer: Answer<TxHash>,

@@ -16,6 +16,9 @@ use crate::wallet::{Wallet, WalletError, WalletKey};
 
 /// Keys looked for beyond the last one known to be used: the gap limit of BIP-44.
 pub(super) const GAP: u32 = 20;
+/// Keys looked for by a store that may have lost channels: those of the first ones may be older than the blocks that are
+/// looked at, and then nothing moves the gap on. Our choice.
+pub(super) const LOST: u32 = 200;
 /// Index of the node's own account.
 pub(super) const ACCOUNT: u32 = 0;
 
@@ -44,8 +47,12 @@ impl Keyring {
     /// Counts `index` as used, and knows the keys of the gap beyond it.
     pub(super) fn reach(&mut self, index: u32) -> Result<(), WalletError> {
         self.next = self.next.max(index.saturating_add(1));
+        self.know(index.saturating_add(1).saturating_add(GAP))
+    }
+
+    /// Knows so many keys, used or not.
+    pub(super) fn know(&mut self, want: u32) -> Result<(), WalletError> {
         let have = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        let want = index.saturating_add(1).saturating_add(GAP);
         if have < want {
             let more = self.wallet.payer_keys(have, want.saturating_sub(have))?;
             self.places

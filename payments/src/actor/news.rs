@@ -6,6 +6,7 @@
 
 mod fear;
 mod look;
+mod older;
 mod pot;
 mod room;
 mod told;
@@ -26,6 +27,7 @@ use crate::channel::{
 use crate::handle::{PaymentEvent, PaymentsError, Role};
 use look::Outlook;
 pub(super) use look::{News, Unheard};
+pub(super) use older::Older;
 pub(super) use pot::PotBook;
 use room::Room;
 pub(super) use told::Told;
@@ -44,7 +46,11 @@ impl Task {
             confirmations: self.config.confirmations.max(1),
             first: self.config.scan_from,
             is_unsure: self.clock.unsure,
+            is_old: self.clock.stands_still(self.config.max_silence) || self.is_old(),
             held: self.alive(),
+            account: self.ring.account(),
+            older: self.older.clone(),
+            routes: self.open_routes(),
             own: (
                 self.book.payers.keys().copied().collect(),
                 self.ring.addresses().map(|(_, it)| it).collect(),
@@ -63,22 +69,31 @@ impl Task {
         }
         self.clock.unsure = news.is_err();
         let mut failed = None;
+        let mut goes_on = false;
         let behind = match news {
             Ok(news) => match self.apply(&news) {
-                Ok(()) => news.behind,
+                Ok(()) => {
+                    goes_on = Older::advances(self.older.as_ref(), news.older.as_ref());
+                    self.older = news.older.filter(|it| !it.is_done());
+                    news.behind
+                }
                 Err(error) => {
                     tracing::error!(%error, "chain news are not on disk");
                     failed = Some(error);
                     false
                 }
             },
-            Err(Unheard { error, closings }) => {
+            Err(Unheard { error, hearsay }) => {
                 tracing::debug!(%error, "no news of the chain");
                 let told = PaymentsError::from(&error);
+                if let Some(hearsay) = &hearsay {
+                    self.hear_told(hearsay);
+                }
                 if error.is_unagreed() {
                     let times = self.clock.disagreed.take().map_or(0, |(it, _)| it);
                     self.clock.disagreed = Some((times.saturating_add(1), told.clone()));
-                    self.fear(&closings);
+                    // What was known to close before has a deadline too, whether or not anybody agrees now.
+                    self.settle(self.now());
                 } else {
                     self.settle_unheard();
                 }
@@ -97,7 +112,7 @@ impl Task {
                 AfterNews::Tx(Waiter::Claim(answer), tx) => reply(answer, Ok(Some(tx))),
             }
         }
-        if behind || !self.after_next_news.is_empty() {
+        if behind || goes_on || !self.after_next_news.is_empty() {
             self.look();
         }
     }
@@ -125,16 +140,18 @@ impl Task {
     }
 
     fn apply(&mut self, news: &News) -> Result<(), PaymentsError> {
-        self.clock.head = Some(news.head);
+        self.clock.hears(news.head);
         self.clock.disagreed = None;
-        self.clock.heard_at = Instant::now();
         self.gas_price = news.gas_price;
         let ring = &self.ring;
         let ours = |it: &PayoutAddress| ring.place_of(it).is_some();
         let safe = news.safe.map(|it| it.number);
         let told = Told::hear(&news.events, safe, &ours, &news.from_pot);
         let mut batch = Batch::default();
-        self.fear_no_more(&mut batch);
+        if news.hearsay.is_none() {
+            self.fear_no_more(&mut batch);
+        }
+        self.find_older(news, &mut batch)?;
         self.find(&told, &mut batch)?;
         for (id, fact) in told.facts() {
             self.learn(&mut batch, id, fact);
@@ -163,6 +180,9 @@ impl Task {
                 let until = PayerEvent::HeardUntil(safe.timestamp);
                 let _known = batch.pay(&self.book, *id, &until, self.now());
             }
+            if self.book.cursor.is_none() {
+                batch.begins(news.from);
+            }
             batch.move_cursor(Cursor {
                 number: safe.number,
                 hash: safe.hash,
@@ -182,7 +202,11 @@ impl Task {
             }
             self.tell(change);
         }
-        self.settle(news.head.timestamp);
+        if let Some(hearsay) = &news.hearsay {
+            self.hear_told(hearsay);
+        }
+        let time = self.clock.estimate(self.config.max_silence);
+        self.settle(time.unwrap_or(news.head.timestamp));
         Ok(())
     }
 
@@ -289,12 +313,7 @@ impl Task {
     /// No voucher is taken on an old view of the chain: its deposit may be gone.
     fn judge_freshness(&mut self, behind: bool) {
         let silent = self.clock.heard_at.elapsed() > self.config.max_silence;
-        let old = match (self.clock.head, self.config.max_head_age) {
-            (Some(head), Some(most)) => super::wall_clock().since(head.timestamp) > most,
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        let stale = behind || silent || old;
+        let stale = behind || silent || self.is_old();
         if stale == self.clock.stale {
             self.judge_blindness();
             return;
@@ -308,6 +327,17 @@ impl Task {
         }
         if let Err(error) = self.take(batch) {
             tracing::error!(%error, "cannot mark channels");
+        }
+    }
+
+    /// Whether the newest block is unknown, or too old by this machine's clock.
+    fn is_old(&self) -> bool {
+        match (self.clock.head, self.config.max_head_age) {
+            (Some(head), Some(most)) => {
+                super::wall_clock().since(head.timestamp) > most || self.clock.stands_still(most)
+            }
+            (Some(_), None) => false,
+            (None, _) => true,
         }
     }
 

@@ -35,6 +35,7 @@ impl Task {
             }
             Command::HasHeard(answer) => reply(answer, Ok(self.book.born.is_some())),
             Command::Trusted(answer) => reply(answer, self.trusted()),
+            Command::IsFresh(answer) => reply(answer, Ok(!self.clock.stale)),
             Command::Send { call, answer } => {
                 self.submit(None, Role::Payee, *call, Waiter::Tx(answer));
             }

@@ -1,6 +1,8 @@
 //! Claims what is worth it or in danger, and says how much its gas may cost; takes back what a
 //! close window left.
 
+use std::time::Duration;
+
 use warren_proto::{Amount, ChannelId, UnixTime};
 
 use super::book::Batch;
@@ -48,8 +50,8 @@ impl Task {
     /// What has a deadline has it whether or not there are news: by the newest block heard of, and the time
     /// that has passed since.
     pub(super) fn settle_unheard(&mut self) {
-        if let Some(head) = self.clock.head {
-            self.settle(head.timestamp.plus(self.clock.heard_at.elapsed()));
+        if let Some(time) = self.clock.estimate(Duration::ZERO) {
+            self.settle(time);
         }
     }
 

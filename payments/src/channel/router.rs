@@ -83,6 +83,7 @@ impl RoutedPayment {
             RouteEvent::Rejected(code) => self.give_up(*code),
             RouteEvent::Fulfilled(shown) => self.take_word(shown, now),
             RouteEvent::Revealed(word) => self.take_public(word),
+            RouteEvent::Heard(word) => self.take_hearsay(word, now),
             RouteEvent::Looked(view) => self.look(view, now),
             RouteEvent::Restarted => self.restart(now),
         }
@@ -137,17 +138,35 @@ impl RoutedPayment {
 
     /// What became public was paid for on the chain: it is written down, whatever the time is.
     fn take_public(&self, word: &Preimage) -> Step {
-        let (known, at) = self.known();
-        let left = self.down_lock.units.saturating_sub(known);
-        let Some(steps) = steps_to(word, &at, left) else {
+        let Some(k) = self.place_of(word) else {
             return Step::stay(self);
         };
-        let k = known.saturating_add(steps);
         let shown = self.fulfill(k, word);
         self.learned(k, word)
             .then(learn(k, word))
             .then(fold(k, word, Proof::OnChain))
             .then(RouteEffect::AskFold(shown))
+    }
+
+    /// A word is its own proof, and good upstream whoever tells of it. That it was paid for on the chain may be a lie:
+    /// it is folded only as one that its payee shows (R3).
+    fn take_hearsay(&self, word: &Preimage, now: UnixTime) -> Step {
+        let Some(k) = self.place_of(word) else {
+            return Step::stay(self);
+        };
+        let in_time = rules::r3_may_fold(self.down_lock.expiry, now);
+        self.learned(k, word)
+            .then(learn(k, word))
+            .then_all(in_time.then(|| fold(k, word, Proof::Told)))
+            .then(RouteEffect::AskFold(self.fulfill(k, word)))
+    }
+
+    /// The place of a word beyond what is known; `None` if it is no such word.
+    #[must_use]
+    pub fn place_of(&self, word: &Preimage) -> Option<u32> {
+        let (known, at) = self.known();
+        let left = self.down_lock.units.saturating_sub(known);
+        steps_to(word, &at, left).map(|it| known.saturating_add(it))
     }
 
     /// Only the chain's own time ends a lock, and only once everything up to it has been heard.

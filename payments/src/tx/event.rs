@@ -127,13 +127,13 @@ pub enum TxEvent {
         /// Which of our versions are in blocks.
         seen: Vec<Seen>,
     },
-    /// The chain's endpoints do not agree on what is in blocks, but take transactions.
+    /// The chain's endpoints do not agree on what is in blocks, or on old ones only, but take transactions.
     Blind {
-        /// About now, by the local clock.
+        /// About now, by the local clock or by the newest block and what has passed since.
         time: UnixTime,
         /// What gas costs, as far as they say.
         fees: Fees,
-        /// The account's counts of transactions that any of them tells of.
+        /// The account's counts of transactions that any of them tells of; none where the old one is agreed on.
         nonces: Vec<u64>,
     },
 }

@@ -280,6 +280,12 @@ impl TxManager {
         next.start(effects, save)
     }
 
+    /// Whether `seen` is no news.
+    pub(super) fn knows(&self, seen: &[Seen]) -> bool {
+        let known = self.flights.values().filter_map(|it| it.seen).count();
+        seen.len() == known
+    }
+
     /// The calls of which some version is in a block.
     fn landed(&self, seen: &[Seen]) -> BTreeSet<JobId> {
         let mut landed = BTreeSet::new();

@@ -33,6 +33,8 @@ pub struct SubmitterConfig {
     pub rules: TxRules,
     /// How often the chain is asked for a new block.
     pub poll: Duration,
+    /// How long the newest block may be the same before what is on its way is said again, and pays more.
+    pub max_silence: Duration,
 }
 
 /// A handle to one account's task. The task ends with the last handle.
@@ -96,6 +98,7 @@ impl Submitter {
             tries: 0,
             taken,
             refusal: None,
+            newest: None,
         };
         tokio::spawn(task.run(orders));
         Ok(Self { account, inbox })

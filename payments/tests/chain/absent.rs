@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use warren_payments::calls::Call;
 use warren_payments::chain::dev::{DevChain, DevGenesis, Mining};
 use warren_payments::chain::error::Remedy;
-use warren_payments::chain::{Chain, ChainError, EndpointState};
+use warren_payments::chain::{Chain, ChainError, EndpointState, Revert};
 
 use crate::quorum::{endpoint, hex, scene};
 use crate::twisted::{Twisted, quorum, truth};
@@ -59,6 +59,31 @@ async fn two_endpoints_of_which_one_is_dead_decide_nothing() {
     assert_eq!(two.head().await, Ok(scene.chain.tip()));
 }
 
+/// A refusal is the last word on a call: one endpoint alone has none.
+#[tokio::test]
+async fn one_endpoint_that_refuses_a_call_while_the_other_is_silent_decides_nothing() {
+    let scene = scene().await;
+    let two = scene.two();
+    scene.b.becomes(|method, _, _| {
+        (method == "eth_estimateGas").then_some(Err(ChainError::Reverted(Revert::NotOpen)))
+    });
+    let call = Call::Transfer {
+        to: NOBODY,
+        amount: wei(1),
+    };
+    let request = call.request(&two.chain_ref(), scene.world.payer.address());
+    two.estimate(request.clone()).await.unwrap();
+    scene.a.dies();
+    let error = two.estimate(request.clone()).await.unwrap_err();
+    assert!(error.is_unagreed(), "{error}");
+    // If all refuse, it is refused.
+    scene.a.becomes(|method, _, _| {
+        (method == "eth_estimateGas").then_some(Err(ChainError::Reverted(Revert::NotClosing)))
+    });
+    let error = two.estimate(request).await.unwrap_err();
+    assert!(matches!(error, ChainError::Reverted(_)), "{error}");
+}
+
 #[tokio::test]
 async fn a_lagging_endpoint_is_told_apart_from_a_lying_one() {
     let scene = scene().await;
@@ -87,7 +112,7 @@ async fn a_lagging_endpoint_is_told_apart_from_a_lying_one() {
     assert_eq!(scene.events(&three).await, Ok(scene.truth().await));
     let late = endpoint(&three, 1);
     assert_eq!((late.lag, late.overruled, late.errors), (Some(1), 0, 0));
-    // Two go only as far as the slower one.
+    // Two go only as far as the slower one; what they are held back by shows in `Endpoints::holds_back`.
     let two = scene.two();
     assert_eq!(two.head().await.unwrap().number, behind);
     let seen = scene.events(&two).await.unwrap();

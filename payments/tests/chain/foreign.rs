@@ -72,7 +72,11 @@ async fn a_foreign_node_that_drops_forgets_and_raises_fees_takes_each_call_once(
         fee_cap: Amount::from_wei_u64(2000 * GWEI),
         urgent: Duration::from_secs(1200),
     };
-    let config = SubmitterConfig { rules, poll: POLL };
+    let config = SubmitterConfig {
+        rules,
+        poll: POLL,
+        max_silence: Duration::from_secs(60),
+    };
     let store = Arc::new(MemoryStore::new());
     let submitter = Submitter::start(Arc::clone(&world.chain), store, key(0), config).unwrap();
     let to = PayoutAddress::from_bytes([0xaa; 20]);

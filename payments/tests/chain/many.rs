@@ -1,6 +1,7 @@
 //! Many claims in one call: what the contract makes of a bad one, and what is not sent at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use warren_payments::calls::{Call, Claim};
 use warren_payments::chain::{ChainError, Revert};
@@ -58,6 +59,7 @@ async fn many_claims_are_not_sent_if_one_of_them_brings_nothing_any_more() {
             urgent: HOUR,
         },
         poll: POLL,
+        max_silence: Duration::from_secs(60),
     };
     let (chain, store) = (Arc::clone(&world.chain), Arc::new(MemoryStore::new()));
     let submitter = Submitter::start(chain, store, world.payee.clone(), config).unwrap();

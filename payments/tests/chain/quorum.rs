@@ -141,6 +141,22 @@ async fn a_hidden_closing_is_heard_all_the_same() {
     );
 }
 
+/// Long after they stopped to agree, what is new is heard all the same.
+#[tokio::test]
+async fn a_closing_is_heard_many_blocks_after_the_last_that_they_agree_on() {
+    let scene = scene().await;
+    let closing = scene.truth().await.pop().unwrap();
+    for _ in 0..4100 {
+        scene.chain.mine();
+    }
+    let heard = async |from| scene.two().closings_heard(from).await.unwrap();
+    assert_eq!(heard(closing.block).await, vec![closing.clone()]);
+    let params = scene.world.open(100).await;
+    let (payer, close) = (&scene.world.payer, Call::StartClose { params });
+    scene.world.send(payer, close).await.unwrap();
+    assert_eq!(heard(0).await.len(), 2, "the first blocks and the last");
+}
+
 #[tokio::test]
 async fn invented_confirmations_are_not_counted() {
     let scene = scene().await;

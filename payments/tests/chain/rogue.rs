@@ -139,6 +139,29 @@ async fn an_overloaded_node_may_come_back() {
     );
 }
 
+/// Some providers refuse a range by the HTTP status, with the reason in the body.
+#[tokio::test]
+async fn what_is_refused_by_the_http_status_is_asked_for_in_pieces() {
+    for status in ["413 Content Too Large", "400 Bad Request"] {
+        let say = move |request: &Value| {
+            let number = |name: &str| {
+                let text = request["params"][0][name].as_str().unwrap();
+                u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap()
+            };
+            let (name, said, status) = if number("toBlock") - number("fromBlock") < 5 {
+                ("result", json!([]), "200 OK")
+            } else {
+                let error = json!({ "code": -32615, "message": "limited to a 5 range" });
+                ("error", error, status)
+            };
+            let reply = json!({ "jsonrpc": "2.0", "id": request["id"], name: said });
+            http(status, &reply.to_string())
+        };
+        let node = node(Manner::Say(Box::new(say))).await;
+        assert_eq!(node.events(0, 50).await, Ok(Vec::new()), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn babble_is_distrusted() {
     let babble: [fn(&Value) -> String; 4] = [

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use warren_payments::calls::Call;
+use warren_payments::chain::dev::Mining;
 use warren_payments::chain::{Chain as _, ChainError};
 use warren_payments::store::{ChannelStore as _, MemoryStore, Table};
 use warren_payments::tx::{Stake, Submitter, SubmitterConfig, TxError, TxRules};
@@ -87,6 +88,7 @@ async fn one_that_says_a_claim_takes_much_gas_keeps_it_out_of_no_block() {
         let config = SubmitterConfig {
             rules,
             poll: Duration::from_millis(10),
+            max_silence: Duration::from_secs(60),
         };
         let store = Arc::new(MemoryStore::new());
         let key = crate::world::key(1);
@@ -102,4 +104,47 @@ async fn one_that_says_a_claim_takes_much_gas_keeps_it_out_of_no_block() {
         assert!(done.gas_used < 70_000, "{done:?}");
         assert_eq!(scene.world.pot(&scene.world.payee).await, wei(700));
     }
+}
+
+/// One of two stands still, so that both agree on a block that never gets older: by that, there is always time.
+#[tokio::test]
+async fn a_claim_pays_more_though_the_newest_block_that_is_agreed_on_stands_still() {
+    let scene = scene().await;
+    let params = scene.world.params(1);
+    scene.chain.set_mining(Mining::Manual);
+    scene.b.stands_still();
+    let rules = TxRules {
+        chain_id: scene.world.pins.chain_id,
+        confirmations: 1,
+        bump_after_blocks: 2,
+        fee_cap: wei(1_000_000_000_000),
+        urgent: Duration::from_secs(1200),
+    };
+    let config = SubmitterConfig {
+        rules,
+        poll: Duration::from_millis(10),
+        max_silence: Duration::from_millis(50),
+    };
+    let (store, key) = (Arc::new(MemoryStore::new()), crate::world::key(1));
+    let submitter = Submitter::start(Arc::new(scene.two()), store, key, config).unwrap();
+    let stake = Stake {
+        worth: None,
+        deadline: None,
+    };
+    let claim = Call::Claim(scene.world.claim(&params, wei(700), &[]));
+    tokio::spawn(async move { submitter.submit_at_stake(claim, stake).await });
+    let taken = async {
+        while scene.chain.waiting() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let base_fee = scene.chain.fees().await.unwrap().base_fee;
+        let dear = base_fee.checked_mul(5_u64).unwrap();
+        while scene.world.pot(&scene.world.payee).await != wei(700) {
+            scene.chain.set_base_fee(dear);
+            scene.chain.mine();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let patience = Duration::from_secs(60);
+    tokio::time::timeout(patience, taken).await.unwrap();
 }

@@ -47,7 +47,11 @@ impl Rig {
             fee_cap: wei(1000 * GWEI),
             urgent: Duration::from_secs(1200),
         };
-        let config = SubmitterConfig { rules, poll: POLL };
+        let config = SubmitterConfig {
+            rules,
+            poll: POLL,
+            max_silence: Duration::from_secs(60),
+        };
         Submitter::start(chain, Arc::new(self.store.clone()), key(0), config).unwrap()
     }
 

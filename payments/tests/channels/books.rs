@@ -4,17 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use warren_payments::calls::Call;
 use warren_payments::chain::Chain as _;
 use warren_payments::channel::Phase;
 use warren_payments::ledger::{Account, Books};
-use warren_payments::store::{ChannelStore as _, Table};
+use warren_payments::store::{ChannelStore as _, MemoryStore, Table};
 use warren_payments::tx::{Submitter, SubmitterConfig, TxRules};
 use warren_payments::voucher::worth;
 use warren_payments::{PaymentEvent, Role, VerifiedVoucher};
 use warren_proto::{ChannelId, PayoutAddress, Voucher};
 
-use crate::party::{Party, UNIT, begin, config, open, pay, units, wei, world};
+use crate::party::{Party, UNIT, begin, config, funded, open, pay, units, wei, world};
+use crate::twisted::{Twisted, quorum};
 
 /// The books of a party against everything else that shows its money.
 pub(crate) async fn agreed(party: &Party) -> Books {
@@ -188,6 +190,23 @@ async fn what_a_channel_takes_from_the_pot_is_written_so() {
     assert_eq!(ledger.net(Account::Deposited), signed(units(140).wei()));
 }
 
+/// One endpoint keeps no index of transactions: what a channel was filled from is for the books alone.
+#[tokio::test]
+async fn what_only_the_books_need_stops_no_news_of_the_chain() {
+    let chain = world();
+    let [a, b] = [0, 1].map(|_| Twisted::honest(&chain));
+    b.becomes(|method, _, _| (method == "eth_getTransactionByHash").then_some(Ok(Value::Null)));
+    let wallet = funded(&chain, units(1000));
+    let way = Arc::new(quorum(&[&a, &b]));
+    let payer = Party::start_by(way, &chain, wallet, MemoryStore::new(), config());
+    let payee = Party::rich(&chain).await;
+    let channel = open(&payer, &payee, units(100)).await;
+    payer.payments.top_up(channel, units(5)).await.unwrap();
+    payer.payments.refresh().await.unwrap();
+    let known = payer.payments.channels().await.unwrap();
+    assert_eq!(known[0].deposit, units(105));
+}
+
 /// The process ends after a transaction is confirmed and forgotten, and before its cost is written down.
 #[tokio::test]
 async fn what_a_transaction_cost_is_in_the_ledger_once_whenever_the_power_fails() {
@@ -203,6 +222,7 @@ async fn what_a_transaction_cost_is_in_the_ledger_once_whenever_the_power_fails(
     let sending = SubmitterConfig {
         rules,
         poll: Duration::from_millis(10),
+        max_silence: Duration::from_secs(60),
     };
     // Nobody reads what it tells.
     let (told, _unread) = tokio::sync::mpsc::channel(1);

@@ -18,7 +18,7 @@ use crate::party::{
 
 const EXIT: NodeId = NodeId::from_bytes([7; 32]);
 
-fn fresh() -> PaymentsConfig {
+pub(crate) fn fresh() -> PaymentsConfig {
     PaymentsConfig {
         fresh_keys: true,
         scan_from: Some(0),
@@ -30,7 +30,7 @@ fn home(chain: &DevChain, wallet: &Wallet) -> Party {
     Party::start_as(chain, wallet.clone(), MemoryStore::new(), fresh())
 }
 
-async fn rich(chain: &DevChain) -> Party {
+pub(crate) async fn rich(chain: &DevChain) -> Party {
     let party = Party::rich(chain).await;
     let (_, wallet, _) = party.stop();
     home(chain, &wallet)

@@ -73,7 +73,7 @@ async fn stages(router: &Party) -> Vec<Stage> {
 }
 
 /// Waits until the chain says that so much was claimed: what a node does by itself takes its time.
-async fn until_claimed(chain: &DevChain, channel: ChannelId, least: Amount) {
+pub(crate) async fn until_claimed(chain: &DevChain, channel: ChannelId, least: Amount) {
     let wait = async {
         while claimed(chain, channel).await < least {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use warren_payments::chain::Chain;
 use warren_payments::chain::dev::DevChain;
 use warren_payments::store::MemoryStore;
-use warren_payments::{ChainTrouble, PaymentEvent, PaymentsError, Wallet};
+use warren_payments::{ChainTrouble, PaymentEvent, PaymentsConfig, PaymentsError, Wallet};
 use warren_proto::{Amount, ChannelId, PayErrorCode};
 
 use crate::party::{Party, begin, config, funded, open, pay, units, world};
@@ -24,12 +24,16 @@ struct Scene {
 }
 
 async fn scene() -> Scene {
+    scene_with(config()).await
+}
+
+async fn scene_with(settings: PaymentsConfig) -> Scene {
     let chain = world();
     let [a, b] = [0, 1].map(|_| Twisted::honest(&chain));
     let payer = Party::rich(&chain).await;
     let wallet = funded(&chain, units(1));
     let way: Arc<dyn Chain> = Arc::new(quorum(&[&a, &b]));
-    let payee = Party::start_by(way, &chain, wallet, MemoryStore::new(), config());
+    let payee = Party::start_by(way, &chain, wallet, MemoryStore::new(), settings);
     Scene {
         chain,
         a,
@@ -151,6 +155,30 @@ async fn a_claim_goes_out_with_one_endpoint_dead_while_the_window_runs() {
     }
 }
 
+/// It answers as it should, only of no later block: so both agree, on what is old.
+#[tokio::test]
+async fn a_claim_goes_out_with_one_endpoint_standing_still_while_the_window_runs() {
+    for victim in [0, 1] {
+        let scene = scene_with(PaymentsConfig {
+            max_silence: Duration::from_millis(300),
+            ..config()
+        })
+        .await;
+        let channel = scene.paid(320).await;
+        let slow = [&scene.a, &scene.b][victim];
+        slow.stands_still();
+        scene.payer.payments.close(channel, None).await.unwrap();
+        scene.is_claimed(channel, units(320)).await;
+        scene.payee.payments.refresh().await.unwrap();
+        let held = scene.payee.payments.channels().await.unwrap();
+        assert_eq!(held[0].claimed, units(0), "what they agree on is old");
+        slow.mends();
+        scene.payee.payments.refresh().await.unwrap();
+        let held = scene.payee.payments.channels().await.unwrap();
+        assert_eq!(held[0].claimed, units(320));
+    }
+}
+
 /// One of two says an old nonce for good and takes whatever has it: a claim goes out under the true one too.
 #[tokio::test]
 async fn a_claim_is_not_held_up_by_one_that_makes_a_nonce_up() {
@@ -208,7 +236,7 @@ async fn without_agreement_no_new_credit_is_given_and_old_words_stay_money() {
     let [a, b] = [0, 1].map(|_| Twisted::honest(&chain));
     let payer = Party::rich(&chain).await;
     let way: Arc<dyn Chain> = Arc::new(quorum(&[&a, &b]));
-    let settings = warren_payments::PaymentsConfig {
+    let settings = PaymentsConfig {
         max_silence: Duration::from_millis(300),
         ..config()
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use warren_daemon::api::types::WalletView;
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_payments::chain::Chain as _;
 use warren_payments::chain::dev::{DevChain, DevGenesis, Mining};
@@ -58,37 +59,40 @@ pub(super) async fn devchain(desk: &mut Desk<'_>, args: &DevchainArgs) -> Told {
 
 pub(super) async fn fund(desk: &mut Desk<'_>, args: &FundArgs) -> Told {
     let wallet = desk.client()?.wallet().await.map_err(|it| it.problem())?;
-    let mut page = Page::of(
-        &wallet,
-        format!(
+    let Some(tokens) = &args.faucet else {
+        let sentence = format!(
             "Send money to {} on chain {}.",
             wallet.address, wallet.chain_id
-        ),
-    );
-    if let Some(tokens) = &args.faucet {
-        let config = desk.config()?;
-        let amount = config.token.parse(tokens);
-        let amount = amount.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?;
-        desk.screen.doing("asking the faucet");
-        let chain = config
-            .chain
-            .as_ref()
-            .ok_or_else(|| Problem::new(ErrorCode::ConfigMissing, "chain.rpc_url is not set"))?;
-        let url = chain.rpc_urls.first().map_or("", String::as_str);
-        faucet::ask(url, wallet.address, GAS_WEI, amount.wei()).await?;
-        let sentence = format!(
-            "The faucet gave {tokens} tokens, and coins for gas, to {}.",
-            wallet.address
         );
-        page = Page::of(&wallet, sentence);
-    }
+        return Ok(funded(&wallet, sentence));
+    };
+    let config = desk.config()?;
+    let amount = config.token.parse(tokens);
+    let amount = amount.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?;
+    desk.screen.doing("asking the faucet");
+    let chain = config
+        .chain
+        .as_ref()
+        .ok_or_else(|| Problem::new(ErrorCode::ConfigMissing, "chain.rpc_url is not set"))?;
+    let url = chain.rpc_urls.first().map_or("", String::as_str);
+    faucet::ask(url, wallet.address, GAS_WEI, amount.wei()).await?;
+    let sentence = format!(
+        "The faucet gave {tokens} tokens, and coins for gas, to {}.",
+        wallet.address
+    );
+    // What there is now, with the gift.
+    let wallet = desk.client()?.wallet().await.map_err(|it| it.problem())?;
+    Ok(funded(&wallet, sentence))
+}
+
+fn funded(wallet: &WalletView, sentence: String) -> Page {
     let mut table = Table::new(&[]);
     table.row(["address".to_owned(), wallet.address.to_string()]);
     table.row(["tokens".to_owned(), wallet.tokens.to_string()]);
     table.row(["coins for gas".to_owned(), wallet.coins.to_string()]);
     table.row(["token contract".to_owned(), wallet.token.to_string()]);
-    Ok(page
+    Page::of(wallet, sentence)
         .table(&table)
         .next("warren wallet show")
-        .next("warren up"))
+        .next("warren up")
 }

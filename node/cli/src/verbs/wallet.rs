@@ -23,7 +23,11 @@ pub(super) async fn run(desk: &mut Desk<'_>, verb: &WalletVerb) -> Told {
         WalletVerb::Restore(seal) => {
             let wallet = Wallet::from_phrase(&typed_words(desk)?);
             let wallet = wallet.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?;
-            make(desk, &wallet, seal.work_factor)
+            let page = make(desk, &wallet, seal.work_factor)?;
+            Ok(page.line(
+                "Its channels are looked for in the last 50 000 blocks; if some are older, set chain.first_block to where they \
+                 may begin and restart the daemon.",
+            ))
         }
         WalletVerb::Backup => {
             let wallet = open(desk)?;

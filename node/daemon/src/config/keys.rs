@@ -154,7 +154,7 @@ const NODE: [Key; 25] = [
         "chain.first_block",
         count(0, u64::MAX),
         "0",
-        "Block in which the contract was made: where a restored wallet looks from; 0: the last 50 000 blocks.",
+        "Block in which the contract was made: where a restored wallet looks from, also if it is set later; 0: the last 50 000 blocks.",
     ),
     key(
         "wallet.file",

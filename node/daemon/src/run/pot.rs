@@ -2,7 +2,7 @@
 
 use warren_payments::calls::Call;
 use warren_payments::{GasCost, Pot};
-use warren_proto::{Amount, PayoutAddress};
+use warren_proto::{Amount, ChainRef, PayoutAddress};
 
 use super::Node;
 use super::channels::report;
@@ -35,6 +35,7 @@ impl Node {
         }
         let own = self.config.wallet.beneficiary.unwrap_or(payments.account());
         let to = request.to.or(funds.beneficiary).unwrap_or(own);
+        is_somebody(to, &payments.chain_ref())?;
         if let Some(fixed) = funds.beneficiary.filter(|it| *it != to) {
             let seen = format!("to {to}; the chain lets this wallet's pot go to {fixed} only");
             let problem = Problem::new(ErrorCode::BeneficiaryFixed, seen);
@@ -94,11 +95,7 @@ impl Node {
             let seen = format!("only {may} may say where the pot of {owner} goes, not {own}");
             return Err(Problem::new(ErrorCode::BeneficiaryFixed, seen));
         }
-        let lost = [PayoutAddress::ZERO, chain.contract, chain.token];
-        if lost.contains(&to) {
-            let seen = format!("tokens that are sent to {to} are nobody's");
-            return Err(Problem::new(ErrorCode::BadRequest, seen));
-        }
+        is_somebody(to, &chain)?;
         if pot.beneficiary.is_none() && to == owner {
             let seen = format!("{to} is the pot's own account, whose thief it shall not go to");
             return Err(Problem::new(ErrorCode::BadRequest, seen));
@@ -151,6 +148,16 @@ impl Node {
     }
 }
 
+/// Whether anybody could ever move what is sent there.
+fn is_somebody(to: PayoutAddress, chain: &ChainRef) -> Result<(), Problem> {
+    let lost = [PayoutAddress::ZERO, chain.contract, chain.token];
+    if lost.contains(&to) {
+        let seen = format!("tokens that are sent to {to} are nobody's");
+        return Err(Problem::new(ErrorCode::BadRequest, seen));
+    }
+    Ok(())
+}
+
 fn whose(owner: PayoutAddress, own: PayoutAddress) -> String {
     if owner == own {
         "what this wallet holds in the contract".to_owned()
@@ -197,6 +204,21 @@ fn only_asked(text: String, amount: Money, cost: &GasCost) -> TransactionReport 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_sent_where_nobody_could_move_it_from() {
+        let [contract, token, to] = [1, 2, 3].map(|it| PayoutAddress::from_bytes([it; 20]));
+        let chain = ChainRef {
+            chain_id: 1,
+            contract,
+            token,
+        };
+        for lost in [PayoutAddress::ZERO, contract, token] {
+            let problem = is_somebody(lost, &chain).unwrap_err();
+            assert!(problem.is(ErrorCode::BadRequest), "{lost}");
+        }
+        is_somebody(to, &chain).unwrap();
+    }
 
     #[test]
     fn what_is_to_be_typed_fixes_the_pot_that_was_asked_for() {

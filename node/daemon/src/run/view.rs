@@ -39,8 +39,10 @@ impl Node {
             (None, Some(purse)) => purse.payments().trusted().await.err(),
             _ => None,
         };
-        if let (Some(chain), Some(_)) = (&mut chain, &untold) {
-            chain.fresh = false; // It answers, but its news do not count.
+        if let (Some(chain), Some(purse)) = (&mut chain, &self.purse)
+            && (untold.is_some() || !purse.payments().is_fresh().await.unwrap_or(false))
+        {
+            chain.fresh = false; // It answers, but its news do not count, or are old.
         }
         warnings.extend(trouble.or_else(|| untold.as_ref().map(problem)));
         if let Err(problem) = self.store.headroom().demand() {

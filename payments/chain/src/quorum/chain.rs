@@ -11,10 +11,10 @@ use crate::calls::known::most_gas;
 use crate::error::Remedy;
 use crate::{
     CallRequest, Chain, ChainError, ChainEvent, ChainFuture, ChannelState, Endpoints, EventKind,
-    Fees, Head, Interest, Receipt,
+    Fees, Head, Interest, MAX_WORDS_TOLD, Receipt,
 };
 
-/// Blocks in which closings are looked for without agreement; our choice.
+/// Blocks, the oldest and the newest, in which something is looked for without agreement; our choice.
 const MAX_HEARSAY: u64 = 2000;
 
 impl Quorum {
@@ -73,9 +73,9 @@ impl Quorum {
             let request = request.clone();
             async move { at.estimate(request).await }
         });
-        let heard = self
-            .gather(self.put(&self.awake(), None, &ask), self.wanted)
-            .await;
+        let whom = self.awake();
+        let heard = self.gather(self.put(&whom, None, &ask), self.wanted);
+        let heard = heard.await;
         let mut ballot = Ballot::new("gas", self.wanted, self.seats.len());
         for (place, error) in &heard.errors {
             ballot.hear(*place, Err::<(), _>(error.clone()));
@@ -92,8 +92,14 @@ impl Quorum {
         }
         let told = || heard.answers.iter().map(|(_, it)| *it);
         let sane = told().filter(|it| *it <= most).max();
-        sane.or_else(|| told().min())
-            .ok_or_else(|| excuse(&heard).unwrap_or_else(|| self.too_few("gas", &heard)))
+        sane.or_else(|| told().min()).ok_or_else(|| {
+            // What one says alone is no refusal: the others may be silent.
+            let all = heard.errors.len() >= whom.len();
+            let is_final = |(_, it): &(Place, ChainError)| it.remedy() == Remedy::Final;
+            let refused = all && heard.errors.iter().all(is_final);
+            let excuse = excuse(&heard).filter(|_| refused);
+            excuse.unwrap_or_else(|| self.too_few("gas", &heard))
+        })
     }
 
     /// To all of them. One that takes it is enough; it is refused only if all refuse it.
@@ -121,31 +127,53 @@ impl Quorum {
         Err(excuse(&heard).unwrap_or_else(|| self.too_few("a transaction", &heard)))
     }
 
-    async fn heard_closings(&self, from: u64) -> Result<Vec<ChainEvent>, ChainError> {
-        let ask = question(move |at: At| async move {
-            let head = at.head().await?.number;
-            let to = head.min(from.saturating_add(MAX_HEARSAY));
-            let events = if from <= to {
-                at.events_of(from, to, Interest::closings()).await?
-            } else {
-                Vec::new()
-            };
-            Ok(events)
+    async fn all_told(&self, from: u64, whom: Interest) -> Result<Vec<ChainEvent>, ChainError> {
+        let ask = question(move |at: At| {
+            let whom = whom.clone();
+            async move { told_by(&at, from, whom).await }
         });
         let heard = self
             .gather(self.put(&self.all(), None, &ask), self.wanted)
             .await;
         if heard.answers.is_empty() {
-            return Err(self.too_few("closings", &heard));
+            return Err(self.too_few("what is told", &heard));
         }
-        let mut closings = BTreeMap::new();
-        for event in heard.answers.into_iter().flat_map(|(_, it)| it) {
-            if matches!(event.kind, EventKind::Closing { .. }) {
-                closings.insert((event.block, event.log_index, event.block_hash), event);
+        let mut told = BTreeMap::new();
+        let mut all: Vec<_> = heard.answers.into_iter().flat_map(|(_, it)| it).collect();
+        all.sort_by_key(|it| (it.block, it.log_index, it.block_hash));
+        for event in all {
+            // Two that tell otherwise of one log are both heard.
+            let place = (event.block, event.log_index, event.block_hash);
+            let same: &mut Vec<ChainEvent> = told.entry(place).or_default();
+            if !same.contains(&event) {
+                same.push(event);
             }
         }
-        Ok(closings.into_values().collect())
+        Ok(told.into_values().flatten().collect())
     }
+}
+
+/// What one endpoint tells: of the first blocks, and of the last where it has many more. Words beyond a bound are
+/// left out.
+async fn told_by(at: &At, from: u64, whom: Interest) -> Result<Vec<ChainEvent>, ChainError> {
+    let head = at.head().await?.number;
+    let first = head.min(from.saturating_add(MAX_HEARSAY));
+    let mut events = Vec::new();
+    if from <= first {
+        events = at.events_of(from, first, whom.clone()).await?;
+    }
+    let last = first
+        .saturating_add(1)
+        .max(head.saturating_sub(MAX_HEARSAY));
+    if last <= head {
+        events.extend(at.events_of(last, head, whom).await?);
+    }
+    let mut words = 0_usize;
+    events.retain(|it| {
+        words = words.saturating_add(usize::from(matches!(it.kind, EventKind::Revealed { .. })));
+        words <= MAX_WORDS_TOLD || !matches!(it.kind, EventKind::Revealed { .. })
+    });
+    Ok(events)
 }
 
 /// What a refusal by all says: first what another version of the transaction would mend.
@@ -289,8 +317,8 @@ impl Chain for Quorum {
         Box::pin(self.heard_fees())
     }
 
-    fn closings_heard(&self, from: u64) -> ChainFuture<'_, Vec<ChainEvent>> {
-        Box::pin(self.heard_closings(from))
+    fn hearsay(&self, from: u64, whom: Interest) -> ChainFuture<'_, Vec<ChainEvent>> {
+        Box::pin(self.all_told(from, whom))
     }
 
     fn nonce_heard(&self, owner: PayoutAddress) -> ChainFuture<'_, u64> {

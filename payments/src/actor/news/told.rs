@@ -12,7 +12,7 @@ use crate::channel::ChainFact;
 use super::pot::{PotEvent, Way};
 
 /// The last word on one channel.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Last {
     deposit: Option<Amount>,
     claimed: Option<Amount>,
@@ -21,7 +21,7 @@ struct Last {
 }
 
 /// Everything heard. Folding makes hearing the same blocks twice harmless.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::actor) struct Told {
     channels: BTreeMap<ChannelId, Last>,
     opened: Vec<(ChannelParams, Amount, u64)>,
@@ -52,6 +52,11 @@ impl Told {
             told.pot.extend(sum.map(|it| moved(event, Way::Out, *it)));
         }
         told
+    }
+
+    /// Folds one more event of a channel, in a block that counts.
+    pub(in crate::actor) fn hear_more(&mut self, event: &ChainEvent) {
+        self.add(event, true, &|_| false);
     }
 
     fn add(&mut self, event: &ChainEvent, is_safe: bool, ours: &dyn Fn(&PayoutAddress) -> bool) {

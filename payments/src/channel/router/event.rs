@@ -79,6 +79,8 @@ pub enum RouteEvent {
     Fulfilled(Fulfill),
     /// A word became public on the downstream channel.
     Revealed(Preimage),
+    /// Some endpoint tells that a word became public, and not enough others do.
+    Heard(Preimage),
     /// The chain was looked at.
     Looked(RouteView),
     /// The program starts again.

@@ -243,6 +243,20 @@ fn a_public_word_is_found_in_its_place_and_written_down_whatever_the_time() {
 }
 
 #[test]
+fn a_word_that_one_endpoint_tells_of_is_good_upstream_and_is_not_paid_for_late() {
+    let known = live().handle(&shown(1), noon()).next;
+    let told = RouteEvent::Heard(word(3));
+    let early = known.handle(&told, noon());
+    assert_eq!(kinds(&early), ["learn", "fold", "ask"]);
+    let step = known.handle(&told, at(secs(9)));
+    assert!(step.save);
+    assert_eq!(step.next.units(), 3);
+    assert_eq!(kinds(&step), ["learn", "ask"]);
+    let old = RouteEvent::Heard(word(1));
+    assert_eq!(known.handle(&old, noon()), Step::stay(&known));
+}
+
+#[test]
 fn r6_an_offer_without_an_answer_is_given_up_but_the_lock_is_held() {
     let signed = admitted().next.handle(&RouteEvent::Signed, noon()).next;
     let soon = signed.handle(&looked(START, Some(0)), at(START + 29));

@@ -95,7 +95,8 @@ impl TxManager {
         }
     }
 
-    /// The place in the line of whoever may start now. What does no harm twice may overtake.
+    /// The place in the line of whoever may start now. What does no harm twice may overtake, and waits for nothing
+    /// that nobody can see.
     fn next(&self) -> Option<usize> {
         let Some((_, waits)) = self.first_unseen() else {
             return (!self.queue.is_empty()).then_some(0);
@@ -103,7 +104,7 @@ impl TxManager {
         let market = self.market.as_ref()?;
         let is_jammed = waits.is_jammed(market, &self.rules, self.clock);
         let at_stake = self.queue.iter().position(|it| it.stake.is_some());
-        at_stake.filter(|_| is_jammed)
+        at_stake.filter(|_| is_jammed || self.blind > 0)
     }
 
     fn first_unseen(&self) -> Option<(u64, &Flight)> {

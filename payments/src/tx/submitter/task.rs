@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ethers_core::utils::keccak256;
 use tokio::sync::mpsc;
-use warren_proto::{Step, TxHash};
+use tokio::time::Instant;
+use warren_proto::{Step, TxHash, UnixTime};
 
 use super::{Order, SubmitterConfig, Waiter};
 use crate::calls::many::claims_in;
 use crate::chain::error::Remedy;
-use crate::chain::{CallRequest, Chain, ChainError, Outcome};
+use crate::chain::{CallRequest, Chain, ChainError, Head, Outcome};
 use crate::store::{ChannelStore, StoreError};
 use crate::tx::event::{Job, JobId, Report, Seen, SendFailure, TxEffect, TxEvent};
 use crate::tx::manager::TxManager;
@@ -35,6 +37,8 @@ pub(super) struct Task {
     pub(super) taken: BTreeSet<TxHash>,
     /// Why a node refused for good what was sent last.
     pub(super) refusal: Option<ChainError>,
+    /// The newest block, and when it was first heard of.
+    pub(super) newest: Option<(u64, Instant)>,
 }
 
 impl Task {
@@ -96,22 +100,52 @@ impl Task {
             return None;
         }
         match self.try_look().await {
+            // One endpoint that stands still hides the blocks of all the others.
+            Ok(TxEvent::HeadSeen { time, seen, .. })
+                if self.stood() > self.config.max_silence && self.manager.knows(&seen) =>
+            {
+                // The count of transactions is agreed on, only old: what others say of it may count ours.
+                self.look_blindly(time, Vec::new()).await
+            }
             Ok(event) => Some(event),
             Err(error) => {
                 tracing::debug!(account = %self.key.address(), %error, "cannot look at the chain");
-                let time = wall_clock();
-                let fees = self.chain.fees_heard().await.ok();
-                let fees = fees.filter(|_| error.is_unagreed())?;
+                if !error.is_unagreed() {
+                    return None;
+                }
                 let nonces = self.chain.nonces_heard(self.key.address()).await;
-                let nonces = nonces.unwrap_or_default();
-                Some(TxEvent::Blind { time, fees, nonces })
+                self.look_blindly(wall_clock(), nonces.unwrap_or_default())
+                    .await
             }
         }
     }
 
-    async fn try_look(&self) -> Result<TxEvent, ChainError> {
+    async fn look_blindly(&self, time: UnixTime, nonces: Vec<u64>) -> Option<TxEvent> {
+        let fees = self.chain.fees_heard().await.ok()?;
+        Some(TxEvent::Blind { time, fees, nonces })
+    }
+
+    /// How long the newest block has been that.
+    fn stood(&self) -> Duration {
+        self.newest.map_or(Duration::ZERO, |(_, at)| at.elapsed())
+    }
+
+    /// The chain's time as of `head`; if that stands still, with the time that has passed.
+    fn time_at(&mut self, head: &Head) -> UnixTime {
+        if self.newest.is_none_or(|(it, _)| it != head.number) {
+            self.newest = Some((head.number, Instant::now()));
+        }
+        let stood = self.stood();
+        if stood > self.config.max_silence {
+            head.timestamp.plus(stood)
+        } else {
+            head.timestamp
+        }
+    }
+
+    async fn try_look(&mut self) -> Result<TxEvent, ChainError> {
         let head = self.chain.head().await?;
-        let (number, time) = (head.number, head.timestamp);
+        let (number, time) = (head.number, self.time_at(&head));
         let mut seen = Vec::new();
         for tx in self.manager.watched() {
             seen.extend(self.chain.receipt(tx).await?.as_ref().map(Seen::from));
@@ -197,7 +231,7 @@ impl Task {
         }
     }
 
-    async fn try_prepare(&self, job: Job) -> Result<TxEvent, ChainError> {
+    async fn try_prepare(&mut self, job: Job) -> Result<TxEvent, ChainError> {
         let (from, id, at_stake) = (self.key.address(), job.id, job.stake.is_some());
         for data in claims_in(&job.data).unwrap_or_default() {
             let (to, value) = (job.to, job.value);
@@ -231,7 +265,7 @@ impl Task {
         };
         let time = if at_stake {
             let head = self.chain.head().await;
-            Some(head.map_or_else(|_| wall_clock(), |it| it.timestamp))
+            Some(head.map_or_else(|_| wall_clock(), |it| self.time_at(&it)))
         } else {
             None
         };

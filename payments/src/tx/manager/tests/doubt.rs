@@ -86,3 +86,20 @@ fn a_transfer_is_never_sent_under_two_nonces() {
     assert_eq!(step.effects, [TxEffect::Broadcast(sent)]);
     assert_eq!(nonces(&step.next), [0]);
 }
+
+/// While nobody can say what is in a block, one claim must not wait for another to be seen there.
+#[test]
+fn claims_of_other_channels_go_out_though_none_can_be_seen_in_a_block() {
+    let manager = TxManager::new(RULES).handle(&head(10, 0, &[])).next;
+    let manager = manager.handle(&TxEvent::Asked(claim(1, RICH, None))).next;
+    let (manager, _) = sign(&manager, &prepared(1, 0));
+    let second = claim(2, RICH, None);
+    let step = manager.handle(&TxEvent::Asked(second.clone()));
+    assert_eq!(step.effects, [], "it waits for the next block");
+    let step = step.next.handle(&heard(&[]));
+    assert_eq!(step.effects, [TxEffect::Prepare(second)]);
+    let (manager, _) = sign(&step.next, &prepared(2, 0));
+    assert_eq!(nonces(&manager), [0, 1]);
+    let step = manager.handle(&TxEvent::Asked(job(3)));
+    assert_eq!(step.effects, [], "what may do harm twice waits");
+}
