@@ -205,7 +205,10 @@ impl Task {
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => {
+                        self.wakes();
+                        self.obey(command);
+                    }
                     None => break,
                 },
                 Some(report) = inbox.recv() => match report {

@@ -310,6 +310,14 @@ impl Task {
         changes
     }
 
+    /// Before an order is obeyed: a machine that slept, or a disk that took minutes, finds vouchers waiting before it
+    /// has looked at the chain again, and their channel may have ended on a consent meanwhile.
+    pub(super) fn wakes(&mut self) {
+        if !self.clock.stale {
+            self.judge_freshness(false);
+        }
+    }
+
     /// No voucher is taken on an old view of the chain: its deposit may be gone.
     fn judge_freshness(&mut self, behind: bool) {
         let silent = self.clock.heard_at.elapsed() > self.config.max_silence;

@@ -11,7 +11,7 @@ use warren_payments::store::MemoryStore;
 use warren_payments::{ChainTrouble, PaymentEvent, PaymentsConfig, PaymentsError, Wallet};
 use warren_proto::{Amount, ChannelId, PayErrorCode};
 
-use crate::party::{Party, begin, config, funded, open, pay, units, world};
+use crate::party::{HOUR, Party, UNIT, begin, config, funded, open, pay, units, wei, world};
 use crate::twisted::{Twisted, quorum};
 
 /// A payee that hears of the chain through two endpoints, and a payer who sees it itself.
@@ -262,4 +262,42 @@ async fn without_agreement_no_new_credit_is_given_and_old_words_stay_money() {
         .hear(|it| *it == PaymentEvent::ChainStale(false))
         .await;
     payee.payments.accept_voucher(last).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_payee_that_was_away_takes_no_voucher_before_it_has_looked() {
+    let chain = world();
+    let payer = Party::rich(&chain).await;
+    let silence = Duration::from_millis(300);
+    let settings = PaymentsConfig {
+        // It looks when it is told to.
+        poll: HOUR,
+        max_silence: silence,
+        ..config()
+    };
+    let wallet = Wallet::generate().unwrap();
+    let payee = Party::start_as(&chain, wallet, MemoryStore::new(), settings);
+    let channel = open(&payer, &payee, units(1000)).await;
+    payee
+        .payments
+        .begin_session(channel, wei(UNIT))
+        .await
+        .unwrap();
+    let voucher = payer
+        .payments
+        .prepare_lock(channel, wei(UNIT))
+        .await
+        .unwrap();
+    // As a machine that sleeps: nothing happens, and time passes.
+    tokio::time::sleep(2 * silence).await;
+    let refused = payee.payments.accept_voucher(voucher.clone()).await;
+    assert_eq!(refused, Err(PayErrorCode::ChainStale));
+    // A busy machine may be away again between the two.
+    for _ in 0..50 {
+        payee.payments.refresh().await.unwrap();
+        if payee.payments.accept_voucher(voucher.clone()).await.is_ok() {
+            return;
+        }
+    }
+    panic!("a payee that has looked takes no voucher");
 }
