@@ -27,7 +27,7 @@ fn four_thousand_roads_second_part() {
 
 /// A put that comes in the last moments of its lock is kept, and not all of it can be claimed.
 #[test]
-fn a_put_of_the_last_moment_is_no_promise() {
+fn of_a_put_of_the_last_moment_less_may_be_claimed() {
     ROADS.try_seed(1_251_183).unwrap();
 }
 
