@@ -73,7 +73,7 @@ pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, plan: Option<&Plan
         offer,
         tunnel_key: key.public(),
         deposit: plan.map(|it| it.wanted.deposit).unwrap_or_default(),
-        max_spend: plan.and_then(Plan::may_spend),
+        max_spend: Some(plan.map(Plan::may_spend).unwrap_or_default()),
     };
     Bid { wish, key }
 }

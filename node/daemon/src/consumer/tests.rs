@@ -159,7 +159,7 @@ fn wanted() -> Wanted {
     Wanted {
         query: OfferQuery::default(),
         named: None,
-        max_spend: None,
+        max_spend: Amount::ZERO,
         deposit: Amount::ZERO,
         fallback: Fallback::None,
         search: Duration::from_secs(5),
