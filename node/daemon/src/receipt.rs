@@ -27,7 +27,7 @@ mod write;
 pub(crate) use book::Exchange;
 pub use book::Receipts;
 pub use file::{from_text, to_text};
-pub(crate) use scribe::Scribe;
+pub(crate) use scribe::{Past, Scribe};
 pub use show::view;
 pub use tally::Tally;
 pub use verify::{Fault, Signed, Verdict, verify};
