@@ -55,8 +55,10 @@ pub struct ConsumerSession {
     active_since: Option<UnixTime>,
     released: u64,
     theirs: Meter,
-    /// Since when its stream is broken. `None` while one stands.
+    /// Since when nothing comes by any stream of it. `None` if the one that stands brought something.
     broken: Option<UnixTime>,
+    /// A new stream is being opened.
+    redials: bool,
     cover: Cover,
     /// `None` unless it is paid by a route.
     lanes: Option<Lanes>,
@@ -83,6 +85,7 @@ impl ConsumerSession {
             released: 0,
             theirs: Meter::default(),
             broken: None,
+            redials: false,
             cover: Cover::default(),
             lanes: None,
         };
@@ -148,11 +151,13 @@ impl ConsumerSession {
         match event {
             ConsumerEvent::Frame(frame) => {
                 self.heard = now;
+                (self.broken, self.redials) = (None, false);
                 self.frame(frame, now)
             }
             ConsumerEvent::StreamLost => self.stream_lost(now),
             ConsumerEvent::StreamBack => {
-                self.broken = None;
+                // An exit that hangs up again, and says nothing, is as broken as before.
+                self.redials = false;
                 vec![Do::Send(self.request(true))]
             }
             ConsumerEvent::Funded { start } if self.phase == Phase::Funding => {
@@ -321,9 +326,9 @@ impl ConsumerSession {
     }
 
     fn reopen(&mut self) -> Option<Do> {
-        let first = self.broken.is_none();
         self.broken.get_or_insert(self.now);
-        first.then_some(Do::Reopen)
+        let redials = std::mem::replace(&mut self.redials, true);
+        (!redials).then_some(Do::Reopen)
     }
 
     /// Releases what the own meter says is due, and the prepaid words ahead of it.
