@@ -28,7 +28,7 @@ pub(crate) use book::Exchange;
 pub use book::Receipts;
 pub use file::{from_text, to_text};
 pub(crate) use scribe::{Past, Scribe};
-pub use show::view;
+pub use show::{row, view};
 pub use tally::Tally;
 pub use verify::{Fault, Signed, Verdict, verify};
 pub use write::{Counters, Disagreement, agrees, body, by_channel};

@@ -257,10 +257,11 @@ pub(super) async fn ledger(desk: &Desk<'_>, args: &LedgerArgs) -> Told {
     let query = LedgerQuery {
         since: since.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?,
         limit: args.limit,
+        before: None,
     };
     let ledger = desk
         .client()?
-        .ledger(&query)
+        .whole_ledger(&query)
         .await
         .map_err(|it| it.problem())?;
     if args.csv {
