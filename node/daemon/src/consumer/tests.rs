@@ -232,3 +232,18 @@ fn what_a_session_carried_is_counted_once() {
         assert_eq!(count(&bench), (5, 7));
     });
 }
+
+#[tokio::test]
+async fn an_alarm_ends_when_what_it_told_of_is_found_again() {
+    use host::{Found, LineError};
+    let mut bench = Bench::new().await;
+    bench.shell.finds(Found::Meddled).await;
+    let before = bench.shell.watch.trouble().unwrap();
+    let error = LineError::Died("no answer".to_owned());
+    bench.shell.finds(Found::Bare(error)).await;
+    let bare = bench.shell.watch.trouble().unwrap();
+    assert!(bare.seen.contains("GONE"), "{bare}");
+    bench.shell.finds(Found::Sound).await;
+    // What did happen since the last `up` is told on.
+    assert_eq!(bench.shell.watch.trouble(), Some(before));
+}
