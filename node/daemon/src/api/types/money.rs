@@ -233,7 +233,7 @@ pub struct Earnings {
     /// Transactions that all of them take: up to 16 claims share one, and its gas.
     #[serde(default)]
     pub claim_transactions: u32,
-    /// Guests served since the store was made.
+    /// Guests served since the daemon began.
     pub sessions: u64,
     /// Channels with something to claim.
     pub channels: Vec<ChannelView>,
