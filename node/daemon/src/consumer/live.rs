@@ -222,6 +222,9 @@ impl Shell {
 
     async fn stream_stands(&mut self, stream: SessionStream) {
         let Some(live) = &mut self.live else { return };
+        // What ends it from here on has another cause.
+        let unreachable = |it: &mut Problem| it.is(ErrorCode::NodeUnreachable);
+        drop(live.problem.take_if(unreachable));
         live.streams = live.streams.wrapping_add(1);
         (live.stood, live.brought) = (self.parts.clock.now(), false);
         let (name, heard_by) = ((live.id(), live.streams), live.heard_by.clone());
@@ -234,7 +237,8 @@ impl Shell {
 
     async fn no_stream(&mut self, why: String) {
         let Some(live) = &mut self.live else { return };
-        live.problem = Some(Problem::new(ErrorCode::NodeUnreachable, why));
+        let unreachable = || Problem::new(ErrorCode::NodeUnreachable, why);
+        live.problem.get_or_insert_with(unreachable);
         match live.phase() {
             ConsumerPhase::Negotiating => self.event(ConsumerEvent::StreamLost).await,
             // Money is on its way, or it ran: keep trying; the machine's own deadline ends it.

@@ -247,3 +247,24 @@ async fn an_alarm_ends_when_what_it_told_of_is_found_again() {
     // What did happen since the last `up` is told on.
     assert_eq!(bench.shell.watch.trouble(), Some(before));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_that_was_reached_again_is_not_told_of_as_unreachable() {
+    use crate::session::{ConsumerEnd, ConsumerPhase};
+    let mut bench = Bench::new().await;
+    bench.begins();
+    let (first, request) = bench.opened().await;
+    assert!(!request.resume);
+    let unreachable = Problem::new(ErrorCode::NodeUnreachable, "no route to host");
+    bench.shell.live.as_mut().unwrap().problem = Some(unreachable.clone());
+    let end = ConsumerEnd::TimedOut(ConsumerPhase::Connecting);
+    assert_eq!(bench.shell.cause(&end), Some(unreachable));
+    let grant = bench.grant(&request);
+    let mut first = first;
+    first.send(grant).await.unwrap();
+    bench.says(&mut first).await;
+    drop(first);
+    let (_second, request) = bench.opened().await;
+    assert!(request.resume);
+    assert_eq!(bench.shell.cause(&end), None);
+}
