@@ -38,7 +38,7 @@ impl Shell {
     ) -> Option<(Past, u64)> {
         let past = self.past(session, own)?;
         let guest = self.exit.as_mut()?.guests.get_mut(&session)?;
-        guest.closing = Some((core, past.clone()));
+        guest.closing = Some(Box::new((core, past.clone())));
         Some((past, guest.stream))
     }
 
@@ -98,7 +98,8 @@ impl Shell {
     /// A guest is gone: its stream goes too, unless a receipt is under way.
     pub(super) fn leave(&mut self, session: SessionId, mut guest: Guest) {
         let talk = guest.talk.take();
-        if let (Some((core, past)), Some(scribe)) = (guest.closing.take(), &self.parts.scribe) {
+        if let (Some(closing), Some(scribe)) = (guest.closing.take(), &self.parts.scribe) {
+            let (core, past) = *closing;
             if self.leaving.len() < MAX_LEAVING
                 && let Some(talk) = talk
             {

@@ -54,7 +54,7 @@ pub(super) struct Guest {
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
     /// A receipt is waited for, or being signed, of what was then past.
-    pub(super) closing: Option<(ProviderClosing, Past)>,
+    pub(super) closing: Option<Box<(ProviderClosing, Past)>>,
     pub(super) talk: Option<Talk>,
     /// Takes its first voucher, or waits for its deposit.
     paying: Option<Aside>,
