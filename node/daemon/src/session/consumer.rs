@@ -20,6 +20,7 @@ mod grant;
 mod lanes;
 mod routed;
 mod silence;
+mod stream;
 pub use event::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, RouteNews, RouteOrder, Wish,
 };
@@ -155,11 +156,7 @@ impl ConsumerSession {
                 self.frame(frame, now)
             }
             ConsumerEvent::StreamLost => self.stream_lost(now),
-            ConsumerEvent::StreamBack => {
-                // An exit that hangs up again, and says nothing, is as broken as before.
-                self.redials = false;
-                vec![Do::Send(self.request(true))]
-            }
+            ConsumerEvent::StreamBack => self.stream_back(),
             ConsumerEvent::Funded { start } if self.phase == Phase::Funding => {
                 self.start = Some(start.clone());
                 let mut effects = vec![Do::Send(SessionFrame::Start(start))];
@@ -300,35 +297,6 @@ impl ConsumerSession {
         } else {
             Vec::new()
         }
-    }
-
-    fn stream_lost(&mut self, now: UnixTime) -> Vec<Do> {
-        match self.phase {
-            Phase::Active
-            | Phase::Stalled
-            | Phase::Connecting
-            | Phase::Starting
-            | Phase::Funding => {
-                let mut effects = Vec::new();
-                if self.phase == Phase::Active {
-                    self.enter(Phase::Stalled, now, &mut effects);
-                }
-                effects.extend(self.reopen());
-                effects
-            }
-            Phase::Negotiating => self.end(ConsumerEnd::TimedOut(self.phase), None),
-            Phase::Closed => Vec::new(),
-        }
-    }
-
-    fn broken_for(&self, now: UnixTime) -> Duration {
-        self.broken.map_or(Duration::ZERO, |it| now.since(it))
-    }
-
-    fn reopen(&mut self) -> Option<Do> {
-        self.broken.get_or_insert(self.now);
-        let redials = std::mem::replace(&mut self.redials, true);
-        (!redials).then_some(Do::Reopen)
     }
 
     /// Releases what the own meter says is due, and the prepaid words ahead of it.
