@@ -189,12 +189,19 @@ fn identified(event: identify::Event) -> News {
         identify::Event::Received { peer_id, info, .. }
         | identify::Event::Pushed { peer_id, info, .. } => News::Identified {
             peer: peer_id,
-            agent: info.agent_version,
+            agent: plain(&info.agent_version),
             protocols: info.protocols.iter().map(ToString::to_string).collect(),
             claims: info.listen_addrs,
         },
         identify::Event::Sent { .. } | identify::Event::Error { .. } => News::Nothing,
     }
+}
+
+/// Without what would do something to a terminal that shows it, or turn the text around it: it is a stranger's.
+fn plain(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let kept = text.chars().filter(|c| !c.is_control() && !turns(*c));
+    kept.collect()
 }
 
 fn kademlia(event: kad::Event) -> News {
@@ -257,5 +264,34 @@ fn answer(result: QueryResult) -> Answer {
         QueryResult::GetProviders(_)
         | QueryResult::GetRecord(_)
         | QueryResult::GetClosestPeers(_) => Answer::Empty,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_calls_its_program_does_nothing_to_a_terminal() {
+        let key = Keypair::generate_ed25519().public();
+        let event = identify::Event::Received {
+            connection_id: ConnectionId::new_unchecked(1),
+            peer_id: key.to_peer_id(),
+            info: identify::Info {
+                public_key: key,
+                protocol_version: String::new(),
+                agent_version: "\u{1b}[2J\u{202e}warren/\r\n1.0\u{9b}".to_owned(),
+                listen_addrs: vec![],
+                protocols: vec![],
+                observed_addr: Multiaddr::empty(),
+                signed_peer_record: None,
+            },
+        };
+        let News::Identified { agent, .. } = identified(event) else {
+            panic!("it said who it is")
+        };
+        assert_eq!(agent, "[2Jwarren/1.0");
     }
 }

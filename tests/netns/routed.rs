@@ -292,6 +292,13 @@ fn half_receipt_of(stage: &Stage, exit: &str) {
         .find(|it| it.provider.to_string() == exit)
         .expect("a receipt");
     assert_eq!(it.signed_by, [ReceiptSide::Consumer]);
+    assert!(it.text.is_empty(), "a list is short");
+    let session = it.session.to_string();
+    let it: ReceiptView = stage
+        .cast
+        .consumer
+        .ask(&["receipt", "show", &session[..8]])
+        .expect("a receipt");
     let third = tempfile::tempdir().expect("a folder");
     let file = third.path().join("half");
     std::fs::write(&file, &it.text).expect("written");

@@ -204,7 +204,9 @@ pub(crate) fn whole_receipts(of: &Node, many: usize) -> Vec<ReceiptView> {
         let list: ReceiptList = of.ask(&["receipt", "ls"]).map_err(|it| it.to_string())?;
         let whole = list.receipts.iter().all(|it| it.signed_by.len() == 2);
         if whole && list.receipts.len() == many {
-            Ok(list.receipts)
+            let show = |it: &ReceiptView| of.ask(&["receipt", "show", &it.session.to_string()]);
+            let shown: Result<Vec<_>, _> = list.receipts.iter().map(show).collect();
+            shown.map_err(|it| it.to_string())
         } else {
             Err(format!("{:?}", list.receipts))
         }

@@ -132,7 +132,7 @@ pub struct UpArgs {
     /// Not dearer than this per GiB, in tokens; a price per minute counts as 36 MiB a minute share it.
     #[arg(long, value_name = "TOKENS")]
     pub max_price: Option<String>,
-    /// Never pay more than this, in tokens: for the exit, those after it, and top-ups together.
+    /// Never pay more than this, in tokens: for the exit, those after it, and top-ups together; 0: free exits only.
     #[arg(long, value_name = "TOKENS")]
     pub max_spend: Option<String>,
     /// What a new channel is opened with, in tokens.

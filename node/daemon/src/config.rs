@@ -200,7 +200,7 @@ pub struct RouterSection {
 /// `[consumer]`
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
-    /// The most that one `up` may cost.
+    /// The most that one `up` may cost; zero leaves the free exits.
     pub max_spend: Amount,
     /// What a new channel is opened with.
     pub deposit: Amount,

@@ -79,8 +79,8 @@ pub(crate) struct Wanted {
     pub query: OfferQuery,
     /// The exit that the user named, while its whole id is not known; then that is in `query.nodes`.
     pub named: Option<ExitName>,
-    /// For all sessions of this `up` together. `None`: the deposit is the only cap.
-    pub max_spend: Option<Amount>,
+    /// For all sessions of this `up` together; zero leaves the free exits.
+    pub max_spend: Amount,
     pub deposit: Amount,
     /// Where the next exit may be, once a tunnel was up and is lost.
     pub fallback: Fallback,

@@ -27,7 +27,7 @@ mod provider;
 #[cfg(test)]
 mod tests;
 
-pub use admission::{Admission, ExitTerms, Fresh};
+pub use admission::{Admission, ExitTerms, Fresh, min_deposit_units};
 pub use arrears::{Arrears, Ower};
 pub use closing::{ConsumerClosing, ConsumerClosingEffect, ProviderClosing, ProviderClosingEffect};
 pub use consumer::{

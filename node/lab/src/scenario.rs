@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use warren_daemon::session::min_deposit_units;
+use warren_proto::{Amount, Price};
 
 /// A swarm to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -237,6 +239,12 @@ impl Scenario {
             "1 to 1024",
         )?;
         within(
+            "market.credit_units",
+            self.market.credit_units,
+            1..=1024,
+            "1 to 1024",
+        )?;
+        within(
             "market.guests_max",
             self.market.guests_max,
             1..=4096,
@@ -266,8 +274,8 @@ impl Scenario {
         within(
             "demand.deposit_units",
             self.demand.deposit_units,
-            16..=1_000_000,
-            "16 to 1000000",
+            min_deposit_units(self.market.prepay_units)..=1_000_000,
+            "what an exit takes at least, 64 and market.prepay_units, and at most 1000000",
         )?;
         within(
             "chain.block_secs",
@@ -318,6 +326,17 @@ impl Scenario {
         {
             let (key, value) = ("market.per_mib_max_wei", self.market.per_mib_max_wei);
             let wanted = "at least per_mib_min_wei, which is above 0";
+            return Err(ScenarioError::Value { key, value, wanted });
+        }
+        // A word is worth a MiB in the lab. No consumer looks at an offer that wants too much ahead.
+        let word = Amount::from_wei_u64(self.market.per_mib_max_wei);
+        let price = Price {
+            per_mib: word,
+            per_minute: Amount::ZERO,
+        };
+        if !price.allows_ahead(self.market.prepay_units, word) {
+            let (key, value) = ("market.prepay_units", self.market.prepay_units.into());
+            let wanted = "so low that with the word in use they are worth 128 MiB at most";
             return Err(ScenarioError::Value { key, value, wanted });
         }
         let units = u64::from(self.demand.deposit_units);

@@ -208,10 +208,11 @@ impl Summary {
         })
     }
 
-    /// What must hold in every run; the names of what does not.
+    /// What must hold in every run, and that it shows anything; the names of what does not.
     #[must_use]
     pub fn broken_bounds(&self) -> Vec<&'static str> {
         let bounds = [
+            (self.sessions_active > 0, "some session carries traffic"),
             (self.conserved, "money is conserved"),
             (
                 self.never_overclaimed,

@@ -144,7 +144,7 @@ fn status_page(status: &ExitStatus) -> Page {
     table.row([
         "at risk".to_owned(),
         format!(
-            "at most {} per guest: what is served unpaid",
+            "per guest at most {} served unpaid, and 1 in 64 of what it paid, for what is lost on the way",
             status.at_risk
         ),
     ]);
@@ -198,6 +198,24 @@ fn status_page(status: &ExitStatus) -> Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bound_for_a_guest_says_all_that_it_may_cost() {
+        let money =
+            |text: &str| serde_json::json!({ "value": text, "unit": "WRN", "base_units": "1" });
+        let status = serde_json::json!({
+            "enabled": true, "since": null, "policy": { "name": "web+dns", "hash": "00".repeat(32) },
+            "consent": null, "price": { "per_gib": money("0.002"), "per_minute": money("0") },
+            "at_risk": money("0.0005"), "region": null, "endpoints": [], "offer": null,
+            "offer_valid_until": null, "guests_max": 8, "offload": null, "guests": [],
+            "rates": { "guest_kbit": null, "line_kbit": null, "delayed_packets": 0, "dropped_packets": 0 },
+            "earned": money("0"), "claimable": money("0"),
+        });
+        let status: ExitStatus = serde_json::from_value(status).expect("a status");
+        let text = status_page(&status).text();
+        let bound = "per guest at most 0.0005 WRN served unpaid, and 1 in 64 of what it paid";
+        assert!(text.contains(bound), "{text}");
+    }
 
     #[test]
     fn what_is_to_be_typed_agrees_to_no_other_policy_and_no_other_price() {

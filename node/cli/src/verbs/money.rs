@@ -232,8 +232,8 @@ fn earn_page(it: &Earnings) -> Page {
         String::new()
     };
     let sentence = format!(
-        "{} earned in {} sessions, {} claimed, {} claimable.{routed}{fee}",
-        it.earned, it.sessions, it.claimed, it.claimable
+        "{} earned, {} claimed, {} claimable; {} guests served since the daemon began.{routed}{fee}",
+        it.earned, it.claimed, it.claimable, it.sessions
     );
     let mut table = Table::new(&["CHANNEL", "PAID", "CLAIMED", "STATE"]);
     for channel in &it.channels {
@@ -257,10 +257,11 @@ pub(super) async fn ledger(desk: &Desk<'_>, args: &LedgerArgs) -> Told {
     let query = LedgerQuery {
         since: since.map_err(|it| Problem::new(ErrorCode::BadRequest, it))?,
         limit: args.limit,
+        before: None,
     };
     let ledger = desk
         .client()?
-        .ledger(&query)
+        .whole_ledger(&query)
         .await
         .map_err(|it| it.problem())?;
     if args.csv {
@@ -327,4 +328,27 @@ fn ledger_page(ledger: &Ledger) -> Page {
         ledger.earned
     );
     Page::of(ledger, sentence).table(&table)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_earned_before_the_daemon_began_is_not_said_to_come_of_no_session() {
+        let money = |text: &str| json!({ "value": text, "unit": "WRN", "base_units": "7" });
+        let earnings = json!({
+            "earned": money("3"), "claimed": money("1"), "claimable": money("2"), "passed_on":
+            { "value": "0", "unit": "WRN", "base_units": "0" },
+            "claim_fee": null, "sessions": 0, "channels": [],
+        });
+        let earnings: Earnings = serde_json::from_value(earnings).expect("earnings");
+        let text = earn_page(&earnings).text();
+        assert!(
+            text.starts_with("3 WRN earned, 1 WRN claimed, 2 WRN claimable; 0 guests served since the daemon began."),
+            "{text}"
+        );
+    }
 }

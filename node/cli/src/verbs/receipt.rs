@@ -52,8 +52,9 @@ async fn list(client: &Client) -> Result<ReceiptList, Problem> {
 
 /// The one receipt whose session begins with `text`.
 async fn find(client: &Client, text: &str) -> Result<ReceiptView, Problem> {
+    let one = async |session| client.receipt(session).await.map_err(|it| it.problem());
     if let Ok(session) = text.parse() {
-        return client.receipt(session).await.map_err(|it| it.problem());
+        return one(session).await;
     }
     let wanted = text.to_ascii_lowercase();
     let receipts = list(client).await?.receipts;
@@ -62,7 +63,7 @@ async fn find(client: &Client, text: &str) -> Result<ReceiptView, Problem> {
         .into_iter()
         .filter(|it| it.session.to_string().starts_with(&wanted));
     match (found.next(), found.next()) {
-        (Some(it), None) => Ok(it),
+        (Some(it), None) => one(it.session).await,
         (Some(_), Some(_)) => {
             let seen = format!("`{text}` begins the session of more than one receipt");
             Err(Problem::new(ErrorCode::BadRequest, seen).with_next("warren receipt ls"))

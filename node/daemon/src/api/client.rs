@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, Response, header};
@@ -55,7 +55,13 @@ pub enum ClientError {
         /// The path asked for.
         path: String,
     },
-    /// The answer was not understood: another version, or too long.
+    /// The answer is longer than is read.
+    #[error("the daemon's answer to {path} is longer than {} MiB", MAX_ANSWER_BYTES >> 20)]
+    TooLong {
+        /// The path asked.
+        path: String,
+    },
+    /// The answer was not understood: another version.
     #[error("the daemon's answer to {path} is not understood: {why}")]
     Garbled {
         /// The path asked.
@@ -85,6 +91,7 @@ impl ClientError {
                 Problem::new(ErrorCode::DaemonNotReachable, format!("{self}: {source}"))
             }
             Self::BadRequest { .. } => Problem::new(ErrorCode::BadRequest, self),
+            Self::TooLong { .. } => Problem::new(ErrorCode::AnswerTooLong, self),
             Self::Garbled { .. } => Problem::new(ErrorCode::AnotherVersion, self),
             Self::Slow { .. } => Problem::new(ErrorCode::RequestTimeout, self),
         }
@@ -207,11 +214,14 @@ fn garbled(path: &str, why: impl ToString) -> ClientError {
 
 async fn body_bytes(path: &str, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
     let limited = Limited::new(answer.into_body(), MAX_ANSWER_BYTES);
-    limited
-        .collect()
-        .await
-        .map(|it| it.to_bytes())
-        .map_err(|error| garbled(path, error))
+    let read = limited.collect().await.map(|it| it.to_bytes());
+    read.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => ClientError::Broken(*error),
+        Err(error) if error.is::<LengthLimitError>() => ClientError::TooLong {
+            path: path.to_owned(),
+        },
+        Err(error) => garbled(path, error),
+    })
 }
 
 async fn read<T: DeserializeOwned>(

@@ -29,8 +29,8 @@ pub use market::{
 pub use money::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole,
     ChannelState, ChannelTopUpRequest, ChannelView, ClaimOfChannel, ClaimReport, Earnings, Ledger,
-    LedgerEntry, LedgerKind, LedgerQuery, PayoutRequest, TransactionReport, WalletView,
-    WithdrawRequest,
+    LedgerEntry, LedgerKind, LedgerQuery, MOST_ENTRIES, PayoutRequest, TransactionReport,
+    WalletView, WithdrawRequest,
 };
 pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
 pub use offload::OffloadView;

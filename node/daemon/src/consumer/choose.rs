@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use warren_overlay::offers::{OfferQuery, RankedOffer, ScoreReason, asks_too_much_ahead};
-use warren_proto::{Amount, MAX_MIB_AHEAD, SignedOffer, UnixTime};
+use warren_proto::{Amount, MAX_MIB_AHEAD, Price, SignedOffer, UnixTime};
 
 use super::live::{self, Heard, Live};
 use super::round::Round;
@@ -88,10 +88,9 @@ impl Plan {
         }
     }
 
-    /// What is left of the most that the user allows. `None`: the deposit is the only cap.
-    pub(super) fn may_spend(&self) -> Option<Amount> {
-        let cap = self.wanted.max_spend;
-        cap.map(|cap| cap.saturating_sub(self.spent))
+    /// What is left of the most that the user allows.
+    pub(super) fn may_spend(&self) -> Amount {
+        self.wanted.max_spend.saturating_sub(self.spent)
     }
 
     /// What to look for. A name must be the only one of its kind among all exits, so all are looked at.
@@ -122,15 +121,21 @@ impl Plan {
         if let Some(dear) = answer.offers.iter().find(is_dear) {
             return Found::Refused(too_much_ahead(dear));
         }
-        let (wanted, round) = (&self.wanted, &self.round);
+        let (wanted, round, left) = (&self.wanted, &self.round, self.may_spend());
         let fits = |it: &RankedOffer| {
             wanted.named.is_none()
-                && round.may_try(node(it), now)
                 && wanted.query.wants(&it.offer)
                 && is_within(wanted.query.max_per_mib, it)
         };
         let fitting = answer.offers.into_iter().filter(fits);
-        self.queue = fitting.map(|it| it.offer).collect();
+        let (paid, beyond): (Vec<_>, Vec<_>) = fitting.partition(|it| affords(left, &it.offer));
+        // A better offer of somebody else may come; one whom the user named asks what it asks.
+        let capped = (paid.is_empty() && !beyond.is_empty()).then(cap_too_low);
+        if let Some(problem) = capped.clone().filter(|_| !named.is_empty()) {
+            return Found::Refused(problem);
+        }
+        let tried = paid.into_iter().filter(|it| round.may_try(node(it), now));
+        self.queue = tried.map(|it| it.offer).collect();
         if !self.queue.is_empty() {
             return Found::Next;
         }
@@ -139,13 +144,14 @@ impl Plan {
             return Found::Ask;
         }
         if self.progress.is_none() {
-            return Found::Next;
+            return capped.map_or(Found::Next, Found::Refused);
         }
         let searched = now.since(self.since);
         if searched < self.wanted.search && self.round.is_fresh() {
             return Found::Ask;
         }
-        Found::Nobody(format!("no offer fits after {} s", searched.as_secs()))
+        let nobody = || Found::Nobody(format!("no offer fits after {} s", searched.as_secs()));
+        capped.map_or_else(nobody, Found::Refused)
     }
 
     /// An exit is lost: where the next one may be.
@@ -167,6 +173,20 @@ fn too_much_ahead(it: &RankedOffer) -> Problem {
         "{node} wants {words} of its words ahead: with the one in use that is more than {MAX_MIB_AHEAD} MiB are worth at its price"
     );
     Problem::new(ErrorCode::NoOffer, seen)
+}
+
+/// Whether `left` pays the words that an exit wants ahead: else it would get a channel, and not one word.
+fn affords(left: Amount, offer: &SignedOffer) -> bool {
+    let it = offer.offer();
+    let words = u64::from(it.prepay_units).max(1);
+    let ahead = it.unit_price.checked_mul(words).unwrap_or(Amount::MAX);
+    it.price == Price::default() || ahead <= left
+}
+
+/// Why no exit is tried though some fit.
+fn cap_too_low() -> Problem {
+    let seen = "what this `up` may cost is less than the words that any exit that fits wants ahead";
+    Problem::new(ErrorCode::SpendingCap, seen)
 }
 
 /// Whether an offer costs at most `max` per MiB, its price per minute counted as what that adds to a MiB of a

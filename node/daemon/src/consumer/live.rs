@@ -24,7 +24,7 @@ use crate::session::{
 };
 
 // Our choice.
-/// Between two tries to reach the exit of a running session: one that is refused fails at once.
+/// Between two tries to reach the exit of a running session: one that is refused, or hung up on, fails at once.
 const REDIAL: Duration = Duration::from_secs(1);
 
 /// News for the loop from its helpers.
@@ -73,7 +73,7 @@ pub(super) fn wish(parts: &ConsumerParts, offer: SignedOffer, plan: Option<&Plan
         offer,
         tunnel_key: key.public(),
         deposit: plan.map(|it| it.wanted.deposit).unwrap_or_default(),
-        max_spend: plan.and_then(Plan::may_spend),
+        max_spend: Some(plan.map(Plan::may_spend).unwrap_or_default()),
     };
     Bid { wish, key }
 }
@@ -86,6 +86,10 @@ pub(super) struct Live {
     pub(super) talk: Option<Talk>,
     /// How many streams there were.
     streams: u64,
+    /// When the last one stood.
+    stood: UnixTime,
+    /// Whether that one brought anything.
+    brought: bool,
     outbox: Outbox,
     pub(super) channel: Option<ChannelId>,
     pub(super) since: UnixTime,
@@ -116,6 +120,8 @@ impl Live {
             key: bid.key,
             talk: None,
             streams: 0,
+            stood: now,
+            brought: false,
             outbox: Outbox::default(),
             channel: None,
             since: now,
@@ -161,6 +167,15 @@ impl Live {
         });
     }
 
+    /// Before a stream that broke is opened anew: none, unless the exit hung up as soon as it could.
+    fn pause(&self, now: UnixTime) -> Duration {
+        if self.brought && now.since(self.stood) >= REDIAL {
+            Duration::ZERO
+        } else {
+            REDIAL
+        }
+    }
+
     fn talks_on(&self, stream: u64) -> bool {
         self.talk.as_ref().is_some_and(|it| it.is(stream))
     }
@@ -172,7 +187,8 @@ impl Shell {
             News::Stream(stream) => self.stream_stands(*stream).await,
             News::NoStream(why) => self.no_stream(why).await,
             News::Frame(stream, frame) => {
-                if self.live.as_ref().is_some_and(|it| it.talks_on(stream)) {
+                if let Some(live) = self.live.as_mut().filter(|it| it.talks_on(stream)) {
+                    live.brought = true;
                     self.event(ConsumerEvent::Frame(frame)).await;
                 }
             }
@@ -206,7 +222,11 @@ impl Shell {
 
     async fn stream_stands(&mut self, stream: SessionStream) {
         let Some(live) = &mut self.live else { return };
+        // What ends it from here on has another cause.
+        let unreachable = |it: &mut Problem| it.is(ErrorCode::NodeUnreachable);
+        drop(live.problem.take_if(unreachable));
         live.streams = live.streams.wrapping_add(1);
+        (live.stood, live.brought) = (self.parts.clock.now(), false);
         let (name, heard_by) = ((live.id(), live.streams), live.heard_by.clone());
         live.talk = Some(Talk::start(stream, name, &self.parts.control, heard_by));
         match live.outbox.stream_stands() {
@@ -217,7 +237,8 @@ impl Shell {
 
     async fn no_stream(&mut self, why: String) {
         let Some(live) = &mut self.live else { return };
-        live.problem = Some(Problem::new(ErrorCode::NodeUnreachable, why));
+        let unreachable = || Problem::new(ErrorCode::NodeUnreachable, why);
+        live.problem.get_or_insert_with(unreachable);
         match live.phase() {
             ConsumerPhase::Negotiating => self.event(ConsumerEvent::StreamLost).await,
             // Money is on its way, or it ran: keep trying; the machine's own deadline ends it.
@@ -247,7 +268,7 @@ impl Shell {
                 ConsumerEffect::Reconcile(ack) => self.reconcile(ack).await,
                 ConsumerEffect::Reopen => {
                     if let Some(live) = &self.live {
-                        live.open_stream(&self.parts, Duration::ZERO);
+                        live.open_stream(&self.parts, live.pause(self.parts.clock.now()));
                     }
                 }
                 ConsumerEffect::Attest(counters) => self.attest(*counters).await,

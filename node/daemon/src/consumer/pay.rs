@@ -118,7 +118,7 @@ impl Shell {
         else {
             return self.no_top_up(None).await;
         };
-        let cap = plan.may_spend().unwrap_or(plan.wanted.deposit);
+        let cap = plan.may_spend();
         let paid = price.checked_mul(live.machine().released());
         let promised = paid.unwrap_or(Amount::MAX).checked_add(left);
         let room = cap.saturating_sub(promised.unwrap_or(Amount::MAX));

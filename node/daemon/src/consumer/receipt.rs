@@ -2,7 +2,7 @@
 //!
 //! `down`, or the next exit, never waits for it: the session's stream lives on here for a moment.
 
-use warren_proto::{SessionFrame, SessionId, Side, UnixTime};
+use warren_proto::{SessionFrame, SessionId, UnixTime};
 
 use super::Shell;
 use super::live::{Live, News};
@@ -31,7 +31,7 @@ impl Shell {
         let (Some(terms), Some(channel)) = (live.machine().terms().cloned(), live.channel) else {
             return;
         };
-        let half = scribe.half(Side::Consumer, &terms, &counters, channel);
+        let half = scribe.half(&terms, &counters, channel);
         let Some(half) = half.await else { return };
         let kept = half.clone();
         tokio::spawn(async move { scribe.keep(kept).await });

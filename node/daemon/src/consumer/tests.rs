@@ -159,7 +159,7 @@ fn wanted() -> Wanted {
     Wanted {
         query: OfferQuery::default(),
         named: None,
-        max_spend: None,
+        max_spend: Amount::ZERO,
         deposit: Amount::ZERO,
         fallback: Fallback::None,
         search: Duration::from_secs(5),
@@ -231,4 +231,40 @@ fn what_a_session_carried_is_counted_once() {
         bench.shell.tell_metrics();
         assert_eq!(count(&bench), (5, 7));
     });
+}
+
+#[tokio::test]
+async fn an_alarm_ends_when_what_it_told_of_is_found_again() {
+    use host::{Found, LineError};
+    let mut bench = Bench::new().await;
+    bench.shell.finds(Found::Meddled).await;
+    let before = bench.shell.watch.trouble().unwrap();
+    let error = LineError::Died("no answer".to_owned());
+    bench.shell.finds(Found::Bare(error)).await;
+    let bare = bench.shell.watch.trouble().unwrap();
+    assert!(bare.seen.contains("GONE"), "{bare}");
+    bench.shell.finds(Found::Sound).await;
+    // What did happen since the last `up` is told on.
+    assert_eq!(bench.shell.watch.trouble(), Some(before));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_that_was_reached_again_is_not_told_of_as_unreachable() {
+    use crate::session::{ConsumerEnd, ConsumerPhase};
+    let mut bench = Bench::new().await;
+    bench.begins();
+    let (first, request) = bench.opened().await;
+    assert!(!request.resume);
+    let unreachable = Problem::new(ErrorCode::NodeUnreachable, "no route to host");
+    bench.shell.live.as_mut().unwrap().problem = Some(unreachable.clone());
+    let end = ConsumerEnd::TimedOut(ConsumerPhase::Connecting);
+    assert_eq!(bench.shell.cause(&end), Some(unreachable));
+    let grant = bench.grant(&request);
+    let mut first = first;
+    first.send(grant).await.unwrap();
+    bench.says(&mut first).await;
+    drop(first);
+    let (_second, request) = bench.opened().await;
+    assert!(request.resume);
+    assert_eq!(bench.shell.cause(&end), None);
 }

@@ -86,7 +86,6 @@ impl Shell {
         let (used, served) = (machine.used(), machine.served(now));
         let due = |terms| due_units(terms, used.0.plus(used.1), served).unwrap_or(u64::MAX);
         let wanted = self.plan.as_ref().map(|plan| &plan.wanted);
-        let deposit = wanted.map(|it| it.deposit).unwrap_or_default();
         let session = SessionFacts {
             id: machine.id(),
             phase: machine.phase(),
@@ -101,7 +100,7 @@ impl Shell {
             served,
             due_units: machine.terms().map_or(0, due),
             released: machine.released(),
-            max_spend: wanted.and_then(|it| it.max_spend).unwrap_or(deposit),
+            max_spend: wanted.map(|it| it.max_spend).unwrap_or_default(),
             channel: live.channel,
             way: live.route.as_ref().map(|it| it.way),
             tunnel: self.line.state(),

@@ -18,7 +18,7 @@ const MOST_FAILED: u32 = 3;
 pub(super) struct Watch {
     meddled: u64,
     failed: u32,
-    /// What could not be made again when it was last tried.
+    /// What could not be made again when it was last tried; gone with the next look that finds it.
     unmended: Option<Problem>,
     /// Inner bytes up and down that were counted of the present tunnel.
     carried: (u64, u64),
@@ -55,6 +55,10 @@ impl Watch {
 impl Shell {
     pub(super) async fn look(&mut self) {
         let found = self.line.look().await;
+        self.finds(found).await;
+    }
+
+    pub(super) async fn finds(&mut self, found: Found) {
         let wall = if self.line.has_kill_switch() {
             "the kill switch"
         } else {
@@ -91,7 +95,7 @@ impl Shell {
             Found::Bare(error) => {
                 tracing::error!(%error, "{wall} is gone and cannot be made again");
                 let seen = format!("{wall} is GONE and cannot be made again: {error}");
-                watch.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+                watch.unmended = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Unmended(error) => {
                 if before.is_none() {

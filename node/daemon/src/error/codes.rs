@@ -81,6 +81,9 @@ codes! {
     1106 AnotherVersion Conflict: "program and daemon speak different versions of the API",
         "The daemon was started by another version of Warren than this command.",
         "restart the daemon";
+    1107 AnswerTooLong Failed: "the daemon's answer is longer than this program reads",
+        "More is on record than one answer may hold.",
+        "ask for less: --limit, --since, or one by its id";
     1201 KeyLoose Permission: "a key file can be read by others",
         "Its mode lets its group or everybody read it; the key may be known already.",
         "chmod 600 the file, or make a new identity";

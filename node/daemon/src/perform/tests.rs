@@ -14,6 +14,7 @@ use crate::stand::key;
 use crate::store::{Store, StoreSpec};
 
 mod over;
+mod past;
 
 const UNIT: u64 = 1_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -1,10 +1,10 @@
 //! The receipts of guests that left: signed aside, sent on the stream that stays open for a moment.
 
-use warren_proto::{ChannelId, Receipt, SessionFrame, SessionId, SessionTerms, Side, UnixTime};
+use warren_proto::{ChannelId, Receipt, SessionFrame, SessionId, UnixTime};
 
 use super::Shell;
 use super::guest::{Guest, Heard, News, Talk};
-use crate::receipt::{Counters, Exchange};
+use crate::receipt::{Counters, Exchange, Past};
 use crate::session::{ProviderClosing, ProviderClosingEffect};
 
 /// Guests in Closing at once; for more than that, this side's half has to do.
@@ -13,8 +13,7 @@ const MAX_LEAVING: usize = 64;
 /// A guest in Closing.
 pub(super) struct Leaving {
     core: ProviderClosing,
-    terms: SessionTerms,
-    channel: ChannelId,
+    past: Past,
     stream: u64,
     talk: Talk,
     _exchange: Exchange,
@@ -23,30 +22,43 @@ pub(super) struct Leaving {
 impl Shell {
     /// Signs in a task of its own; the answer comes back as [`News::Receipt`].
     pub(super) fn countersign(&mut self, session: SessionId, receipt: Receipt, own: Counters) {
-        let exit = self.exit.as_mut();
-        let guest = exit.and_then(|exit| exit.guests.get_mut(&session));
-        let Some(guest) = guest else { return };
-        let Some(channel) = guest.channel else { return };
         let now = self.parts.clock.now();
-        guest.closing = Some(ProviderClosing::signing(own.clone(), now));
-        let (terms, stream) = (guest.machine.terms().clone(), guest.stream);
-        self.sign_aside(session, stream, (terms, channel), (receipt, own));
+        let core = ProviderClosing::signing(own.clone(), now);
+        if let Some((past, stream)) = self.closes(session, core, own) {
+            self.sign_aside(stream, past, receipt);
+        }
     }
 
-    fn sign_aside(
-        &self,
+    /// The guest of `session` has a receipt before it; by which stream it comes.
+    fn closes(
+        &mut self,
         session: SessionId,
-        stream: u64,
-        (terms, channel): (SessionTerms, ChannelId),
-        (receipt, own): (Receipt, Counters),
-    ) {
+        core: ProviderClosing,
+        own: Counters,
+    ) -> Option<(Past, u64)> {
+        let past = self.past(session, own)?;
+        let guest = self.exit.as_mut()?.guests.get_mut(&session)?;
+        guest.closing = Some(Box::new((core, past.clone())));
+        Some((past, guest.stream))
+    }
+
+    /// Asks what proves the money of the guest's session. `None` if nothing paid for it.
+    fn past(&self, session: SessionId, own: Counters) -> Option<Past> {
+        let guest = self.guests()?.get(&session)?;
+        let channel: ChannelId = guest.channel?;
+        let scribe = self.parts.scribe.as_ref()?;
+        Some(scribe.past(guest.machine.terms().clone(), own, channel))
+    }
+
+    fn sign_aside(&self, stream: u64, past: Past, receipt: Receipt) {
         let Some(scribe) = self.parts.scribe.clone() else {
             return;
         };
         let heard_by = self.heard_by.clone();
         tokio::spawn(async move {
-            let signed = scribe.countersign(&terms, &own, channel, receipt).await;
+            let signed = scribe.countersign(&past, receipt).await;
             let news = News::Receipt(signed.map(Box::new));
+            let session = past.terms().session;
             let _ = heard_by
                 .send(Heard::Session {
                     session,
@@ -59,29 +71,24 @@ impl Shell {
 
     /// Waits for the consumer's receipt after the end.
     pub(super) fn await_receipt(&mut self, session: SessionId, own: Counters) {
-        let now = self.parts.clock.now();
-        let exit = self.exit.as_mut();
-        if let Some(guest) = exit.and_then(|exit| exit.guests.get_mut(&session)) {
-            guest.closing = Some(ProviderClosing::waiting(own, now));
-        }
+        let core = ProviderClosing::waiting(own.clone(), self.parts.clock.now());
+        let _ = self.closes(session, core, own);
     }
 
     /// Writes this side's own half in a task of its own.
     pub(super) fn attest(&self, session: SessionId, own: Counters) {
-        let guest = self.guests().and_then(|guests| guests.get(&session));
-        if let Some((guest, channel)) = guest.and_then(|it| Some((it, it.channel?))) {
-            self.keep_half(guest.machine.terms().clone(), channel, own);
+        if let Some(past) = self.past(session, own) {
+            self.keep_half(past);
         }
     }
 
-    fn keep_half(&self, terms: SessionTerms, channel: ChannelId, own: Counters) {
+    fn keep_half(&self, past: Past) {
         let Some(scribe) = self.parts.scribe.clone() else {
             return;
         };
         let open = scribe.receipts().exchange();
         tokio::spawn(async move {
-            let half = scribe.half(Side::Provider, &terms, &own, channel).await;
-            if let Some(half) = half {
+            if let Some(half) = scribe.own_half(&past).await {
                 scribe.keep(half).await;
             }
             drop(open);
@@ -91,18 +98,14 @@ impl Shell {
     /// A guest is gone: its stream goes too, unless a receipt is under way.
     pub(super) fn leave(&mut self, session: SessionId, mut guest: Guest) {
         let talk = guest.talk.take();
-        let waits = guest.closing.take();
-        if let (Some(core), Some(channel), Some(scribe)) =
-            (waits, guest.channel, &self.parts.scribe)
-        {
-            let terms = guest.machine.terms().clone();
+        if let (Some(closing), Some(scribe)) = (guest.closing.take(), &self.parts.scribe) {
+            let (core, past) = *closing;
             if self.leaving.len() < MAX_LEAVING
                 && let Some(talk) = talk
             {
                 let leaving = Leaving {
                     core,
-                    terms,
-                    channel,
+                    past,
                     stream: guest.stream,
                     talk,
                     _exchange: scribe.receipts().exchange(),
@@ -111,7 +114,7 @@ impl Shell {
                 return;
             }
             if core.is_waiting() {
-                self.keep_half(terms, channel, core.counters().clone());
+                self.keep_half(past);
             }
         }
     }
@@ -156,12 +159,9 @@ impl Shell {
             let Some(it) = self.leaving.get(&session) else {
                 return;
             };
-            let (terms, channel) = (it.terms.clone(), it.channel);
-            let own = it.core.counters().clone();
             match effect {
                 ProviderClosingEffect::Countersign(receipt) => {
-                    let stream = it.stream;
-                    self.sign_aside(session, stream, (terms, channel), (*receipt, own));
+                    self.sign_aside(it.stream, it.past.clone(), *receipt);
                 }
                 ProviderClosingEffect::TakeVoucher(voucher) => {
                     if let Some(purse) = self.parts.purse.clone() {
@@ -169,7 +169,7 @@ impl Shell {
                         let _ = purse.take_voucher(voucher).await;
                     }
                 }
-                ProviderClosingEffect::KeepHalf => self.keep_half(terms, channel, own),
+                ProviderClosingEffect::KeepHalf => self.keep_half(it.past.clone()),
                 ProviderClosingEffect::Over => {
                     self.leaving.remove(&session);
                 }

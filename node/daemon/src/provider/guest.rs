@@ -15,6 +15,7 @@ use super::watch::gate;
 use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
+use crate::receipt::Past;
 use crate::session::{Ower, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
 
 /// News for the loop from its helpers.
@@ -52,8 +53,8 @@ pub(super) struct Guest {
     pub(super) channel: Option<ChannelId>,
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
-    /// A receipt is waited for, or being signed.
-    pub(super) closing: Option<ProviderClosing>,
+    /// A receipt is waited for, or being signed, of what was then past.
+    pub(super) closing: Option<Box<(ProviderClosing, Past)>>,
     pub(super) talk: Option<Talk>,
     /// Takes its first voucher, or waits for its deposit.
     paying: Option<Aside>,

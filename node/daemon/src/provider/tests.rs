@@ -240,6 +240,23 @@ fn without_the_deny_table_no_guest_passes_and_with_it_all_do_again() {
 }
 
 #[test]
+fn a_deny_table_that_is_found_again_leaves_no_alarm_and_no_count() {
+    inside("a_deny_table_that_is_found_again", || async {
+        let mut bench = Bench::on().await;
+        // As it is after looks that could not ask the kernel.
+        for _ in 0..2 * MOST_BARE {
+            let exit = bench.shell.exit.as_mut().unwrap();
+            (exit.shut, exit.bare) = (true, exit.bare + 1);
+            let seen = "the deny table is gone and no guest passes";
+            bench.shell.trouble = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
+            bench.shell.look().await;
+            assert!(!bench.exit().shut);
+            assert_eq!((bench.exit().bare, bench.shell.trouble.clone()), (0, None));
+        }
+    });
+}
+
+#[test]
 fn an_exit_whose_deny_table_cannot_be_made_again_ends_and_tells_its_guests() {
     inside("an_exit_whose_deny_table", || async {
         let mut bench = Bench::on().await;

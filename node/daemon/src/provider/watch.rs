@@ -49,7 +49,11 @@ impl Shell {
             return self.make_table_again().await;
         }
         if exit.shut {
+            // Whoever put it back, or could not be asked for it: nothing is to be told of any more.
+            tracing::warn!("the deny table stands; guests pass again");
+            exit.bare = 0;
             open(exit);
+            self.trouble = None;
         }
         if self.looks.is_multiple_of(NETWORKS) {
             match exit.host.refresh().await {

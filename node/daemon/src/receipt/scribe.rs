@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use warren_payments::{Evidence, Payments};
 use warren_proto::{ChannelId, NodeKey, PaidBy, Receipt, SessionTerms, Side};
 
@@ -19,6 +21,22 @@ pub(crate) struct Scribe {
     receipts: Receipts,
 }
 
+/// A session that is over. Its channel may pay for the next one before its receipt is written, so what
+/// proves its money was asked for when it ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    terms: SessionTerms,
+    own: Counters,
+    channel: ChannelId,
+    proof: Shared<BoxFuture<'static, Option<PaidBy>>>,
+}
+
+impl Past {
+    pub(crate) const fn terms(&self) -> &SessionTerms {
+        &self.terms
+    }
+}
+
 impl Scribe {
     pub(crate) const fn new(payments: Payments, key: NodeKey, receipts: Receipts) -> Self {
         Self {
@@ -32,31 +50,64 @@ impl Scribe {
         &self.receipts
     }
 
-    /// Writes and signs what `side` counted; the payments are asked about `channel` unless a route paid.
-    /// `None`, and a line in the log, without proof of it.
+    /// Consumer: writes and signs what this side counted; the payments are asked about `channel` unless a
+    /// route paid. `None`, and a line in the log, without proof of it.
     pub(crate) async fn half(
         &self,
-        side: Side,
         terms: &SessionTerms,
         counters: &Counters,
         channel: ChannelId,
     ) -> Option<Receipt> {
         let paid_by = self.paid_by(counters, channel).await?;
-        let body = body(side, terms, counters, paid_by);
-        Some(Receipt::new(body).sign(side, &self.key))
+        let body = body(Side::Consumer, terms, counters, paid_by);
+        Some(Receipt::new(body).sign(Side::Consumer, &self.key))
+    }
+
+    /// A session ends: asks now what proves its money.
+    pub(crate) fn past(&self, terms: SessionTerms, own: Counters, channel: ChannelId) -> Past {
+        let (scribe, counters) = (self.clone(), own.clone());
+        let proof = async move { scribe.paid_by(&counters, channel).await };
+        let proof = proof.boxed().shared();
+        // The question is on its way before anything of a next session can be; a task waits for the answer.
+        if proof.clone().now_or_never().is_none() {
+            tokio::spawn(proof.clone());
+        }
+        Past {
+            terms,
+            own,
+            channel,
+            proof,
+        }
+    }
+
+    /// Provider: writes and signs what this side counted of a session that is over.
+    pub(crate) async fn own_half(&self, past: &Past) -> Option<Receipt> {
+        let body = body(
+            Side::Provider,
+            &past.terms,
+            &past.own,
+            self.proof(past).await?,
+        );
+        Some(Receipt::new(body).sign(Side::Provider, &self.key))
+    }
+
+    /// What proves it by now: what came late counts, as long as no other session of the channel has begun.
+    async fn proof(&self, past: &Past) -> Option<PaidBy> {
+        let then = past.proof.clone().await?;
+        let PaidBy::Channel(at_end) = &then else {
+            return Some(then);
+        };
+        let now = self.evidence(past.channel).await;
+        let same = now.filter(|it| it.value_before == at_end.value_before);
+        Some(same.map_or(then, |it| by_channel(&it)))
     }
 
     /// Provider: signs the consumer's receipt too, if it is true; the answer is on disk. `None`
     /// leaves a half receipt of this side's own.
-    pub(crate) async fn countersign(
-        &self,
-        terms: &SessionTerms,
-        counters: &Counters,
-        channel: ChannelId,
-        receipt: Receipt,
-    ) -> Option<Receipt> {
-        let held = self.paid_by(counters, channel).await?;
-        let why = match agrees(receipt.body(), terms, counters, &held) {
+    pub(crate) async fn countersign(&self, past: &Past, receipt: Receipt) -> Option<Receipt> {
+        let (terms, own) = (&past.terms, &past.own);
+        let held = self.proof(past).await?;
+        let why = match agrees(receipt.body(), terms, own, &held) {
             Ok(()) if !receipt.is_signed_by(Side::Consumer) => "it is not signed".to_owned(),
             Ok(()) => match verify(&receipt) {
                 Ok(_) => {
@@ -68,7 +119,7 @@ impl Scribe {
             Err(disagreement) => disagreement.to_string(),
         };
         tracing::warn!(session = %terms.session.short(), why, "a receipt is not countersigned");
-        let body = body(Side::Provider, terms, counters, held);
+        let body = body(Side::Provider, terms, own, held);
         self.keep(Receipt::new(body).sign(Side::Provider, &self.key))
             .await;
         None
@@ -92,7 +143,7 @@ impl Scribe {
     async fn paid_by(&self, counters: &Counters, channel: ChannelId) -> Option<PaidBy> {
         match &counters.route {
             Some(route) => Some(PaidBy::Route(route.clone())),
-            None => Some(by_channel(&self.evidence(channel).await?)),
+            None => self.evidence(channel).await.as_ref().map(by_channel),
         }
     }
 

@@ -66,6 +66,17 @@ pub fn view(receipt: &Receipt, own: Option<NodeId>, token: &Token) -> ReceiptVie
     }
 }
 
+/// The same without what makes it long, as one of many: its text, and the locks of a route.
+#[must_use]
+pub fn row(receipt: &Receipt, own: Option<NodeId>, token: &Token) -> ReceiptView {
+    let mut row = view(receipt, own, token);
+    row.text.clear();
+    if let PaidByView::Route(by) = &mut row.paid_by {
+        by.locks.clear();
+    }
+    row
+}
+
 fn lock(it: &LockProof) -> LockProofView {
     LockProofView {
         anchor: hex::encode(it.anchor.as_bytes()),

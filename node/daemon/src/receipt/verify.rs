@@ -177,17 +177,7 @@ pub fn verify(receipt: &Receipt) -> Result<Verdict, Fault> {
     };
     let due_consumer = due(body, Side::Consumer, body.consumer_meter.as_ref())?;
     let due_provider = due(body, Side::Provider, body.provider_meter.as_ref())?;
-    if let Some(meter) = &body.consumer_meter {
-        let most = meter
-            .due_units
-            .saturating_add(body.prepay_units.into())
-            .saturating_add(HIDDEN_UNITS);
-        let words = paid.wei().checked_div(body.unit_price.wei());
-        let words = words.unwrap_or(paid.wei());
-        if words > u128::from(most) {
-            return Err(Fault::Overpaid { paid: words, most });
-        }
-    }
+    overpaid(body, paid)?;
     if body.ended < body.started {
         return Err(Fault::Times);
     }
@@ -198,6 +188,40 @@ pub fn verify(receipt: &Receipt) -> Result<Verdict, Fault> {
         due_consumer,
         due_provider,
     })
+}
+
+/// Whether what `side` says it counted stands in a receipt that is to verify; also if it says nothing.
+pub(super) fn is_sound(body: &ReceiptBody, side: Side) -> bool {
+    let paid = match &body.paid_by {
+        PaidBy::Channel(by) => by.value_after.saturating_sub(by.value_before),
+        PaidBy::Route(by) => body
+            .unit_price
+            .checked_mul(by.units())
+            .unwrap_or(Amount::MAX),
+    };
+    match side {
+        Side::Consumer => {
+            due(body, side, body.consumer_meter.as_ref()).is_ok() && overpaid(body, paid).is_ok()
+        }
+        Side::Provider => due(body, side, body.provider_meter.as_ref()).is_ok(),
+    }
+}
+
+/// Whether more was paid than the consumer's own meter allows.
+fn overpaid(body: &ReceiptBody, paid: Amount) -> Result<(), Fault> {
+    let Some(meter) = &body.consumer_meter else {
+        return Ok(());
+    };
+    let most = meter
+        .due_units
+        .saturating_add(body.prepay_units.into())
+        .saturating_add(HIDDEN_UNITS);
+    let words = paid.wei().checked_div(body.unit_price.wei());
+    let paid = words.unwrap_or(paid.wei());
+    if paid > u128::from(most) {
+        return Err(Fault::Overpaid { paid, most });
+    }
+    Ok(())
 }
 
 /// What the channel gained in the session, by its own voucher and words.

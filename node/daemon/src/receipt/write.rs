@@ -9,6 +9,8 @@ use warren_proto::{
     Amount, ChannelProof, Meter, PaidBy, ReceiptBody, RouteProof, SessionTerms, Side, UnixTime,
 };
 
+use super::verify::is_sound;
+
 /// How far the two clocks may be apart at the end of a session. Our choice.
 const CLOCKS: Duration = Duration::from_secs(600);
 
@@ -71,7 +73,8 @@ pub enum Disagreement {
     },
 }
 
-/// What `side` writes down of a session that `paid_by` paid.
+/// What `side` writes down of a session that `paid_by` paid. What the other said it counted is left out if it
+/// is at odds with the price or with what was paid: nobody would take the receipt that this side signs.
 #[must_use]
 pub fn body(side: Side, terms: &SessionTerms, counters: &Counters, paid_by: PaidBy) -> ReceiptBody {
     let (own, theirs) = (Some(counters.own), counters.theirs);
@@ -79,7 +82,7 @@ pub fn body(side: Side, terms: &SessionTerms, counters: &Counters, paid_by: Paid
         Side::Consumer => (own, theirs),
         Side::Provider => (theirs, own),
     };
-    ReceiptBody {
+    let mut body = ReceiptBody {
         session: terms.session,
         offer: terms.offer,
         terms: terms.hash(),
@@ -95,7 +98,13 @@ pub fn body(side: Side, terms: &SessionTerms, counters: &Counters, paid_by: Paid
         provider_meter,
         started: counters.started,
         ended: counters.ended,
+    };
+    match side {
+        Side::Consumer if !is_sound(&body, Side::Provider) => body.provider_meter = None,
+        Side::Provider if !is_sound(&body, Side::Consumer) => body.consumer_meter = None,
+        Side::Consumer | Side::Provider => {}
     }
+    body
 }
 
 /// What the payments say of a channel, for a receipt.

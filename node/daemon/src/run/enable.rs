@@ -17,11 +17,7 @@ use crate::api::types::{Check, CheckVerdict, ConsentRecord, ExitEnableRequest, T
 use crate::config::ExitConfig;
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{Enable, Known};
-use crate::session::ExitTerms;
-
-/// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
-/// its gas; and what is paid ahead.
-const MIN_DEPOSIT_UNITS: u32 = 64;
+use crate::session::{ExitTerms, min_deposit_units};
 
 const BYTES_PER_KBIT: u64 = 125;
 
@@ -223,7 +219,7 @@ impl Node {
             dns: resolvers::for_guests(&exit.dns, &own_name_servers(), &policy)?,
             mtu: DEFAULT_MTU,
             endpoints: known.endpoints,
-            min_deposit_units: MIN_DEPOSIT_UNITS.max(prepay_units),
+            min_deposit_units: min_deposit_units(prepay_units),
             max_credit_units: exit.credit.most,
         };
         let tunnel = ExitSpec {

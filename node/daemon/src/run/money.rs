@@ -149,14 +149,10 @@ impl Node {
             .ledger()
             .await
             .map_err(|it| problem(&it))?;
-        let since = query.since.map_or(UnixTime::default(), |it| it.0);
-        let limit = query.limit.map_or(usize::MAX, |it| it as usize);
         let sum = self.books().await?.total();
-        let shown = entries.iter().rev().filter(|it| it.at >= since).take(limit);
-        let mut shown: Vec<_> = shown.map(|it| self.ledger_entry(it)).collect();
-        shown.reverse();
+        let shown = query.pick(&entries, |it| (it.number, it.at));
         Ok(Ledger {
-            entries: shown,
+            entries: shown.into_iter().map(|it| self.ledger_entry(it)).collect(),
             paid: self.money(sum.paid),
             earned: self.money(sum.earned),
         })

@@ -14,7 +14,7 @@ impl Node {
         let all = all.map_err(|error| Problem::new(ErrorCode::Internal, error))?;
         let all = all.map_err(|error| error.problem())?;
         let (own, token) = (Some(self.key.id()), &self.config.token);
-        let receipts = all.iter().map(|it| receipt::view(it, own, token)).collect();
+        let receipts = all.iter().map(|it| receipt::row(it, own, token)).collect();
         Ok(ReceiptList { receipts })
     }
 

@@ -33,7 +33,7 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
     Ok(Wanted {
         query: offer_query(config, &query)?,
         named,
-        max_spend: (max_spend.wei() > 0).then_some(max_spend),
+        max_spend,
         deposit: sum(config, request.deposit.as_ref(), consumer.deposit)?,
         fallback,
         search: secs.unwrap_or(SEARCH),
@@ -117,6 +117,19 @@ pub(super) fn sum(config: &Config, text: Option<&String>, or: Amount) -> Result<
 mod tests {
     use super::*;
     use crate::config::Sources;
+
+    #[test]
+    fn nothing_to_spend_is_a_cap_too() {
+        let mut config = Config::load(&Sources::default()).unwrap();
+        let asked = UpRequest {
+            max_spend: Some("0".to_owned()),
+            ..UpRequest::default()
+        };
+        assert_eq!(wanted(&config, &asked).unwrap().max_spend, Amount::ZERO);
+        config.consumer.max_spend = Amount::ZERO;
+        let cap = wanted(&config, &UpRequest::default()).unwrap().max_spend;
+        assert_eq!(cap, Amount::ZERO);
+    }
 
     #[test]
     fn the_kill_switch_is_off_only_where_somebody_said_so() {

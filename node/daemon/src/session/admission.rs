@@ -13,6 +13,20 @@ use warren_proto::{
 
 use super::SessionLimits;
 
+/// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
+/// its gas. Our choice.
+const MIN_DEPOSIT_UNITS: u32 = 64;
+
+/// The least deposit of an exit that wants `prepay_units` ahead, in words: that covers them too.
+#[must_use]
+pub const fn min_deposit_units(prepay_units: u32) -> u32 {
+    if prepay_units > MIN_DEPOSIT_UNITS {
+        prepay_units
+    } else {
+        MIN_DEPOSIT_UNITS
+    }
+}
+
 /// What the exit's owner has set, beyond what stands in the offer.
 #[derive(Debug, Clone)]
 pub struct ExitTerms {

@@ -20,6 +20,7 @@ mod grant;
 mod lanes;
 mod routed;
 mod silence;
+mod stream;
 pub use event::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, RouteNews, RouteOrder, Wish,
 };
@@ -55,8 +56,10 @@ pub struct ConsumerSession {
     active_since: Option<UnixTime>,
     released: u64,
     theirs: Meter,
-    /// Since when its stream is broken. `None` while one stands.
+    /// Since when nothing comes by any stream of it. `None` if the one that stands brought something.
     broken: Option<UnixTime>,
+    /// A new stream is being opened.
+    redials: bool,
     cover: Cover,
     /// `None` unless it is paid by a route.
     lanes: Option<Lanes>,
@@ -83,6 +86,7 @@ impl ConsumerSession {
             released: 0,
             theirs: Meter::default(),
             broken: None,
+            redials: false,
             cover: Cover::default(),
             lanes: None,
         };
@@ -148,13 +152,11 @@ impl ConsumerSession {
         match event {
             ConsumerEvent::Frame(frame) => {
                 self.heard = now;
+                (self.broken, self.redials) = (None, false);
                 self.frame(frame, now)
             }
             ConsumerEvent::StreamLost => self.stream_lost(now),
-            ConsumerEvent::StreamBack => {
-                self.broken = None;
-                vec![Do::Send(self.request(true))]
-            }
+            ConsumerEvent::StreamBack => self.stream_back(),
             ConsumerEvent::Funded { start } if self.phase == Phase::Funding => {
                 self.start = Some(start.clone());
                 let mut effects = vec![Do::Send(SessionFrame::Start(start))];
@@ -295,35 +297,6 @@ impl ConsumerSession {
         } else {
             Vec::new()
         }
-    }
-
-    fn stream_lost(&mut self, now: UnixTime) -> Vec<Do> {
-        match self.phase {
-            Phase::Active
-            | Phase::Stalled
-            | Phase::Connecting
-            | Phase::Starting
-            | Phase::Funding => {
-                let mut effects = Vec::new();
-                if self.phase == Phase::Active {
-                    self.enter(Phase::Stalled, now, &mut effects);
-                }
-                effects.extend(self.reopen());
-                effects
-            }
-            Phase::Negotiating => self.end(ConsumerEnd::TimedOut(self.phase), None),
-            Phase::Closed => Vec::new(),
-        }
-    }
-
-    fn broken_for(&self, now: UnixTime) -> Duration {
-        self.broken.map_or(Duration::ZERO, |it| now.since(it))
-    }
-
-    fn reopen(&mut self) -> Option<Do> {
-        let first = self.broken.is_none();
-        self.broken.get_or_insert(self.now);
-        first.then_some(Do::Reopen)
     }
 
     /// Releases what the own meter says is due, and the prepaid words ahead of it.

@@ -16,7 +16,7 @@ use warren_proto::{
 
 pub(crate) use crate::facts::consumer;
 
-use crate::facts::{exit_status, transaction};
+use crate::facts::{exit_status, ledger, transaction};
 
 pub(crate) const NODE: NodeId = NodeId::from_bytes([1; 32]);
 pub(crate) const EXIT: NodeId = NodeId::from_bytes([2; 32]);
@@ -320,12 +320,7 @@ impl NodeControl for Desk {
     }
 
     fn ledger(&self, query: LedgerQuery) -> Answer<'_, Ledger> {
-        let ledger = Ledger {
-            entries: Vec::new(),
-            paid: money(1),
-            earned: money(3),
-        };
-        self.note(format!("{query:?}"), ledger)
+        self.note(format!("{query:?}"), ledger(&query))
     }
 
     fn receipts(&self) -> Answer<'_, ReceiptList> {

@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, ExitStatus, RatesView,
-    TransactionReport, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, ExitStatus, Ledger,
+    LedgerEntry, LedgerKind, LedgerQuery, RatesView, TransactionReport, UsageView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::{ChannelId, TxHash};
@@ -82,5 +82,30 @@ pub(crate) fn claims() -> ClaimReport {
             transaction: None,
             problem: Some(Problem::new(ErrorCode::GasTooDear, "too dear")),
         }],
+    }
+}
+
+/// Entries on record: more than one answer holds.
+pub(crate) const ENTRIES: u64 = 60_000;
+
+pub(crate) fn ledger(query: &LedgerQuery) -> Ledger {
+    let entry = |number| LedgerEntry {
+        number,
+        from: "deposited".to_owned(),
+        to: "spent".to_owned(),
+        at: time(),
+        kind: LedgerKind::Paid,
+        amount: money(u64::MAX),
+        channel: Some(CHANNEL),
+        session: None,
+        peer: None,
+        transaction: Some(TxHash::from_bytes([9; 32])),
+    };
+    let entries: Vec<_> = (0..ENTRIES).map(entry).collect();
+    let picked = query.pick(&entries, |it| (it.number, it.at.0));
+    Ledger {
+        entries: picked.into_iter().cloned().collect(),
+        paid: money(1),
+        earned: money(3),
     }
 }

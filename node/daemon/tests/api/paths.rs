@@ -1,11 +1,14 @@
 //! Every path answers what the node says, and refuses in the same words everywhere.
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixListener;
 use warren_daemon::api::types::*;
 use warren_daemon::api::{Client, ClientError};
 use warren_proto::{ByteCount, PayoutAddress};
 
 use crate::desk::{CHANNEL, NODE, SESSION, consumer, money, serve, socket};
 use crate::door::raw;
+use crate::facts::ENTRIES;
 
 #[tokio::test]
 async fn every_question_of_the_client_reaches_the_node() {
@@ -97,6 +100,7 @@ async fn every_question_of_the_client_reaches_the_node() {
         .ledger(&LedgerQuery {
             since,
             limit: Some(5),
+            before: None,
         })
         .await
         .unwrap();
@@ -153,6 +157,50 @@ async fn an_answer_names_its_schema_and_writes_money_times_and_ids_in_full() {
     ] {
         assert!(answer.contains(part), "{part} is not in {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_ledger_that_no_answer_holds_comes_whole() {
+    let served = serve();
+    let client = &served.client;
+    let numbers = |it: Ledger| it.entries.iter().map(|it| it.number).collect::<Vec<_>>();
+    let whole = client.whole_ledger(&LedgerQuery::default()).await.unwrap();
+    assert_eq!(numbers(whole), (0..ENTRIES).collect::<Vec<_>>());
+    let newest = LedgerQuery {
+        limit: Some(10_500),
+        ..LedgerQuery::default()
+    };
+    let newest = client.whole_ledger(&newest).await.unwrap();
+    assert_eq!(
+        numbers(newest),
+        (ENTRIES - 10_500..ENTRIES).collect::<Vec<_>>()
+    );
+    let one = client.ledger(&LedgerQuery::default()).await.unwrap();
+    assert_eq!(numbers(one), (ENTRIES - 1000..ENTRIES).collect::<Vec<_>>());
+    // As any program may ask: no answer is so long that none reads it.
+    let all = LedgerQuery {
+        limit: Some(u32::MAX),
+        ..LedgerQuery::default()
+    };
+    let most = client.ledger(&all).await.unwrap();
+    assert_eq!(numbers(most).len(), 10_000);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_told_from_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(socket(folder.path())).unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let length = 17 << 20;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Whoever has read enough hangs up.
+        let _ = stream.write_all(&vec![b'x'; length]).await;
+    });
+    let client = Client::new(&socket(folder.path()));
+    let error = client.receipts().await.unwrap_err();
+    assert_eq!(error.problem().code, "W1107", "{error}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
-use warren_daemon::session::{Admission, ExitTerms, SessionLimits};
+use warren_daemon::session::{Admission, ExitTerms, SessionLimits, min_deposit_units};
 use warren_overlay::offers::{IndexLimits, OfferIndex};
 use warren_payments::wallet::WalletKey;
 use warren_payments::words::WordMaster;
@@ -161,7 +161,7 @@ impl World {
                 kind: CandidateKind::Host,
                 address: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 41820)),
             }],
-            min_deposit_units: 16,
+            min_deposit_units: min_deposit_units(market.prepay_units),
         };
         let liar = self.links.within(0, 99) < u64::from(self.scenario.faults.liar_percent);
         Ok(Exit {

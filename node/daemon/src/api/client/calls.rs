@@ -6,9 +6,10 @@ use super::{Client, ClientError, LineStream};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
-    PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
-    Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, MOST_ENTRIES, NetCheck,
+    NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList,
+    ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView,
+    WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -133,12 +134,34 @@ impl Client {
         self.get("/v1/earn").await
     }
 
-    /// Every movement of money.
+    /// Movements of money, as many as one answer holds.
     pub async fn ledger(&self, query: &LedgerQuery) -> Answered<Ledger> {
         self.get_with("/v1/ledger", query).await
     }
 
-    /// Every receipt that is kept.
+    /// Every movement of money that is asked for, in as many answers as it takes; without a limit, all.
+    pub async fn whole_ledger(&self, query: &LedgerQuery) -> Answered<Ledger> {
+        let (mut left, mut page) = (query.limit, query.clone());
+        let mut ask = async || {
+            let limit = left.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
+            page.limit = Some(limit);
+            let answer = self.ledger(&page).await?;
+            page.before = answer.entries.first().map(|it| it.number);
+            let count = u32::try_from(answer.entries.len()).unwrap_or(u32::MAX);
+            left = left.map(|it| it.saturating_sub(count));
+            let more = count >= limit && left != Some(0) && page.before != Some(0);
+            Ok::<_, super::ClientError>((answer, more && page.before.is_some()))
+        };
+        let (mut whole, mut more) = ask().await?;
+        while more {
+            let (earlier, yet) = ask().await?;
+            whole.entries.splice(0..0, earlier.entries);
+            more = yet;
+        }
+        Ok(whole)
+    }
+
+    /// Every receipt that is kept, without its text and its locks.
     pub async fn receipts(&self) -> Answered<ReceiptList> {
         self.get("/v1/receipts").await
     }

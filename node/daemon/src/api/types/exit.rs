@@ -81,7 +81,8 @@ pub struct ExitStatus {
     pub consent: Option<ConsentRecord>,
     /// Price asked.
     pub price: PriceView,
-    /// The most this node can ever lose to one guest: what it serves unpaid to one that has paid much.
+    /// The most that one guest is served unpaid, once it has paid much. What is lost on the way comes to it: 1 in 64
+    /// of what it paid, without a bound (docs/adr/0007).
     pub at_risk: Money,
     /// Where it says it is. `None` if the configuration does not say.
     pub region: Option<Region>,

@@ -1,7 +1,7 @@
 //! `/v1/wallet`, `/v1/channels`, `/v1/earn`, `/v1/ledger`: money.
 
 use serde::{Deserialize, Serialize};
-use warren_proto::{ChannelId, NodeId, PayoutAddress, SessionId, TxHash};
+use warren_proto::{ChannelId, NodeId, PayoutAddress, SessionId, TxHash, UnixTime};
 
 use super::{Money, Timestamp};
 use crate::error::Problem;
@@ -233,7 +233,7 @@ pub struct Earnings {
     /// Transactions that all of them take: up to 16 claims share one, and its gas.
     #[serde(default)]
     pub claim_transactions: u32,
-    /// Guests served since the store was made.
+    /// Guests served since the daemon began.
     pub sessions: u64,
     /// Channels with something to claim.
     pub channels: Vec<ChannelView>,
@@ -245,8 +245,32 @@ pub struct Earnings {
 pub struct LedgerQuery {
     /// From this time on.
     pub since: Option<Timestamp>,
-    /// At most so many entries, newest kept; left out: 1000.
+    /// At most so many entries, newest kept; left out: 1000; never more than [`MOST_ENTRIES`].
     pub limit: Option<u32>,
+    /// Only entries with a lower number than this: the first one of an answer asks for what came before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+}
+
+/// Entries of a ledger in one answer unless it is said how many. Our choice.
+const ENTRIES: u32 = 1000;
+/// The most in one answer, some 5 MB: a program reads no answer of more than 16 MiB. Our choice.
+pub const MOST_ENTRIES: u32 = 10_000;
+
+impl LedgerQuery {
+    /// Those of `entries`, oldest first, that it asks for; `of` says an entry's number and time.
+    pub fn pick<'a, T>(&self, entries: &'a [T], of: impl Fn(&T) -> (u64, UnixTime)) -> Vec<&'a T> {
+        let limit = self.limit.unwrap_or(ENTRIES).min(MOST_ENTRIES);
+        let since = self.since.map_or(UnixTime::default(), |it| it.0);
+        let is_asked_for = |it: &&T| {
+            let (number, at) = of(it);
+            at >= since && self.before.is_none_or(|before| number < before)
+        };
+        let newest = entries.iter().rev().filter(is_asked_for);
+        let mut picked: Vec<_> = newest.take(limit as usize).collect();
+        picked.reverse();
+        picked
+    }
 }
 
 /// What an entry of the ledger records.

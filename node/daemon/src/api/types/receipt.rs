@@ -8,7 +8,7 @@ use super::{Money, Timestamp, UsageView};
 /// Answer to `GET /v1/receipts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptList {
-    /// All that are kept, newest first.
+    /// All that are kept, newest first; without text and locks, for which one is asked for by its session.
     pub receipts: Vec<ReceiptView>,
 }
 
@@ -69,7 +69,8 @@ pub struct ReceiptView {
     pub started: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
-    /// What `receipt export` writes and `receipt verify` reads.
+    /// What `receipt export` writes and `receipt verify` reads. Empty, and left out, in a list.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
 
@@ -103,7 +104,7 @@ pub struct ChannelProofView {
 /// The proof of what a route's locks paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteProofView {
-    /// In the order in which their first words were said; the newest 32.
+    /// In the order in which their first words were said; the newest 32. Empty in a list.
     pub locks: Vec<LockProofView>,
     /// Words of locks before those, which the receipt says and does not show.
     pub words_not_shown: u64,

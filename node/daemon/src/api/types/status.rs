@@ -166,7 +166,7 @@ pub struct ConsumerView {
     pub paid: Money,
     /// The most this node can lose to this exit: what it pays ahead.
     pub at_risk: Money,
-    /// The most that this `up` may cost, all of its sessions together; where nobody said, one deposit.
+    /// The most that this `up` may cost, all of its sessions together; zero leaves the free exits.
     pub max_spend: Money,
     /// What pays. `None` for a free session.
     pub channel: Option<ChannelId>,

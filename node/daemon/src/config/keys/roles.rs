@@ -217,7 +217,7 @@ pub(super) const ROLES: [Key; 45] = [
         "consumer.max_spend",
         Kind::Money,
         "0.05",
-        "The most that one `up` may cost, with all sessions, top-ups and hold fees that come of it.",
+        "The most that one `up` may cost, with all sessions, top-ups and hold fees that come of it; 0: free exits only.",
     ),
     key(
         "consumer.deposit",

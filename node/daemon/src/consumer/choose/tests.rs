@@ -16,7 +16,7 @@ fn wei(n: u64) -> Amount {
     Amount::from_wei_u64(n)
 }
 
-fn plan(fallback: Fallback, max_spend: Option<Amount>) -> Plan {
+fn plan_of(fallback: Fallback, max_spend: Amount) -> Plan {
     let wanted = Wanted {
         query: OfferQuery::default(),
         named: None,
@@ -34,6 +34,10 @@ fn plan(fallback: Fallback, max_spend: Option<Amount>) -> Plan {
     Plan::new(7, wanted, progress, NOON, false)
 }
 
+fn plan(fallback: Fallback) -> Plan {
+    plan_of(fallback, Amount::MAX)
+}
+
 #[test]
 fn the_next_exit_is_looked_for_where_the_user_said() {
     let lost = free_offer(1, NOON).sign(&key(1)).unwrap();
@@ -44,7 +48,7 @@ fn the_next_exit_is_looked_for_where_the_user_said() {
         (Fallback::Any, vec![]),
         (Fallback::None, vec![elsewhere]),
     ] {
-        let mut plan = plan(fallback, None);
+        let mut plan = plan(fallback);
         plan.wanted.query.countries = vec![elsewhere];
         plan.falls_back(&lost);
         assert_eq!(plan.wanted.query.countries, wanted, "{fallback:?}");
@@ -53,14 +57,46 @@ fn the_next_exit_is_looked_for_where_the_user_said() {
 
 #[test]
 fn all_sessions_of_one_up_share_one_cap() {
-    let mut plan = plan(Fallback::Any, Some(wei(100)));
-    assert_eq!(plan.may_spend(), Some(wei(100)));
+    let mut plan = plan_of(Fallback::Any, wei(100));
+    assert_eq!(plan.may_spend(), wei(100));
     plan.spent = wei(70);
-    assert_eq!(plan.may_spend(), Some(wei(30)));
+    assert_eq!(plan.may_spend(), wei(30));
     plan.spent = wei(101);
-    assert_eq!(plan.may_spend(), Some(Amount::ZERO));
-    plan.wanted.max_spend = None;
-    assert_eq!(plan.may_spend(), None);
+    assert_eq!(plan.may_spend(), Amount::ZERO);
+}
+
+#[test]
+fn who_may_spend_nothing_gets_a_free_exit_or_is_refused_before_money() {
+    let mut draft = free_offer(2, NOON);
+    (draft.price.per_mib, draft.unit_price) = (wei(1), wei(1));
+    draft.prepay_units = 3;
+    let paid = known(draft.sign(&key(2)).unwrap());
+    let found = |plan: &mut Plan, offers: &[RankedOffer]| {
+        let from = Asked::Network;
+        let offers = offers.to_vec();
+        let answer = Answer {
+            plan: 7,
+            offers,
+            from,
+        };
+        plan.weigh(answer, NOON.plus(plan.wanted.search))
+    };
+    let mut plan = plan_of(Fallback::Any, Amount::ZERO);
+    assert_eq!(found(&mut plan, &[paid.clone(), offer_of(1)]), Found::Next);
+    assert_eq!(queued(&plan), [key(1).id()]);
+    // Also one whom the user named, and the next one after a tunnel was up.
+    let mut named = plan_of(Fallback::Any, wei(2));
+    named.wanted.named = Some(ExitName::parse(&key(2).id().to_string()).unwrap());
+    let mut later = plan_of(Fallback::Any, wei(5));
+    (later.progress, later.spent) = (None, wei(3));
+    for mut plan in [plan, named, later] {
+        let Found::Refused(why) = found(&mut plan, std::slice::from_ref(&paid)) else {
+            panic!("it is tried")
+        };
+        assert_eq!(why.code, ErrorCode::SpendingCap.to_string());
+    }
+    let mut just = plan_of(Fallback::Any, wei(3));
+    assert_eq!(found(&mut just, &[paid]), Found::Next);
 }
 
 #[test]
@@ -125,7 +161,7 @@ fn queued(plan: &Plan) -> Vec<NodeId> {
 fn a_named_exit_that_is_not_known_is_asked_for_though_others_are() {
     let id = key(2).id();
     for name in [id.to_string(), id.to_string()[..8].to_uppercase()] {
-        let mut plan = plan(Fallback::Any, None);
+        let mut plan = plan(Fallback::Any);
         plan.wanted.named = Some(ExitName::parse(&name).unwrap());
         plan.wanted.settle([key(1).id()]).unwrap();
         let found = plan.weigh(answer(Asked::Index, &[1]), NOON);
@@ -149,10 +185,10 @@ fn an_exit_that_takes_much_with_its_first_word_is_not_tried_and_the_reason_is_sa
         offers: vec![dear.clone(), offer_of(1)],
         from,
     };
-    let mut any = plan(Fallback::Any, None);
+    let mut any = plan(Fallback::Any);
     assert_eq!(any.weigh(told(Asked::Index), NOON), Found::Next);
     assert_eq!(queued(&any), [key(1).id()]);
-    let mut named = plan(Fallback::Any, None);
+    let mut named = plan(Fallback::Any);
     named.wanted.named = Some(ExitName::parse(&key(2).id().to_string()).unwrap());
     let Found::Refused(why) = named.weigh(told(Asked::Index), NOON) else {
         panic!("it is tried")
@@ -162,7 +198,7 @@ fn an_exit_that_takes_much_with_its_first_word_is_not_tried_and_the_reason_is_sa
 
 #[test]
 fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
-    let mut plan = plan(Fallback::Any, None);
+    let mut plan = plan(Fallback::Any);
     let id = key(2).id();
     plan.wanted.named = Some(ExitName::parse(&id.to_string()[..8]).unwrap());
     assert_eq!(
@@ -181,7 +217,7 @@ fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
 
 #[test]
 fn with_nobody_left_to_try_the_network_is_asked_and_not_without_end() {
-    let mut plan = plan(Fallback::Any, None);
+    let mut plan = plan(Fallback::Any);
     plan.round.lost(key(1).id(), Duration::from_secs(90), NOON);
     // What is known is the offer of the one that is lost.
     assert_eq!(plan.weigh(answer(Asked::Index, &[1]), NOON), Found::Ask);
@@ -200,7 +236,7 @@ fn with_nobody_left_to_try_the_network_is_asked_and_not_without_end() {
 
 #[test]
 fn an_answer_serves_the_plan_that_asked_and_only_with_what_that_wants() {
-    let mut plan = plan(Fallback::Any, None);
+    let mut plan = plan(Fallback::Any);
     plan.searching = true;
     let old = Answer {
         plan: 6,

@@ -26,7 +26,7 @@ pub struct Wish {
     pub tunnel_key: TunnelPublicKey,
     /// The most a channel may be opened with.
     pub deposit: Amount,
-    /// The most the user still allows; `None` = the deposit is the only cap.
+    /// The most the user still allows; `None` where nobody set a bound, as in the lab.
     pub max_spend: Option<Amount>,
 }
 

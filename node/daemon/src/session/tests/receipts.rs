@@ -155,6 +155,43 @@ fn a_consumer_that_ends_the_session_gets_the_providers_signature() {
 }
 
 #[test]
+fn what_the_other_side_says_cannot_spoil_a_receipt() {
+    let counted = |mib: u64, due_units| Meter {
+        up: 0,
+        down: mib * ByteCount::MIB,
+        millis: 0,
+        due_units,
+    };
+    // As it was; a number of words that the bytes do not come to; far less than it paid itself for.
+    for (told, is_taken) in [
+        (counted(20, 20), true),
+        (counted(1, 9), false),
+        (counted(0, u64::MAX), false),
+        (counted(0, 0), false),
+    ] {
+        let expected = is_taken.then_some(told);
+        let with = |frame_to: fn(&mut Room, SessionFrame)| {
+            let mut room = Room::new(None);
+            (0..20).for_each(|_| room.pass(ByteCount::MIB));
+            frame_to(&mut room, SessionFrame::Meter(told));
+            room
+        };
+        let mut room = with(|room, frame| room.hear_consumer(ConsumerEvent::Frame(frame)));
+        room.hear_consumer(ConsumerEvent::Stop);
+        room.settle();
+        room.assert_whole();
+        let half = room.closing.kept.0.as_ref().unwrap().body();
+        assert_eq!(half.provider_meter, expected, "{told:?}");
+
+        let mut room = with(|room, frame| room.hear_provider(ProviderEvent::Frame(frame)));
+        room.hear_provider(ProviderEvent::StreamLost);
+        room.wait(Duration::from_secs(31));
+        let half = room.closing.kept.1.as_ref().unwrap().body();
+        assert_eq!(half.consumer_meter, expected, "{told:?}");
+    }
+}
+
+#[test]
 fn a_provider_that_ends_the_session_waits_for_the_consumers_receipt() {
     let mut room = Room::new(None);
     room.pass(2 * ByteCount::MIB);

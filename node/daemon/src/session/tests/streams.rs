@@ -98,6 +98,21 @@ fn a_stream_that_breaks_while_the_channel_opens_ends_nothing() {
 }
 
 #[test]
+fn an_exit_that_takes_each_stream_and_hangs_up_is_not_waited_for_any_longer() {
+    let mut room = opening();
+    for _ in 0..SessionLimits::default().resume.as_secs() {
+        assert_eq!(room.ended.0, None);
+        let effects = room.consumer.handle(ConsumerEvent::StreamLost, room.now);
+        assert_eq!(effects, [ConsumerEffect::Reopen]);
+        room.hear_consumer(ConsumerEvent::StreamBack);
+        room.to_provider.clear();
+        room.wait(Duration::from_secs(1));
+    }
+    let end = ConsumerEnd::TimedOut(ConsumerPhase::Funding);
+    assert_eq!(room.ended.0, Some(end));
+}
+
+#[test]
 fn an_exit_that_does_not_come_back_while_the_channel_opens_is_waited_for_as_long_as_it_would_wait()
 {
     let mut room = opening();
