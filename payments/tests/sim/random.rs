@@ -41,6 +41,12 @@ fn whoever_was_away_takes_no_voucher_before_it_has_looked() {
     LIVES.try_seed(1_282_899).unwrap();
 }
 
+/// A payee that consents behind its own core's back, and serves on.
+#[test]
+fn what_is_served_after_such_a_consent_is_the_payees_own_loss() {
+    LIVES.try_seed(1_323_069).unwrap();
+}
+
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {
