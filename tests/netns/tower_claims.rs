@@ -69,6 +69,15 @@ fn a_dead_exits_money_is_claimed_by_the_peer_it_asked() {
         .consumer
         .ask::<TransactionReport>(&close)
         .expect("a close");
+    // What it gives the payee counts from when it has heard of it.
+    wait::until("the tower to hear of it", STEP, || {
+        let kept = towers(&stage.cast.exits[1]).kept;
+        match kept.iter().any(|it| it.channel == Some(channel)) {
+            true => Ok(()),
+            false => Err(format!("{kept:?}")),
+        }
+    })
+    .expect("a put that is due");
     pass(&stage, AWAY);
     stage.claimed_when(channel, held);
     let work = wait::until("the tower to say so", STEP, || {
