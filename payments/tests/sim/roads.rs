@@ -31,6 +31,12 @@ fn of_a_put_of_the_last_moment_less_may_be_claimed() {
     ROADS.try_seed(1_251_183).unwrap();
 }
 
+/// The channel ends on an older consent while an offer with a fee is on its way; the rejection comes afterwards.
+#[test]
+fn an_offer_that_is_rejected_after_the_end_is_reckoned_once() {
+    ROADS.try_seed(1_419_233).unwrap();
+}
+
 /// The seed in `WARREN_ROAD_SEED`, or the first.
 #[test]
 fn one_road() {

@@ -205,7 +205,8 @@ impl PayerChannel {
     }
 
     /// The router never took it: the next voucher is as if it had not been asked. If a later voucher went
-    /// out with it, the router has taken the lock with that one.
+    /// out with it, the router has taken the lock with that one. Of a channel that is over, the last reckoning has
+    /// counted the fee.
     fn drop_lock(&self, payment: &PaymentId) -> Step {
         let Some((at, lane)) = self.lane_of(payment) else {
             return self.refuse(PayerRefusal::UnknownPayment { payment: *payment });
@@ -214,6 +215,7 @@ impl PayerChannel {
             Some(own)
                 if own.standing == WordsStanding::Offered
                     && own.tranche == self.seq
+                    && self.phase != Phase::Closed
                     && self.may_sign().is_ok() =>
             {
                 let mut next = self.clone().numbered();
