@@ -106,7 +106,7 @@ impl PayeeChannel {
     pub fn handle(&self, event: &PayeeEvent, now: UnixTime) -> Step {
         match event {
             PayeeEvent::Chain(fact) => self.learn(fact, now),
-            PayeeEvent::Stale(stale) => self.grow_stale(*stale),
+            PayeeEvent::Stale(stale) => self.grow_stale(*stale, now),
             PayeeEvent::RunBegins { unit_price } => self.begin_run(*unit_price, now),
             PayeeEvent::Voucher(voucher) => self.take_voucher(voucher, now),
             PayeeEvent::Word(frame) => self.take_word(frame, now),
@@ -137,7 +137,7 @@ impl PayeeChannel {
                     ..self.clone()
                 };
                 let credit = PayeeEffect::Credit(next.accepted(now));
-                next.kept_voucher(now).then(credit)
+                next.without_lapsed(now).kept_voucher(now).then(credit)
             }
             Err(code) => self.refuse(code),
         }
@@ -231,12 +231,16 @@ impl PayeeChannel {
             .then_all(stops.then_some(stop))
     }
 
-    fn grow_stale(&self, stale: bool) -> Step {
+    fn grow_stale(&self, stale: bool, now: UnixTime) -> Step {
         // Words of vouchers that were taken go on counting: what they are worth stands on the chain.
-        Step::to(Self {
+        let next = Self {
             stale,
             ..self.clone()
-        })
+        };
+        let next = next.without_lapsed(now);
+        let lapsed = next.consent != self.consent;
+        let step = Step::to(next);
+        if lapsed { step.saved() } else { step }
     }
 
     fn begin_run(&self, unit_price: Amount, now: UnixTime) -> Step {
@@ -373,11 +377,6 @@ impl PayeeChannel {
             Phase::Open if self.stale => Standing::Stale,
             Phase::Open => Standing::Usable,
         }
-    }
-
-    /// Whether a consent to close could still be used against what is earned now.
-    fn has_consented(&self, now: UnixTime) -> bool {
-        self.consent.is_some_and(|it| now <= it.plus(DOUBT))
     }
 
     fn is_ending(&self) -> bool {

@@ -47,6 +47,12 @@ fn what_is_served_after_such_a_consent_is_the_payees_own_loss() {
     LIVES.try_seed(1_323_069).unwrap();
 }
 
+/// A payee that was down while its consent was used, and hears a word before it has looked.
+#[test]
+fn whoever_was_down_earns_nothing_on_a_consent_that_may_have_been_used() {
+    LIVES.try_seed(1_523_066).unwrap();
+}
+
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {

@@ -177,6 +177,23 @@ fn after_a_consent_to_close_nothing_more_is_earned() {
     assert!(accepted(&after).is_some(), "an unused consent ends");
 }
 
+#[test]
+fn on_an_old_view_a_consent_may_have_been_used() {
+    let channel = paid(&in_session(), 30).next;
+    let not_after = NOON.plus(Duration::from_secs(60));
+    let consented = channel.handle(&PayeeEvent::ConsentAsked { not_after }, NOON);
+    let later = not_after.plus(Duration::from_secs(3600));
+    let word = |it: &PayeeChannel| it.handle(&PayeeEvent::Word(word(1, 100, 31)), later);
+    let stale = |it: &PayeeChannel, stale| it.handle(&PayeeEvent::Stale(stale), later);
+    let away = stale(&consented.next, true).next;
+    assert_eq!(refused(&word(&away)), Some(PayErrorCode::Closing));
+    let looked = stale(&away, false);
+    assert!(looked.save, "it is over");
+    assert!(accepted(&word(&looked.next)).is_some());
+    let blind = stale(&looked.next, true).next;
+    assert!(accepted(&word(&blind)).is_some(), "and binds no more");
+}
+
 /// A payer keeps every consent that it was given: the longest of them binds.
 #[test]
 fn a_shorter_consent_takes_nothing_from_a_longer_one() {

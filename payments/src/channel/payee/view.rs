@@ -4,7 +4,7 @@
 
 use warren_proto::{Amount, UnixTime, Voucher, VoucherAck, WordFrame};
 
-use super::{PayeeChannel, Phase};
+use super::{DOUBT, PayeeChannel, Phase};
 use crate::calls::{Claim, Reveal};
 use crate::channel::ChannelTerms;
 use crate::channel::event::Accepted;
@@ -158,5 +158,18 @@ impl PayeeChannel {
             value_now: self.value(now),
             covered: self.deposit,
         }
+    }
+
+    /// Whether a consent to close could still be used against what is earned now, or was: an old view of the chain
+    /// does not tell.
+    pub(super) fn has_consented(&self, now: UnixTime) -> bool {
+        self.consent
+            .is_some_and(|it| self.stale || now <= it.plus(DOUBT))
+    }
+
+    /// A consent that nobody used is over once a fresh view shows it.
+    pub(super) fn without_lapsed(mut self, now: UnixTime) -> Self {
+        self.consent = self.consent.filter(|_| self.has_consented(now));
+        self
     }
 }
