@@ -9,6 +9,7 @@
 //! ```
 
 mod asked;
+mod deposits;
 mod hint;
 mod keep;
 mod locks;
@@ -35,6 +36,7 @@ use crate::perform::Purse;
 use crate::store::Store;
 
 use asked::Asked;
+use deposits::Deposits;
 pub(crate) use hint::{CLOSE_WINDOW_SECS, believe};
 pub(crate) use locks::LockFor;
 use locks::Locks;
@@ -99,6 +101,7 @@ struct Own {
     clock: Arc<Clock>,
     neighbours: Neighbours,
     locks: Locks,
+    deposits: Deposits,
     router: RouterSection,
     exit: mpsc::Sender<OfferedLock>,
     offers: Arc<Semaphore>,
@@ -149,6 +152,7 @@ impl Routes {
     pub(crate) fn start(parts: RouteParts) -> Result<(Self, mpsc::Receiver<OfferedLock>), Problem> {
         let (exit, inbox) = mpsc::channel(EXIT_INBOX);
         let locks = Locks::open(Arc::clone(&parts.store)).map_err(|error| error.problem())?;
+        let deposits = Deposits::open(Arc::clone(&parts.store)).map_err(|error| error.problem())?;
         let neighbours = Neighbours::open(parts.store).map_err(|error| error.problem())?;
         let own = Arc::new(Own {
             overlay: parts.overlay,
@@ -158,6 +162,7 @@ impl Routes {
             clock: parts.clock,
             neighbours,
             locks,
+            deposits,
             router: parts.router,
             exit,
             offers: Arc::new(Semaphore::new(MAX_OFFERS)),

@@ -45,7 +45,7 @@ pub mod tables {
     pub const SESSION: &str = "node.session";
     /// Receipts of paid sessions, by session.
     pub const RECEIPT: &str = "node.receipt";
-    /// Nodes that channels pay, by channel; exits that locks of routes were made for, by payment.
+    /// Nodes that channels pay, and deposits asked for, by channel; exits that locks of routes were made for, by payment.
     pub const ROUTE: &str = "node.route";
     /// Offers and addresses heard, to begin with after a restart.
     pub const MARKET: &str = "node.market";

@@ -13,18 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, MissedTickBehavior};
-use warren_proto::{Amount, NodeId, TowerAnswer, TowerPut, TowerVerdict, UnixTime};
+use tokio::time::MissedTickBehavior;
+use warren_proto::{Amount, NodeId, TowerAnswer, TowerPut, TowerVerdict};
 
 use super::appointment::{Appointment, Key};
 use super::errand::{Outcome, claim};
 use super::event::{Change, Job, TowerEvent, TowerRules, TowerStep};
 use super::keeper::Tower;
-use super::watch::{Cursor, Seen, Unseen, look};
+use super::watch::{Cursor, Outlook, Seen, Unseen, look};
 use crate::chain::Chain;
 use crate::handle::{Payments, PaymentsError};
 use crate::store::{ChannelStore, Table};
+use clock::Clock;
 
+mod clock;
 mod news;
 
 /// Puts and questions that wait; whoever puts one more waits too.
@@ -41,6 +43,10 @@ pub struct TowerConfig {
     pub min_gain: Amount,
     /// How often the chain is asked.
     pub poll: Duration,
+    /// Without a new block for so long, closings that any endpoint tells of are heard too.
+    pub max_silence: Duration,
+    /// So are they while the newest block is older than this; `None` on a chain that mines on demand.
+    pub max_head_age: Option<Duration>,
 }
 
 /// What a tower shows of itself.
@@ -123,8 +129,7 @@ impl TowerService {
             config,
             tower,
             cursor,
-            now: UnixTime::default(),
-            heard_at: Instant::now(),
+            clock: Clock::new(),
             view: TowerView::default(),
             numbers,
             reports,
@@ -193,9 +198,7 @@ struct Task {
     config: TowerConfig,
     tower: Tower,
     cursor: Option<Cursor>,
-    /// Chain time as of the last look.
-    now: UnixTime,
-    heard_at: Instant,
+    clock: Clock,
     view: TowerView,
     numbers: watch::Sender<TowerNumbers>,
     reports: mpsc::Sender<Report>,
@@ -235,7 +238,7 @@ impl Task {
                 let locator = put.locator;
                 let step = self
                     .tower
-                    .handle(TowerEvent::Put { owner, put }, self.time());
+                    .handle(TowerEvent::Put { owner, put }, self.clock.now());
                 let told = step.answer;
                 let saved = self.take(step, None);
                 let internal = TowerAnswer {
@@ -265,24 +268,20 @@ impl Task {
         }
     }
 
-    /// Chain time, and what has passed since it was heard; before the first look, the wall clock has to do.
-    fn time(&self) -> UnixTime {
-        if self.view.block.is_some() {
-            return self.now.plus(self.heard_at.elapsed());
-        }
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        UnixTime::default().plus(since.unwrap_or_default())
-    }
-
     fn look(&mut self) {
         if std::mem::replace(&mut self.looking, true) {
             return;
         }
         self.after_this.append(&mut self.after_next);
         self.over_this.append(&mut self.over_next);
-        let (chain, reports, cursor) = (Arc::clone(&self.chain), self.reports.clone(), self.cursor);
+        let (chain, reports) = (Arc::clone(&self.chain), self.reports.clone());
+        let (silence, age) = (self.config.max_silence, self.config.max_head_age);
+        let outlook = Outlook {
+            cursor: self.cursor,
+            is_old: self.clock.is_old(silence, age),
+        };
         tokio::spawn(async move {
-            let seen = look(chain.as_ref(), cursor).await;
+            let seen = look(chain.as_ref(), outlook).await;
             let _task_ended = reports.send(Report::Looked(seen)).await;
         });
     }
@@ -298,7 +297,7 @@ impl Task {
             tracing::error!(%error, "the tower cannot write");
             for job in step.jobs {
                 let failed = TowerEvent::Failed { key: job.key };
-                let step = self.tower.handle(failed, self.time());
+                let step = self.tower.handle(failed, self.clock.now());
                 step.changes.into_iter().for_each(|it| self.tower.apply(it));
             }
             return false;

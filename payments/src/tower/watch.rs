@@ -64,6 +64,8 @@ pub(super) struct Seen {
     pub(super) time: UnixTime,
     /// There are more blocks than were asked for.
     pub(super) behind: bool,
+    /// What any endpoint tells of closings; `None` where what they agree on is all there is.
+    pub(super) feared: Option<Vec<Closing>>,
 }
 
 /// Why a look saw nothing, and what some endpoint tells of closings all the same.
@@ -73,20 +75,39 @@ pub(super) struct Unseen {
     pub(super) feared: Vec<Closing>,
 }
 
-/// Looks; where the endpoints do not agree, at least hears what any of them says of closings.
-pub(super) async fn look(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Seen, Unseen> {
-    let error = match agreed(chain, cursor).await {
-        Ok(seen) => return Ok(seen),
-        Err(error) => error,
-    };
-    let from = cursor.filter(|_| error.is_unagreed());
+/// From where a look begins, and what it believes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook {
+    pub(super) cursor: Option<Cursor>,
+    /// Whether what the endpoints agreed on last is old: one that stands still holds back all the others.
+    pub(super) is_old: bool,
+}
+
+/// Looks; where the endpoints do not agree, or on what is old only, hears what any of them says of closings.
+pub(super) async fn look(chain: &dyn Chain, outlook: Outlook) -> Result<Seen, Unseen> {
+    let Outlook { cursor, is_old } = outlook;
+    match agreed(chain, cursor).await {
+        Ok(mut seen) => {
+            if is_old || chain.endpoints().is_some_and(|it| it.holds_back()) {
+                seen.feared = Some(heard(chain, cursor).await);
+            }
+            Ok(seen)
+        }
+        Err(error) => {
+            let from = cursor.filter(|_| error.is_unagreed());
+            let feared = heard(chain, from).await;
+            Err(Unseen { error, feared })
+        }
+    }
+}
+
+async fn heard(chain: &dyn Chain, from: Option<Cursor>) -> Vec<Closing> {
     let heard = match from {
         Some(it) => chain.closings_heard(it.0.saturating_add(1)).await,
         None => Ok(Vec::new()), // Nothing was put before the first look, or nobody says anything.
     };
     let heard = heard.unwrap_or_default().into_iter();
-    let feared = heard.filter_map(|it| closing_in(&it.kind)).collect();
-    Err(Unseen { error, feared })
+    heard.filter_map(|it| closing_in(&it.kind)).collect()
 }
 
 fn closing_in(kind: &EventKind) -> Option<Closing> {
@@ -138,5 +159,6 @@ async fn agreed(chain: &dyn Chain, cursor: Option<Cursor>) -> Result<Seen, Chain
         block: head.number,
         time: head.timestamp,
         behind,
+        feared: None,
     })
 }

@@ -37,6 +37,8 @@ impl Keep {
             rules: TowerRules::default(),
             min_gain: wei(1),
             poll,
+            max_silence: Duration::from_secs(60),
+            max_head_age: None,
         };
         let store = Arc::new(party.store.clone());
         let service = TowerService::start(at, store, party.payments.clone(), config).unwrap();

@@ -76,6 +76,8 @@ async fn claims_that_are_undone_use_up_their_owners_share_and_no_more_than_that(
         },
         min_gain: wei(1),
         poll: Duration::from_millis(10),
+        max_silence: Duration::from_secs(60),
+        max_head_age: None,
     };
     let (at, store) = (Arc::new(chain.clone()), Arc::new(keeper.store.clone()));
     let service = TowerService::start(at, store, keeper.payments.clone(), config).unwrap();

@@ -130,11 +130,18 @@ async fn a_tower_pays_its_usual_cap_and_no_more_however_short_the_time() {
     assert!(spent <= wei(100_000 * 5 * GWEI), "{spent}");
 }
 
-/// Of two endpoints one is on another chain of blocks, from before or after the closing was heard: they agree on
-/// nothing any more, and the window runs.
-#[tokio::test(start_paused = true)]
-async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
-    for heard in [true, false] {
+/// A tower that hears of the chain through two endpoints, and keeps what a payee that is away has earned.
+struct Told {
+    chain: DevChain,
+    twisted: Twisted,
+    keep: Keep,
+    /// It looks at the chain all the time, until it is gone.
+    payer: Option<Party>,
+    channel: ChannelId,
+}
+
+impl Told {
+    async fn new() -> Self {
         let chain = world();
         let (payer, payee) = (Party::rich(&chain).await, Party::rich(&chain).await);
         let [honest, twisted] = [0, 1].map(|_| Twisted::honest(&chain));
@@ -152,13 +159,39 @@ async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
         let put = sealed(&payee, channel, 1).await;
         assert_eq!(keep.puts(PAYEE, put).await, TowerVerdict::Kept);
         drop(payee); // For good.
-
         keep.service.refresh().await.unwrap();
-        if heard {
-            payer.payments.close(channel, None).await.unwrap();
-            keep.service.refresh().await.unwrap();
+        Self {
+            chain,
+            twisted,
+            keep,
+            payer: Some(payer),
+            channel,
         }
-        twisted.becomes(|method, params, chain| {
+    }
+
+    /// The payer closes.
+    async fn closes(&self) {
+        let payer = self.payer.as_ref().unwrap();
+        payer.payments.close(self.channel, None).await.unwrap();
+    }
+
+    async fn claimed(&self) -> Amount {
+        let state = self.chain.channel(self.channel).await.unwrap();
+        state.unwrap().claimed
+    }
+}
+
+/// Of two endpoints one is on another chain of blocks, from before or after the closing was heard: they agree on
+/// nothing any more, and the window runs.
+#[tokio::test(start_paused = true)]
+async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
+    for heard in [true, false] {
+        let mut told = Told::new().await;
+        if heard {
+            told.closes().await;
+            told.keep.service.refresh().await.unwrap();
+        }
+        told.twisted.becomes(|method, params, chain| {
             if method != "eth_getBlockByNumber" {
                 return None;
             }
@@ -167,14 +200,52 @@ async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
             Some(Ok(block))
         });
         if !heard {
-            payer.payments.close(channel, None).await.unwrap();
+            told.closes().await;
         }
-        drop(payer); // It would look at the chain all the time.
-        let refreshed = keep.service.refresh().await;
+        told.payer = None;
+        let refreshed = told.keep.service.refresh().await;
         assert!(refreshed.is_err(), "nothing is agreed on");
-        let claimed = async || chain.channel(channel).await.unwrap().unwrap().claimed;
-        assert_eq!(claimed().await, wei(0), "the payee has its quarter");
+        assert_eq!(told.claimed().await, wei(0), "the payee has its quarter");
         tokio::time::sleep(HOUR / 2).await;
-        assert_eq!(claimed().await, units(320), "heard before: {heard}");
+        assert_eq!(told.claimed().await, units(320), "heard before: {heard}");
     }
+}
+
+/// Of two endpoints one stands still, from before or after the closing was heard: they agree, on what is old, and the
+/// window runs.
+#[tokio::test(start_paused = true)]
+async fn a_tower_of_whose_endpoints_one_stands_still_claims_in_time() {
+    for heard in [true, false] {
+        let mut told = Told::new().await;
+        if heard {
+            told.closes().await;
+            told.keep.service.refresh().await.unwrap();
+        }
+        told.twisted.stands_still();
+        if !heard {
+            told.closes().await;
+        }
+        told.payer = None;
+        told.keep.service.refresh().await.unwrap();
+        assert_eq!(told.claimed().await, wei(0), "the payee has its quarter");
+        tokio::time::sleep(HOUR / 2).await;
+        assert_eq!(told.claimed().await, units(320), "heard before: {heard}");
+    }
+}
+
+/// It lags far behind the other one, and advances: a closing that only the other can know of is feared at once.
+#[tokio::test(start_paused = true)]
+async fn a_tower_hears_of_a_closing_that_a_lagging_endpoint_holds_back() {
+    let mut told = Told::new().await;
+    told.twisted.stands_still();
+    told.closes().await;
+    for _ in 0..9 {
+        told.chain.mine();
+    }
+    told.payer = None;
+    for _ in 0..2 {
+        told.keep.service.refresh().await.unwrap();
+    }
+    let view = told.keep.service.view().await.unwrap();
+    assert!(view.puts.iter().all(|(_, it)| it.due.is_some()));
 }

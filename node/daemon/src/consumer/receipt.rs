@@ -6,6 +6,7 @@ use warren_proto::{SessionFrame, SessionId, UnixTime};
 
 use super::Shell;
 use super::live::{Live, News};
+use super::route::take_back;
 use super::talk::Talk;
 use crate::perform::{Locked, Standing, Way};
 use crate::receipt::Counters;
@@ -95,16 +96,10 @@ impl Shell {
     /// Its session was over before the lock was there: nobody was told of it, and what it binds comes free.
     fn made_for_nobody(&self, way: Way, locked: Locked) {
         // One that the exit holds stays good for the next session.
-        let (Some(_), Some(purse)) = (locked.offer, self.parts.purse.clone()) else {
-            return;
-        };
-        let (routes, payment) = (self.parts.routes.clone(), locked.made.payment);
-        tokio::spawn(async move {
-            let given_up = purse.give_up_lock(way.channel, payment, Standing::Made);
-            for out in given_up.await {
-                routes.tell(out);
-            }
-        });
+        if locked.offer.is_some() {
+            let lock = (locked.made.payment, Standing::Made);
+            take_back(&self.parts, way.channel, lock);
+        }
     }
 
     pub(super) fn tick_leaving(&mut self, now: UnixTime) {

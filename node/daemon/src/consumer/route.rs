@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use warren_proto::{
-    Amount, LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame, WordFrame,
+    Amount, ChannelId, LockOffer, LockReady, NodeId, PayErrorCode, PaymentId, SessionFrame,
+    WordFrame,
 };
 
-use super::Shell;
 use super::live::{Heard, Live, News};
+use super::{ConsumerParts, Shell};
 use crate::api::types::UpStage;
 use crate::error::Problem;
 use crate::perform::{self, KeptLock, Locked, RoutedStart, Standing, Unsaid, Way};
@@ -338,16 +339,26 @@ impl Shell {
 }
 
 /// No word is said of a lock that nobody confirmed; one that nobody was told of is taken back.
-fn give_up(live: &mut Live, payment: PaymentId, parts: &super::ConsumerParts) {
-    let (Some(line), Some(purse)) = (&mut live.route, parts.purse.clone()) else {
-        return;
-    };
-    let (channel, routes) = (line.way.channel, parts.routes.clone());
+fn give_up(live: &mut Live, payment: PaymentId, parts: &ConsumerParts) {
+    let Some(line) = &mut live.route else { return };
     line.locks.remove(&payment);
     let standing = match line.unsaid.remove(&payment) {
         Some(_) => Standing::Made,
         None => Standing::Offered,
     };
+    take_back(parts, line.way.channel, (payment, standing));
+}
+
+/// Forgets a lock by which nothing will be paid, and tells the router where it stands.
+pub(super) fn take_back(
+    parts: &ConsumerParts,
+    channel: ChannelId,
+    (payment, standing): (PaymentId, Standing),
+) {
+    let Some(purse) = parts.purse.clone() else {
+        return;
+    };
+    let routes = parts.routes.clone();
     tokio::spawn(async move {
         // Else the next session would take the same second router for one that does its work.
         routes.forget_lock(payment).await;

@@ -5,15 +5,21 @@
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use warren_overlay::{OverlayEvent, SessionStream};
+use warren_payments::{RouteAsk, RouterPolicy};
 use warren_proto::{
-    ByteCount, Grant, Meter, SessionFrame, SessionRequest, SessionTerms, SignedOffer,
-    TunnelPublicKey,
+    ByteCount, ChainRef, ChannelId, Grant, Meter, PayoutAddress, RouterHint, SessionFrame,
+    SessionId, SessionRequest, SessionTerms, SignedOffer, TunnelPublicKey, UnixTime,
 };
 use warren_tunnel::Usage;
 
+use super::live::News;
 use super::*;
+use crate::config::RouterSection;
 use crate::metrics::Metric;
-use crate::session::{Admission, Fresh};
+use crate::perform::tests::{Pair, purse_of, units};
+use crate::perform::{Locked, Way};
+use crate::route::{LockFor, RouteParts};
+use crate::session::{Admission, Fresh, LockMade};
 use crate::stand::{PATIENCE, exit_terms, free_offer, inside, key, node};
 
 const EXIT: u8 = 1;
@@ -267,4 +273,101 @@ async fn an_exit_that_was_reached_again_is_not_told_of_as_unreachable() {
     let (_second, request) = bench.opened().await;
     assert!(request.resume);
     assert_eq!(bench.shell.cause(&end), None);
+}
+
+/// A lock that comes once its session is over: the next one with that exit must not take its second router for one that
+/// does its work.
+#[tokio::test]
+async fn a_lock_that_comes_too_late_is_given_up_and_forgotten() {
+    let mut bench = Bench::new().await;
+    let pair = Pair::new().await;
+    let (purse, (_home, store)) = purse_of(&pair.router);
+    let parts = &mut bench.shell.parts;
+    let (routes, _locks) = Routes::start(RouteParts {
+        overlay: parts.overlay.clone(),
+        control: parts.control.clone(),
+        purse: purse.clone(),
+        key: key(CONSUMER),
+        clock: Arc::clone(&parts.clock),
+        store: Arc::new(store),
+        router: RouterSection {
+            enabled: false,
+            policy: RouterPolicy::default(),
+            deposit: Amount::ZERO,
+            budget: Amount::ZERO,
+            max_channels: 0,
+        },
+    })
+    .unwrap();
+    (parts.purse, parts.routes) = (Some(purse), routes.clone());
+    let (exit, price) = (key(EXIT).id(), units(1));
+    let serve_until = parts.clock.now().plus(Duration::from_secs(3600));
+    let ask = RouteAsk {
+        channel: pair.channel,
+        unit_price: price,
+        units: 100,
+        expiry: pair.chain.tip().timestamp.as_secs() + 7200,
+        onward: Vec::new(),
+        hold_fee: Amount::ZERO,
+    };
+    let offer = pair.router.offer_lock(ask).await.unwrap();
+    let (payment, second) = (offer.payment, Some(key(3).id()));
+    let lock = LockFor {
+        exit,
+        exit_price: price,
+        serve_until,
+        second,
+    };
+    routes.made_lock(payment, lock).await;
+    assert_eq!(routes.locks_for(exit, price).len(), 1);
+
+    let made = LockMade {
+        payment,
+        units: 100,
+        said: 0,
+        unit_price: price,
+        serve_until,
+        hold_fee: Amount::ZERO,
+    };
+    let offer = Some(Box::new(offer));
+    let way = way_by(pair.channel, price);
+    let news = News::Locked(Box::new(Ok((way, Locked { offer, made }))));
+    let over = SessionId::from_bytes([9; 16]);
+    bench.shell.leaving_news(over, news);
+    let forgotten = async {
+        while !routes.locks_for(exit, price).is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, forgotten)
+        .await
+        .expect("it is never forgotten");
+}
+
+fn way_by(channel: ChannelId, unit_price: Amount) -> Way {
+    let account = PayoutAddress::from_bytes([5; 20]);
+    let hint = RouterHint {
+        node: key(4).id(),
+        seq: 1,
+        issued: UnixTime::from_secs(0),
+        valid_until: UnixTime::from_secs(3600),
+        chain: ChainRef {
+            chain_id: 1,
+            contract: account,
+            token: account,
+        },
+        payee: account,
+        capacity_log2: 60,
+        fee_ppm: 0,
+        hold_fee: Amount::ZERO,
+        hop_gap_secs: 3600,
+        close_window_secs: 86_400,
+    };
+    Way {
+        channel,
+        router: hint.node,
+        hint,
+        second: None,
+        unit_price,
+    }
 }

@@ -29,13 +29,20 @@ pub(crate) struct Pair {
     exit: Payments,
     pub(crate) channel: ChannelId,
     pub(crate) chain: DevChain,
+    /// The router's.
+    wallet: Wallet,
+    disk: MemoryStore,
 }
 
-fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
+fn funded(chain: &DevChain) -> Wallet {
     let wallet = Wallet::generate().unwrap();
-    let account = wallet.account();
     let coin = Amount::from_wei(1_000_000_000_000_000_000).unwrap();
+    let account = wallet.account();
     chain.fund(account, coin, units(10_000)).unwrap();
+    wallet
+}
+
+fn start(chain: &DevChain, wallet: &Wallet, disk: &MemoryStore) -> Payments {
     let config = PaymentsConfig {
         confirmations: 1,
         poll: Duration::from_millis(10),
@@ -43,9 +50,9 @@ fn start(chain: &DevChain) -> (Payments, PayoutAddress) {
         fresh_keys: false,
         ..PaymentsConfig::default()
     };
-    let (at, disk) = (Arc::new(chain.clone()), Arc::new(MemoryStore::new()));
-    let (payments, _events) = Payments::start(at, disk, wallet, config).unwrap();
-    (payments, account)
+    let (at, disk) = (Arc::new(chain.clone()), Arc::new(disk.clone()));
+    let (payments, _events) = Payments::start(at, disk, wallet.clone(), config).unwrap();
+    payments
 }
 
 /// What a node pays with, and the disk that must have room for it.
@@ -63,8 +70,11 @@ impl Pair {
             timestamp: UnixTime::from_secs(4_000_000_000),
             ..DevGenesis::default()
         });
-        let ((router, _), (exit, account)) = (start(&chain), start(&chain));
-        let opened = router.open_channel(account, units(1000), DAY);
+        let (wallet, disk) = (funded(&chain), MemoryStore::new());
+        let router = start(&chain, &wallet, &disk);
+        let payee = funded(&chain);
+        let exit = start(&chain, &payee, &MemoryStore::new());
+        let opened = router.open_channel(payee.account(), units(1000), DAY);
         let channel = opened.await.unwrap();
         router.wait_usable(channel).await.unwrap();
         exit.refresh().await.unwrap();
@@ -73,7 +83,15 @@ impl Pair {
             exit,
             channel,
             chain,
+            wallet,
+            disk,
         }
+    }
+
+    /// Pulls the router's plug and starts it again with what is on disk.
+    pub(crate) fn restarts_router(&mut self) {
+        self.disk = self.disk.snapshot();
+        self.router = start(&self.chain, &self.wallet, &self.disk);
     }
 
     /// A lock whose words somebody says to the exit, for a session of somebody else.

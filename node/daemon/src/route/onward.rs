@@ -225,13 +225,27 @@ impl Own {
             return self.deepened(channel).await;
         }
         let deposit = self.allowed(&channels, need)?;
+        let known = known.ok_or(PayErrorCode::UnknownChannel)?;
+        let asked = self.deposits.asks(known, deposit, self.clock.now()).await;
+        asked.map_err(|_| PayErrorCode::Internal)?;
         let deeper = timeout(DEPOSIT_WAIT, self.payments().top_up(channel, deposit));
         // Polled after it: once the books answer, they count what was asked for, and the next offer may look.
         let counted = async {
             let _ = self.payments().channels().await;
             drop(one);
         };
-        match futures::future::join(deeper, counted).await.0 {
+        let deeper = futures::future::join(deeper, counted).await.0;
+        let may_come = |it: &PaymentsError| {
+            matches!(
+                it,
+                PaymentsError::Stopped | PaymentsError::Transaction { .. }
+            )
+        };
+        let is_over = matches!(&deeper, Ok(it) if !it.as_ref().is_err_and(may_come));
+        if is_over && let Err(problem) = self.deposits.is_over(channel).await {
+            tracing::warn!(seen = %problem.seen, "a deposit counts for a day after a restart");
+        }
+        match deeper {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a channel onward could not be deepened");
@@ -268,10 +282,12 @@ impl Own {
 
     /// What may be deposited now: what the operator says for each, and never beyond what is allowed in all.
     fn allowed(&self, channels: &[ChannelView], need: Amount) -> Result<Amount, PayErrorCode> {
+        let now = self.clock.now();
         let bound = self
             .onward_channels(channels)
             .fold(Amount::ZERO, |sum, it| {
-                let bound = left(it).checked_add(it.pending);
+                let pending = [it.pending, self.deposits.left_over(it, now)];
+                let bound = pending.into_iter().try_fold(left(it), Amount::checked_add);
                 sum.checked_add(bound.unwrap_or(Amount::MAX))
                     .unwrap_or(Amount::MAX)
             });

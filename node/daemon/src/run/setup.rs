@@ -256,10 +256,13 @@ pub(super) fn towers(
         return Ok(Towers::none());
     };
     let service = if config.tower.enabled {
+        let usual = PaymentsConfig::default();
         let settings = TowerConfig {
             rules: TowerRules::default(),
             min_gain: config.tower.min_gain,
             poll: config.chain.as_ref().map_or(tower::RENEW, |it| it.poll),
+            max_silence: usual.max_silence,
+            max_head_age: usual.max_head_age,
         };
         let kept: Arc<dyn warren_payments::ChannelStore> = Arc::clone(store) as _;
         let payments = purse.payments().clone();

@@ -1,6 +1,5 @@
 //! What a tower does with what it hears: of the chain, of the silence of the chain, and of its claims.
 
-use tokio::time::Instant;
 use warren_proto::Amount;
 
 use super::{Report, Task};
@@ -39,22 +38,24 @@ impl Task {
     }
 
     fn see(&mut self, seen: Seen) {
-        self.now = self.now.max(seen.time);
-        self.heard_at = Instant::now();
+        self.clock.hears(seen.time);
         self.view.block = Some(seen.block);
         for (job, outcome) in std::mem::take(&mut self.over_this) {
             self.claimed(&job, outcome);
         }
         let closings = seen.closings.into_iter().map(TowerEvent::Closing);
         let closed = seen.closed.into_iter().map(TowerEvent::Closed);
-        let agreed = std::iter::once(TowerEvent::Agreed);
-        for event in agreed.chain(closings).chain(closed) {
-            let step = self.tower.handle(event, self.now);
+        // What they agree on may be old, and what was feared true.
+        let agreed = seen.feared.is_none().then_some(TowerEvent::Agreed);
+        let feared = seen.feared.into_iter().flatten().map(TowerEvent::Feared);
+        let events = agreed.into_iter().chain(closings).chain(closed);
+        for event in events.chain(feared) {
+            let step = self.tower.handle(event, self.clock.now());
             if !self.take(step, None) {
                 return; // The cursor stays: these blocks are heard again.
             }
         }
-        let step = self.tower.handle(TowerEvent::Tick, self.now);
+        let step = self.tower.handle(TowerEvent::Tick, self.clock.now());
         self.take(step, Some(seen.cursor));
     }
 
@@ -69,7 +70,7 @@ impl Task {
         }
         let feared = feared.into_iter().map(TowerEvent::Feared);
         for event in feared.chain([TowerEvent::Tick]) {
-            let step = self.tower.handle(event, self.time());
+            let step = self.tower.handle(event, self.clock.now());
             if !self.take(step, None) {
                 return;
             }
@@ -98,7 +99,7 @@ impl Task {
                 TowerEvent::Failed { key }
             }
         };
-        let step = self.tower.handle(event, self.time());
+        let step = self.tower.handle(event, self.clock.now());
         self.take(step, None);
     }
 }

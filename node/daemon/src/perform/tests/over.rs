@@ -49,7 +49,8 @@ async fn no_channel_is_opened_for_a_session_that_is_over_and_none_beside_one_tha
         timestamp: NOW,
         ..DevGenesis::default()
     });
-    let ((payments, _), (_, payee)) = (start(&chain), start(&chain));
+    let payments = start(&chain, &funded(&chain), &MemoryStore::new());
+    let payee = funded(&chain).account();
     let (purse, _disk) = purse_of(&payments);
     let (overlay, ..) = node(1, &[]).await;
     let terms = terms(payee, payments.chain_ref());

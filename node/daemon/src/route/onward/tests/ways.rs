@@ -9,14 +9,17 @@ use warren_payments::chain::dev::Mining;
 use super::*;
 use crate::clock::Clock;
 use crate::config::RouterSection;
+use crate::perform::Purse;
 use crate::perform::tests::{Pair, purse_of, units};
 use crate::route::{RouteParts, Routes};
 use crate::stand::{PATIENCE, key};
+use crate::store::Store;
 
 /// A router with an open channel of 1000 units to one exit, and two exits that it never heard of.
 struct World {
     pair: Pair,
     own: Arc<Own>,
+    store: Arc<Store>,
     _home: TempDir,
 }
 
@@ -28,25 +31,12 @@ impl World {
         let pair = Pair::new().await;
         let (purse, (home, store)) = purse_of(&pair.router);
         let (overlay, _) = Overlay::start(OverlayConfig::default(), key(1)).unwrap();
-        let parts = RouteParts {
-            overlay,
-            control: tokio::runtime::Handle::current(),
-            purse,
-            key: key(1),
-            clock: Arc::new(Clock::start()),
-            store: Arc::new(store),
-            router: RouterSection {
-                enabled: true,
-                policy: RouterPolicy::default(),
-                deposit: Amount::ZERO,
-                budget,
-                max_channels: 4,
-            },
-        };
-        let own = Routes::start(parts).unwrap().0.own.unwrap();
+        let store = Arc::new(store);
+        let own = Self::shell(overlay, purse, &store, budget);
         let world = Self {
             pair,
             own,
+            store,
             _home: home,
         };
         let warm = world.warm().await;
@@ -57,6 +47,35 @@ impl World {
         known.await.unwrap();
         world.pair.chain.set_mining(Mining::Manual);
         world
+    }
+
+    fn shell(overlay: Overlay, purse: Purse, store: &Arc<Store>, budget: Amount) -> Arc<Own> {
+        let parts = RouteParts {
+            overlay,
+            control: tokio::runtime::Handle::current(),
+            purse,
+            key: key(1),
+            clock: Arc::new(Clock::start()),
+            store: Arc::clone(store),
+            router: RouterSection {
+                enabled: true,
+                policy: RouterPolicy::default(),
+                deposit: Amount::ZERO,
+                budget,
+                max_channels: 4,
+            },
+        };
+        Routes::start(parts).unwrap().0.own.unwrap()
+    }
+
+    /// The router begins anew with what is on disk.
+    async fn restarts(&mut self) {
+        self.pair.restarts_router();
+        self.pair.router.refresh().await.unwrap();
+        let headroom = self.store.headroom().clone();
+        let purse = Purse::new(self.pair.router.clone(), headroom);
+        let (overlay, budget) = (self.own.overlay.clone(), self.own.router.budget);
+        self.own = Self::shell(overlay, purse, &self.store, budget);
     }
 
     async fn warm(&self) -> Payee {
@@ -150,4 +169,34 @@ async fn offers_at_once_share_one_budget() {
         }
     }
     assert_eq!(made, 1);
+}
+
+#[tokio::test]
+async fn a_deposit_that_is_on_its_way_at_a_restart_counts_for_the_budget() {
+    let mut world = World::new(units(2600)).await;
+    let deeper = world.asks(world.warm().await, 1500);
+    world.until(|it| it[0].pending == units(1500)).await;
+    let sent = async {
+        while world.pair.chain.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, sent).await.expect("nothing is sent");
+    deeper.abort();
+
+    world.restarts().await;
+    // 1000 are there, and 1500 may come with any block.
+    let way = world.own.way(&cold(0), units(200)).await;
+    assert_eq!(way, Err(PayErrorCode::NoCapacity));
+    let comes = async {
+        let deposit = async || world.pair.router.channels().await.unwrap()[0].deposit;
+        while deposit().await != units(2500) {
+            world.pair.chain.mine();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, comes).await.expect("it never comes");
+    // Once it is there it counts once.
+    let way = world.made(world.asks(cold(0), 100)).await;
+    assert!(way.is_ok(), "{way:?}");
 }
