@@ -37,6 +37,12 @@ fn an_offer_that_is_rejected_after_the_end_is_reckoned_once() {
     ROADS.try_seed(1_419_233).unwrap();
 }
 
+/// A router whose own consent has lapsed takes a lock, is down, and learns a word before it has looked.
+#[test]
+fn a_lapsed_consent_binds_no_lock_that_came_after_it() {
+    ROADS.try_seed(1_524_253).unwrap();
+}
+
 /// The seed in `WARREN_ROAD_SEED`, or the first.
 #[test]
 fn one_road() {

@@ -75,7 +75,8 @@ impl PayeeChannel {
         let mut next = Self {
             held,
             ..self.clone()
-        };
+        }
+        .without_lapsed(now);
         let gained = next
             .direct_value(now)
             .saturating_sub(self.direct_value(now));
