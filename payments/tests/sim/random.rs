@@ -53,6 +53,12 @@ fn whoever_was_down_earns_nothing_on_a_consent_that_may_have_been_used() {
     LIVES.try_seed(1_523_066).unwrap();
 }
 
+/// Two sessions of two prices, the second asked for while the disk is still at the first one's end.
+#[test]
+fn a_session_waits_for_the_end_of_the_one_before() {
+    LIVES.try_seed(1_703_785).unwrap();
+}
+
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {

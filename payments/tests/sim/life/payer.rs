@@ -162,9 +162,11 @@ impl Payer {
         Ok(())
     }
 
-    /// Begins a session, unless one is under way.
+    /// Begins a session, unless one is under way. The product's orders wait for a slow disk, in order: here who waits
+    /// for it orders nothing.
     pub(crate) fn begin(&mut self, price: u64, env: &mut Env<'_>) -> Act<()> {
-        if self.session.is_some() || self.desk.core.phase() != Phase::Open {
+        let able = self.desk.is_free() && self.desk.core.phase() == Phase::Open;
+        if self.session.is_some() || !able {
             return Ok(());
         }
         self.session = Some(Buying { price, received: 0 });
@@ -189,7 +191,7 @@ impl Payer {
 
     /// Ends the session with a plain total.
     pub(crate) fn finish(&mut self, env: &mut Env<'_>) -> Act<()> {
-        if self.session.take().is_some() {
+        if self.desk.is_free() && self.session.take().is_some() {
             self.take(PayerEvent::FinalAsked, env)?;
             env.wires.send(Who::Payee, Frame::End);
         }
