@@ -59,6 +59,12 @@ fn a_session_waits_for_the_end_of_the_one_before() {
     LIVES.try_seed(1_703_785).unwrap();
 }
 
+/// The same, where the payee had claimed more than it consented to by then.
+#[test]
+fn a_consent_behind_its_own_cores_back_may_be_below_what_was_claimed() {
+    LIVES.try_seed(1_728_274).unwrap();
+}
+
 /// The seed in `WARREN_SEED`, or the first.
 #[test]
 fn one_seed() {

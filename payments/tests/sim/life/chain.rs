@@ -121,10 +121,24 @@ impl Chain {
         self.contract.consents.insert((channel, sum, until));
     }
 
-    /// Whether a payee agreed to that sum behind the back of its own core, which went on earning.
-    pub(crate) fn is_reckless(&self, channel: ChannelId, sum: Amount) -> bool {
-        let mut agreed = self.contract.consents.iter();
-        agreed.any(|it| it.0 == channel && it.1 == sum && !self.given.contains(it))
+    /// Whether the channel was closed by what its payee agreed to behind the back of its own core, which went on
+    /// earning.
+    pub(crate) fn is_reckless(&self, channel: ChannelId) -> bool {
+        let txs = self.blocks.iter().flat_map(|it| &it.txs);
+        txs.filter(|(_, done)| *done).any(|(tx, _)| {
+            let Call::CoopClose {
+                params,
+                final_amount,
+                not_after,
+                ..
+            } = self.call(tx.call)
+            else {
+                return false;
+            };
+            let mut lines = self.contract.lines.iter();
+            let is_it = lines.any(|it| it.terms.params == *params && it.terms.id == channel);
+            is_it && !self.given.contains(&(channel, *final_amount, *not_after))
+        })
     }
 
     /// Of the consents that payees gave and that can still be used, the one that gives them least.

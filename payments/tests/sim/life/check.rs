@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use warren_payments::channel::event::VoucherDraft;
 
 use super::chain::{Chain, FORTUNE};
-use super::names::{CREDIT_UNITS, MOST_PRICE, PREPAY_UNITS, terms, wei};
+use super::names::{CREDIT_UNITS, MOST_PRICE, PREPAY_UNITS, terms};
 use super::payee::Payee;
 
 /// A payer that crashes may count so many units as released that were not.
@@ -144,9 +144,8 @@ impl Truth {
     /// consent of which its core knows nothing is its own loss.
     pub(crate) fn check_end(&self, chain: &Chain) -> Verdict {
         let (claimed, served, credit) = (chain.book().claimed, self.served, self.credit);
-        let sum = wei(u64::try_from(claimed).unwrap());
         demand!(
-            served <= claimed + credit || chain.is_reckless(terms().id, sum),
+            served <= claimed + credit || chain.is_reckless(terms().id),
             "I1: {served} served, {claimed} paid, {credit} on credit"
         );
         Ok(())
