@@ -7,6 +7,7 @@ use libp2p::gossipsub::{self, MessageId};
 use libp2p::kad::{self, InboundRequest, ProviderRecord, QueryId, QueryResult, Record};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
+use warren_proto::is_plain;
 
 use crate::behaviour::BehaviourEvent;
 
@@ -197,11 +198,9 @@ fn identified(event: identify::Event) -> News {
     }
 }
 
-/// Without what would do something to a terminal that shows it, or turn the text around it: it is a stranger's.
+/// A stranger's text, without what is no part of one.
 fn plain(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let kept = text.chars().filter(|c| !c.is_control() && !turns(*c));
-    kept.collect()
+    text.chars().filter(|it| is_plain(*it)).collect()
 }
 
 fn kademlia(event: kad::Event) -> News {

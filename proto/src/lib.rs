@@ -53,4 +53,4 @@ pub use tower::{
     Locator, MAX_SEALED_BYTES, TowerAnswer, TowerClaim, TowerDeadline, TowerPut, TowerVerdict,
 };
 pub use unit::{Amount, AmountOverflow, ByteCount, MAX_MIB_AHEAD, MIB_PER_MINUTE, Price, UnixTime};
-pub use wire::WireError;
+pub use wire::{WireError, is_plain};

@@ -12,6 +12,7 @@ mod tower;
 
 pub(crate) use frame::{decode_frame, encode_frame};
 pub(crate) use offer::{offer_bytes, read_signed_offer, signed_offer_bytes};
+pub use parts::is_plain;
 pub(crate) use receipt::{receipt_body_bytes, receipt_bytes, receipt_from_bytes};
 pub(crate) use route::{
     decode_route_frame, encode_route_frame, hint_bytes, read_signed_hint, signed_hint_bytes,

@@ -55,21 +55,25 @@ pub fn passphrase(config: &Config) -> Result<Zeroizing<String>, Problem> {
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::*;
     use crate::config::Sources;
+
+    fn config_with(path: &Path) -> Config {
+        let key = "wallet.passphrase_file".to_owned();
+        let config = Config::load(&Sources {
+            flags: vec![(key, path.display().to_string())],
+            ..Sources::default()
+        });
+        config.unwrap()
+    }
 
     #[test]
     fn an_empty_or_endless_passphrase_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("passphrase");
-        let key = "wallet.passphrase_file".to_owned();
-        let flags = vec![(key, path.display().to_string())];
-        let config = Config::load(&Sources {
-            flags,
-            ..Sources::default()
-        });
-        let config = config.unwrap();
+        let config = config_with(&path);
         for (text, opens) in [
             (String::new(), false),
             ("\r\n".to_owned(), false),
@@ -91,13 +95,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("passphrase");
         fs::write(&path, "correct horse\n").unwrap();
-        let key = "wallet.passphrase_file".to_owned();
-        let flags = vec![(key, path.display().to_string())];
-        let config = Config::load(&Sources {
-            flags,
-            ..Sources::default()
-        });
-        let config = config.unwrap();
+        let config = config_with(&path);
         for (mode, opens) in [(0o644, false), (0o640, false), (0o600, true), (0o400, true)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             match passphrase(&config) {

@@ -68,6 +68,20 @@ async fn what_no_node_takes_is_refused_for_the_reason_that_it_gives() {
     assert_eq!(rig.store.scan(Table::Tx).unwrap(), vec![]);
 }
 
+fn sending(chain_id: u64, max_silence: Duration) -> SubmitterConfig {
+    SubmitterConfig {
+        rules: TxRules {
+            chain_id,
+            confirmations: 1,
+            bump_after_blocks: 2,
+            fee_cap: wei(1_000_000_000_000),
+            urgent: Duration::from_secs(1200),
+        },
+        poll: Duration::from_millis(10),
+        max_silence,
+    }
+}
+
 /// One says that a claim takes 4 million gas: by that, what it brings would pay for none of it.
 #[tokio::test]
 async fn one_that_says_a_claim_takes_much_gas_keeps_it_out_of_no_block() {
@@ -78,18 +92,7 @@ async fn one_that_says_a_claim_takes_much_gas_keeps_it_out_of_no_block() {
             .becomes(|method, _, _| (method == "eth_estimateGas").then(|| Ok(hex(4_000_000))));
         let params = scene.world.params(1);
         let quorum = if three { scene.three() } else { scene.two() };
-        let rules = TxRules {
-            chain_id: scene.world.pins.chain_id,
-            confirmations: 1,
-            bump_after_blocks: 2,
-            fee_cap: wei(1_000_000_000_000),
-            urgent: Duration::from_secs(1200),
-        };
-        let config = SubmitterConfig {
-            rules,
-            poll: Duration::from_millis(10),
-            max_silence: Duration::from_secs(60),
-        };
+        let config = sending(scene.world.pins.chain_id, Duration::from_secs(60));
         let store = Arc::new(MemoryStore::new());
         let key = crate::world::key(1);
         let submitter = Submitter::start(Arc::new(quorum), store, key, config).unwrap();
@@ -113,18 +116,7 @@ async fn a_claim_pays_more_though_the_newest_block_that_is_agreed_on_stands_stil
     let params = scene.world.params(1);
     scene.chain.set_mining(Mining::Manual);
     scene.b.stands_still();
-    let rules = TxRules {
-        chain_id: scene.world.pins.chain_id,
-        confirmations: 1,
-        bump_after_blocks: 2,
-        fee_cap: wei(1_000_000_000_000),
-        urgent: Duration::from_secs(1200),
-    };
-    let config = SubmitterConfig {
-        rules,
-        poll: Duration::from_millis(10),
-        max_silence: Duration::from_millis(50),
-    };
+    let config = sending(scene.world.pins.chain_id, Duration::from_millis(50));
     let (store, key) = (Arc::new(MemoryStore::new()), crate::world::key(1));
     let submitter = Submitter::start(Arc::new(scene.two()), store, key, config).unwrap();
     let stake = Stake {

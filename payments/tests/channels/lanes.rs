@@ -2,11 +2,11 @@
 
 use warren_payments::channel::PayerRefusal;
 use warren_payments::{PaymentsError, RouteAsk};
-use warren_proto::{Amount, LockOffer, NodeId, PayErrorCode};
+use warren_proto::{LockOffer, NodeId, PayErrorCode};
 
 use crate::party::{Party, UNIT, units, wei};
 use crate::routed::{now, open_for_a_day, street, three_on, tomorrow};
-use crate::street::{hint, lock_of, say};
+use crate::street::{hint, lock_of, offer_of, say};
 
 /// A session here could be paid by words that this node pays onward, or that are worth less than it asks.
 #[tokio::test]
@@ -38,15 +38,7 @@ async fn a_lock_under_a_name_that_is_taken_is_not_taken() {
     let other = Party::rich(&chain).await;
     for payee in [&router, &exit] {
         let channel = open_for_a_day(&other, payee, units(1000)).await;
-        let ask = RouteAsk {
-            channel,
-            unit_price: wei(UNIT),
-            units: 100,
-            expiry: now(&chain).as_secs() + 7200,
-            onward: Vec::new(),
-            hold_fee: Amount::ZERO,
-        };
-        let offer = other.payments.offer_lock(ask).await.unwrap();
+        let offer = offer_of(&other, (channel, wei(UNIT)), 100).await;
         let offer = LockOffer {
             payment: ready.payment,
             ..offer
@@ -68,15 +60,7 @@ async fn a_lock_is_taken_though_a_later_voucher_brought_it_first() {
     let channel = open_for_a_day(&payer, &payee, units(1000)).await;
     let folded = lock_of(&payer, &payee, (channel, wei(UNIT)), 100).await;
     say(&payer, &payee, folded, 5).await;
-    let ask = RouteAsk {
-        channel,
-        unit_price: wei(UNIT),
-        units: 100,
-        expiry: now(&chain).as_secs() + 7200,
-        onward: Vec::new(),
-        hold_fee: Amount::ZERO,
-    };
-    let offer = payer.payments.offer_lock(ask).await.unwrap();
+    let offer = offer_of(&payer, (channel, wei(UNIT)), 100).await;
     let asked = payee.payments.fulfill(folded, false).await.unwrap();
     let fold = payer.payments.route_frame(channel, asked.unwrap().frame);
     for out in fold.await.unwrap() {

@@ -10,7 +10,7 @@ use warren_payments::store::MemoryStore;
 use warren_payments::{
     Accepted, PayFrame, PaymentEvent, Payments, PaymentsConfig, Rate, SettlePolicy, Wallet,
 };
-use warren_proto::{Amount, ChannelId, PayErrorCode, PayoutAddress};
+use warren_proto::{Amount, ChannelId, PayErrorCode, PayoutAddress, Voucher};
 
 pub(crate) const UNIT: u64 = 1_000_000_000;
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -176,18 +176,17 @@ pub(crate) async fn open(payer: &Party, payee: &Party, deposit: Amount) -> Chann
     opened
 }
 
+/// The first voucher of a session that the payee has begun.
+pub(crate) async fn first_voucher(payer: &Party, payee: &Party, channel: ChannelId) -> Voucher {
+    let begun = payee.payments.begin_session(channel, wei(UNIT)).await;
+    begun.unwrap();
+    let voucher = payer.payments.prepare_lock(channel, wei(UNIT)).await;
+    voucher.unwrap()
+}
+
 /// Begins a session: the first voucher lies with the payee.
 pub(crate) async fn begin(payer: &Party, payee: &Party, channel: ChannelId) {
-    payee
-        .payments
-        .begin_session(channel, wei(UNIT))
-        .await
-        .unwrap();
-    let voucher = payer
-        .payments
-        .prepare_lock(channel, wei(UNIT))
-        .await
-        .unwrap();
+    let voucher = first_voucher(payer, payee, channel).await;
     let accepted = payee.payments.accept_voucher(voucher).await.unwrap();
     let frames = payer.payments.payee_saw(accepted.ack).await.unwrap();
     payee.take(channel, frames).await.unwrap();

@@ -7,7 +7,8 @@ use warren_payments::{
     PaymentEvent, Payments, PaymentsConfig, PaymentsError, RouteAsk, RouteOut, RouterPolicy,
 };
 use warren_proto::{
-    Amount, ChainRef, ChannelId, LockReady, NodeId, PayoutAddress, RouteFrame, RouterHint, UnixTime,
+    Amount, ChainRef, ChannelId, LockOffer, LockReady, NodeId, PayoutAddress, RouteFrame,
+    RouterHint, UnixTime,
 };
 
 use crate::party::{Party, UNIT, config, wei};
@@ -170,6 +171,23 @@ impl Street {
     }
 }
 
+/// What a payer offers for a lock of two hours on words that it says itself.
+pub(crate) async fn offer_of(
+    payer: &Party,
+    (channel, unit_price): (ChannelId, Amount),
+    units: u32,
+) -> LockOffer {
+    let ask = RouteAsk {
+        channel,
+        unit_price,
+        units,
+        expiry: payer.chain().tip().timestamp.as_secs() + 7200,
+        onward: Vec::new(),
+        hold_fee: Amount::ZERO,
+    };
+    payer.payments.offer_lock(ask).await.unwrap()
+}
+
 /// A lock on `channel` that lives for two hours, on words that its payer says itself: a route of one hop.
 pub(crate) async fn lock_of(
     payer: &Party,
@@ -177,16 +195,7 @@ pub(crate) async fn lock_of(
     (channel, price): (ChannelId, Amount),
     units: u32,
 ) -> LockReady {
-    let expiry = payer.chain().tip().timestamp.as_secs() + 7200;
-    let ask = RouteAsk {
-        channel,
-        unit_price: price,
-        units,
-        expiry,
-        onward: Vec::new(),
-        hold_fee: Amount::ZERO,
-    };
-    let offer = payer.payments.offer_lock(ask).await.unwrap();
+    let offer = offer_of(payer, (channel, price), units).await;
     let taken = payee.payments.take_lock(offer, price, 0).await.unwrap();
     let ready = taken.ready;
     payer.payments.lock_ready(channel, ready).await.unwrap();

@@ -181,17 +181,33 @@ impl Told {
     }
 }
 
-/// Of two endpoints one is on another chain of blocks, from before or after the closing was heard: they agree on
-/// nothing any more, and the window runs.
-#[tokio::test(start_paused = true)]
-async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
+/// The payer closes, and one of two endpoints changes, before or after the closing was heard; the window runs, and the
+/// tower claims. `agree`: whether the two agree on anything from then on.
+async fn claims_in_time(changes: impl Fn(&Twisted), agree: bool) {
     for heard in [true, false] {
         let mut told = Told::new().await;
         if heard {
             told.closes().await;
             told.keep.service.refresh().await.unwrap();
         }
-        told.twisted.becomes(|method, params, chain| {
+        changes(&told.twisted);
+        if !heard {
+            told.closes().await;
+        }
+        told.payer = None;
+        let refreshed = told.keep.service.refresh().await;
+        assert_eq!(refreshed.is_ok(), agree, "{refreshed:?}");
+        assert_eq!(told.claimed().await, wei(0), "the payee has its quarter");
+        tokio::time::sleep(HOUR / 2).await;
+        assert_eq!(told.claimed().await, units(320), "heard before: {heard}");
+    }
+}
+
+/// One is on another chain of blocks: they agree on nothing any more.
+#[tokio::test(start_paused = true)]
+async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
+    let contradicts = |it: &Twisted| {
+        it.becomes(|method, params, chain| {
             if method != "eth_getBlockByNumber" {
                 return None;
             }
@@ -199,38 +215,14 @@ async fn a_tower_whose_endpoints_contradict_each_other_claims_in_time() {
             block["hash"] = json!(format!("0x{}", "11".repeat(32)));
             Some(Ok(block))
         });
-        if !heard {
-            told.closes().await;
-        }
-        told.payer = None;
-        let refreshed = told.keep.service.refresh().await;
-        assert!(refreshed.is_err(), "nothing is agreed on");
-        assert_eq!(told.claimed().await, wei(0), "the payee has its quarter");
-        tokio::time::sleep(HOUR / 2).await;
-        assert_eq!(told.claimed().await, units(320), "heard before: {heard}");
-    }
+    };
+    claims_in_time(contradicts, false).await;
 }
 
-/// Of two endpoints one stands still, from before or after the closing was heard: they agree, on what is old, and the
-/// window runs.
+/// One stands still: they agree, on what is old.
 #[tokio::test(start_paused = true)]
 async fn a_tower_of_whose_endpoints_one_stands_still_claims_in_time() {
-    for heard in [true, false] {
-        let mut told = Told::new().await;
-        if heard {
-            told.closes().await;
-            told.keep.service.refresh().await.unwrap();
-        }
-        told.twisted.stands_still();
-        if !heard {
-            told.closes().await;
-        }
-        told.payer = None;
-        told.keep.service.refresh().await.unwrap();
-        assert_eq!(told.claimed().await, wei(0), "the payee has its quarter");
-        tokio::time::sleep(HOUR / 2).await;
-        assert_eq!(told.claimed().await, units(320), "heard before: {heard}");
-    }
+    claims_in_time(Twisted::stands_still, true).await;
 }
 
 /// It lags far behind the other one, and advances: a closing that only the other can know of is feared at once.

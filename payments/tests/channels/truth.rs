@@ -11,7 +11,7 @@ use warren_payments::store::MemoryStore;
 use warren_payments::{ChainTrouble, PaymentEvent, PaymentsConfig, PaymentsError, Wallet};
 use warren_proto::{Amount, ChannelId, PayErrorCode};
 
-use crate::party::{HOUR, Party, UNIT, begin, config, funded, open, pay, units, wei, world};
+use crate::party::{HOUR, Party, begin, config, first_voucher, funded, open, pay, units, world};
 use crate::twisted::{Twisted, quorum};
 
 /// A payee that hears of the chain through two endpoints, and a payer who sees it itself.
@@ -278,16 +278,7 @@ async fn a_payee_that_was_away_takes_no_voucher_before_it_has_looked() {
     let wallet = Wallet::generate().unwrap();
     let payee = Party::start_as(&chain, wallet, MemoryStore::new(), settings);
     let channel = open(&payer, &payee, units(1000)).await;
-    payee
-        .payments
-        .begin_session(channel, wei(UNIT))
-        .await
-        .unwrap();
-    let voucher = payer
-        .payments
-        .prepare_lock(channel, wei(UNIT))
-        .await
-        .unwrap();
+    let voucher = first_voucher(&payer, &payee, channel).await;
     // As a machine that sleeps: nothing happens, and time passes.
     tokio::time::sleep(2 * silence).await;
     let refused = payee.payments.accept_voucher(voucher.clone()).await;

@@ -49,13 +49,16 @@ pub(super) fn amount(bytes: &[u8], field: &'static str) -> Result<Amount> {
     })
 }
 
+/// Whether a character does nothing to a terminal that shows it, and does not turn the text around it.
+#[must_use]
+pub fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A text for people or a name: bounded, without control or direction-changing characters.
 pub(super) fn text(value: String, max: usize, field: &'static str) -> Result<String> {
-    let plain = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if value.len() <= max && value.chars().all(plain) {
+    if value.len() <= max && value.chars().all(is_plain) {
         Ok(value)
     } else {
         Err(WireError::Text { field })

@@ -7,8 +7,8 @@ use tokio::time::{sleep, timeout};
 use warren_overlay::{OverlayEvent, SessionStream};
 use warren_payments::{RouteAsk, RouterPolicy};
 use warren_proto::{
-    ByteCount, ChainRef, ChannelId, Grant, Meter, PayoutAddress, RouterHint, SessionFrame,
-    SessionId, SessionRequest, SessionTerms, SignedOffer, TunnelPublicKey, UnixTime,
+    ByteCount, ChannelId, Grant, Meter, SessionFrame, SessionId, SessionRequest, SessionTerms,
+    SignedOffer, TunnelPublicKey,
 };
 use warren_tunnel::Usage;
 
@@ -16,7 +16,7 @@ use super::live::News;
 use super::*;
 use crate::config::RouterSection;
 use crate::metrics::Metric;
-use crate::perform::tests::{Pair, purse_of, units};
+use crate::perform::tests::{Pair, purse_of, router, units};
 use crate::perform::{Locked, Way};
 use crate::route::{LockFor, RouteParts};
 use crate::session::{Admission, Fresh, LockMade};
@@ -345,24 +345,7 @@ async fn a_lock_that_comes_too_late_is_given_up_and_forgotten() {
 }
 
 fn way_by(channel: ChannelId, unit_price: Amount) -> Way {
-    let account = PayoutAddress::from_bytes([5; 20]);
-    let hint = RouterHint {
-        node: key(4).id(),
-        seq: 1,
-        issued: UnixTime::from_secs(0),
-        valid_until: UnixTime::from_secs(3600),
-        chain: ChainRef {
-            chain_id: 1,
-            contract: account,
-            token: account,
-        },
-        payee: account,
-        capacity_log2: 60,
-        fee_ppm: 0,
-        hold_fee: Amount::ZERO,
-        hop_gap_secs: 3600,
-        close_window_secs: 86_400,
-    };
+    let hint = router(4);
     Way {
         channel,
         router: hint.node,

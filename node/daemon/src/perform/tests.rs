@@ -8,6 +8,7 @@ use warren_payments::store::MemoryStore;
 use warren_payments::{PayFrame, PaymentsConfig, RouteAsk, Wallet};
 use warren_proto::{LockReady, PaymentId};
 
+pub(crate) use super::second::tests::router;
 use super::*;
 use crate::lockfile::HomeLock;
 use crate::stand::key;

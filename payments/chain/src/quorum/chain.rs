@@ -139,9 +139,7 @@ impl Quorum {
             return Err(self.too_few("what is told", &heard));
         }
         let mut told = BTreeMap::new();
-        let mut all: Vec<_> = heard.answers.into_iter().flat_map(|(_, it)| it).collect();
-        all.sort_by_key(|it| (it.block, it.log_index, it.block_hash));
-        for event in all {
+        for event in heard.answers.into_iter().flat_map(|(_, it)| it) {
             // Two that tell otherwise of one log are both heard.
             let place = (event.block, event.log_index, event.block_hash);
             let same: &mut Vec<ChainEvent> = told.entry(place).or_default();

@@ -149,8 +149,9 @@ impl Client {
             page.before = answer.entries.first().map(|it| it.number);
             let count = u32::try_from(answer.entries.len()).unwrap_or(u32::MAX);
             left = left.map(|it| it.saturating_sub(count));
-            let more = count >= limit && left != Some(0) && page.before != Some(0);
-            Ok::<_, super::ClientError>((answer, more && page.before.is_some()))
+            let is_first = page.before.is_none_or(|it| it == 0);
+            let more = count >= limit && left != Some(0) && !is_first;
+            Ok::<_, super::ClientError>((answer, more))
         };
         let (mut whole, mut more) = ask().await?;
         while more {

@@ -31,7 +31,7 @@ fn chain(chain_id: u64) -> ChainRef {
 }
 
 /// What router `n` says of itself.
-pub(in crate::perform) fn router(n: u8) -> RouterHint {
+pub(crate) fn router(n: u8) -> RouterHint {
     RouterHint {
         node: key(n).id(),
         seq: 1,
