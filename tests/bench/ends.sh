@@ -175,6 +175,9 @@ payers() {
 memory() { echo "\"rss_client_kb\":$(rss "$near"),\"rss_exit_kb\":$(rss "$far_end")"; }
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 
+# Datagrams that came to a socket of the server so far, whether or not it had room.
+datagrams() { ip netns exec $server cat /proc/net/snmp | awk '/^Udp: [0-9]/ { print $2 + $4 }'; }
+
 # delay COUNT: median and 99th percentile of so many round trips, 50 a second, in ms.
 delay() {
     ip netns exec $client ping -n -i 0.02 -c "$1" -W 1 203.0.113.2 | sed -nE 's/.*time=([0-9.]+) ms/\1/p' | sort -n | awk '

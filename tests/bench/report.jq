@@ -27,27 +27,29 @@ def pad($n): . + (" " * ([$n - length, 1] | max));
   def column($wire; $of; $tests; f): values($wire; $of; $tests; f) | spread;
   def table_of($wire):
     "\(said($wire)); medians [least–most]",
-    (["", "up 1 Gbit/s", "down 1", "up 4", "down 4", "CPU-s/GB client", "exit", "64 B pkt/s", "idle ms", "4 flows p50 ms", "p99 ms", "MB after, client", "exit"],
+    (["", "up 1 Gbit/s", "down 1", "up 4", "down 4", "CPU-s/GB client", "exit", "64 B pkt/s", "taken", "idle ms", "4 flows p50 ms", "p99 ms", "MB after, client", "exit"],
      (candidates($wire)[] | . as $of | [$of]
         + [$flows[] as $t | column($wire; $of; [$t]; .gbit)]
-        + [column($wire; $of; $flows; .cpu_client), column($wire; $of; $flows; .cpu_exit), column($wire; $of; ["small"]; .pps)]
+        + [column($wire; $of; $flows; .cpu_client), column($wire; $of; $flows; .cpu_exit), column($wire; $of; ["small"]; .pps), column($wire; $of; ["small"]; .taken)]
         + [column($wire; $of; ["idle"]; .p50), column($wire; $of; ["up4", "down4"]; .p50), column($wire; $of; ["up4", "down4"]; .p99)]
         + [column($wire; $of; ["after"]; .rss_client_kb / 1024), column($wire; $of; ["after"]; .rss_exit_kb / 1024)])
      | "| " + join(" | ") + " |"),
     (candidates($wire)[] | select(. != "warren") | . as $of
       | "warren / \($of), paired: goodput \(paired($wire; "warren"; $of; $flows; .gbit) | spread); exit CPU-s/GB \(paired($wire; "warren"; $of; $flows; .cpu_exit) | spread)"
-        + "; client CPU-s/GB \(paired($wire; "warren"; $of; $flows; .cpu_client) | spread); 64 B \(paired($wire; "warren"; $of; ["small"]; .pps) | spread)"
+        + "; client CPU-s/GB \(paired($wire; "warren"; $of; $flows; .cpu_client) | spread); 64 B \(paired($wire; "warren"; $of; ["small"]; .pps) | spread), taken \(paired($wire; "warren"; $of; ["small"]; .taken) | spread)"
         + "; each of \($flows | map(. as $t | "\($t) \(paired($wire; "warren"; $of; [$t]; .gbit) | median | short)") | join(", "))");
   def of_wire($wire; $twin):
     (candidates($wire)[] | select(. != "warren") | . as $of | (gsub("[^a-z0-9]"; "_")) as $name
       | figure("goodput_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; $flows; .gbit)),
         figure("exit_cpu_per_gb_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; $flows; .cpu_exit)),
         figure("client_cpu_per_gb_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; $flows; .cpu_client)),
-        figure("pps64_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; ["small"]; .pps))),
+        figure("pps64_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; ["small"]; .pps)),
+        figure("pps64_taken_vs_\($name)\($twin)"; "ratio"; paired($wire; "warren"; $of; ["small"]; .taken))),
     figure("goodput_gbit\($twin)"; "Gbit/s"; values($wire; "warren"; $flows; .gbit)),
     figure("exit_cpu_s_per_gb\($twin)"; "s/GB"; values($wire; "warren"; $flows; .cpu_exit)),
     figure("client_cpu_s_per_gb\($twin)"; "s/GB"; values($wire; "warren"; $flows; .cpu_client)),
     figure("pps64\($twin)"; "1/s"; values($wire; "warren"; ["small"]; .pps)),
+    figure("pps64_taken\($twin)"; "1/s"; values($wire; "warren"; ["small"]; .taken)),
     figure("rtt_idle_p50_ms\($twin)"; "ms"; values($wire; "warren"; ["idle"]; .p50)),
     figure("rtt_loaded_p50_ms\($twin)"; "ms"; values($wire; "warren"; ["up4", "down4"]; .p50)),
     figure("rtt_loaded_p99_ms\($twin)"; "ms"; values($wire; "warren"; ["up4", "down4"]; .p99)),

@@ -4,7 +4,7 @@
 #                         [--against NAME=BENCH]… [--without NAME]… [--bench BENCH] [--out FILE] [--more]
 #
 # Parts: tcp      1 and 4 flows, up and down: goodput, CPU seconds a GB at either end; delay idle and under 4 flows; memory
-#        small    64-byte UDP at overload: packets a second that arrive
+#        small    64-byte UDP at overload: packets a second that arrive at the server, and that iperf3 takes in there
 #        guests   1, 10 and 100 guests at once: the sum, and how even it is (Jain), by the exit's own meters
 #        switches the same tunnel without payment, and without policy: what each costs (what the meter costs is a
 #                 few ns a packet: part micro)
@@ -114,10 +114,14 @@ measure_tcp() {
     note "$wire" "$round" "$name" after "$(memory)"
 }
 
+# What the tunnel carries is what comes to the server's door. Of that, iperf3 takes in what it finds a processor for, and
+# finds the less the more comes: that is noted beside it.
 measure_small() {
-    local line
-    line=$(flow -u -b 0 -l 64 -t "$secs" | jq -r '.end.sum | (.packets - .lost_packets) / .seconds')
-    [ "${line:-null}" = null ] || note "$1" "$2" "$3" small "\"pps\":$line"
+    local before=$(datagrams) line seconds taken
+    line=$(flow -u -b 0 -l 64 -t "$secs" | jq -r '.end.sum | "\(.seconds) \((.packets - .lost_packets) / .seconds)"')
+    local after=$(datagrams)
+    read -r seconds taken <<<"$line"
+    [ "${taken:-null}" = null ] || note "$1" "$2" "$3" small "\"pps\":$(jq -n "($after - $before) / $seconds"),\"taken\":$taken"
 }
 
 # watched WIRE ROUND CANDIDATE COMMAND…: notes which part of the processors others took meanwhile.

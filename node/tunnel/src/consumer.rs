@@ -45,7 +45,7 @@ impl ConsumerTunnel {
             v4: spec.local_v4.map(Ipv4Net::from),
             v6: spec.local_v6.map(Ipv6Net::from),
         };
-        let device = Device::create(&spec.device, spec.mtu, &addresses, rungs.device, false)?;
+        let device = Device::create(&spec.device, spec.mtu, &addresses, rungs.device)?;
         let engine = Arc::new(ConsumerEngine::new(&spec));
         let pump = Pump::start(Arc::clone(&engine), device, socket)?;
         Ok(Self {

@@ -17,14 +17,11 @@ use crate::offload::vnet::{self, VnetHeader};
 use crate::spec::DeviceRung;
 
 // Our choice.
-/// What the kernel queues for us, in super-packets, in both kinds mixed, in packets: about as many
-/// bytes each. More only adds delay; fewer loses bursts. It is set once: a change stops the device
-/// for a moment, and what is sent meanwhile is lost. Where many share a device, each has little of
-/// its own in there, and all of them must find a place; an exit then reads ahead, and bounds by bytes.
-const fn queue_len(rung: DeviceRung, shared: bool) -> u32 {
+/// Places of the kernel's queue before us. It counts packets, small and large alike: so many that a burst of
+/// small ones finds room while the reading thread waits for a processor. Bytes are bounded by who reads (the
+/// pump's backlog). It is set once: a change stops the device for a moment, and what is sent meanwhile is lost.
+pub(crate) const fn queue_len(rung: DeviceRung) -> u32 {
     match rung {
-        DeviceRung::TcpUdp if !shared => 32,
-        DeviceRung::Tcp if !shared => 128,
         DeviceRung::TcpUdp => 256,
         DeviceRung::Tcp | DeviceRung::Plain => 512,
     }
@@ -49,21 +46,19 @@ pub(crate) struct ReadPacket {
 }
 
 impl Device {
-    /// Makes the device with its addresses and brings it up, on the best rung from `ceiling` down;
-    /// `shared` by many guests or not.
+    /// Makes the device with its addresses and brings it up, on the best rung from `ceiling` down.
     pub(crate) fn create(
         name: &str,
         mtu: u16,
         addresses: &Addresses,
         ceiling: DeviceRung,
-        shared: bool,
     ) -> Result<Self, TunnelError> {
         let rungs = [DeviceRung::TcpUdp, DeviceRung::Tcp, DeviceRung::Plain];
         let mut refused = None;
         for rung in rungs.into_iter().filter(|rung| *rung >= ceiling) {
             match Self::open(name, rung) {
                 Ok(fd) => {
-                    setup::configure(name, mtu, queue_len(rung, shared), addresses)?;
+                    setup::configure(name, mtu, queue_len(rung), addresses)?;
                     tracing::debug!(device = name, ?rung, "tunnel device is up");
                     return Ok(Self {
                         fd,

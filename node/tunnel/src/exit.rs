@@ -41,7 +41,7 @@ impl ExitTunnel {
             v4: Some(spec.gateway_v4),
             v6: Some(spec.gateway_v6),
         };
-        let device = Device::create(&spec.device, spec.mtu, &addresses, rungs.device, true)?;
+        let device = Device::create(&spec.device, spec.mtu, &addresses, rungs.device)?;
         let engine = Arc::new(ExitEngine::new(&spec));
         let pump = Pump::start(Arc::clone(&engine), device, socket)?;
         Ok(Self {

@@ -224,20 +224,24 @@ impl<E: Engine> Shared<E> {
                 continue;
             }
             reads.clear();
-            let mut at = 0;
+            let (mut at, mut emptied) = (0, false);
             while reads.len() < most_reads && at < DRAIN_BYTES {
                 match self.device.read(&mut buffer, at) {
                     Ok(Some(packet)) => {
                         at = packet.end;
                         reads.push(packet);
                     }
-                    Ok(None) => break,
+                    Ok(None) => {
+                        emptied = true;
+                        break;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                         drops.count(DropReason::Malformed);
                     }
                     Err(error) => return self.lose_device(&error),
                 }
             }
+            speakers.drained(self.device.rung(), reads.len(), at, emptied);
             let crowd = self.engine.crowd();
             let due = self.engine.seal_held(&crowd, &mut out);
             if reads.is_empty() && out.items().is_empty() {

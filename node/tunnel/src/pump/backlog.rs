@@ -5,6 +5,9 @@
 //! each has its own queue, they are sealed in turns of equal bytes, and a guest that fills more
 //! than its part of the memory loses its own packets.
 //!
+//! The kernel's queue is bounded in packets, and a super-packet may be a thousand times a small one. So the
+//! same is done where one alone has filled it with large ones: what is above the bound in bytes is lost.
+//!
 //! Invariant: the packets of one guest keep their order; all memory is there from the start.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +15,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::device::ReadPacket;
+use crate::device::{ReadPacket, queue_len};
 use crate::engine::Engine;
 use crate::meter::DropReason;
 use crate::spec::{DeviceRung, MOST_MTU};
@@ -34,6 +37,10 @@ const PLAIN_ROOM: Room = Room {
 };
 /// Where there are more guests than this, each may have such a part as long as there is room.
 const LEAST_PART: usize = 32;
+/// This part of the slots is for guests that have nothing waiting.
+const NEWCOMERS_PART: usize = 16;
+/// Reads that are lost before what is here is sealed: whoever sends too much must not keep us reading.
+const MOST_LOST: usize = 32;
 /// What one guest has sealed before it is the next one's turn: one super-packet.
 const QUANTUM: usize = 60_000;
 
@@ -100,8 +107,8 @@ impl Backlog {
         self.memory.get_mut(slot * len..(slot + 1) * len)
     }
 
-    /// Keeps what was read into the room, for `whose`. Says whether it did: not if that guest has
-    /// its part of the bytes already. Who has nothing here always finds room for one read.
+    /// Keeps what was read into the room, for `whose`. Says whether it did: not if that guest has its part of the
+    /// bytes or of the slots already. Who has nothing here finds room for one read.
     pub(super) fn keep(&mut self, whose: u32, read: ReadPacket) -> bool {
         let Some(slot) = self.free.last().copied() else {
             return false;
@@ -112,11 +119,15 @@ impl Backlog {
             self.ring.push_back(whose);
         } else {
             // As many parts as speakers and one more, so that the next one finds room.
-            let part = self.room.bytes / (self.ring.len() + 1);
+            let parts = self.ring.len() + 1;
             let fits = |held: usize, most: usize| held + waiting.len() <= most;
-            let spare = fits(self.bytes, self.room.bytes)
-                && fits(queue.bytes, self.room.bytes / LEAST_PART);
-            if !fits(queue.bytes, part) && !spare {
+            let within = |parts: usize| {
+                fits(queue.bytes, self.room.bytes / parts)
+                    && queue.reads.len() < self.room.slots / parts
+            };
+            let spare = fits(self.bytes, self.room.bytes) && within(LEAST_PART);
+            let left = self.free.len() > self.room.slots / NEWCOMERS_PART;
+            if !left || !within(parts) && !spare {
                 return false;
             }
         }
@@ -159,10 +170,13 @@ impl Backlog {
     }
 }
 
-/// Who spoke last, and until when it is read ahead.
+/// Who spoke last, how much was read since the kernel's queue was empty, and until when it is read ahead.
 #[derive(Debug, Default)]
 pub(super) struct Speakers {
     last: Option<u32>,
+    reads: usize,
+    bytes: usize,
+    deep: bool,
     until: Option<Instant>,
     backlog: Option<Backlog>,
 }
@@ -175,11 +189,23 @@ impl Speakers {
         }
     }
 
-    /// The backlog, as long as there are several speakers or something is in it.
+    /// So much was read from the kernel's queue, and it was `emptied` or not. Its bytes cannot be asked for, but
+    /// after so many reads what it holds now has come meanwhile: about as much again.
+    pub(super) fn drained(&mut self, rung: DeviceRung, reads: usize, bytes: usize, emptied: bool) {
+        self.reads += reads;
+        self.bytes += bytes;
+        if self.bytes > SUPER_ROOM.bytes && !emptied && rung != DeviceRung::Plain {
+            self.deep = true;
+        } else if !emptied && self.reads < queue_len(rung) as usize {
+            return;
+        }
+        (self.reads, self.bytes) = (0, 0);
+    }
+
+    /// The backlog, as long as there are several speakers, the kernel's queue is deep, or something is in it.
     pub(super) fn backlog(&mut self, rung: DeviceRung) -> Option<&mut Backlog> {
-        let until = self.until?;
         let empty = self.backlog.as_ref().is_none_or(Backlog::is_empty);
-        if empty && Instant::now() >= until {
+        if empty && !self.deep && self.until.is_none_or(|until| Instant::now() >= until) {
             self.until = None;
             return None;
         }
@@ -196,14 +222,18 @@ impl<E: Engine> Shared<E> {
     pub(super) fn read_ahead(&self, crowd: &E::Crowd, speakers: &mut Speakers) -> io::Result<()> {
         let Speakers {
             last,
+            deep,
             until,
             backlog,
+            ..
         } = speakers;
         let Some(backlog) = backlog else {
             return Ok(());
         };
+        *deep = false;
         // A guest that sends faster than it is read must not keep us reading.
-        for _ in 0..2 * backlog.room.slots {
+        let mut lost = 0;
+        for _ in 0..backlog.room.slots {
             let Some(room) = backlog.room() else { break };
             match self.device.read(room, 0) {
                 Ok(Some(read)) => {
@@ -213,6 +243,10 @@ impl<E: Engine> Shared<E> {
                     }
                     if !backlog.keep(whose, read) {
                         self.engine.drops().count(DropReason::Overflow);
+                        lost += 1;
+                        if lost == MOST_LOST {
+                            break;
+                        }
                     }
                 }
                 Ok(None) => break,
@@ -299,6 +333,39 @@ mod tests {
         }
         assert_eq!((backlog.free.len(), backlog.queues.len()), (100, 0));
         assert_eq!(backlog.bytes, 0);
+    }
+
+    #[test]
+    fn whoever_fills_the_slots_with_small_packets_leaves_some() {
+        for room in [SUPER_ROOM, PLAIN_ROOM] {
+            let mut backlog = Backlog::new(room);
+            let kept = (0..room.slots).filter(|_| keep(&mut backlog, 1, 1, 1420));
+            assert_eq!(kept.count(), room.slots / 2);
+            let kept = (0..room.slots).filter(|_| keep(&mut backlog, 2, 1, 84));
+            assert_eq!(kept.count(), room.slots / 3);
+            for whose in 3..10 {
+                assert!(keep(&mut backlog, whose, 1, 84), "guest {whose}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_is_deep_once_so_many_bytes_came_without_an_end() {
+        let mut speakers = Speakers::default();
+        let large = DeviceRung::TcpUdp;
+        let deep = |speakers: &mut Speakers| speakers.backlog(large).is_some();
+        // Small packets are bounded by their number.
+        (0..1000).for_each(|_| speakers.drained(large, 16, 16 * 100, false));
+        assert!(!deep(&mut speakers));
+        // Large ones that keep up are not many at once.
+        (0..1000).for_each(|at| speakers.drained(large, 1, 64_000, at % 8 == 7));
+        assert!(!deep(&mut speakers));
+        (0..33).for_each(|_| speakers.drained(large, 1, 64_000, false));
+        assert!(deep(&mut speakers));
+        let plain = DeviceRung::Plain;
+        let mut speakers = Speakers::default();
+        (0..10_000).for_each(|_| speakers.drained(plain, 64, 60_000, false));
+        assert!(speakers.backlog(plain).is_none());
     }
 
     #[test]
