@@ -6,6 +6,8 @@
 
 client=$tag-c exit_=$tag-e server=$tag-s
 pids=() served=()
+# Devices of guests without a tunnel.
+bare=()
 # The two ends being measured.
 near='' far_end=''
 
@@ -44,11 +46,14 @@ take_apart() {
 }
 
 take_down() {
-    local pid
+    local pid each
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
     for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null; done
     pids=()
     ip netns exec $exit_ nft flush ruleset 2>/dev/null
+    for each in "${bare[@]}"; do ip -n $client link del "$each"; done
+    [ ${#bare[@]} = 0 ] || ip -n $exit_ route del 10.77.0.0/16 dev e0
+    bare=()
     return 0
 }
 
@@ -74,6 +79,7 @@ start() {
     unpaid) ours "$bench" "$many" '--words off' '--words off' ;;
     unpoliced) ours "$bench" "$many" '--policy off' '' && translate ;;
     far) ours "$bench" "$many" '--delay-ms 100' '' ;;
+    bare) without_tunnel "$many" && translate ;;
     far-fixed) ours "$bench" "$many" '--delay-ms 100 --max-credit 8' '' ;;
     *)
         if [ -n "${others[$name]:-}" ]; then
@@ -101,6 +107,21 @@ ours() {
     # All lead to the server; the first is the way of what does not choose.
     for each in $(seq 0 $last); do echo "route add 203.0.113.0/24 dev warren$each metric $((each + 1))"; done |
         ip -n $client -batch -
+}
+
+# without_tunnel GUESTS: the same addresses on the wire itself, forwarded and translated by the same machine.
+without_tunnel() {
+    local each near_addr
+    near='' far_end=''
+    for each in $(seq 0 $(($1 - 1))); do
+        near_addr=10.77.$(((each + 2) / 256)).$(((each + 2) % 256))
+        bare+=("bare$each")
+        echo "link add link c0 name bare$each type macvlan mode bridge"
+        echo "addr add $near_addr/32 dev bare$each"
+        echo "link set bare$each up"
+        echo "route add 203.0.113.0/24 via 192.0.2.2 dev bare$each onlink metric $((each + 1))"
+    done >"$scratch/bare"
+    ip -n $client -batch "$scratch/bare" && ip -n $exit_ route replace 10.77.0.0/16 dev e0
 }
 
 # theirs COMMAND: both ends by the same program, told what to do by wg(8).
@@ -144,7 +165,7 @@ flow() {
 
 # Processor ticks of both ends so far: user and system, what the kernel does for them included.
 cpu() { echo "$(ticks "$near") $(ticks "$far_end")"; }
-ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+ticks() { [ -z "$1" ] || awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 # per_gb BEFORE AFTER GIGABYTES
 per_gb() {
     awk -v before="$1" -v after="$2" -v gb="$3" -v hz="$(getconf CLK_TCK)" 'BEGIN {
@@ -189,10 +210,11 @@ delay() {
         }'
 }
 
-# crowd GUESTS WAY: every guest moves what it can; what the exit's meters say of it.
+# crowd GUESTS WAY: every guest moves what it can; what the exit's meters say of it, or, without a tunnel, the devices'.
 crowd() {
-    local loading before after
-    ip netns exec $client "$bench" load --to 203.0.113.2:5300 --way "$2" --guests "$1" --secs $((secs * 2 + 4)) >"$scratch/load" 2>&1 &
+    local loading before after device=warren
+    [ ${#bare[@]} = 0 ] || device=bare
+    ip netns exec $client "$bench" load --to 203.0.113.2:5300 --device $device --way "$2" --guests "$1" --secs $((secs * 2 + 4)) >"$scratch/load" 2>&1 &
     loading=$!
     until_true 30 grep -q ^up "$scratch/load" || { kill $loading; return 1; }
     sleep 2 # Until the flows have found their speed.
@@ -208,6 +230,13 @@ crowd() {
             for (i = 1; i <= n; i++) { d = a[i] - b[i]; sum += d; squares += d * d; if (i == 1 || d < least) least = d }
             printf "\"gbit\":%.4f,\"jain\":%.4f,\"least_share\":%.4f", sum * 8 / secs / 1e9, sum * sum / (n * squares), least * n / sum
         }' >"$scratch/crowd"
+    [ ${#bare[@]} = 0 ] || return 0
     echo ",$(per_gb "$ticks0" "$ticks1" "$(awk -v b="$before" -v a="$after" 'BEGIN { n = split(b, x); split(a, y); for (i = 1; i <= n; i++) s += y[i] - x[i]; print s / 1e9 }')")" >>"$scratch/crowd"
 }
-usage_of_all() { ip netns exec $exit_ "$bench" usage --control 192.0.2.2:4077; }
+usage_of_all() {
+    if [ ${#bare[@]} = 0 ]; then
+        ip netns exec $exit_ "$bench" usage --control 192.0.2.2:4077
+    else
+        ip -n $client -s -j link show type macvlan | jq -r '[.[] | .stats64 | .rx.bytes + .tx.bytes] | join(" ")'
+    fi
+}

@@ -5,7 +5,8 @@
 #
 # Parts: tcp      1 and 4 flows, up and down: goodput, CPU seconds a GB at either end; delay idle and under 4 flows; memory
 #        small    64-byte UDP at overload: packets a second that arrive at the server, and that iperf3 takes in there
-#        guests   1, 10 and 100 guests at once: the sum, and how even it is (Jain), by the exit's own meters
+#        guests   1, 10 and 100 guests at once: the sum, and how even it is (Jain), by the exit's own meters; and the same
+#                 connections without a tunnel, forwarded by the same machine: what it has to give
 #        switches the same tunnel without payment, and without policy: what each costs (what the meter costs is a
 #                 few ns a packet: part micro)
 #        far      words that come 100 ms late: paid beside unpaid
@@ -178,12 +179,13 @@ far() {
 }
 
 guests() {
-    local many test
-    for many in $(shuffled 1 10 100); do
-        start paid "$many" || { take_down; continue; }
+    local each many test
+    for each in $(shuffled paid:{1,10,100} bare:{1,10,100}); do
+        many=${each#*:}
+        start "${each%:*}" "$many" || { take_down; continue; }
         for test in $(shuffled up down); do
             crowd "$many" "$test" || { say "  $many guests, $test: no result"; cat "$scratch/load" >&2; continue; }
-            note guests "$1" "$many" "$test" "$(<"$scratch/crowd")"
+            note guests "$1" "${each/paid:/}" "$test" "$(<"$scratch/crowd")"
         done
         take_down
     done
