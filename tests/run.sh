@@ -143,6 +143,7 @@ checks() {
     else
         skipped+=("deny.toml is not checked: cargo-deny is not installed (cargo tidy checks the homes)")
     fi
+    checked=1
 }
 
 # script NAME COMMAND…: a runner of its own that prints `ok`, `not ok` and `skipped:` lines.
@@ -220,14 +221,14 @@ check_beside() {
     echo "== checks: beside the tests; what they say comes after them"
     (
         renice -n 19 "$BASHPID" >/dev/null
-        passed=0 failed=0 broken=() skipped=() begun=$SECONDS
+        passed=0 failed=0 broken=() skipped=() begun=$SECONDS checked=
         checks >"$logs/checks.log" 2>&1
-        printf '%s\n' "passed $passed" "failed $failed" "took $((SECONDS - begun))" "${broken[@]/#/broken }" "${skipped[@]/#/skipped }" >"$logs/checks.found"
+        printf '%s\n' "passed $passed" "failed $failed" "took $((SECONDS - begun))" "${broken[@]/#/broken }" "${skipped[@]/#/skipped }" "${checked:+ended}" >"$logs/checks.found"
     ) &
     checks=$!
 }
 joined() {
-    local kind rest
+    local kind rest ended=
     wait "$checks"
     cat "$logs/checks.log"
     while read -r kind rest; do
@@ -237,8 +238,11 @@ joined() {
         broken) [ -z "$rest" ] || broken+=("$rest") ;;
         skipped) [ -z "$rest" ] || skipped+=("$rest") ;;
         took) timings+=("checks $rest") ;;
+        ended) ended=1 ;;
         esac
-    done <"$logs/checks.found"
+    done < <(cat "$logs/checks.found")
+    # Killed, or without room for their words: what they found is not known.
+    [ -n "$ended" ] || { failed=$((failed + 1)); broken+=("checks: they did not come to their end"); }
 }
 # It needs the build, and has one of its own where no other suite made it.
 if [ -n "$docker" ] && [ ${#filters[@]} = 0 ]; then beside; fi

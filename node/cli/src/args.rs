@@ -221,7 +221,7 @@ pub struct DemoArgs {
     #[arg(value_name = "FILE", requires = "json")]
     pub file: Option<PathBuf>,
     /// Mebibytes to download.
-    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    #[arg(long, default_value_t = 64, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..))]
     pub mib: u32,
     /// Removes what killed demos left behind, and does nothing else.
     #[arg(long)]

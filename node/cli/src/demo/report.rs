@@ -48,7 +48,7 @@ pub struct Report {
     pub resolver_restored: bool,
     /// All packets on that line by class.
     pub packets_on_consumer_uplink: BTreeMap<Class, u64>,
-    /// Words that the consumer revealed.
+    /// Words that the consumer revealed: what it paid, in words.
     pub words_paid: u64,
     /// What they are worth, by the consumer's own ledger.
     pub paid_wei: Amount,
@@ -70,7 +70,7 @@ pub struct Report {
     pub up_ms: u64,
     /// The same with the channel there already: no transaction.
     pub up_warm_ms: u64,
-    /// Transactions that the consumer sent during the second `up`.
+    /// Transactions that the consumer sent during the second `up`, by its ledger.
     pub up_warm_transactions: u64,
     /// What was paid by a route, through an exit that is a router too.
     pub routed: Routed,

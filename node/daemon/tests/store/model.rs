@@ -28,7 +28,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn the_store_is_a_map_that_lasts(actions in vec(action(), 1..25)) {
         let home = tempfile::tempdir().unwrap();

@@ -18,7 +18,8 @@ use super::Task;
 /// From which the web server makes its bytes.
 const SEED: u64 = 0x5741_5252_454e;
 
-/// What the exit had delivered unpaid at worst while it served.
+/// The look at which the exit had the largest part of what it risks delivered unpaid. Both are of one look: what it risks
+/// grows with what is paid.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Worst {
     /// Delivered and not yet paid.
@@ -75,9 +76,19 @@ impl Worst {
             return; // Too busy to answer now: the next look counts.
         };
         for guest in &status.guests {
-            self.bound = self.bound.max(guest.at_risk.base_units);
-            let unpaid = guest.due.base_units.saturating_sub(guest.paid.base_units);
-            self.unpaid = self.unpaid.max(unpaid);
+            let look = Self {
+                unpaid: guest.due.base_units.saturating_sub(guest.paid.base_units),
+                bound: guest.at_risk.base_units,
+            };
+            if look.share() >= self.share() {
+                *self = look;
+            }
         }
+    }
+
+    /// Millionths of the bound that are unpaid.
+    fn share(&self) -> u128 {
+        let unpaid = self.unpaid.wei().saturating_mul(1_000_000);
+        unpaid.checked_div(self.bound.wei()).unwrap_or(unpaid)
     }
 }
