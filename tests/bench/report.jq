@@ -68,25 +68,24 @@ def pad($n): . + (" " * ([$n - length, 1] | max));
     | if $ns == [] then [] else [values("veth"; "warren"; $flows; .cpu_exit)[] | ($ns | median) / (. * 1420)] end;
   def ways: ["up", "down"];
   # Of the round's one guest, what $many together moved.
-  def crowd($many):
-    ($many | sub("[0-9]+"; "1")) as $alone
-    | ([$all[] | select(.wire == "guests" and .of == $alone) | {key: "\(.round) \(.test)", value: .gbit}] | from_entries) as $one
-    | [$all[] | select(.wire == "guests" and .of == $many) | .gbit / $one["\(.round) \(.test)"]];
+  def crowd($part; $many):
+    ([$all[] | select(.wire == $part and .of == "1") | {key: "\(.round) \(.test)", value: .gbit}] | from_entries) as $one
+    | [$all[] | select(.wire == $part and .of == $many) | .gbit / $one["\(.round) \(.test)"]];
   if $out == "table" then
     (["veth", "nic"][] | select(candidates(.) != []) | table_of(.), ""),
-    (["switches", "far", "guests"][] | select(rounds(.) > 0) | said(.)),
+    (["switches", "far", "guests", "bare"][] | select(rounds(.) > 0) | said(.)),
     (switches | select(.exit != []) | "\(.what) on / off: exit CPU-s/GB \(.exit | spread), client \(.client | spread)"),
     (payers | select(. != []) | "of the exit's CPU, taking words: \(map(. * 100) | spread) %"),
     (["far", "far-fixed"][] | . as $of | paired("far"; $of; "unpaid"; ["up4", "down4"]; .gbit) | select(. != []) | "\($of), words 100 ms late / unpaid: goodput \(spread)"),
-    (["1", "10", "100", "bare:1", "bare:10", "bare:100"][] | . as $many | select(values("guests"; $many; ways; .gbit) != [])
-      | "\($many) guests: \(column("guests"; $many; ways; .gbit)) Gbit/s, Jain \(column("guests"; $many; ways; .jain)), least share \(column("guests"; $many; ways; .least_share)), exit CPU-s/GB \(column("guests"; $many; ways; .cpu_exit)), sum / one guest's \(crowd($many) | spread)")
+    (["guests", "bare"][] as $part | ["1", "10", "100"][] as $many | [$part, $many] | select(values($part; $many; ways; .gbit) != [])
+      | "\($part), \($many): \(column($part; $many; ways; .gbit)) Gbit/s, Jain \(column($part; $many; ways; .jain)), least share \(column($part; $many; ways; .least_share)), exit CPU-s/GB \(column($part; $many; ways; .cpu_exit)), sum / one's \(crowd($part; $many) | spread)")
   else
     {schema: "warren.figures/v1", figures: ([
       (["veth", ""], ["nic", "_nic"] | . as [$wire, $twin] | of_wire($wire; $twin)),
       (switches | figure("\(.what)_exit_cpu_per_gb_on_off"; "ratio"; .exit), figure("\(.what)_client_cpu_per_gb_on_off"; "ratio"; .client)),
       figure("payment_exit_cpu_share"; "share"; payers), figure("metering_exit_cpu_share"; "share"; meters),
       (["far", "far-fixed"][] | . as $of | figure("paid_vs_unpaid_\(gsub("-"; "_"))"; "ratio"; paired("far"; $of; "unpaid"; ["up4", "down4"]; .gbit))),
-      (["10", "100", "bare:10", "bare:100"][] | . as $many | ($many | sub(":"; "_")) as $name | figure("guests_\($name)_vs_one"; "ratio"; crowd($many)), figure("guests_\($name)_jain"; "index"; values("guests"; $many; ways; .jain))),
+      (["guests", "bare"][] as $part | ["10", "100"][] as $many | figure("\($part)_\($many)_vs_one"; "ratio"; crowd($part; $many)), figure("\($part)_\($many)_jain"; "index"; values($part; $many; ways; .jain))),
       ($all[] | select(.wire == "micro") | figure("micro_\(.test)_ns"; "ns"; [.ns]))
     ] | from_entries)}
   end

@@ -5,8 +5,8 @@
 #
 # Parts: tcp      1 and 4 flows, up and down: goodput, CPU seconds a GB at either end; delay idle and under 4 flows; memory
 #        small    64-byte UDP at overload: packets a second that arrive at the server, and that iperf3 takes in there
-#        guests   1, 10 and 100 guests at once: the sum, and how even it is (Jain), by the exit's own meters; and the same
-#                 connections without a tunnel, forwarded by the same machine: what it has to give
+#        guests   1, 10 and 100 guests at once: the sum, and how even it is (Jain), by the exit's own meters
+#        bare     the same connections without a tunnel, forwarded and translated by the same machine
 #        switches the same tunnel without payment, and without policy: what each costs (what the meter costs is a
 #                 few ns a packet: part micro)
 #        far      words that come 100 ms late: paid beside unpaid
@@ -32,7 +32,7 @@ export PATH="$PWD/deploy/cxx:$HOME/.cargo/bin:$PATH:/usr/sbin:/sbin"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
 
 usage() { echo "tunnel.sh: $1 (--help tells more)" >&2; exit 2; }
-rounds=10 secs=2 wires=(veth nic) parts=(tcp small guests switches far micro) bench='' more=''
+rounds=10 secs=2 wires=(veth nic) parts=(tcp small guests bare switches far micro) bench='' more=''
 figures=target/figures/tunnel.json
 declare -A foreign=() others=() without=()
 while [ $# -gt 0 ]; do
@@ -53,7 +53,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 for part in "${parts[@]}"; do
-    case $part in tcp | small | guests | switches | far | micro) ;; *) usage "no such part: $part" ;; esac
+    case $part in tcp | small | guests | bare | switches | far | micro) ;; *) usage "no such part: $part" ;; esac
 done
 [ "$(id -u)" = 0 ] || { echo "tunnel.sh: needs root, for network namespaces" >&2; exit 4; }
 wants() { [[ " ${parts[*]} " == *" $1 "* ]]; }
@@ -178,18 +178,20 @@ far() {
     done
 }
 
-guests() {
-    local each many test
-    for each in $(shuffled paid:{1,10,100} bare:{1,10,100}); do
-        many=${each#*:}
-        start "${each%:*}" "$many" || { take_down; continue; }
+# crowds PART ROUND CANDIDATE: so many guests at once.
+crowds() {
+    local many test
+    for many in $(shuffled 1 10 100); do
+        start "$3" "$many" || { take_down; continue; }
         for test in $(shuffled up down); do
             crowd "$many" "$test" || { say "  $many guests, $test: no result"; cat "$scratch/load" >&2; continue; }
-            note guests "$1" "${each/paid:/}" "$test" "$(<"$scratch/crowd")"
+            note "$1" "$2" "$many" "$test" "$(<"$scratch/crowd")"
         done
         take_down
     done
 }
+guests() { crowds guests "$1" paid; }
+bare() { crowds bare "$1" bare; }
 
 begun=$SECONDS
 for wire in "${wires[@]}"; do
@@ -201,7 +203,7 @@ for wire in "${wires[@]}"; do
     done
     take_apart
 done
-for part in switches far guests; do
+for part in switches far guests bare; do
     wants $part || continue
     set_up veth
     for ((round = 1; round <= rounds; round++)); do
