@@ -123,6 +123,12 @@ const rounds = [
   { runs: 64, without: "(PotTest|ChannelTest|ClaimTest)", limit: 600_000 },
 ];
 
+/** The first test that failed: it is named in the same line, and an invariant after the calls that broke it. */
+function failed(said) {
+  const [, here, below] = /^\[FAIL.*\] (\w+)|^\[FAIL.*\]\n(?:\t.*\n)* (\w+)\(\)/m.exec(said) ?? [];
+  return here ?? below;
+}
+
 /** The first test that fails on these bytes, or null where none does. */
 function killer(bytes, { runs, without, limit }) {
   const file = join(here, "out/mutant.json");
@@ -130,7 +136,7 @@ function killer(bytes, { runs, without, limit }) {
   const env = { ...process.env, CHAINLOCK: "out/mutant.json", FOUNDRY_FUZZ_RUNS: `${runs}`, FOUNDRY_INVARIANT_RUNS: "4" };
   const run = spawnSync(forge, ["test", "--fail-fast", "--no-match-contract", without], { cwd: here, env, encoding: "utf8", timeout: limit });
   if (run.status === 0) return null;
-  const [, test] = /^\[FAIL.*\] (\w+)/m.exec(run.stdout) ?? [];
+  const test = failed(run.stdout);
   if (test) return test;
   if (run.error?.code === "ETIMEDOUT") return "time limit"; // A loop that does not end.
   throw new Error(`no test ran: ${run.stderr.slice(-500)}`);
