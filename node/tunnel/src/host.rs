@@ -25,6 +25,7 @@ mod error;
 mod exit;
 mod findings;
 mod flows;
+mod forward;
 mod journal;
 mod netlink;
 pub mod nft;

@@ -174,9 +174,9 @@ codes! {
     2106 NoForwarding Failed: "this machine does not forward packets",
         "net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is 0, so guests would reach nothing.",
         "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
-    2107 DockerForward Permission: "guests' packets would be dropped by Docker's firewall",
-        "Docker sets the policy of the chain FORWARD to DROP.",
-        "iptables -I DOCKER-USER -i warren-exit -j ACCEPT";
+    2107 ForwardDropped Permission: "guests' packets are dropped by another firewall of this machine",
+        "Docker and ufw set the policy of the chain FORWARD to DROP; what Warren accepts does not overrule that.",
+        "iptables -I DOCKER-USER -i warren-exit -j ACCEPT; iptables -I DOCKER-USER -o warren-exit -j ACCEPT; without Docker: FORWARD";
     2108 NoUplink Failed: "no way to the internet was found",
         "There is no default route, or exit.uplink names a device that does not exist.",
         "ip route; warren config explain exit.uplink";

@@ -26,12 +26,9 @@ impl Problem {
             Finding::ResolvConf { .. } => (ErrorCode::NoNft, Some(NAMES.to_owned())),
             Finding::TunDevice { .. } => (ErrorCode::NoTun, None),
             Finding::Nft { .. } => (ErrorCode::NoNft, None),
-            Finding::ForwardDropped { remedy, .. } if remedy.contains("DOCKER-USER") => {
-                let next = remedy.trim_matches('`').to_owned();
-                (ErrorCode::DockerForward, Some(next))
-            }
             Finding::ForwardDropped { remedy, .. } => {
-                (ErrorCode::ExitCheckFailed, Some(remedy.clone()))
+                let next = remedy.trim_matches('`').to_owned();
+                (ErrorCode::ForwardDropped, Some(next))
             }
             Finding::LegacyIptables { table } => {
                 let next = format!("see what they drop: iptables-legacy -t {table} -S");
@@ -68,6 +65,7 @@ impl Problem {
                 let next = "end the other one: warren down, or if it is dead: sudo warren recover";
                 return Self::new(ErrorCode::OneRole, error).with_next(next);
             }
+            HostError::InTheWay(found) => return Self::of_finding(found),
             HostError::NoUplink => ErrorCode::NoUplink,
             HostError::LeftOver { .. } => ErrorCode::LeftOvers,
             HostError::ProgramMissing { .. } => {
@@ -117,13 +115,8 @@ mod tests {
         for (finding, code, next) in [
             (
                 drops(docker),
-                ErrorCode::DockerForward,
+                ErrorCode::ForwardDropped,
                 "iptables -I DOCKER-USER",
-            ),
-            (
-                drops("let them pass"),
-                ErrorCode::ExitCheckFailed,
-                "let them pass",
             ),
             (
                 read_only,

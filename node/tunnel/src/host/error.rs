@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Finding;
+
 /// Why the host could not be changed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -92,6 +94,9 @@ pub enum HostError {
         /// The device or table that says so.
         seen: String,
     },
+    /// Something of this host stands in the way, as a check finds it too.
+    #[error(transparent)]
+    InTheWay(Box<Finding>),
     /// A dead process's changes, which are not all taken back; the journal keeps the rest.
     #[error("not everything could be taken back: {left}")]
     LeftOver {

@@ -10,7 +10,8 @@ use super::netlink::{Netlink, default_uplinks_of};
 use super::nft::{
     self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, Standing, check_device,
 };
-use super::{Carries, Change, DEVICE, Family, HostError, NftTable, RecoverReport, Sysctl};
+use super::{Carries, Change, DEVICE, Family, Finding, HostError, NftTable, RecoverReport};
+use super::{Sysctl, forward};
 
 /// IPv6 has one switch for all devices.
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
@@ -27,6 +28,8 @@ pub struct ExitHost {
     named: bool,
     ways: Ways,
     standing: Standing,
+    /// The ruleset at which nothing dropped what guests send. `None` if none is known.
+    passing: Option<u32>,
 }
 
 /// Devices that a default route leads to, in the order of their names.
@@ -43,7 +46,8 @@ impl ExitHost {
     /// new table stands there is no forwarding.
     ///
     /// # Errors
-    /// [`HostError::ConsumerHere`] if this host uses a tunnel; otherwise as the host gave; what was made until then is in the journal, and undone by
+    /// [`HostError::ConsumerHere`] if this host uses a tunnel, [`HostError::InTheWay`] if another firewall would drop
+    /// what guests send; otherwise as the host gave; what was made until then is in the journal, and undone by
     /// [`recover`](super::recover) or the next try.
     pub async fn enable(journal: &Path, spec: ExitNatSpec) -> Result<Self, HostError> {
         let named = !spec.uplinks.is_empty();
@@ -64,6 +68,10 @@ impl ExitHost {
             }
         }
         no_consumer_here(&spec.device).await?;
+        let kinds = ways.kinds(&spec.uplinks);
+        if let Some(found) = forward::drops(&spec, kinds).await?.into_iter().next() {
+            return Err(HostError::InTheWay(Box::new(found)));
+        }
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await;
         let settings = forwarding(&spec, &ways.v6, false)?;
@@ -85,7 +93,23 @@ impl ExitHost {
             named,
             ways,
             standing,
+            passing: None,
         })
+    }
+
+    /// Looks for chains of others that drop by now what guests send or are answered: a firewall, or Docker, may begin
+    /// after the exit. Cheap as long as nobody changes the firewall: to be asked every few seconds.
+    ///
+    /// # Errors
+    /// As the host gave; nothing is known then.
+    pub async fn in_the_way(&mut self) -> Result<Vec<Finding>, HostError> {
+        let at = nft::generation().ok();
+        if at.is_some() && at == self.passing {
+            return Ok(Vec::new());
+        }
+        let found = forward::drops(&self.spec, self.ways.kinds(&self.spec.uplinks)).await?;
+        self.passing = at.filter(|_| found.is_empty());
+        Ok(found)
     }
 
     /// Reads the networks the host is in again and denies those it has come into, and follows the default routes
@@ -255,16 +279,30 @@ impl Ways {
         all
     }
 
-    /// What these uplinks carry. An owner who named some may lead IPv4 there without a default route.
+    /// What these uplinks carry.
     fn carried_by(&self, uplinks: &[String]) -> Carries {
-        let leads = |ways: &[String]| uplinks.iter().any(|it| ways.contains(it));
         let forwards = super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
-        match (leads(&self.v4), leads(&self.v6) && forwards) {
+        match self.kinds(uplinks) {
+            Carries::Both | Carries::V6 if !forwards => Carries::V4,
+            kinds @ (Carries::Both | Carries::V6 | Carries::V4) => kinds,
+        }
+    }
+
+    /// The kinds of IP that these uplinks have a way out for. An owner who named some may lead IPv4 there without a
+    /// default route.
+    fn kinds(&self, uplinks: &[String]) -> Carries {
+        let leads = |ways: &[String]| uplinks.iter().any(|it| ways.contains(it));
+        match (leads(&self.v4), leads(&self.v6)) {
             (true, true) => Carries::Both,
             (false, true) => Carries::V6,
             (true | false, false) => Carries::V4,
         }
     }
+}
+
+/// The kinds of IP that an exit by these uplinks would carry.
+pub(super) async fn kinds_now(uplinks: &[String]) -> Result<Carries, HostError> {
+    Ok(Ways::now().await?.kinds(uplinks))
 }
 
 /// The other half of the consumer's refusal: one role at a time.

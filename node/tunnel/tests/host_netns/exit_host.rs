@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use warren_tunnel::host::{
-    ExitHost, ExitNatSpec, Finding, GuestLimits, check_exit, forget_flows, recover,
+    ExitHost, ExitNatSpec, Finding, GuestLimits, HostError, check_exit, forget_flows, recover,
 };
 
 use crate::capture::Capture;
@@ -251,16 +251,53 @@ fn a_forward_chain_that_drops_is_found_and_named() {
     lab.exit.sh(
         "iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER",
     );
-    let findings = lab.exit.block_on(check_exit);
-    let found = findings
-        .iter()
-        .find(|it| matches!(it, Finding::ForwardDropped { .. }))
-        .unwrap();
-    let text = found.to_string();
+    let (_folder, path) = journal();
+    let find = || {
+        let mut found = lab.exit.block_on(check_exit);
+        found.retain(|it| matches!(it, Finding::ForwardDropped { .. }));
+        found
+    };
+    let text = find()[0].to_string();
     assert!(
         text.contains("FORWARD") && text.contains("DOCKER-USER -i warren-exit"),
         "{text}"
     );
+    let before = lab.exit.snapshot();
+    let refused = lab
+        .exit
+        .block_on(|| ExitHost::enable(&path, ExitLab::spec()));
+    assert!(
+        matches!(refused, Err(HostError::InTheWay(_))),
+        "{refused:?}"
+    );
+    assert_same(&lab.exit.snapshot(), &before, "after a refusal");
+
+    // What it says is typed, line by line.
+    let (_, remedy) = text.split_once('`').unwrap();
+    let lines: Vec<&str> = remedy.trim_end_matches('`').split("; ").collect();
+    lab.exit.sh(lines[0]);
+    assert_eq!(find().len(), 1, "answers are still dropped");
+    lab.exit.sh(lines[1]);
+    assert_eq!(lab.exit.block_on(check_exit), []);
+    let web = WebServer::start(&lab.router);
+    let mut host = lab.enabled(&path);
+    assert_eq!(lab.fetch(&web, WEB4).ip().to_string(), "192.168.50.2");
+
+    // Somebody else's firewall begins, after the exit, and is mended.
+    let mut dropped = || lab.exit.block_on(|| host.in_the_way()).unwrap();
+    assert_eq!((dropped(), dropped()), (vec![], vec![]));
+    lab.exit
+        .sh("iptables -F DOCKER-USER; ip6tables -P FORWARD DROP");
+    let (found, again) = (dropped(), dropped());
+    assert_eq!((found.len(), &found), (2, &again), "{found:?}");
+    for found in found {
+        let text = found.to_string();
+        let (_, remedy) = text.split_once('`').unwrap();
+        lab.exit.sh(remedy.trim_end_matches('`'));
+    }
+    assert_eq!(dropped(), []);
+    lab.fetch(&web, WEB4);
+    lab.fetch(&web, WEB6);
 }
 
 #[test]
