@@ -1,17 +1,22 @@
 //! The exit's host: forwarding, NAT, deny table.
 
+mod ways;
+
 use std::path::Path;
 
 use ipnet::IpNet;
 
 use super::change::{close, make, take_back};
 use super::journal::Journal;
-use super::netlink::{Netlink, default_uplinks_of};
+use super::netlink::Netlink;
 use super::nft::{
     self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, Standing, check_device,
 };
-use super::{Carries, Change, DEVICE, Family, Finding, HostError, NftTable, RecoverReport};
+use super::{Carries, Change, DEVICE, Finding, HostError, NftTable, RecoverReport};
 use super::{Sysctl, forward};
+
+use self::ways::Ways;
+pub(super) use self::ways::kinds_now;
 
 /// IPv6 has one switch for all devices.
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
@@ -30,13 +35,6 @@ pub struct ExitHost {
     standing: Standing,
     /// The ruleset at which nothing dropped what guests send. `None` if none is known.
     passing: Option<u32>,
-}
-
-/// Devices that a default route leads to, in the order of their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Ways {
-    v4: Vec<String>,
-    v6: Vec<String>,
 }
 
 impl ExitHost {
@@ -68,8 +66,8 @@ impl ExitHost {
             }
         }
         no_consumer_here(&spec.device).await?;
-        let kinds = ways.kinds(&spec.uplinks);
-        if let Some(found) = forward::drops(&spec, kinds).await?.into_iter().next() {
+        let found = forward::drops(&spec, ways.kinds(&spec.uplinks)).await?;
+        if let Some(found) = found.into_iter().next() {
             return Err(HostError::InTheWay(Box::new(found)));
         }
         let mut journal = Journal::open(journal)?;
@@ -97,8 +95,8 @@ impl ExitHost {
         })
     }
 
-    /// Looks for chains of others that drop by now what guests send or are answered: a firewall, or Docker, may begin
-    /// after the exit. Cheap as long as nobody changes the firewall: to be asked every few seconds.
+    /// Looks for what would keep this host from becoming an exit by now: a firewall, or Docker, may begin after the
+    /// exit, and networks come. Cheap as long as nobody changes the firewall: to be asked every few seconds.
     ///
     /// # Errors
     /// As the host gave; nothing is known then.
@@ -157,13 +155,16 @@ impl ExitHost {
             check_device(device)?;
         }
         let settings = forwarding(&spec, &ways.v6, self.around.opened_v6)?;
-        if ways == self.ways && settings.is_empty() {
+        let theirs = self.forwarding_of_others();
+        if ways == self.ways && settings.is_empty() && theirs.is_empty() {
             return Ok(false);
         }
         let mut around = surroundings(&spec, &settings).await?;
-        // What forwards because of us does so for guests alone, whenever it began, and as long as it is there.
+        // What forwards because of us does so for guests alone, whenever it began, and as long as it is there, or until
+        // somebody else lets all devices forward, as Docker does when it begins.
+        let ours = |device: &str| !theirs.iter().any(|(_, key)| *key == forward_v4(device));
         let before = self.around.opened_v4.iter();
-        let before = before.filter(|it| is_there(it) && !around.opened_v4.contains(it));
+        let before = before.filter(|it| ours(it) && is_there(it) && !around.opened_v4.contains(it));
         let before: Vec<_> = before.cloned().collect();
         around.opened_v4.extend(before);
         around.opened_v4.sort_unstable();
@@ -172,10 +173,30 @@ impl ExitHost {
         if spec.uplinks != self.spec.uplinks || around != self.around {
             self.make(nft::exit_script, spec, around).await?;
         }
+        for (seq, _) in theirs {
+            if let Err(unwritten) = self.journal.forget(seq) {
+                tracing::warn!(%unwritten, "the journal is owed a line");
+            }
+        }
         self.set(&settings).await?;
         self.carries = ways.carried_by(&self.spec.uplinks);
         self.ways = ways;
         Ok(true)
+    }
+
+    /// Journal lines and keys of what we switched on, and somebody else since did for all devices.
+    fn forwarding_of_others(&self) -> Vec<(u64, String)> {
+        let pending = self.journal.pending().iter();
+        let theirs = pending.filter_map(|it| match &it.change {
+            Change::Sysctl(setting) if setting.is_for_all() => Some((it.seq, setting.key.clone())),
+            Change::Sysctl(_)
+            | Change::NftTable(_)
+            | Change::Rule(_)
+            | Change::Route(_)
+            | Change::Resolved(_)
+            | Change::ResolvConf(_) => None,
+        });
+        theirs.collect()
     }
 
     /// A setting of a device that was made anew is in the journal already: the same line takes both back.
@@ -261,50 +282,6 @@ impl ExitHost {
     }
 }
 
-impl Ways {
-    async fn now() -> Result<Self, HostError> {
-        let (mut v4, mut v6) = (
-            default_uplinks_of(Family::V4).await?,
-            default_uplinks_of(Family::V6).await?,
-        );
-        v4.sort_unstable();
-        v6.sort_unstable();
-        Ok(Self { v4, v6 })
-    }
-
-    fn uplinks(&self) -> Vec<String> {
-        let mut all = [&self.v4[..], &self.v6[..]].concat();
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// What these uplinks carry.
-    fn carried_by(&self, uplinks: &[String]) -> Carries {
-        let forwards = super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
-        match self.kinds(uplinks) {
-            Carries::Both | Carries::V6 if !forwards => Carries::V4,
-            kinds @ (Carries::Both | Carries::V6 | Carries::V4) => kinds,
-        }
-    }
-
-    /// The kinds of IP that these uplinks have a way out for. An owner who named some may lead IPv4 there without a
-    /// default route.
-    fn kinds(&self, uplinks: &[String]) -> Carries {
-        let leads = |ways: &[String]| uplinks.iter().any(|it| ways.contains(it));
-        match (leads(&self.v4), leads(&self.v6)) {
-            (true, true) => Carries::Both,
-            (false, true) => Carries::V6,
-            (true | false, false) => Carries::V4,
-        }
-    }
-}
-
-/// The kinds of IP that an exit by these uplinks would carry.
-pub(super) async fn kinds_now(uplinks: &[String]) -> Result<Carries, HostError> {
-    Ok(Ways::now().await?.kinds(uplinks))
-}
-
 /// The other half of the consumer's refusal: one role at a time.
 async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
     let seen = if nft::has_table(KILL_SWITCH_TABLE).await? {
@@ -315,6 +292,10 @@ async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
         return Ok(());
     };
     Err(HostError::ConsumerHere { seen })
+}
+
+fn forward_v4(device: &str) -> String {
+    format!("net/ipv4/conf/{device}/forwarding")
 }
 
 fn is_there(device: &str) -> bool {
@@ -345,10 +326,7 @@ fn forwarding(
     }
     changes.extend(v6);
     for device in spec.uplinks.iter().chain([&spec.device]) {
-        changes.extend(Sysctl::plan(
-            format!("net/ipv4/conf/{device}/forwarding"),
-            "1",
-        )?);
+        changes.extend(Sysctl::plan(forward_v4(device), "1")?);
     }
     Ok(changes)
 }
@@ -362,7 +340,7 @@ async fn surroundings(
             .iter()
             .any(|it| matches!(it, Change::Sysctl(setting) if setting.key == key))
     };
-    let opened = |name: &&String| turned_on(&format!("net/ipv4/conf/{name}/forwarding"));
+    let opened = |name: &&String| turned_on(&forward_v4(name));
     Ok(ExitSurroundings {
         own: Netlink::open()?.own_networks(&spec.device).await?,
         opened_v4: spec.uplinks.iter().filter(opened).cloned().collect(),
