@@ -195,6 +195,9 @@ codes! {
     2113 TunnelBare Degraded: "the tunnel does without something",
         "The system refused a part that makes it faster or easier to tell apart; it works all the same.",
         "run the daemon as root; sysctl net.core.wmem_max net.core.rmem_max";
+    2114 InnerTaken Conflict: "this machine is itself where tunnels have their addresses",
+        "Nothing from outside may reach a tunnel's address, so what comes for this machine would be dropped too.",
+        "ip addr; for an exit another net: warren config explain exit.inner_v4";
     3101 NoPeers Timeout: "no peer could be reached",
         "No bootstrap address answers: the network is down, blocked, or the addresses are old.",
         "warren net check";

@@ -1,6 +1,6 @@
 //! What went wrong on this machine's network, as its users see it.
 
-use warren_tunnel::host::{Finding, HostError};
+use warren_tunnel::host::{Finding, HostError, guests_key};
 
 use super::machine::one_line;
 use super::{ErrorCode, Problem};
@@ -11,6 +11,8 @@ const RIGHTS: &str = "sudo warren daemon, or: sudo setcap cap_net_admin,cap_setu
 /// What to do where `resolv.conf` cannot be replaced.
 const NAMES: &str =
     "sudo warren daemon, or, with a resolver of this machine's own: consumer.dns = [\"127.0.0.1\"]";
+/// What to do where a network of the machine has the tunnels' addresses: those are for every tunnel the same.
+const ELSEWHERE: &str = "give this machine's network other addresses; until then, without a kill switch: warren up --kill-switch off";
 
 impl Problem {
     /// Tells what of this machine could not be taken back, said in lines; the journal has it.
@@ -47,6 +49,11 @@ impl Problem {
                 let next = format!("give the account {name} another user id");
                 (ErrorCode::HostChangeFailed, Some(next))
             }
+            Finding::GuestsInner { inner, .. } => {
+                let next = format!("warren config explain {}", guests_key(inner));
+                (ErrorCode::InnerTaken, Some(next))
+            }
+            Finding::TunnelInner { .. } => (ErrorCode::InnerTaken, Some(ELSEWHERE.to_owned())),
             Finding::NoUplink => (ErrorCode::NoUplink, None),
         };
         let problem = Self::new(code, one_line(it));
@@ -97,6 +104,8 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -124,6 +133,14 @@ mod tests {
                 "--sysctl net.ipv4.ip_forward=1",
             ),
             (Finding::NoUplink, ErrorCode::NoUplink, "ip route"),
+            (
+                Finding::GuestsInner {
+                    own: "fd77:7761::9 of eth0".to_owned(),
+                    inner: "fd77:7761::/64".parse().unwrap(),
+                },
+                ErrorCode::InnerTaken,
+                "exit.inner_v6",
+            ),
         ] {
             let told = Problem::of_finding(&finding);
             assert!(told.is(code) && told.next.contains(next), "{told:?}");

@@ -7,7 +7,9 @@ use super::change::{close, make, take_back};
 use super::journal::{Journal, JournalEntry};
 use super::netlink::Netlink;
 use super::nft::{self, GUARD_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing};
-use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, ResolvConf, RouteSpec};
+use super::{
+    Change, DnsSpec, Family, Finding, HostError, NftTable, RecoverReport, ResolvConf, RouteSpec,
+};
 use super::{Sysctl, alone, dns, nft::check_device, routes, sysctl};
 
 /// What was changed on a consumer's host, with the kill switch or, on request, without.
@@ -67,10 +69,19 @@ impl ConsumerHost {
     /// # Errors
     /// [`HostError::ExitHere`] if this host is an exit; [`HostError::ConsumerBeside`] if it has a tunnel or a
     /// kill switch that this journal does not tell of; [`HostError::JournalBusy`] if another process holds the
-    /// journal; otherwise as the host gave, and nothing is changed.
+    /// journal; [`HostError::InTheWay`] if this host is itself where tunnels have their addresses; otherwise as the
+    /// host gave, and nothing is changed.
     pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         check_device(&spec.device)?;
         let journal = alone::opened(journal, &spec.device).await?;
+        if let Some(found) = Finding::tunnel_inner(spec) {
+            journal.close()?;
+            return Err(HostError::InTheWay(Box::new(found)));
+        }
+        Self::blocked(journal, spec).await
+    }
+
+    async fn blocked(journal: Journal, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         let mut host = Self::walled(journal, spec, true).await?;
         host.release().await?;
         Ok(host)
@@ -115,7 +126,13 @@ impl ConsumerHost {
         let blocks = |it: &JournalEntry| is_table(&it.change, KILL_SWITCH_TABLE);
         if left.pending().iter().any(blocks) {
             drop(left); // Its lock is taken again.
-            return Self::protect(journal, spec).await.map(Some);
+            check_device(&spec.device)?;
+            // Blocked it stays, wherever this host is by now.
+            if let Some(found) = Finding::tunnel_inner(spec) {
+                tracing::error!(%found, "the kill switch lets nothing in");
+            }
+            let journal = alone::opened(journal, &spec.device).await?;
+            return Self::blocked(journal, spec).await.map(Some);
         }
         // Whoever wanted no kill switch has no network through a tunnel that is gone.
         let mut report = take_back(&mut left, |_| true).await;

@@ -45,7 +45,7 @@ impl ExitHost {
     ///
     /// # Errors
     /// [`HostError::ConsumerHere`] if this host uses a tunnel, [`HostError::InTheWay`] if another firewall would drop
-    /// what guests send; otherwise as the host gave; what was made until then is in the journal, and undone by
+    /// what guests send, or the host is itself where they get their addresses; otherwise as the host gave; what was made until then is in the journal, and undone by
     /// [`recover`](super::recover) or the next try.
     pub async fn enable(journal: &Path, spec: ExitNatSpec) -> Result<Self, HostError> {
         let named = !spec.uplinks.is_empty();
@@ -66,7 +66,8 @@ impl ExitHost {
             }
         }
         no_consumer_here(&spec.device).await?;
-        let found = forward::drops(&spec, ways.kinds(&spec.uplinks)).await?;
+        let mut found = forward::drops(&spec, ways.kinds(&spec.uplinks)).await?;
+        found.extend(Finding::guests_inner(&spec).await);
         if let Some(found) = found.into_iter().next() {
             return Err(HostError::InTheWay(Box::new(found)));
         }
@@ -101,6 +102,12 @@ impl ExitHost {
     /// # Errors
     /// As the host gave; nothing is known then.
     pub async fn in_the_way(&mut self) -> Result<Vec<Finding>, HostError> {
+        let mut found = self.drops().await?;
+        found.extend(Finding::guests_inner(&self.spec).await);
+        Ok(found)
+    }
+
+    async fn drops(&mut self) -> Result<Vec<Finding>, HostError> {
         let at = nft::generation().ok();
         if at.is_some() && at == self.passing {
             return Ok(Vec::new());

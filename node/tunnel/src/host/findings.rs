@@ -3,12 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::caps::{Capability, held_capabilities};
 use super::nft::{ExitNatSpec, ExitSurroundings, KillSwitchSpec};
 use super::{CONTROL_UID, Carries, DnsSpec, HostError, default_uplinks};
-use super::{dns, exit, forward, nft, resolv_conf, sysctl};
+use super::{dns, exit, forward, inner, nft, resolv_conf, sysctl};
 
 /// Something on this host that stands in the way. `Display` says what was seen and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -86,16 +87,63 @@ pub enum Finding {
         /// The account.
         name: String,
     },
+    /// This host is where guests get their addresses: what comes for it would be dropped.
+    #[error(
+        "{own} lies in {inner}, where guests get their addresses: what comes for it would be dropped. Set {} to another net",
+        guests_key(inner)
+    )]
+    GuestsInner {
+        /// The address or network, and whose it is.
+        own: String,
+        /// The guests' net it lies in.
+        inner: IpNet,
+    },
+    /// This host is where tunnels have their addresses: the kill switch would drop what comes for it.
+    #[error(
+        "{own} lies in {inner}, where tunnels have their addresses: the kill switch would drop what comes for it, the tunnel's own packets too"
+    )]
+    TunnelInner {
+        /// The address, and whose it is.
+        own: String,
+        /// The tunnels' net it lies in.
+        inner: IpNet,
+    },
     /// No default route of either family.
     #[error("no default route: this host has no internet to share")]
     NoUplink,
+}
+
+impl Finding {
+    /// Looks whether this host is where guests would get their addresses.
+    pub(super) async fn guests_inner(spec: &ExitNatSpec) -> Option<Self> {
+        let nets = [spec.inner4.into(), spec.inner6.into()];
+        let (own, inner) = inner::own(&nets, &spec.device).await?;
+        Some(Self::GuestsInner { own, inner })
+    }
+
+    /// Looks whether this host is where tunnels have their addresses.
+    pub(super) fn tunnel_inner(spec: &KillSwitchSpec) -> Option<Self> {
+        let (own, inner) = inner::own_address(&spec.inner, &spec.device)?;
+        Some(Self::TunnelInner { own, inner })
+    }
+}
+
+/// The setting that names the guests' net.
+#[must_use]
+pub const fn guests_key(inner: &IpNet) -> &'static str {
+    match inner {
+        IpNet::V4(_) => "exit.inner_v4",
+        IpNet::V6(_) => "exit.inner_v6",
+    }
 }
 
 /// Looks for what stands in the way of a consumer.
 pub async fn check_consumer() -> Vec<Finding> {
     let mut findings = check_process(&[Capability::NetAdmin, Capability::SetUid]);
     findings.extend(check_nft().await.err());
-    findings.extend(check_rules(&nft::kill_switch_script(&KillSwitchSpec::default())).await);
+    let spec = KillSwitchSpec::default();
+    findings.extend(check_rules(&nft::kill_switch_script(&spec)).await);
+    findings.extend(Finding::tunnel_inner(&spec));
     findings.extend(legacy_iptables());
     findings.extend(control_uid_taken());
     findings
@@ -112,14 +160,16 @@ pub async fn check_names(spec: &DnsSpec) -> Option<Finding> {
     Some(Finding::ResolvConf { path, reason })
 }
 
-/// Looks for what stands in the way of an exit.
-pub async fn check_exit() -> Vec<Finding> {
+/// Looks for what stands in the way of an exit that would be made of `spec`.
+pub async fn check_exit(spec: &ExitNatSpec) -> Vec<Finding> {
     let mut findings = check_process(&[Capability::NetAdmin]);
     let uplinks = default_uplinks().await;
-    let spec = ExitNatSpec {
-        uplinks: uplinks.as_ref().cloned().unwrap_or_default(),
-        ..ExitNatSpec::default()
-    };
+    let mut spec = spec.clone();
+    if spec.uplinks.is_empty() {
+        spec.uplinks = uplinks.as_ref().cloned().unwrap_or_default();
+        spec.uplinks.retain(|uplink| *uplink != spec.device);
+    }
+    findings.extend(Finding::guests_inner(&spec).await);
     match check_nft().await {
         Ok(()) => {
             // A kind of IP without a way out is carried for nobody.

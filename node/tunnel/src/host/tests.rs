@@ -9,7 +9,7 @@ fn what_the_daemon_awaits_may_move_between_threads() {
     let path = Path::new("undo.jsonl");
     may_move(recover(path));
     may_move(check_consumer());
-    may_move(check_exit());
+    may_move(check_exit(&ExitNatSpec::default()));
     may_move(ExitHost::enable(path, ExitNatSpec::default()));
     may_move(async {
         let mut host = ConsumerHost::protect(path, &KillSwitchSpec::default()).await?;

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use warren_tunnel::host::{ExitHost, Finding, HostError, check_exit, recover};
+use warren_tunnel::host::{ExitHost, ExitNatSpec, Finding, HostError, check_exit, recover};
 
 use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
 use crate::kill_switch::journal;
@@ -155,7 +155,8 @@ fn a_forward_chain_that_drops_is_found_and_named() {
         return;
     }
     let lab = ExitLab::new();
-    let check = || lab.exit.block_on(check_exit);
+    let spec = ExitLab::spec();
+    let check = || lab.exit.block_on(|| check_exit(&spec));
     let none = check();
     assert_eq!(none, [], "a fresh host with a default route can be an exit");
     // What Docker leaves: the policy, and the chain for its owner.
@@ -209,4 +210,61 @@ fn a_forward_chain_that_drops_is_found_and_named() {
     assert_eq!(dropped(), []);
     lab.fetch(&web, WEB4);
     lab.fetch(&web, WEB6);
+}
+
+#[test]
+fn an_exit_in_the_guests_own_net_is_refused_and_cut_off_from_nothing() {
+    if !can_run("an_exit_in_the_guests_own_net_is_refused_and_cut_off_from_nothing") {
+        return;
+    }
+    let lab = ExitLab::new();
+    let (_folder, path) = journal();
+    let spec = ExitLab::spec();
+    let own = lab.exit.run(|| UdpSocket::bind("0.0.0.0:7000").unwrap());
+    own.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let ways = [
+        (
+            "ip addr add 10.77.5.9/24 dev eth0",
+            "ip addr del 10.77.5.9/24 dev eth0",
+            "10.77.5.9 of eth0",
+        ),
+        (
+            "ip route add 10.77.6.0/24 via 192.168.50.1",
+            "ip route del 10.77.6.0/24",
+            "10.77.6.0/24",
+        ),
+    ];
+    lab.router.sh("ip addr add 10.77.5.1/24 dev r0");
+    for (change, back, seen) in ways {
+        lab.exit.sh(change);
+        let refused = lab
+            .exit
+            .block_on(|| ExitHost::enable(&path, ExitLab::spec()));
+        let Err(HostError::InTheWay(found)) = refused else {
+            panic!("{refused:?}");
+        };
+        let text = found.to_string();
+        assert!(
+            text.contains(seen) && text.contains("exit.inner_v4"),
+            "{text}"
+        );
+        let found = lab.exit.block_on(|| check_exit(&spec));
+        assert!(
+            matches!(&found[..], [Finding::GuestsInner { .. }]),
+            "{found:?}"
+        );
+        if seen.contains("eth0") {
+            let to = "10.77.5.9:7000".parse().unwrap();
+            lab.router.run(|| assert!(send_udp(to, None)));
+            own.recv(&mut [0; 8]).unwrap();
+        }
+        // In another net it can be one.
+        let elsewhere = ExitNatSpec {
+            inner4: "10.78.0.0/16".parse().unwrap(),
+            ..ExitLab::spec()
+        };
+        let host = lab.exit.block_on(|| ExitHost::enable(&path, elsewhere));
+        lab.exit.block_on(|| host.unwrap().undo()).unwrap();
+        lab.exit.sh(back);
+    }
 }

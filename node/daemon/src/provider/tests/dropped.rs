@@ -24,6 +24,11 @@ fn what_keeps_guests_packets_from_passing_is_told_until_it_is_mended() {
         assert_eq!(told.next, MEND);
         sh(MEND);
         assert_eq!(looks(&mut bench).await, None);
+        sh("ip addr add 10.77.5.9/24 dev eth0");
+        let told = looks(&mut bench).await.unwrap();
+        assert!(told.is(ErrorCode::InnerTaken), "{told}");
+        sh("ip addr del 10.77.5.9/24 dev eth0");
+        assert_eq!(looks(&mut bench).await, None);
 
         // One that stands before the exit keeps it off.
         bench.shell.disable().await.unwrap();
