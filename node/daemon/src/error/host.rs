@@ -72,6 +72,11 @@ impl Problem {
                 let next = "end the other one: warren down, or if it is dead: sudo warren recover";
                 return Self::new(ErrorCode::OneRole, error).with_next(next);
             }
+            HostError::Alive { .. } => {
+                let next =
+                    "end it first, as its user: warren down --daemon, with its --home or --config";
+                return Self::new(ErrorCode::OneRole, error).with_next(next);
+            }
             HostError::InTheWay(found) => return Self::of_finding(found),
             HostError::NoUplink => ErrorCode::NoUplink,
             HostError::LeftOver { .. } => ErrorCode::LeftOvers,

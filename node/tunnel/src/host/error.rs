@@ -88,6 +88,12 @@ pub enum HostError {
         /// The device or table that says so.
         seen: String,
     },
+    /// A daemon of another home lives and counts on what would be taken away here.
+    #[error("a daemon of another home uses this machine's network ({seen})")]
+    Alive {
+        /// The process or device that says so.
+        seen: String,
+    },
     /// This host uses a tunnel, or is blocked by its kill switch: guests would be led into it.
     #[error("this machine uses a tunnel or its kill switch ({seen}): guests would be led into it")]
     ConsumerHere {
