@@ -133,6 +133,8 @@ struct Exit {
     meddled: u64,
     /// For how many looks in a row it could not be made again.
     bare: u32,
+    /// Why guests' packets do not pass though it is on. `None` if they do.
+    hindered: Option<Problem>,
 }
 
 struct Shell {
@@ -260,6 +262,7 @@ impl Shell {
             shut: false,
             meddled: 0,
             bare: 0,
+            hindered: None,
         });
         self.trouble = None;
         let overlay = self.parts.overlay.clone();

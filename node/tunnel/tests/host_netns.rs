@@ -14,6 +14,8 @@ mod capture;
 mod container;
 #[path = "host_netns/exit.rs"]
 mod exit;
+#[path = "host_netns/exit_beside.rs"]
+mod exit_beside;
 #[path = "host_netns/exit_host.rs"]
 mod exit_host;
 #[path = "host_netns/exit_lab.rs"]

@@ -95,7 +95,9 @@ mod tests {
     #[test]
     fn a_code_is_explained_without_a_daemon() {
         let text = help(&["W2107"]).expect("a page").text();
-        assert!(text.starts_with("W2107 guests' packets would be dropped by Docker's firewall.\n"));
+        assert!(text.starts_with(
+            "W2107 guests' packets are dropped by another firewall of this machine.\n"
+        ));
         assert!(text.contains("Next: iptables"));
     }
 

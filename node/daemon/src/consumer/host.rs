@@ -70,8 +70,8 @@ pub(super) enum Found {
     Unmended(LineError),
     /// A kill switch of a dead process that could not be taken over at first, is.
     Adopted,
-    /// The same, and it cannot be made again.
-    Bare(LineError),
+    /// Somebody took the firewall rules away, and they cannot be made again; which rules, routes and resolvers can be.
+    Bare(LineError, Result<Vec<String>, LineError>),
     /// The tunnel's device was gone; it is there again, with the same session.
     Renewed,
     /// The same, and it cannot be had again.
@@ -219,7 +219,9 @@ impl Line {
                 Ok(()) => found = Found::Meddled,
                 Err(error) => {
                     self.bare = true;
-                    return Found::Bare(error.into());
+                    // Without a kill switch these are all that keeps anything inside.
+                    let mended = host.mend().await;
+                    return Found::Bare(error.into(), mended.map_err(LineError::from));
                 }
             }
         }
@@ -251,7 +253,7 @@ impl Line {
         if let (Some(place), Ok(true)) = (place, &followed) {
             tracing::info!(%place, "the exit is somewhere else; the kill switch lets the tunnel follow");
         }
-        // Routes and names are made again also while the firewall cannot be.
+        // Routes and names are made again also where it could not be let follow.
         let mended = host.mend().await?;
         if mended.is_empty() {
             return Ok(followed.map(|_| None)?);

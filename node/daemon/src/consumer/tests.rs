@@ -246,12 +246,35 @@ async fn an_alarm_ends_when_what_it_told_of_is_found_again() {
     bench.shell.finds(Found::Meddled).await;
     let before = bench.shell.watch.trouble().unwrap();
     let error = LineError::Died("no answer".to_owned());
-    bench.shell.finds(Found::Bare(error)).await;
+    bench.shell.finds(Found::Bare(error, Ok(Vec::new()))).await;
     let bare = bench.shell.watch.trouble().unwrap();
     assert!(bare.seen.contains("GONE"), "{bare}");
     bench.shell.finds(Found::Sound).await;
     // What did happen since the last `up` is told on.
     assert_eq!(bench.shell.watch.trouble(), Some(before));
+
+    // What was made again beside it is told once it stands, and what could not be, with it.
+    let error = || LineError::Died("no answer".to_owned());
+    let rule = vec!["rule 7770".to_owned()];
+    bench.shell.finds(Found::Bare(error(), Ok(rule))).await;
+    assert!(bench.shell.watch.trouble().unwrap().seen.contains("GONE"));
+    let other = LineError::Died("no rule".to_owned());
+    bench.shell.finds(Found::Bare(error(), Err(other))).await;
+    let bare = bench.shell.watch.trouble().unwrap();
+    assert!(
+        bare.seen.contains("GONE") && bare.seen.contains("no rule"),
+        "{bare}"
+    );
+    bench.shell.finds(Found::Sound).await;
+    assert!(
+        bench
+            .shell
+            .watch
+            .trouble()
+            .unwrap()
+            .seen
+            .contains("rule 7770")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Shell;
 use super::host::Found;
 use crate::error::{ErrorCode, Problem};
-use crate::metrics::Metric;
+use crate::metrics::{Metric, Metrics};
 use crate::session::{ConsumerEvent, ConsumerPhase};
 
 /// Between two looks. One costs some twenty questions to the kernel and no program.
@@ -37,6 +37,19 @@ impl Watch {
     /// What is not as it should be, or else what was not since the last `up`.
     pub(super) fn trouble(&self) -> Option<Problem> {
         self.unmended.clone().or_else(|| self.lasting.clone())
+    }
+
+    fn mended(&mut self, what: &[String], metrics: &Metrics) {
+        self.meddled = self.meddled.saturating_add(1);
+        metrics.add(Metric::FirewallMeddled, 1);
+        let (times, what) = (self.meddled, what.join(", "));
+        tracing::error!(
+            times,
+            what,
+            "taken away by another program; it is there again"
+        );
+        let seen = format!("{what}: taken away, {times} times by now; there again");
+        self.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
     }
 
     /// Another `up` begins. What was counted stays so: the line shows its last session until it has another.
@@ -76,25 +89,22 @@ impl Shell {
                 let seen = format!("{wall} was taken away {times} times; it stands again");
                 watch.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
-            Found::Mended(what) => {
-                watch.meddled = watch.meddled.saturating_add(1);
-                metrics.add(Metric::FirewallMeddled, 1);
-                let (times, what) = (watch.meddled, what.join(", "));
-                tracing::error!(
-                    times,
-                    what,
-                    "taken away by another program; it is there again"
-                );
-                let seen = format!("{what}: taken away, {times} times by now; there again");
-                watch.lasting = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
-            }
+            Found::Mended(what) => watch.mended(&what, metrics),
             Found::Adopted => {
                 tracing::warn!("the kill switch that was left is taken over");
                 watch.lasting = None;
             }
-            Found::Bare(error) => {
+            Found::Bare(error, rest) => {
                 tracing::error!(%error, "{wall} is gone and cannot be made again");
-                let seen = format!("{wall} is GONE and cannot be made again: {error}");
+                let mut seen = format!("{wall} is GONE and cannot be made again: {error}");
+                match rest {
+                    Ok(what) if what.is_empty() => {}
+                    Ok(what) => watch.mended(&what, metrics),
+                    Err(error) => {
+                        tracing::error!(%error, "nor can what else the tunnel stands on");
+                        seen = format!("{seen}; nor can what else was taken away: {error}");
+                    }
+                }
                 watch.unmended = Some(Problem::new(ErrorCode::FirewallMeddled, seen));
             }
             Found::Unmended(error) => {

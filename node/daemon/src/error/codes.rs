@@ -174,9 +174,9 @@ codes! {
     2106 NoForwarding Failed: "this machine does not forward packets",
         "net.ipv4.ip_forward or net.ipv6.conf.all.forwarding is 0, so guests would reach nothing.",
         "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
-    2107 DockerForward Permission: "guests' packets would be dropped by Docker's firewall",
-        "Docker sets the policy of the chain FORWARD to DROP.",
-        "iptables -I DOCKER-USER -i warren-exit -j ACCEPT";
+    2107 ForwardDropped Permission: "guests' packets are dropped by another firewall of this machine",
+        "Docker and ufw set the policy of the chain FORWARD to DROP; what Warren accepts does not overrule that.",
+        "iptables -I DOCKER-USER -i warren-exit -j ACCEPT; iptables -I DOCKER-USER -o warren-exit -j ACCEPT; without Docker: FORWARD";
     2108 NoUplink Failed: "no way to the internet was found",
         "There is no default route, or exit.uplink names a device that does not exist.",
         "ip route; warren config explain exit.uplink";
@@ -195,6 +195,9 @@ codes! {
     2113 TunnelBare Degraded: "the tunnel does without something",
         "The system refused a part that makes it faster or easier to tell apart; it works all the same.",
         "run the daemon as root; sysctl net.core.wmem_max net.core.rmem_max";
+    2114 InnerTaken Conflict: "this machine is itself where tunnels have their addresses",
+        "Nothing from outside may reach a tunnel's address, so what comes for this machine would be dropped too.",
+        "ip addr; for an exit another net: warren config explain exit.inner_v4";
     3101 NoPeers Timeout: "no peer could be reached",
         "No bootstrap address answers: the network is down, blocked, or the addresses are old.",
         "warren net check";

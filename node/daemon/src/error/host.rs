@@ -1,6 +1,6 @@
 //! What went wrong on this machine's network, as its users see it.
 
-use warren_tunnel::host::{Finding, HostError};
+use warren_tunnel::host::{Finding, HostError, guests_key};
 
 use super::machine::one_line;
 use super::{ErrorCode, Problem};
@@ -11,6 +11,8 @@ const RIGHTS: &str = "sudo warren daemon, or: sudo setcap cap_net_admin,cap_setu
 /// What to do where `resolv.conf` cannot be replaced.
 const NAMES: &str =
     "sudo warren daemon, or, with a resolver of this machine's own: consumer.dns = [\"127.0.0.1\"]";
+/// What to do where a network of the machine has the tunnels' addresses: those are for every tunnel the same.
+const ELSEWHERE: &str = "give this machine's network other addresses; until then, without a kill switch: warren up --kill-switch off";
 
 impl Problem {
     /// Tells what of this machine could not be taken back, said in lines; the journal has it.
@@ -26,12 +28,9 @@ impl Problem {
             Finding::ResolvConf { .. } => (ErrorCode::NoNft, Some(NAMES.to_owned())),
             Finding::TunDevice { .. } => (ErrorCode::NoTun, None),
             Finding::Nft { .. } => (ErrorCode::NoNft, None),
-            Finding::ForwardDropped { remedy, .. } if remedy.contains("DOCKER-USER") => {
-                let next = remedy.trim_matches('`').to_owned();
-                (ErrorCode::DockerForward, Some(next))
-            }
             Finding::ForwardDropped { remedy, .. } => {
-                (ErrorCode::ExitCheckFailed, Some(remedy.clone()))
+                let next = remedy.trim_matches('`').to_owned();
+                (ErrorCode::ForwardDropped, Some(next))
             }
             Finding::LegacyIptables { table } => {
                 let next = format!("see what they drop: iptables-legacy -t {table} -S");
@@ -50,6 +49,11 @@ impl Problem {
                 let next = format!("give the account {name} another user id");
                 (ErrorCode::HostChangeFailed, Some(next))
             }
+            Finding::GuestsInner { inner, .. } => {
+                let next = format!("warren config explain {}", guests_key(inner));
+                (ErrorCode::InnerTaken, Some(next))
+            }
+            Finding::TunnelInner { .. } => (ErrorCode::InnerTaken, Some(ELSEWHERE.to_owned())),
             Finding::NoUplink => (ErrorCode::NoUplink, None),
         };
         let problem = Self::new(code, one_line(it));
@@ -68,6 +72,12 @@ impl Problem {
                 let next = "end the other one: warren down, or if it is dead: sudo warren recover";
                 return Self::new(ErrorCode::OneRole, error).with_next(next);
             }
+            HostError::Alive { .. } => {
+                let next =
+                    "end it first, as its user: warren down --daemon, with its --home or --config";
+                return Self::new(ErrorCode::OneRole, error).with_next(next);
+            }
+            HostError::InTheWay(found) => return Self::of_finding(found),
             HostError::NoUplink => ErrorCode::NoUplink,
             HostError::LeftOver { .. } => ErrorCode::LeftOvers,
             HostError::ProgramMissing { .. } => {
@@ -99,6 +109,8 @@ impl Problem {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -117,13 +129,8 @@ mod tests {
         for (finding, code, next) in [
             (
                 drops(docker),
-                ErrorCode::DockerForward,
+                ErrorCode::ForwardDropped,
                 "iptables -I DOCKER-USER",
-            ),
-            (
-                drops("let them pass"),
-                ErrorCode::ExitCheckFailed,
-                "let them pass",
             ),
             (
                 read_only,
@@ -131,6 +138,14 @@ mod tests {
                 "--sysctl net.ipv4.ip_forward=1",
             ),
             (Finding::NoUplink, ErrorCode::NoUplink, "ip route"),
+            (
+                Finding::GuestsInner {
+                    own: "fd77:7761::9 of eth0".to_owned(),
+                    inner: "fd77:7761::/64".parse().unwrap(),
+                },
+                ErrorCode::InnerTaken,
+                "exit.inner_v6",
+            ),
         ] {
             let told = Problem::of_finding(&finding);
             assert!(told.is(code) && told.next.contains(next), "{told:?}");

@@ -21,6 +21,7 @@ use crate::stand::{
 };
 use crate::store::{Store, StoreSpec};
 
+mod dropped;
 mod places;
 mod silent;
 

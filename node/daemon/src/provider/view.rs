@@ -109,10 +109,11 @@ impl Shell {
                 })
                 .collect(),
         });
+        let hindered = self.exit.as_ref().and_then(|it| it.hindered.clone());
         ProviderFacts {
             on,
             served: self.served,
-            trouble: self.trouble.clone(),
+            trouble: hindered.or_else(|| self.trouble.clone()),
         }
     }
 }

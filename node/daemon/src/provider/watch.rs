@@ -61,7 +61,28 @@ impl Shell {
                 Ok(true) => self.moved().await,
                 Err(error) => tracing::warn!(%error, "the networks of this machine cannot be read"),
             }
+            self.look_beside().await;
         }
+    }
+
+    /// Docker or another firewall may begin after the exit: its gateway still answers, and nothing else comes through.
+    async fn look_beside(&mut self) {
+        let Some(exit) = &mut self.exit else { return };
+        let found = match exit.host.in_the_way().await {
+            Ok(found) => found.first().map(Problem::of_finding),
+            // What was found before may still be so.
+            Err(error) => {
+                return tracing::warn!(%error, "what stands in the way of guests cannot be read");
+            }
+        };
+        if found == exit.hindered {
+            return;
+        }
+        match &found {
+            Some(problem) => tracing::error!(seen = %problem.seen, "guests' packets do not pass"),
+            None => tracing::info!("guests' packets pass again"),
+        }
+        exit.hindered = found;
     }
 
     /// This machine is in other networks now, or leads out another way: which may carry something else.

@@ -70,7 +70,7 @@ impl NodeControl for Node {
 
     fn exit_check(&self) -> Answer<'_, ExitCheck> {
         Box::pin(async move {
-            let findings = check_exit().await;
+            let findings = check_exit(&self.host_rules()).await;
             let mut checks: Vec<_> = findings
                 .iter()
                 .map(|it| Check::not_fine("machine", CheckVerdict::Fail, Problem::of_finding(it)))

@@ -242,15 +242,9 @@ impl Node {
             line: bytes(exit.line_rate_kbit),
         };
         let nat = ExitNatSpec {
-            device: EXIT_DEVICE.to_owned(),
-            uplinks: exit.uplink.iter().cloned().collect(),
-            inner4,
-            inner6,
-            gateway4: gateway_v4,
-            gateway6: gateway_v6,
             policy,
             also_deny: known.deny,
-            ..ExitNatSpec::default()
+            ..self.host_rules()
         };
         Ok(Enable {
             offer,
@@ -260,6 +254,24 @@ impl Node {
             tunnel_key: key.public(),
             nat,
         })
+    }
+
+    /// What the configuration says of an exit's host, whatever it serves.
+    pub(super) fn host_rules(&self) -> ExitNatSpec {
+        let (exit, usual) = (&self.config.exit, ExitNatSpec::default());
+        let v4 = inner_v4(&exit.inner_v4);
+        let v6 = inner_v6(&exit.inner_v6);
+        let (gateway4, inner4) = v4.unwrap_or((usual.gateway4, usual.inner4));
+        let (gateway6, inner6) = v6.unwrap_or((usual.gateway6, usual.inner6));
+        ExitNatSpec {
+            device: EXIT_DEVICE.to_owned(),
+            uplinks: exit.uplink.iter().cloned().collect(),
+            inner4,
+            inner6,
+            gateway4,
+            gateway6,
+            ..usual
+        }
     }
 
     /// The price per GiB and per minute that was asked for; what was left out, as configured.

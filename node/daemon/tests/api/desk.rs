@@ -190,7 +190,7 @@ impl NodeControl for Desk {
     }
 
     fn exit_check(&self) -> Answer<'_, ExitCheck> {
-        let docker = Problem::new(ErrorCode::DockerForward, "policy DROP");
+        let docker = Problem::new(ErrorCode::ForwardDropped, "policy DROP");
         let checks = vec![
             Check::pass("tun", "/dev/net/tun opens"),
             Check::not_fine("docker", CheckVerdict::Fail, docker),

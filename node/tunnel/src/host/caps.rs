@@ -76,9 +76,19 @@ struct Sets {
     inheritable: u64,
 }
 
+/// Whether a process has `capability` in force; no if that cannot be read.
+pub(crate) fn has(pid: libc::pid_t, capability: Capability) -> bool {
+    let effective = mask_of(&pid.to_string(), "CapEff:");
+    effective.is_ok_and(|it| it & (1 << capability.bit()) != 0)
+}
+
 /// Reads one line of masks of the calling thread.
 fn mask(name: &str) -> io::Result<u64> {
-    let status = std::fs::read_to_string("/proc/thread-self/status")?;
+    mask_of("thread-self", name)
+}
+
+fn mask_of(whose: &str, name: &str) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{whose}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let value = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     value.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no capability mask"))

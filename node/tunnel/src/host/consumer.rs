@@ -1,14 +1,18 @@
 //! The consumer's host: kill switch, routes, names.
 
+mod settings;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
+use self::settings::{deaf, families, loose_reverse_path, quiet_arp};
+use super::alone::{self, Alone};
 use super::change::{close, make, take_back};
 use super::journal::{Journal, JournalEntry};
 use super::netlink::Netlink;
 use super::nft::{self, GUARD_TABLE, KILL_SWITCH_TABLE, KillSwitchSpec, Standing};
-use super::{Change, DnsSpec, Family, HostError, NftTable, RecoverReport, ResolvConf, RouteSpec};
-use super::{Sysctl, alone, dns, nft::check_device, routes, sysctl};
+use super::{Change, DnsSpec, Finding, HostError, NftTable, RecoverReport, ResolvConf, RouteSpec};
+use super::{dns, nft::check_device, routes};
 
 /// What was changed on a consumer's host, with the kill switch or, on request, without.
 /// Dropping it undoes nothing.
@@ -20,6 +24,7 @@ pub struct ConsumerHost {
     named: Vec<SocketAddr>,
     /// How often somebody else's `resolv.conf` was written over; see [`MOST_REWRITES`].
     rewrites: u32,
+    _alone: Alone,
 }
 
 /// Our choice: each is two lines of the journal, and nobody who rewrites the file that often has anything new to say.
@@ -67,17 +72,26 @@ impl ConsumerHost {
     /// # Errors
     /// [`HostError::ExitHere`] if this host is an exit; [`HostError::ConsumerBeside`] if it has a tunnel or a
     /// kill switch that this journal does not tell of; [`HostError::JournalBusy`] if another process holds the
-    /// journal; otherwise as the host gave, and nothing is changed.
+    /// journal; [`HostError::InTheWay`] if this host is itself where tunnels have their addresses; otherwise as the
+    /// host gave, and nothing is changed.
     pub async fn protect(journal: &Path, spec: &KillSwitchSpec) -> Result<Self, HostError> {
         check_device(&spec.device)?;
-        let journal = alone::opened(journal, &spec.device).await?;
-        let mut host = Self::walled(journal, spec, true).await?;
+        let (journal, alone) = alone::opened(journal, &spec.device).await?;
+        if let Some(found) = Finding::tunnel_inner(spec) {
+            journal.close()?;
+            return Err(HostError::InTheWay(Box::new(found)));
+        }
+        Self::blocked((journal, alone), spec).await
+    }
+
+    async fn blocked(opened: (Journal, Alone), spec: &KillSwitchSpec) -> Result<Self, HostError> {
+        let mut host = Self::walled(opened, spec, true).await?;
         host.release().await?;
         Ok(host)
     }
 
     async fn walled(
-        mut journal: Journal,
+        (mut journal, alone): (Journal, Alone),
         spec: &KillSwitchSpec,
         blocks: bool,
     ) -> Result<Self, HostError> {
@@ -99,6 +113,7 @@ impl ConsumerHost {
             named: wall.spec.endpoints.clone(),
             wall,
             rewrites: 0,
+            _alone: alone,
         })
     }
 
@@ -115,8 +130,19 @@ impl ConsumerHost {
         let blocks = |it: &JournalEntry| is_table(&it.change, KILL_SWITCH_TABLE);
         if left.pending().iter().any(blocks) {
             drop(left); // Its lock is taken again.
-            return Self::protect(journal, spec).await.map(Some);
+            check_device(&spec.device)?;
+            // Blocked it stays, wherever this host is by now.
+            if let Some(found) = Finding::tunnel_inner(spec) {
+                tracing::error!(%found, "the kill switch lets nothing in");
+            }
+            let opened = alone::opened(journal, &spec.device).await?;
+            return Self::blocked(opened, spec).await.map(Some);
         }
+        let mut made = left.pending().iter();
+        let _alone = made
+            .any(alone::is_of_consumer)
+            .then(Alone::consumer)
+            .transpose()?;
         // Whoever wanted no kill switch has no network through a tunnel that is gone.
         let mut report = take_back(&mut left, |_| true).await;
         close(left, &mut report);
@@ -138,9 +164,9 @@ impl ConsumerHost {
     /// As of [`protect`](Self::protect).
     pub async fn exposed(journal: &Path) -> Result<Self, HostError> {
         let spec = KillSwitchSpec::default();
-        let mut journal = alone::opened(journal, &spec.device).await?;
+        let (mut journal, alone) = alone::opened(journal, &spec.device).await?;
         take_back(&mut journal, |_| true).await;
-        Self::walled(journal, &spec, false).await
+        Self::walled((journal, alone), &spec, false).await
     }
 
     /// Whether the firewall table still is as it was made: the kill switch, or without one the guard of the
@@ -321,58 +347,4 @@ impl ConsumerHost {
 
 fn is_table(change: &Change, name: &str) -> bool {
     matches!(change, Change::NftTable(table) if table.name == name)
-}
-
-/// A kernel without IPv6 has nothing to block.
-fn families() -> Vec<Family> {
-    let v6 = Path::new("/proc/sys/net/ipv6/conf/all")
-        .exists()
-        .then_some(Family::V6);
-    [Some(Family::V4), v6].into_iter().flatten().collect()
-}
-
-/// Answers of the exit come in at a device the routes no longer point to: the strict check of
-/// the return path would drop them. The kernel takes the larger of `all` and the device's own.
-fn loose_reverse_path() -> Result<Option<Change>, HostError> {
-    let value = |name: &str| {
-        let key = format!("net/ipv4/conf/{name}/rp_filter");
-        sysctl::read(&key)
-            .ok()
-            .and_then(|it| it.parse::<u8>().ok())
-            .unwrap_or(0)
-    };
-    let all = value("all");
-    if sysctl::devices()
-        .iter()
-        .any(|device| value(device).max(all) == 1)
-    {
-        return Sysctl::plan_optional("net/ipv4/conf/all/rp_filter".to_owned(), "2");
-    }
-    Ok(None)
-}
-
-/// By default the kernel answers ARP for every address on every device: somebody on the wire could
-/// ask for ours inside the tunnel. With 1 it answers for those of the device alone.
-fn quiet_arp() -> Result<Option<Change>, HostError> {
-    let key = "net/ipv4/conf/all/arp_ignore";
-    if sysctl::read(key).is_ok_and(|now| now == "0") {
-        return Sysctl::plan_optional(key.to_owned(), "1");
-    }
-    Ok(None)
-}
-
-/// What the kernel would learn from the exit as if it were a router on our wire: a default route, addresses,
-/// shorter ways. The guard drops such packets; without it, as for a moment after a flush, nobody listens to them.
-fn deaf(device: &str) -> Result<Vec<Change>, HostError> {
-    let mut changes = Vec::new();
-    for key in [
-        "ipv6/conf/{}/accept_ra",
-        "ipv6/conf/{}/autoconf",
-        "ipv6/conf/{}/accept_redirects",
-        "ipv4/conf/{}/accept_redirects",
-    ] {
-        let key = format!("net/{}", key.replace("{}", device));
-        changes.extend(Sysctl::plan_optional(key, "0")?);
-    }
-    Ok(changes)
 }

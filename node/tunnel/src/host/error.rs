@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Finding;
+
 /// Why the host could not be changed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -86,12 +88,21 @@ pub enum HostError {
         /// The device or table that says so.
         seen: String,
     },
+    /// A daemon of another home lives and counts on what would be taken away here.
+    #[error("a daemon of another home uses this machine's network ({seen})")]
+    Alive {
+        /// The process or device that says so.
+        seen: String,
+    },
     /// This host uses a tunnel, or is blocked by its kill switch: guests would be led into it.
     #[error("this machine uses a tunnel or its kill switch ({seen}): guests would be led into it")]
     ConsumerHere {
         /// The device or table that says so.
         seen: String,
     },
+    /// Something of this host stands in the way, as a check finds it too.
+    #[error(transparent)]
+    InTheWay(Box<Finding>),
     /// A dead process's changes, which are not all taken back; the journal keeps the rest.
     #[error("not everything could be taken back: {left}")]
     LeftOver {

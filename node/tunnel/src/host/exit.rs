@@ -1,16 +1,22 @@
 //! The exit's host: forwarding, NAT, deny table.
 
+mod ways;
+
 use std::path::Path;
 
 use ipnet::IpNet;
 
 use super::change::{close, make, take_back};
 use super::journal::Journal;
-use super::netlink::{Netlink, default_uplinks_of};
+use super::netlink::Netlink;
 use super::nft::{
     self, EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, Standing, check_device,
 };
-use super::{Carries, Change, DEVICE, Family, HostError, NftTable, RecoverReport, Sysctl};
+use super::{Carries, Change, DEVICE, Finding, HostError, NftTable, RecoverReport};
+use super::{Sysctl, forward};
+
+use self::ways::Ways;
+pub(super) use self::ways::kinds_now;
 
 /// IPv6 has one switch for all devices.
 const FORWARD_V6: &str = "net/ipv6/conf/all/forwarding";
@@ -27,13 +33,8 @@ pub struct ExitHost {
     named: bool,
     ways: Ways,
     standing: Standing,
-}
-
-/// Devices that a default route leads to, in the order of their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Ways {
-    v4: Vec<String>,
-    v6: Vec<String>,
+    /// The ruleset at which nothing dropped what guests send. `None` if none is known.
+    passing: Option<u32>,
 }
 
 impl ExitHost {
@@ -43,7 +44,8 @@ impl ExitHost {
     /// new table stands there is no forwarding.
     ///
     /// # Errors
-    /// [`HostError::ConsumerHere`] if this host uses a tunnel; otherwise as the host gave; what was made until then is in the journal, and undone by
+    /// [`HostError::ConsumerHere`] if this host uses a tunnel, [`HostError::InTheWay`] if another firewall would drop
+    /// what guests send, or the host is itself where they get their addresses; otherwise as the host gave; what was made until then is in the journal, and undone by
     /// [`recover`](super::recover) or the next try.
     pub async fn enable(journal: &Path, spec: ExitNatSpec) -> Result<Self, HostError> {
         let named = !spec.uplinks.is_empty();
@@ -64,6 +66,11 @@ impl ExitHost {
             }
         }
         no_consumer_here(&spec.device).await?;
+        let mut found = forward::drops(&spec, ways.kinds(&spec.uplinks)).await?;
+        found.extend(Finding::guests_inner(&spec).await);
+        if let Some(found) = found.into_iter().next() {
+            return Err(HostError::InTheWay(Box::new(found)));
+        }
         let mut journal = Journal::open(journal)?;
         take_back(&mut journal, |_| true).await;
         let settings = forwarding(&spec, &ways.v6, false)?;
@@ -85,7 +92,29 @@ impl ExitHost {
             named,
             ways,
             standing,
+            passing: None,
         })
+    }
+
+    /// Looks for what would keep this host from becoming an exit by now: a firewall, or Docker, may begin after the
+    /// exit, and networks come. Cheap as long as nobody changes the firewall: to be asked every few seconds.
+    ///
+    /// # Errors
+    /// As the host gave; nothing is known then.
+    pub async fn in_the_way(&mut self) -> Result<Vec<Finding>, HostError> {
+        let mut found = self.drops().await?;
+        found.extend(Finding::guests_inner(&self.spec).await);
+        Ok(found)
+    }
+
+    async fn drops(&mut self) -> Result<Vec<Finding>, HostError> {
+        let at = nft::generation().ok();
+        if at.is_some() && at == self.passing {
+            return Ok(Vec::new());
+        }
+        let found = forward::drops(&self.spec, self.ways.kinds(&self.spec.uplinks)).await?;
+        self.passing = at.filter(|_| found.is_empty());
+        Ok(found)
     }
 
     /// Reads the networks the host is in again and denies those it has come into, and follows the default routes
@@ -133,13 +162,16 @@ impl ExitHost {
             check_device(device)?;
         }
         let settings = forwarding(&spec, &ways.v6, self.around.opened_v6)?;
-        if ways == self.ways && settings.is_empty() {
+        let theirs = self.forwarding_of_others();
+        if ways == self.ways && settings.is_empty() && theirs.is_empty() {
             return Ok(false);
         }
         let mut around = surroundings(&spec, &settings).await?;
-        // What forwards because of us does so for guests alone, whenever it began, and as long as it is there.
+        // What forwards because of us does so for guests alone, whenever it began, and as long as it is there, or until
+        // somebody else lets all devices forward, as Docker does when it begins.
+        let ours = |device: &str| !theirs.iter().any(|(_, key)| *key == forward_v4(device));
         let before = self.around.opened_v4.iter();
-        let before = before.filter(|it| is_there(it) && !around.opened_v4.contains(it));
+        let before = before.filter(|it| ours(it) && is_there(it) && !around.opened_v4.contains(it));
         let before: Vec<_> = before.cloned().collect();
         around.opened_v4.extend(before);
         around.opened_v4.sort_unstable();
@@ -148,10 +180,30 @@ impl ExitHost {
         if spec.uplinks != self.spec.uplinks || around != self.around {
             self.make(nft::exit_script, spec, around).await?;
         }
+        for (seq, _) in theirs {
+            if let Err(unwritten) = self.journal.forget(seq) {
+                tracing::warn!(%unwritten, "the journal is owed a line");
+            }
+        }
         self.set(&settings).await?;
         self.carries = ways.carried_by(&self.spec.uplinks);
         self.ways = ways;
         Ok(true)
+    }
+
+    /// Journal lines and keys of what we switched on, and somebody else since did for all devices.
+    fn forwarding_of_others(&self) -> Vec<(u64, String)> {
+        let pending = self.journal.pending().iter();
+        let theirs = pending.filter_map(|it| match &it.change {
+            Change::Sysctl(setting) if setting.is_for_all() => Some((it.seq, setting.key.clone())),
+            Change::Sysctl(_)
+            | Change::NftTable(_)
+            | Change::Rule(_)
+            | Change::Route(_)
+            | Change::Resolved(_)
+            | Change::ResolvConf(_) => None,
+        });
+        theirs.collect()
     }
 
     /// A setting of a device that was made anew is in the journal already: the same line takes both back.
@@ -237,36 +289,6 @@ impl ExitHost {
     }
 }
 
-impl Ways {
-    async fn now() -> Result<Self, HostError> {
-        let (mut v4, mut v6) = (
-            default_uplinks_of(Family::V4).await?,
-            default_uplinks_of(Family::V6).await?,
-        );
-        v4.sort_unstable();
-        v6.sort_unstable();
-        Ok(Self { v4, v6 })
-    }
-
-    fn uplinks(&self) -> Vec<String> {
-        let mut all = [&self.v4[..], &self.v6[..]].concat();
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// What these uplinks carry. An owner who named some may lead IPv4 there without a default route.
-    fn carried_by(&self, uplinks: &[String]) -> Carries {
-        let leads = |ways: &[String]| uplinks.iter().any(|it| ways.contains(it));
-        let forwards = super::sysctl::read(FORWARD_V6).is_ok_and(|now| now == "1");
-        match (leads(&self.v4), leads(&self.v6) && forwards) {
-            (true, true) => Carries::Both,
-            (false, true) => Carries::V6,
-            (true | false, false) => Carries::V4,
-        }
-    }
-}
-
 /// The other half of the consumer's refusal: one role at a time.
 async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
     let seen = if nft::has_table(KILL_SWITCH_TABLE).await? {
@@ -277,6 +299,10 @@ async fn no_consumer_here(own_device: &str) -> Result<(), HostError> {
         return Ok(());
     };
     Err(HostError::ConsumerHere { seen })
+}
+
+fn forward_v4(device: &str) -> String {
+    format!("net/ipv4/conf/{device}/forwarding")
 }
 
 fn is_there(device: &str) -> bool {
@@ -307,10 +333,7 @@ fn forwarding(
     }
     changes.extend(v6);
     for device in spec.uplinks.iter().chain([&spec.device]) {
-        changes.extend(Sysctl::plan(
-            format!("net/ipv4/conf/{device}/forwarding"),
-            "1",
-        )?);
+        changes.extend(Sysctl::plan(forward_v4(device), "1")?);
     }
     Ok(changes)
 }
@@ -324,7 +347,7 @@ async fn surroundings(
             .iter()
             .any(|it| matches!(it, Change::Sysctl(setting) if setting.key == key))
     };
-    let opened = |name: &&String| turned_on(&format!("net/ipv4/conf/{name}/forwarding"));
+    let opened = |name: &&String| turned_on(&forward_v4(name));
     Ok(ExitSurroundings {
         own: Netlink::open()?.own_networks(&spec.device).await?,
         opened_v4: spec.uplinks.iter().filter(opened).cloned().collect(),

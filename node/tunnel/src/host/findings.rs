@@ -3,12 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::caps::{Capability, held_capabilities};
-use super::nft::{EXIT_TABLE, ExitNatSpec, ExitSurroundings, KILL_SWITCH_TABLE, KillSwitchSpec};
-use super::{CONTROL_UID, DnsSpec, EXIT_DEVICE, HostError, default_uplinks};
-use super::{dns, nft, resolv_conf, sysctl};
+use super::nft::{ExitNatSpec, ExitSurroundings, KillSwitchSpec};
+use super::{CONTROL_UID, Carries, DnsSpec, HostError, default_uplinks};
+use super::{dns, exit, forward, inner, nft, resolv_conf, sysctl};
 
 /// Something on this host that stands in the way. `Display` says what was seen and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -86,16 +87,63 @@ pub enum Finding {
         /// The account.
         name: String,
     },
+    /// This host is where guests get their addresses: what comes for it would be dropped.
+    #[error(
+        "{own} lies in {inner}, where guests get their addresses: what comes for it would be dropped. Set {} to another net",
+        guests_key(inner)
+    )]
+    GuestsInner {
+        /// The address or network, and whose it is.
+        own: String,
+        /// The guests' net it lies in.
+        inner: IpNet,
+    },
+    /// This host is where tunnels have their addresses: the kill switch would drop what comes for it.
+    #[error(
+        "{own} lies in {inner}, where tunnels have their addresses: the kill switch would drop what comes for it, the tunnel's own packets too"
+    )]
+    TunnelInner {
+        /// The address, and whose it is.
+        own: String,
+        /// The tunnels' net it lies in.
+        inner: IpNet,
+    },
     /// No default route of either family.
     #[error("no default route: this host has no internet to share")]
     NoUplink,
+}
+
+impl Finding {
+    /// Looks whether this host is where guests would get their addresses.
+    pub(super) async fn guests_inner(spec: &ExitNatSpec) -> Option<Self> {
+        let nets = [spec.inner4.into(), spec.inner6.into()];
+        let (own, inner) = inner::own(&nets, &spec.device).await?;
+        Some(Self::GuestsInner { own, inner })
+    }
+
+    /// Looks whether this host is where tunnels have their addresses.
+    pub(super) fn tunnel_inner(spec: &KillSwitchSpec) -> Option<Self> {
+        let (own, inner) = inner::own_address(&spec.inner, &spec.device)?;
+        Some(Self::TunnelInner { own, inner })
+    }
+}
+
+/// The setting that names the guests' net.
+#[must_use]
+pub const fn guests_key(inner: &IpNet) -> &'static str {
+    match inner {
+        IpNet::V4(_) => "exit.inner_v4",
+        IpNet::V6(_) => "exit.inner_v6",
+    }
 }
 
 /// Looks for what stands in the way of a consumer.
 pub async fn check_consumer() -> Vec<Finding> {
     let mut findings = check_process(&[Capability::NetAdmin, Capability::SetUid]);
     findings.extend(check_nft().await.err());
-    findings.extend(check_rules(&nft::kill_switch_script(&KillSwitchSpec::default())).await);
+    let spec = KillSwitchSpec::default();
+    findings.extend(check_rules(&nft::kill_switch_script(&spec)).await);
+    findings.extend(Finding::tunnel_inner(&spec));
     findings.extend(legacy_iptables());
     findings.extend(control_uid_taken());
     findings
@@ -112,16 +160,28 @@ pub async fn check_names(spec: &DnsSpec) -> Option<Finding> {
     Some(Finding::ResolvConf { path, reason })
 }
 
-/// Looks for what stands in the way of an exit.
-pub async fn check_exit() -> Vec<Finding> {
+/// Looks for what stands in the way of an exit that would be made of `spec`.
+pub async fn check_exit(spec: &ExitNatSpec) -> Vec<Finding> {
     let mut findings = check_process(&[Capability::NetAdmin]);
+    let uplinks = default_uplinks().await;
+    let mut spec = spec.clone();
+    if spec.uplinks.is_empty() {
+        spec.uplinks = uplinks.as_ref().cloned().unwrap_or_default();
+        spec.uplinks.retain(|uplink| *uplink != spec.device);
+    }
+    findings.extend(Finding::guests_inner(&spec).await);
     match check_nft().await {
-        Ok(chains) => findings.extend(forward_drops(&chains)),
+        Ok(()) => {
+            // A kind of IP without a way out is carried for nobody.
+            let carries = exit::kinds_now(&spec.uplinks).await;
+            let dropped = forward::drops(&spec, carries.unwrap_or(Carries::Both)).await;
+            findings.extend(dropped.unwrap_or_else(|error| vec![refused(&error)]));
+        }
         Err(finding) => findings.push(finding),
     }
     let any = ExitNatSpec {
         uplinks: vec!["lo".to_owned()],
-        ..ExitNatSpec::default()
+        ..spec
     };
     findings.extend(check_rules(&nft::exit_script(&any, &ExitSurroundings::default())).await);
     findings.extend(legacy_iptables());
@@ -131,10 +191,7 @@ pub async fn check_exit() -> Vec<Finding> {
             .into_iter()
             .flatten(),
     );
-    if default_uplinks()
-        .await
-        .is_ok_and(|uplinks| uplinks.is_empty())
-    {
+    if uplinks.is_ok_and(|uplinks| uplinks.is_empty()) {
         findings.push(Finding::NoUplink);
     }
     findings
@@ -158,10 +215,15 @@ fn check_process(needed: &[Capability]) -> Vec<Finding> {
     findings
 }
 
-async fn check_nft() -> Result<serde_json::Value, Finding> {
-    nft::list(&["chains"]).await.map_err(|error| Finding::Nft {
+async fn check_nft() -> Result<(), Finding> {
+    let listed = nft::list(&["chains"]).await;
+    listed.map(drop).map_err(|error| refused(&error))
+}
+
+fn refused(error: &HostError) -> Finding {
+    Finding::Nft {
         reason: error.to_string(),
-    })
+    }
 }
 
 /// Tries the rules without making them. `None` too if nft itself does not work: said already.
@@ -182,51 +244,6 @@ fn control_uid_taken() -> Option<Finding> {
         uid: CONTROL_UID,
         name: user.name,
     })
-}
-
-/// Finds chains of others that drop forwarded packets by default.
-pub(super) fn forward_drops(chains: &serde_json::Value) -> Vec<Finding> {
-    let rows = chains["nftables"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let word = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap_or("").to_owned();
-    let drops = |row: &&serde_json::Value| {
-        let ours = [KILL_SWITCH_TABLE, EXIT_TABLE]
-            .iter()
-            .any(|name| row["table"] == *name);
-        row["hook"] == "forward" && row["policy"] == "drop" && !(ours && row["family"] == "inet")
-    };
-    rows.iter()
-        .map(|row| &row["chain"])
-        .filter(drops)
-        .map(|row| Finding::ForwardDropped {
-            family: word(row, "family"),
-            table: word(row, "table"),
-            chain: word(row, "name"),
-            remedy: remedy(rows, row),
-        })
-        .collect()
-}
-
-/// Docker keeps one chain for its owner's rules, and sets the policy to drop.
-fn remedy(rows: &[serde_json::Value], dropping: &serde_json::Value) -> String {
-    let docker = rows.iter().map(|row| &row["chain"]).any(|row| {
-        row["name"] == "DOCKER-USER"
-            && row["table"] == dropping["table"]
-            && row["family"] == dropping["family"]
-    });
-    let program = if dropping["family"] == "ip6" {
-        "ip6tables"
-    } else {
-        "iptables"
-    };
-    if docker {
-        return format!(
-            "`{program} -I DOCKER-USER -i {EXIT_DEVICE} -j ACCEPT; {program} -I DOCKER-USER -o {EXIT_DEVICE} -j ACCEPT`"
-        );
-    }
-    format!("let packets from and to {EXIT_DEVICE} pass there")
 }
 
 fn legacy_iptables() -> Vec<Finding> {

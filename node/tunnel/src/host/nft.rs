@@ -8,7 +8,7 @@ mod kill_switch;
 mod standing;
 
 pub use exit_nat::{ExitNatSpec, ExitSurroundings, GuestLimits, exit_script, own_script};
-pub(crate) use standing::Standing;
+pub(crate) use standing::{Standing, generation};
 
 pub use kill_switch::{KillSwitchSpec, endpoints_script, guard_script, kill_switch_script};
 
@@ -38,8 +38,16 @@ pub(crate) async fn check(script: &str) -> Result<(), HostError> {
 
 /// Lists chains or counters as JSON.
 pub(crate) async fn list(arguments: &[&str]) -> Result<serde_json::Value, HostError> {
-    let words: Vec<&str> = ["-j", "list"].iter().chain(arguments).copied().collect();
-    let answer = command::run("nft", &words, "").await?;
+    ask(&[&["-j", "list"], arguments].concat()).await
+}
+
+/// Lists a table's rules as JSON, without what its sets hold.
+pub(crate) async fn rules(family: &str, table: &str) -> Result<serde_json::Value, HostError> {
+    ask(&["-j", "-t", "list", "table", family, table]).await
+}
+
+async fn ask(words: &[&str]) -> Result<serde_json::Value, HostError> {
+    let answer = command::run("nft", words, "").await?;
     serde_json::from_slice(&answer).map_err(|source| HostError::Answer {
         program: "nft",
         source,

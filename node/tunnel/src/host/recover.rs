@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::alone::{self, Alone};
 use super::change::{close, take_back};
 use super::journal::Journal;
 use super::netlink::Netlink;
@@ -15,12 +16,21 @@ use super::{HostError, RecoverReport, resolv_conf};
 /// stays in the journal for the next try.
 ///
 /// # Errors
-/// [`HostError::JournalBusy`] if the process that made the changes still lives.
+/// [`HostError::JournalBusy`] if the process that made the changes still lives; [`HostError::Alive`] if one of another
+/// home has made the same since, which would be taken away from it.
 pub async fn recover(path: &Path) -> Result<RecoverReport, HostError> {
     if !path.exists() {
         return Ok(RecoverReport::default());
     }
     let mut journal = Journal::open(path)?;
+    let mut left = journal.pending().iter();
+    let _alone = left
+        .any(alone::is_of_consumer)
+        .then(Alone::to_undo)
+        .transpose()?;
+    if journal.pending().iter().any(alone::is_of_exit) {
+        alone::no_exit_lives()?;
+    }
     let mut report = take_back(&mut journal, |_| true).await;
     close(journal, &mut report);
     Ok(report)
@@ -29,13 +39,16 @@ pub async fn recover(path: &Path) -> Result<RecoverReport, HostError> {
 /// Takes away what bears our names though no journal at hand tells of it, as one that is lost or of another
 /// home: rules, routes and firewall tables, the kill switch last. A device ends with its process.
 ///
-/// Only for after [`recover`], and never while a daemon of this home lives. One of another home makes its own
-/// again within a second. Kernel settings and the name servers that were there before are known to the journal
+/// Only for after [`recover`], and never while a daemon of this home lives. Kernel settings and the name servers that were there before are known to the journal
 /// alone: a `resolv.conf` of ours is reported as failed.
 ///
 /// # Errors
-/// If the host cannot be asked at all, as without the right to.
+/// [`HostError::Alive`] if a daemon of another home lives that is a consumer or an exit: it would leak until it has
+/// made its own again, or let guests into the house. Otherwise if the host cannot be asked at all, as without the
+/// right to.
 pub async fn sweep(resolv: &Path) -> Result<RecoverReport, HostError> {
+    alone::no_exit_lives()?;
+    let _alone = Alone::to_undo()?;
     let mut report = RecoverReport::default();
     let netlink = Netlink::open()?;
     let mut told = |change: String, done: Result<(), HostError>| {

@@ -18,6 +18,10 @@ pub struct Sysctl {
     pub before: String,
     /// What we set.
     pub after: String,
+    /// What the switch of all devices said then, which sets each of them. `None` where there is none, and in
+    /// journals that did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<String>,
 }
 
 impl Sysctl {
@@ -37,10 +41,12 @@ impl Sysctl {
         if before == after {
             return Ok(None);
         }
+        let all = of_all(&key).and_then(|it| read(it).ok());
         Ok(Some(Change::Sysctl(Self {
             key,
             before,
             after: after.to_owned(),
+            all,
         })))
     }
 
@@ -74,9 +80,17 @@ impl Sysctl {
                 source,
             }),
             Ok(now) if now == self.before => Ok(Outcome::AlreadyGone),
-            Ok(now) if now != self.after => Ok(Outcome::ChangedByOthers),
+            Ok(now) if now != self.after || self.is_for_all() => Ok(Outcome::ChangedByOthers),
             Ok(_) => self.write(&self.before).map(|()| Outcome::Undone),
         }
+    }
+
+    /// Whether somebody set all devices to what we set this one to, since: then it is so by their word too, and
+    /// others count on it.
+    pub(crate) fn is_for_all(&self) -> bool {
+        let now = of_all(&self.key).and_then(|it| read(it).ok());
+        let was_other = self.all.as_ref().is_some_and(|it| *it != self.after);
+        was_other && now.as_ref() == Some(&self.after)
     }
 
     fn write(&self, value: &str) -> Result<(), HostError> {
@@ -86,6 +100,14 @@ impl Sysctl {
             source,
         })
     }
+}
+
+/// The switch that sets the same of all devices when it is written (devinet.c: `inet_forward_change`). IPv6 has one
+/// too, which is the only one that counts.
+fn of_all(key: &str) -> Option<&'static str> {
+    const ALL: &str = "net/ipv4/conf/all/forwarding";
+    let of_device = key.starts_with("net/ipv4/conf/") && key.ends_with("/forwarding");
+    (of_device && key != ALL).then_some(ALL)
 }
 
 /// Returns the value of a setting without its newline.

@@ -1,6 +1,5 @@
 use std::path::Path;
 
-use super::findings::forward_drops;
 use super::*;
 
 /// The daemon runs these on a runtime of many threads.
@@ -10,7 +9,7 @@ fn what_the_daemon_awaits_may_move_between_threads() {
     let path = Path::new("undo.jsonl");
     may_move(recover(path));
     may_move(check_consumer());
-    may_move(check_exit());
+    may_move(check_exit(&ExitNatSpec::default()));
     may_move(ExitHost::enable(path, ExitNatSpec::default()));
     may_move(async {
         let mut host = ConsumerHost::protect(path, &KillSwitchSpec::default()).await?;
@@ -25,29 +24,6 @@ fn what_the_daemon_awaits_may_move_between_threads() {
         host.refresh().await?;
         host.undo().await
     });
-}
-
-#[test]
-fn a_dropping_forward_chain_of_others_is_found_and_ours_is_not() {
-    let chain = |family: &str, table: &str, name: &str, policy: &str| {
-        serde_json::json!({"chain": {"family": family, "table": table, "name": name,
-            "hook": "forward", "policy": policy}})
-    };
-    let listing = serde_json::json!({"nftables": [
-        {"metainfo": {"version": "1"}},
-        chain("inet", "warren", "forward", "drop"),
-        chain("inet", "filter", "forward", "accept"),
-        chain("ip", "filter", "FORWARD", "drop"),
-        chain("ip6", "filter", "FORWARD", "drop"),
-        {"chain": {"family": "ip", "table": "filter", "name": "DOCKER-USER"}},
-    ]});
-    let remedies: Vec<String> = forward_drops(&listing)
-        .iter()
-        .map(Finding::to_string)
-        .collect();
-    assert_eq!(remedies.len(), 2, "{remedies:?}");
-    assert!(remedies[0].contains("`iptables -I DOCKER-USER -i warren-exit -j ACCEPT"));
-    assert!(remedies[1].contains("let packets from and to warren-exit pass there"));
 }
 
 #[test]

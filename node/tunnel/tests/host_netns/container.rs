@@ -48,7 +48,8 @@ fn an_exit_in_a_container_needs_forwarding_set_at_its_start() {
     let lab = ExitLab::new();
     let (_folder, path) = journal();
     let web = WebServer::start(&lab.router);
-    let findings = block_on_read_only(&lab.exit, check_exit);
+    let spec = ExitLab::spec();
+    let findings = block_on_read_only(&lab.exit, || check_exit(&spec));
     let stuck = |it: &Finding| matches!(it, Finding::SysctlReadOnly { key, .. } if key == "net/ipv4/ip_forward");
     assert!(findings.iter().any(stuck), "{findings:?}");
     let refused = block_on_read_only(&lab.exit, || ExitHost::enable(&path, ExitLab::spec()));

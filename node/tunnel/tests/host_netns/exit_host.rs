@@ -1,16 +1,14 @@
-//! The exit's host: limits, forged packets, other forwarding of the box, undo.
+//! The exit's host: limits, forged packets, undo.
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use warren_tunnel::host::{
-    ExitHost, ExitNatSpec, Finding, GuestLimits, check_exit, forget_flows, recover,
-};
+use warren_tunnel::host::{ExitHost, ExitNatSpec, GuestLimits, forget_flows, recover};
 
 use crate::capture::Capture;
 use crate::exit_lab::{ExitLab, WEB4, WEB6, WebServer};
 use crate::kill_switch::journal;
-use crate::lab::{Namespace, assert_same, can_run, sh};
+use crate::lab::{assert_same, can_run};
 use crate::probe::send_udp;
 
 #[test]
@@ -147,120 +145,6 @@ fn undo_and_recover_give_the_exit_host_back_as_it_was() {
     assert_ne!(lab.exit.snapshot(), before, "dropping undoes nothing");
     assert!(lab.exit.block_on(|| recover(&path)).unwrap().is_clean());
     assert_same(&lab.exit.snapshot(), &before, "after undo");
-}
-
-/// Another network of the box, which the exit must neither open nor close.
-struct Other {
-    neighbour: Namespace,
-    inside: UdpSocket,
-    witness: UdpSocket,
-}
-
-impl Other {
-    fn beside(lab: &ExitLab) -> Self {
-        let neighbour = Namespace::new("n");
-        let (e, n) = (&lab.exit.name, &neighbour.name);
-        sh(&format!(
-            "ip -n {e} link add eth1 type veth peer name n0 netns {n}"
-        ));
-        lab.exit
-            .sh("ip link set eth1 up; ip addr add 192.168.60.1/24 dev eth1");
-        neighbour.sh("ip link set n0 up; ip addr add 192.168.60.2/24 dev n0; ip route add default via 192.168.60.1");
-        lab.router
-            .sh("ip route add 192.168.60.0/24 via 192.168.50.2");
-        let inside = neighbour.run(|| UdpSocket::bind("192.168.60.2:7000").unwrap());
-        inside.set_nonblocking(true).unwrap();
-        let witness = lab
-            .exit
-            .run(|| UdpSocket::bind("192.168.50.2:7000").unwrap());
-        Self {
-            neighbour,
-            inside,
-            witness,
-        }
-    }
-
-    /// Whether the router reaches that network through the exit.
-    fn is_reached(&self, lab: &ExitLab) -> bool {
-        lab.router.run(|| {
-            assert!(send_udp("192.168.60.2:7000".parse().unwrap(), None));
-            assert!(send_udp("192.168.50.2:7000".parse().unwrap(), None));
-        });
-        self.witness.recv(&mut [0; 8]).unwrap(); // It came after the other one.
-        self.inside.recv(&mut [0; 8]).is_ok()
-    }
-}
-
-#[test]
-fn other_forwarding_of_the_box_is_as_before() {
-    if !can_run("other_forwarding_of_the_box_is_as_before") {
-        return;
-    }
-    let lab = ExitLab::new();
-    let (_folder, path) = journal();
-    let other = Other::beside(&lab);
-    // Forwarding was off: being an exit must not open the box between its other networks.
-    assert!(!other.is_reached(&lab));
-    let host = lab.enabled(&path);
-    assert!(
-        !other.is_reached(&lab),
-        "the exit opened the way to another network of the box"
-    );
-    lab.exit.block_on(|| host.undo()).unwrap();
-
-    // Forwarding was on: being an exit must not close it.
-    lab.exit.sh("sysctl -qw net.ipv4.ip_forward=1");
-    other.inside.set_nonblocking(false).unwrap();
-    assert!(other.is_reached(&lab));
-    let _host = lab.enabled(&path);
-    assert!(
-        other.is_reached(&lab),
-        "the exit closed the way to another network of the box"
-    );
-}
-
-#[test]
-fn an_uplink_that_was_left_forwards_for_nobody() {
-    if !can_run("an_uplink_that_was_left_forwards_for_nobody") {
-        return;
-    }
-    let lab = ExitLab::new();
-    let (_folder, path) = journal();
-    let other = Other::beside(&lab);
-    lab.exit.sh("ip -6 route del default");
-    let mut host = lab.enabled(&path);
-    lab.exit.wait_up("eth1");
-    for (via, uplink) in [("192.168.60.2", "eth1"), ("192.168.50.1", "eth0")] {
-        lab.exit.sh(&format!("ip route replace default via {via}"));
-        assert!(lab.exit.block_on(|| host.refresh()).unwrap());
-        assert_eq!(host.uplinks(), [uplink]);
-        assert!(!other.is_reached(&lab), "after the move to {uplink}");
-    }
-    drop(other.neighbour);
-}
-
-#[test]
-fn a_forward_chain_that_drops_is_found_and_named() {
-    if !can_run("a_forward_chain_that_drops_is_found_and_named") {
-        return;
-    }
-    let lab = ExitLab::new();
-    let none = lab.exit.block_on(check_exit);
-    assert_eq!(none, [], "a fresh host with a default route can be an exit");
-    // What Docker leaves: the policy, and the chain for its owner.
-    lab.exit.sh(
-        "iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER",
-    );
-    let findings = lab.exit.block_on(check_exit);
-    let found = findings
-        .iter()
-        .find(|it| matches!(it, Finding::ForwardDropped { .. }))
-        .unwrap();
-    let text = found.to_string();
-    assert!(
-        text.contains("FORWARD") && text.contains("DOCKER-USER -i warren-exit"),
-        "{text}"
-    );
 }
 
 #[test]

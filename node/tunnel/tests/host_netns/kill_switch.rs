@@ -1,10 +1,11 @@
 //! The kill switch: what gets out and what does not, seen from the router.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use warren_tunnel::host::{
-    ConsumerHost, HostError, KillSwitchSpec, RouteSpec, adopt_control_uid, recover,
+    ConsumerHost, HostError, KillSwitchSpec, RouteSpec, adopt_control_uid, check_consumer, recover,
 };
 
 use crate::capture::{Capture, Seen};
@@ -288,4 +289,37 @@ fn a_new_process_takes_the_kill_switch_over_without_a_gap() {
     );
     assert!(lab.consumer.block_on(|| recover(&path)).unwrap().is_clean());
     assert_same(&lab.consumer.snapshot(), &before, "after undo");
+}
+
+#[test]
+fn a_consumer_in_the_tunnels_own_net_is_refused_and_not_cut_off() {
+    if !can_run("a_consumer_in_the_tunnels_own_net_is_refused_and_not_cut_off") {
+        return;
+    }
+    let (lab, (_folder, path)) = (ConsumerLab::new(), journal());
+    let consumer = &lab.consumer;
+    lab.router.sh("ip addr add 10.77.5.1/24 dev r0");
+    let own = consumer.run(|| UdpSocket::bind("0.0.0.0:7000").unwrap());
+    own.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // What a dead process blocked stays blocked, wherever the machine is by now.
+    drop(protected(&lab, &path));
+    consumer.sh("ip addr add 10.77.5.9/24 dev eth0");
+    let wall = spec();
+    let adopted = consumer.block_on(|| ConsumerHost::adopt(&path, &wall));
+    let adopted = adopted.unwrap().unwrap();
+    assert!(consumer.block_on(|| adopted.undo()).unwrap().is_clean());
+
+    let before = consumer.snapshot();
+    let refused = consumer.block_on(|| ConsumerHost::protect(&path, &wall));
+    let Err(HostError::InTheWay(found)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(found.to_string().contains("10.77.5.9 of eth0"), "{found}");
+    assert_same(&consumer.snapshot(), &before, "after a refusal");
+    assert!(!path.exists());
+    let checked = consumer.block_on(check_consumer);
+    assert!(checked.contains(&found), "{checked:?}");
+    let to = "10.77.5.9:7000".parse().unwrap();
+    lab.router.run(|| assert!(send_udp(to, None)));
+    own.recv(&mut [0; 8]).unwrap();
 }

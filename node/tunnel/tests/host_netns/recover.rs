@@ -137,6 +137,7 @@ fn what_others_changed_since_is_left_alone() {
         key,
         before: "0".to_owned(),
         after: "2".to_owned(),
+        all: None,
     });
     let mut journal = Journal::open(&path).unwrap();
     journal.record(&setting).unwrap();

@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use warren_tunnel::host::{ConsumerHost, KillSwitchSpec, RouteSpec, recover, sweep};
+use warren_tunnel::host::{ConsumerHost, HostError, KillSwitchSpec, RouteSpec, recover, sweep};
 
 use crate::guard::exposed;
+use crate::holder::{Holder, Stage};
 use crate::kill_switch::{journal, protected};
 use crate::lab::{ConsumerLab, Namespace, assert_same, can_run, sh};
 use crate::recover::{OLD, file_dns};
@@ -133,6 +134,56 @@ fn without_a_journal_what_bears_our_names_is_taken_away() {
     let report = lab.consumer.block_on(|| sweep(&file)).unwrap();
     assert!(!report.is_clean(), "{report}");
     assert!(report.to_string().contains("write your own"), "{report}");
+}
+
+#[test]
+fn a_living_daemon_of_another_home_keeps_what_it_made() {
+    if !can_run("a_living_daemon_of_another_home_keeps_what_it_made") {
+        return;
+    }
+    let (lab, (folder, other)) = (ConsumerLab::new(), journal());
+    let consumer = &lab.consumer;
+    let (file, theirs) = (folder.path().join("resolv.conf"), folder.path().join("its"));
+    fs::create_dir(&theirs).unwrap();
+    fs::write(theirs.join("resolv.conf"), OLD).unwrap();
+    let all = || format!("{}{}", ways(consumer), consumer.sh("nft list ruleset"));
+    let before = all();
+    // One of ours died, and was forgotten; then a daemon of another home began.
+    drop(protected(&lab, &other));
+    consumer.sh("nft delete table inet warren");
+    let mut holder = Holder::spawn(consumer, &theirs, Stage::All, None);
+    holder.wait_ready();
+    let made = all();
+    for what in [
+        consumer.block_on(|| sweep(&file)),
+        consumer.block_on(|| recover(&other)),
+    ] {
+        let seen = what.unwrap_err().to_string();
+        assert!(seen.contains("(process "), "{seen}");
+        assert_same(&all(), &made, "after a refusal");
+    }
+    let spec = KillSwitchSpec::default();
+    let begun = consumer.block_on(|| ConsumerHost::adopt(&other, &spec));
+    assert!(
+        matches!(begun, Err(HostError::ConsumerBeside { .. })),
+        "{begun:?}"
+    );
+    assert_same(&all(), &made, "after another one tried to begin");
+    // What a dead one left goes.
+    holder.kill_nine();
+    assert!(consumer.block_on(|| recover(&other)).unwrap().is_clean());
+    let report = consumer.block_on(|| sweep(&file)).unwrap();
+    assert!(report.is_clean() && report.undone() > 10, "{report}");
+    assert_same(&all(), &before, "after a sweep");
+
+    // An exit is told by its device.
+    let exit = Namespace::new("x");
+    exit.sh("nft add table inet warren_exit; ip tuntap add dev warren-exit mode tun");
+    let refused = exit.block_on(|| sweep(&file));
+    let seen = refused.unwrap_err().to_string();
+    assert!(seen.contains("(device warren-exit)"), "{seen}");
+    exit.sh("nft list table inet warren_exit; ip link del warren-exit");
+    assert_eq!(exit.block_on(|| sweep(&file)).unwrap().undone(), 1);
 }
 
 /// A file system in memory; unmounted when dropped.

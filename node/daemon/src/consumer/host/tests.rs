@@ -298,6 +298,27 @@ fn a_kill_switch_that_cannot_be_taken_over_is_not_said_to_stand_and_is_tried_aga
 }
 
 #[test]
+fn rules_are_there_again_also_while_the_firewall_cannot_be() {
+    inside("rules_are_there_again_also_while", || async {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        sh("mount --make-rprivate /");
+        let home = tempfile::tempdir().unwrap();
+        let mut line = up(&home).await;
+        let rules = sh("ip rule");
+        sh("nft flush ruleset; ip rule del pref 7770");
+        without_nft(true);
+        let found = line.look().await;
+        let mended = matches!(&found, Found::Bare(_, Ok(what)) if what.len() == 1);
+        assert!(mended, "{found:?}");
+        assert_eq!(sh("ip rule"), rules);
+        assert!(!line.is_protected());
+        without_nft(false);
+        assert!(matches!(line.look().await, Found::Meddled));
+        line.unprotect().await.unwrap();
+    });
+}
+
+#[test]
 fn a_daemon_that_cannot_start_blocks_what_the_one_before_it_blocked() {
     inside("a_daemon_that_cannot_start", || async {
         let home = tempfile::tempdir().unwrap();

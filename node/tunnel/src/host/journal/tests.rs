@@ -31,6 +31,7 @@ fn changes() -> Vec<Change> {
             key: "net/ipv4/ip_forward".to_owned(),
             before: "0".to_owned(),
             after: "1".to_owned(),
+            all: None,
         }),
     ]
 }

@@ -108,7 +108,7 @@ fn plain(value: &mut Value) {
 }
 
 /// Asks the kernel for the number of its ruleset, in the calling thread's network namespace.
-fn generation() -> io::Result<u32> {
+pub(crate) fn generation() -> io::Result<u32> {
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
