@@ -60,17 +60,10 @@ impl Actor {
     }
 
     pub(super) fn provider_offered(&mut self, mut record: ProviderRecord) {
-        use libp2p::kad::store::RecordStore as _;
         record.addresses.retain(|it| self.dial_rules.allow(it));
-        if self
-            .it
-            .swarm
-            .behaviour_mut()
-            .kad
-            .store_mut()
-            .add_provider(record)
-            .is_err()
-        {
+        let behaviour = self.it.swarm.behaviour_mut();
+        let home = behaviour.households.homes().of(&record.provider);
+        if behaviour.kad.store_mut().hold(record, home).is_err() {
             self.count("dht", "provider_refused");
         }
     }
