@@ -188,7 +188,9 @@ impl Actor {
         for (_, query) in self.queries.expire(now) {
             self.count("dht", "question_lost");
             match query {
-                Query::Bucket { seek, .. } | Query::Record { seek } => self.record_answered(seek),
+                Query::Bucket { seek, .. } | Query::Record { seek, .. } => {
+                    self.record_answered(seek)
+                }
                 Query::Store => self.drive_herald(&HeraldEvent::Stored(false)),
                 Query::Announce | Query::Bootstrap => {}
             }

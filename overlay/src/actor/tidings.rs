@@ -14,7 +14,9 @@ use crate::address;
 use crate::clock::{Dates, Skew};
 use crate::event::OverlayEvent;
 use crate::names::Scope;
-use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way, asks_too_much_ahead};
+use crate::offers::{
+    Blame, Carrier, Hearing, HeraldEvent, Refused, Verdict, Way, asks_too_much_ahead,
+};
 use crate::peer;
 use crate::translate::News;
 
@@ -146,9 +148,8 @@ impl Actor {
     }
 
     fn gossip_came(&mut self, carrier: &PeerId, id: &MessageId, data: &[u8]) {
-        let hearing = self
-            .index
-            .hear(data, Way::Gossip, peer::node_id(carrier), wall_clock());
+        let from = self.carrier(carrier);
+        let hearing = self.index.hear(data, Way::Gossip, from, wall_clock());
         self.tell_time_by(&hearing, Some(carrier));
         let acceptance = match &hearing.verdict {
             _ if hearing.pass_on => MessageAcceptance::Accept,
@@ -162,6 +163,14 @@ impl Actor {
             self.count("gossip", "verdict_late");
         }
         self.heard(&hearing, Way::Gossip, Some(carrier));
+    }
+
+    /// As whom a peer counts that tells of offers: by its household, as ids cost nothing.
+    pub(super) fn carrier(&self, peer: &PeerId) -> Carrier {
+        let home = self.it.swarm.behaviour().households.homes().of(peer);
+        // One whose key is foreign is let go at once; what it has said until then counts as said by one node.
+        let node = || Carrier::Node(peer::node_id(peer).unwrap_or(self.node));
+        home.map_or_else(node, Carrier::Household)
     }
 
     /// Counts what came of an offer, tells of news, and strikes who is to blame.

@@ -3,7 +3,7 @@ use warren_proto::{Capacity, Price};
 
 use super::*;
 use crate::offers::fixture::{NETWORK, NOON, key, offer};
-use crate::offers::{IndexLimits, Way};
+use crate::offers::{Carrier, IndexLimits, Way};
 
 /// An index of exits `1..`, each with its price, its free places of 16, and whether both ways spoke.
 fn index(exits: &[(u64, u32, bool)]) -> OfferIndex {
@@ -19,9 +19,9 @@ fn index(exits: &[(u64, u32, bool)]) -> OfferIndex {
             guests_free: *free,
         };
         let offer = draft.sign(&key(n)).unwrap();
-        index.hear(offer.as_bytes(), Way::Gossip, None, NOON);
+        index.hear(offer.as_bytes(), Way::Gossip, Carrier::Asked, NOON);
         if *both {
-            index.hear(offer.as_bytes(), Way::Dht, None, NOON);
+            index.hear(offer.as_bytes(), Way::Dht, Carrier::Asked, NOON);
         }
     }
     index
@@ -158,7 +158,7 @@ fn whoever_takes_much_with_its_first_word_is_left_out() {
         );
         draft.prepay_units = ahead;
         let offer = draft.sign(&key(n)).unwrap();
-        index.hear(offer.as_bytes(), Way::Gossip, None, NOON);
+        index.hear(offer.as_bytes(), Way::Gossip, Carrier::Asked, NOON);
     };
     add(1, 1, 0, 50_000_000_000_000_000, 1);
     add(2, 1000, 0, 1000, 1);
