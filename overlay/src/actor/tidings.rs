@@ -60,7 +60,7 @@ impl Actor {
             } => self.dial_failed(peer, connection, &why),
             News::Refused => self.count("connection", "refused"),
             News::Gossip { carrier, id, data } => self.gossip_came(&carrier, &id, &data),
-            News::Subscribed { topic } => self.subscribed(&topic),
+            News::Subscribed { peer, topic } => self.subscribed(&peer, &topic),
             News::SlowPeer => self.count("gossip", "slow_peer"),
             News::Identified {
                 peer,
@@ -263,8 +263,8 @@ impl Actor {
         !newcomer.outbound && there.count() >= MAX_OF_HOUSEHOLD
     }
 
-    fn subscribed(&mut self, topic: &str) {
-        let Some(offer) = self.herald.offer() else {
+    fn subscribed(&mut self, peer: &PeerId, topic: &str) {
+        let (Some(offer), Some(node)) = (self.herald.offer(), peer::node_id(peer)) else {
             return;
         };
         let ours = [
@@ -275,7 +275,7 @@ impl Actor {
             .iter()
             .any(|scope| self.it.names.topic(*scope) == topic)
         {
-            self.drive_herald(&HeraldEvent::NewListener);
+            self.drive_herald(&HeraldEvent::NewListener(node));
         }
     }
 
