@@ -89,6 +89,19 @@ fn an_exit_of_one_way_only_comes_after_its_equal() {
 }
 
 #[test]
+fn an_exit_known_from_one_peers_snapshot_alone_is_no_better_than_one_of_one_way() {
+    let mut index = index(&[(100, 16, false)]);
+    let told = offer(2, 1, NOON).sign(&key(2)).unwrap();
+    index.hear(told.as_bytes(), Way::Snapshot, Carrier::Asked, NOON);
+    let ranked = rank(&index, &OfferQuery::default(), |_| None, NOON);
+    let is_of_one_way = |it: &RankedOffer| {
+        let mut reasons = it.score_reasons.iter();
+        reasons.any(|it| matches!(it, ScoreReason::OneWayOnly { .. }))
+    };
+    assert_eq!(ranked.iter().filter(|it| is_of_one_way(it)).count(), 2);
+}
+
+#[test]
 fn a_full_exit_is_left_out_unless_asked_for() {
     let index = index(&[(100, 0, true), (200, 16, true)]);
     assert_eq!(order(&index, &OfferQuery::default(), &[]), [2]);
