@@ -221,7 +221,7 @@ impl Actor {
         }
     }
 
-    /// Nodes that were reached and hold records: to join at after a restart.
+    /// Nodes that hold records, those to join at among them: to join at after a restart.
     pub(super) fn contacts(&mut self) -> Vec<String> {
         let kad = &mut self.it.swarm.behaviour_mut().kad;
         let mut contacts = Vec::new();
