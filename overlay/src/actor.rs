@@ -24,7 +24,7 @@ use crate::config::OverlayConfig;
 use crate::counters::Counters;
 use crate::error::OverlayError;
 use crate::event::{OverlayEvent, OverlayStats, PeerInfo};
-use crate::names::{Bucket, Names, Service};
+use crate::names::{self, Bucket, Names, Service};
 use crate::offers::{Herald, OfferIndex};
 use crate::peer;
 use crate::pending::Pending;
@@ -63,10 +63,18 @@ enum Query {
     },
     Record {
         seek: u64,
+        node: NodeId,
     },
     Store,
     Announce,
     Bootstrap,
+}
+
+impl Query {
+    /// Whether this asks for the record under `key`: a holder may answer with any.
+    fn asks_for(&self, key: &[u8]) -> bool {
+        matches!(self, Self::Record { node, .. } if names::offer_key(node) == *key)
+    }
 }
 
 /// A node this one is connected to.

@@ -22,6 +22,14 @@ pub(crate) fn parse(text: &str) -> Result<Multiaddr, OverlayError> {
 /// Reads an address to listen at: QUIC or TCP on an IP address.
 pub(crate) fn parse_listen(text: &str) -> Result<Multiaddr, OverlayError> {
     let address = parse(text)?;
+    let is_carried = behind_transport(&address).is_some();
+    is_carried
+        .then_some(address)
+        .ok_or_else(|| refuse(text, NOT_CARRIED))
+}
+
+/// What comes after an IP address and QUIC or TCP. `None` if it does not start with these.
+fn behind_transport(address: &Multiaddr) -> Option<impl Iterator<Item = Protocol<'_>>> {
     let mut parts = address.iter();
     let on_ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
     let carries = match parts.next() {
@@ -29,10 +37,15 @@ pub(crate) fn parse_listen(text: &str) -> Result<Multiaddr, OverlayError> {
         Some(Protocol::Udp(_)) => matches!(parts.next(), Some(Protocol::QuicV1)),
         _ => false,
     };
-    if on_ip && carries {
-        return Ok(address);
-    }
-    Err(refuse(text, NOT_CARRIED))
+    (on_ip && carries).then_some(parts)
+}
+
+/// Whether this is QUIC or TCP on an IP address, with no more behind it than the node to expect there. Of a longer
+/// one libp2p may dial another host than the one it starts with: for TCP it reads the end.
+fn is_direct(address: &Multiaddr) -> bool {
+    behind_transport(address).is_some_and(|mut rest| {
+        matches!(rest.next(), None | Some(Protocol::P2p(_))) && rest.next().is_none()
+    })
 }
 
 /// Reads an address to join at: it must end in `/p2p/…`, so that nobody else can answer there.
@@ -185,16 +198,13 @@ impl DialRules {
             .collect()
     }
 
-    /// Says whether a dial to this address may be tried at all: a direct IP address on the public
-    /// internet, or a private one where the configuration says so, and never one inside a tunnel.
+    /// Says whether a dial to this address may be tried at all: QUIC or TCP on an IP address of the public internet,
+    /// or on a private one where the configuration says so, and never on one inside a tunnel.
     pub(crate) fn allow(&self, address: &Multiaddr) -> bool {
         let Some(ip) = ip(address) else {
             return false;
         };
-        let relayed = address
-            .iter()
-            .any(|part| matches!(part, Protocol::P2pCircuit));
-        !relayed
+        is_direct(address)
             && !ip.is_unspecified()
             && !ip.is_multicast()
             && (self.allow_loopback || !ip.is_loopback())
@@ -304,12 +314,26 @@ mod tests {
             ("/ip6/64:ff9b::909:909/tcp/4077", true),
             ("/ip6/64:ff9b::a00:1/tcp/4077", false),
             ("/dns4/example.org/tcp/4077", false),
+            ("/ip4/9.9.9.9/tcp/4077/ip4/192.168.1.1/tcp/80", false),
+            ("/ip4/9.9.9.9/udp/4077/quic-v1/p2p-circuit", false),
+            ("/ip4/9.9.9.9/udp/4077", false),
         ] {
             assert_eq!(rules(false).allow(&text.parse().unwrap()), public, "{text}");
         }
         let lab = rules(true);
         assert!(lab.allow(&"/ip4/192.0.2.1/tcp/4077".parse().unwrap()));
         assert!(!lab.allow(&"/ip4/0.0.0.0/tcp/4077".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_address_with_the_node_to_expect_is_dialled_and_a_longer_one_is_not() {
+        let peer = PeerId::random();
+        let allows = |text: String| rules(false).allow(&text.parse().unwrap());
+        assert!(allows(format!("/ip4/9.9.9.9/tcp/4077/p2p/{peer}")));
+        assert!(allows(format!("/ip4/9.9.9.9/udp/1/quic-v1/p2p/{peer}")));
+        // libp2p's TCP would dial the second.
+        let second = format!("/ip4/9.9.9.9/tcp/1/p2p/{peer}/ip4/10.0.0.1/tcp/1");
+        assert!(!allows(second));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use warren_proto::{MAX_OFFER_BYTES, MAX_OFFER_LIFE};
 
 use crate::config::OverlayConfig;
 use crate::error::OverlayError;
-use crate::households::Households;
+use crate::households::{Households, MAX_ARRIVING_IN_ALL};
 use crate::names::{Names, Scope};
 use crate::record_store::OfferStore;
 
@@ -39,9 +39,6 @@ const MAX_GOSSIP_BUFFER: usize = 64 * 1024;
 const MAX_TOPICS_OF_PEER: usize = 64;
 /// Connections one peer may hold: one each way, and a dial-back.
 const MAX_CONNECTIONS_OF_PEER: u32 = 4;
-/// Connections on their way in, of all households together: too many for one machine to fill at so few for each
-/// household, and few enough for the files that a process may have open.
-const MAX_ARRIVING: u32 = 512;
 /// What a peer says of itself, kept for so many peers.
 const IDENTIFY_CACHE: usize = 128;
 
@@ -85,7 +82,8 @@ pub(crate) fn build(
         households: Households::default(),
         limits: connection_limits::Behaviour::new(
             connection_limits::ConnectionLimits::default()
-                .with_max_pending_incoming(Some(MAX_ARRIVING))
+                // The behaviour before this one holds as many of each of two transports.
+                .with_max_pending_incoming(Some(2 * MAX_ARRIVING_IN_ALL))
                 .with_max_pending_outgoing(Some(peers.div_ceil(2).max(16)))
                 // An eclipse needs every connection to be inbound: a quarter never is.
                 .with_max_established_incoming(Some(peers.saturating_sub(peers / 4).max(1)))

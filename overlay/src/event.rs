@@ -50,9 +50,9 @@ pub struct PeerInfo {
     pub node: NodeId,
     /// How many connections stand.
     pub connections: u32,
-    /// Where it is connected: the other end of the newest connection.
+    /// Where it is connected: the other end of its first connection, which may be over when others stand.
     pub address: String,
-    /// Whether this node dialled it.
+    /// Whether this node dialled that one.
     pub outbound: bool,
     /// Its program and version, as it says. `None` until it said so.
     pub agent: Option<String>,

@@ -258,8 +258,8 @@ impl Overlay {
         self.ask(|reply| Command::Dial { address, reply }).await
     }
 
-    /// Multiaddrs of nodes that were reached and hold records, worth keeping to join at after a
-    /// restart without any bootstrap node.
+    /// Multiaddrs of nodes that hold records, worth keeping to join at after a restart without any bootstrap
+    /// node: those that were reached, and those that this node was told to join at, reached or not.
     ///
     /// # Errors
     /// [`OverlayError::Stopped`].

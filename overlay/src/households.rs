@@ -2,6 +2,9 @@
 //!
 //! A connection costs its opener one packet, and holds a place here until it has shown who it is or its time is
 //! over. Whoever could fill all these places would keep every newcomer out, so a household has few of them.
+//!
+//! The first packet of QUIC proves no sender: one machine can fill the places of any household, and of all, with packets
+//! from addresses that it has not. TCP has been answered by whoever comes, so it has places of its own, which stay free.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,6 +14,7 @@ use std::task::{Context, Poll};
 use ipnet::IpNet;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{
     ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
     THandlerOutEvent, ToSwarm, dummy,
@@ -20,21 +24,39 @@ use libp2p::{Multiaddr, PeerId};
 use crate::address;
 
 // Our choice.
-/// Connections of one household that have yet to show who they are: a machine that begins anew has one by QUIC
-/// and one by TCP, and a home has few machines.
+/// Connections of one household, by one transport, that have yet to show who they are: a machine that begins anew
+/// has one by QUIC and one by TCP, and a home has few machines.
 const MAX_ARRIVING: usize = 4;
+/// The same of all households together: too many for one machine to fill at so few for each, and few enough for the
+/// files that a process may have open.
+pub(crate) const MAX_ARRIVING_IN_ALL: u32 = 512;
 
-/// Too many connections of one household are on their way in.
+/// Why a connection is not let in.
 #[derive(Debug, thiserror::Error)]
-#[error("{MAX_ARRIVING} connections from {0} have yet to show who they are")]
-struct Crowded(IpNet);
+enum Crowded {
+    /// Too many of one household are on their way in.
+    #[error("{MAX_ARRIVING} connections from {0} have yet to show who they are")]
+    Household(IpNet),
+    /// Too many of all are.
+    #[error("{MAX_ARRIVING_IN_ALL} connections have yet to show who they are")]
+    All,
+}
+
+/// What a connection comes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    /// Its sender was answered before it counts here.
+    Tcp,
+    /// Its sender may be anybody, until it has shown who it is.
+    Quic,
+}
 
 /// Lets few connections of one household be on their way in; placed before all other behaviours, so that those
 /// it turns away count for none of their limits.
 #[derive(Debug, Default)]
 pub(crate) struct Households {
-    /// At most as many as the limit of all that are pending, which the next behaviour holds.
-    arriving: BTreeMap<ConnectionId, IpNet>,
+    /// Who is on the way in; no household for those that are not from the public internet.
+    arriving: BTreeMap<ConnectionId, (Transport, Option<IpNet>)>,
     homes: Homes,
 }
 
@@ -80,14 +102,20 @@ impl NetworkBehaviour for Households {
         _: &Multiaddr,
         from: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let Some(home) = address::household(from) else {
-            return Ok(());
-        };
-        let there = self.arriving.values().filter(|it| **it == home).count();
-        if there >= MAX_ARRIVING {
-            return Err(ConnectionDenied::new(Crowded(home)));
+        let (transport, home) = (transport(from), address::household(from));
+        let alike = self.arriving.values().filter(|(by, _)| *by == transport);
+        let (mut of_home, mut of_all) = (0, 0_u32);
+        for (_, other) in alike {
+            of_all += 1;
+            of_home += usize::from(home.is_some() && *other == home);
         }
-        self.arriving.insert(connection, home);
+        if let Some(home) = home.filter(|_| of_home >= MAX_ARRIVING) {
+            return Err(ConnectionDenied::new(Crowded::Household(home)));
+        }
+        if of_all >= MAX_ARRIVING_IN_ALL {
+            return Err(ConnectionDenied::new(Crowded::All));
+        }
+        self.arriving.insert(connection, (transport, home));
         Ok(())
     }
 
@@ -144,6 +172,14 @@ impl NetworkBehaviour for Households {
     }
 }
 
+fn transport(from: &Multiaddr) -> Transport {
+    if from.iter().any(|it| matches!(it, Protocol::Tcp(_))) {
+        Transport::Tcp
+    } else {
+        Transport::Quic
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use libp2p::swarm::{ListenError, ListenFailure};
@@ -182,7 +218,7 @@ mod tests {
         let let_in = (1..=48).filter(|n| knocks(&mut door, *n, &crowd(*n)));
         assert_eq!(let_in.count(), MAX_ARRIVING);
         assert!(knocks(&mut door, 49, "/ip4/8.8.4.4/tcp/1"), "another one");
-        assert!(!knocks(&mut door, 50, "/ip4/8.8.8.8/udp/1/quic-v1"));
+        assert!(!knocks(&mut door, 50, "/ip4/8.8.8.8/tcp/1"));
 
         fails(&mut door, 1);
         assert!(
@@ -196,7 +232,24 @@ mod tests {
         let mut door = Households::default();
         let let_in = (1..=48).filter(|n| knocks(&mut door, *n, "/ip4/172.17.0.1/tcp/1"));
         assert_eq!(let_in.count(), 48);
-        assert!(door.arriving.is_empty());
+    }
+
+    #[test]
+    fn packets_that_prove_no_sender_shut_out_nobody_who_was_answered() {
+        let mut door = Households::default();
+        let quic = |n: usize| format!("/ip4/8.8.8.8/udp/{n}/quic-v1");
+        let let_in = (1..=48).filter(|n| knocks(&mut door, *n, &quic(*n)));
+        assert_eq!(let_in.count(), MAX_ARRIVING);
+        assert!(knocks(&mut door, 49, "/ip4/8.8.8.8/tcp/1"), "its own");
+
+        // As from everywhere at once.
+        let everywhere = |n: usize| format!("/ip4/9.{}.{}.9/udp/1/quic-v1", n / 256, n % 256);
+        for n in 0..2000 {
+            knocks(&mut door, 100 + n, &everywhere(n));
+        }
+        assert_eq!(door.arriving.len(), 512 + 1);
+        assert!(!knocks(&mut door, 5000, "/ip4/8.8.4.4/udp/1/quic-v1"));
+        assert!(knocks(&mut door, 5001, "/ip4/8.8.4.4/tcp/1"), "another");
     }
 
     #[test]

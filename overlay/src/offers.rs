@@ -20,6 +20,6 @@ pub(crate) mod fixture;
 
 pub use admission::{Blame, Refused, Way};
 pub use herald::{Herald, HeraldEffect, HeraldEvent};
-pub use index::{Heard, Hearing, IndexCounts, IndexLimits, OfferIndex, Verdict};
+pub use index::{Carrier, Heard, Hearing, IndexCounts, IndexLimits, OfferIndex, Verdict};
 pub use ranking::{OfferOrder, OfferQuery, RankedOffer, ScoreReason, asks_too_much_ahead};
 pub use search::Search;

@@ -1,12 +1,16 @@
 //! What this node holds of the DHT for others: bounded in every direction, and forgetting by itself.
 //!
 //! Records come in only after [`crate::offers::OfferIndex`] accepted them. Provider entries cannot be
-//! checked (a key does not tell its country), so each peer gets a few, and all get a bounded total.
+//! checked (a key does not tell its country), so each peer gets a few of bounded size, and all get a bounded total.
+//! Ids cost nothing, so whoever came first keeps nobody out: where all places are taken, one of the household that
+//! has the most becomes free.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::time::Instant;
 
+use ipnet::IpNet;
 use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
@@ -17,16 +21,29 @@ use crate::chance::shuffled;
 // Our choice.
 /// Records held: 8 MiB at most.
 const MAX_RECORDS: usize = 4096;
-/// Keys for which providers are held.
-const MAX_KEYS: usize = 4096;
+/// Provider entries held: 8 MiB at most.
+const MAX_ENTRIES: usize = 8192;
+/// Bytes of a key under which providers are held: all of ours are hashes.
+const KEY_BYTES: usize = 32;
 /// Providers held of one key.
 const MAX_PROVIDERS: usize = 32;
 /// Keys one peer may announce itself under: two tries of seven levels, doubled for a moving level, and a router's four.
 const MAX_KEYS_OF_PEER: usize = 32;
 /// Addresses kept of one provider.
 const MAX_ADDRESSES: usize = 4;
+/// Bytes of one of them, as in an offer. An answer with eight such providers is far below the 16 KiB that whoever
+/// asked reads of one (libp2p-kad); were it longer, nobody would learn anything of that key.
+const MAX_ADDRESS_BYTES: usize = 128;
 
-type Providers = BTreeMap<PeerId, ProviderRecord>;
+/// That a peer provides a key.
+#[derive(Debug)]
+struct Entry {
+    record: ProviderRecord,
+    /// Where the peer is. `None` for this node itself, and for whoever is not on the public internet.
+    home: Option<IpNet>,
+}
+
+type Providers = BTreeMap<PeerId, Entry>;
 
 /// The DHT's store of one node.
 #[derive(Debug)]
@@ -59,7 +76,7 @@ impl OfferStore {
         let announced = &mut self.announced;
         self.providers.retain(|_, of_key| {
             of_key.retain(|peer, it| {
-                let keep = !it.is_expired(now);
+                let keep = !it.record.is_expired(now);
                 if !keep {
                     release(announced, peer);
                 }
@@ -68,6 +85,71 @@ impl OfferStore {
             !of_key.is_empty()
         });
     }
+
+    /// Holds that a peer of the household `home` provides a key; addresses beyond the bounds are left out.
+    ///
+    /// # Errors
+    /// [`Error::ValueTooLarge`] if the key is none of ours, [`Error::MaxProvidedKeys`] if the peer has too many.
+    pub(crate) fn hold(&mut self, mut record: ProviderRecord, home: Option<IpNet>) -> Result<()> {
+        if record.key.as_ref().len() != KEY_BYTES {
+            return Err(Error::ValueTooLarge);
+        }
+        record.addresses.retain(|it| it.len() <= MAX_ADDRESS_BYTES);
+        record.addresses.truncate(MAX_ADDRESSES);
+        let (key, peer) = (record.key.to_vec(), record.provider);
+        let entry = Entry { record, home };
+        let of_key = self.providers.get_mut(&key);
+        if let Some(held) = of_key.and_then(|it| it.get_mut(&peer)) {
+            *held = entry;
+            return Ok(());
+        }
+        if peer != self.local {
+            let has = self.announced.get(&peer).copied().unwrap_or(0);
+            if has >= MAX_KEYS_OF_PEER {
+                return Err(Error::MaxProvidedKeys);
+            }
+            self.make_room(&key, home);
+        }
+        *self.announced.entry(peer).or_insert(0) += 1;
+        self.providers.entry(key).or_default().insert(peer, entry);
+        Ok(())
+    }
+
+    /// Room for one more entry of `key`, by a peer of `home`: a stranger's gives way, if all places are taken.
+    fn make_room(&mut self, key: &[u8], home: Option<IpNet>) {
+        let of_key = self.providers.get(key);
+        let crowded = of_key.is_some_and(|it| it.len() >= MAX_PROVIDERS);
+        if !crowded && self.announced.values().sum::<usize>() < MAX_ENTRIES {
+            return;
+        }
+        let keys = self.providers.iter();
+        let keys = keys.filter(|(it, _)| !crowded || it.as_slice() == key);
+        let held = keys.flat_map(|(key, of_key)| of_key.iter().map(move |it| (key, it)));
+        let foreign = held.filter(|(_, (peer, _))| **peer != self.local);
+        let foreign: Vec<_> = foreign
+            .map(|(key, (peer, it))| ((key, peer), it.home))
+            .collect();
+        if let Some((key, peer)) = one_of_the_greatest(&foreign, home) {
+            let (key, peer) = (RecordKey::new(key), *peer);
+            self.remove_provider(&key, &peer);
+        }
+    }
+}
+
+/// Any of those whose household has the most, with a newcomer of `home` counted in. Whoever has no household
+/// is one by itself.
+fn one_of_the_greatest<T: Copy + Hash>(
+    held: &[(T, Option<IpNet>)],
+    home: Option<IpNet>,
+) -> Option<T> {
+    let mut shares: BTreeMap<IpNet, usize> = BTreeMap::new();
+    for home in held.iter().filter_map(|(_, it)| *it).chain(home) {
+        *shares.entry(home).or_insert(0) += 1;
+    }
+    let share = |home: &Option<IpNet>| home.and_then(|it| shares.get(&it)).map_or(1, |it| *it);
+    let most = held.iter().map(|(_, it)| share(it)).max()?;
+    let greatest = held.iter().filter(|(_, it)| share(it) == most);
+    shuffled(greatest.map(|(it, _)| *it)).first().copied()
 }
 
 fn release(announced: &mut BTreeMap<PeerId, usize>, peer: &PeerId) {
@@ -112,32 +194,8 @@ impl RecordStore for OfferStore {
             .into_iter()
     }
 
-    fn add_provider(&mut self, mut record: ProviderRecord) -> Result<()> {
-        record.addresses.truncate(MAX_ADDRESSES);
-        let (key, peer) = (record.key.to_vec(), record.provider);
-        if let Some(held) = self
-            .providers
-            .get_mut(&key)
-            .and_then(|it| it.get_mut(&peer))
-        {
-            *held = record;
-            return Ok(());
-        }
-        let ours = peer == self.local;
-        let crowded = self.providers.get(&key).map_or_else(
-            || self.providers.len() >= MAX_KEYS,
-            |of_key| of_key.len() >= MAX_PROVIDERS,
-        );
-        let greedy = self
-            .announced
-            .get(&peer)
-            .is_some_and(|count| *count >= MAX_KEYS_OF_PEER);
-        if !ours && (crowded || greedy) {
-            return Err(Error::MaxProvidedKeys);
-        }
-        *self.announced.entry(peer).or_insert(0) += 1;
-        self.providers.entry(key).or_default().insert(peer, record);
-        Ok(())
+    fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
+        self.hold(record, None)
     }
 
     /// In another order each time: Kademlia cuts an answer to its first few.
@@ -147,12 +205,13 @@ impl RecordStore for OfferStore {
         };
         let drawn = shuffled(of_key.keys().copied());
         let drawn = drawn.iter().filter_map(|peer| of_key.get(peer));
-        drawn.cloned().collect()
+        drawn.map(|it| it.record.clone()).collect()
     }
 
     fn provided(&self) -> Self::ProvidedIter<'_> {
         let ours = self.providers.values().filter_map(|it| it.get(&self.local));
-        ours.map(Cow::Borrowed).collect::<Vec<_>>().into_iter()
+        let ours = ours.map(|it| Cow::Borrowed(&it.record));
+        ours.collect::<Vec<_>>().into_iter()
     }
 
     fn remove_provider(&mut self, key: &RecordKey, peer: &PeerId) {
@@ -169,80 +228,4 @@ impl RecordStore for OfferStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn entry(key: u8, peer: PeerId, expires: Instant) -> ProviderRecord {
-        let key = RecordKey::new(&[key]);
-        ProviderRecord {
-            key,
-            provider: peer,
-            expires: Some(expires),
-            addresses: vec![],
-        }
-    }
-
-    #[test]
-    fn one_peer_cannot_take_every_key() {
-        let (peer, later) = (PeerId::random(), Instant::now() + Duration::from_secs(60));
-        let mut store = OfferStore::new(PeerId::random());
-        let stored = (0..=255).filter(|key| store.add_provider(entry(*key, peer, later)).is_ok());
-        assert_eq!(stored.count(), MAX_KEYS_OF_PEER);
-        assert!(
-            store
-                .add_provider(entry(255, PeerId::random(), later))
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn nobody_is_first_in_every_answer() {
-        let later = Instant::now() + Duration::from_secs(60);
-        let mut store = OfferStore::new(PeerId::random());
-        for _ in 0..20 {
-            let it = entry(1, PeerId::random(), later);
-            store.add_provider(it).unwrap();
-        }
-        let first = || store.providers(&RecordKey::new(&[1]))[0].provider;
-        let firsts: std::collections::BTreeSet<_> = (0..100).map(|_| first()).collect();
-        assert!(firsts.len() > 1, "{firsts:?}");
-    }
-
-    #[test]
-    fn there_is_always_room_for_the_own_record() {
-        let local = PeerId::random();
-        let mut store = OfferStore::new(local);
-        for n in 0..MAX_RECORDS {
-            store
-                .put(Record::new(n.to_be_bytes().to_vec(), vec![]))
-                .unwrap();
-        }
-        let mut record = Record::new(vec![1], vec![]);
-        assert!(store.put(record.clone()).is_err());
-        record.publisher = Some(local);
-        store.put(record).unwrap();
-    }
-
-    #[test]
-    fn what_is_over_makes_room() {
-        let (peer, now) = (PeerId::random(), Instant::now());
-        let mut store = OfferStore::new(PeerId::random());
-        store.add_provider(entry(1, peer, now)).unwrap();
-        let mut record = Record::new(vec![1], vec![2]);
-        record.expires = Some(now);
-        store.put(record).unwrap();
-        assert_eq!(store.held(), 2);
-        store.forget_expired(now + Duration::from_secs(1));
-        assert_eq!(store.held(), 0);
-        assert!(store.announced.is_empty() && store.providers.is_empty());
-    }
-
-    #[test]
-    fn an_oversized_record_is_not_held() {
-        let mut store = OfferStore::new(PeerId::random());
-        let record = Record::new(vec![1], vec![0; MAX_OFFER_BYTES + 1]);
-        assert!(store.put(record).is_err());
-    }
-}
+mod tests;

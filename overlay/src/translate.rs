@@ -40,6 +40,7 @@ pub(crate) enum News {
         data: Vec<u8>,
     },
     Subscribed {
+        peer: PeerId,
         topic: String,
     },
     SlowPeer,
@@ -175,7 +176,8 @@ fn gossip(event: gossipsub::Event) -> News {
             id: message_id,
             data: message.data,
         },
-        gossipsub::Event::Subscribed { topic, .. } => News::Subscribed {
+        gossipsub::Event::Subscribed { peer_id, topic } => News::Subscribed {
+            peer: peer_id,
             topic: topic.into_string(),
         },
         gossipsub::Event::SlowPeer { .. } => News::SlowPeer,

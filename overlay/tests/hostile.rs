@@ -13,9 +13,11 @@ mod world;
 
 use std::time::Duration;
 
+use libp2p::Multiaddr;
 use mallory::Mallory;
 use tokio::net::TcpStream;
-use warren_overlay::{OfferQuery, names};
+use warren_overlay::OfferQuery;
+use warren_overlay::names::{self, Bucket, Service};
 use warren_proto::{Offer, UnixTime};
 use world::{Node, QUIC_V4, TCP_V4, eventually, key, now, offer, within};
 
@@ -225,6 +227,37 @@ async fn a_node_whose_own_clock_is_ahead_shuts_nobody_out_for_it() {
     assert_eq!(counter(&victim, "peer.shut_out").await, 0);
     let stats = victim.overlay.stats().await.unwrap();
     assert!(stats.clock_ahead && !stats.clock_behind);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_the_dht_that_is_too_long_hides_no_other() {
+    let victim = Node::start(200, QUIC_V4, &[]).await;
+    let mallory = Mallory::meet(&victim.address).await;
+    // Together as long as the message that tells of them may be: an answer that names one more is longer.
+    let long = |n: u16| {
+        let text = format!("/ip4/127.0.0.1/tcp/{n}/dns/{}", "a".repeat(4060));
+        text.parse::<Multiaddr>().unwrap()
+    };
+    let at: Vec<_> = (1..=4).map(long).collect();
+    let key = names::service_key(Service::Router, Bucket::ROOT).to_vec();
+    mallory.provide(key, at).await;
+    eventually("it is held", || async {
+        (victim.overlay.stats().await.unwrap().held == 1).then_some(())
+    })
+    .await;
+
+    let router = Node::with(1, |it| {
+        it.bootstrap = vec![victim.address.clone()];
+        it.external = vec![QUIC_V4.replace("/0/", "/4077/")];
+    })
+    .await;
+    router.overlay.announce_router(true).await.unwrap();
+    let consumer = Node::with(10, |it| it.bootstrap = vec![victim.address.clone()]).await;
+    eventually("the honest router", || async {
+        let found = consumer.overlay.routers().await.unwrap();
+        found.contains(&router.id()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

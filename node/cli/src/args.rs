@@ -152,7 +152,8 @@ pub struct UpArgs {
     /// Routers of a route: with 2 no single one is paid by you and pays the exit, and nothing else will do.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
     pub routers: Option<u32>,
-    /// Looks for an offer that fits for so many seconds [default: 30]; what comes after has limits of its own.
+    /// Looks for an offer that fits, and goes on after five exits that failed, for so many seconds [default: 30]; a
+    /// session with one has limits of its own.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u32>,
 }

@@ -39,6 +39,7 @@ pub(crate) use self::host::cannot_tell_names;
 use self::live::{Heard, Live};
 pub(crate) use self::named::ExitName;
 use self::receipt::Leaving;
+use self::round::Failed;
 pub(crate) use self::view::ConsumerFacts;
 use self::watch::Watch;
 use crate::api::types::{DownRequest, Fallback, UpEvent, UpStage};
@@ -120,6 +121,7 @@ struct Shell {
     plan: Option<Plan>,
     /// How many plans there were.
     plans: u64,
+    failed: Failed,
     /// Locks of routes with words left.
     kept: Vec<KeptLock>,
     heard_by: mpsc::Sender<Heard>,
@@ -176,7 +178,9 @@ impl Shell {
         self.watch.begins_again();
         let was_blocked = self.line.has_kill_switch();
         self.plans = self.plans.wrapping_add(1);
-        self.plan = Some(Plan::new(self.plans, wanted, progress, since, was_blocked));
+        let mut plan = Plan::new(self.plans, wanted, progress, since, was_blocked);
+        plan.failed = self.failed.clone();
+        self.plan = Some(plan);
         match self.line.protect(kill_switch).await {
             Ok(()) if kill_switch => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
             Ok(()) => self.tell(

@@ -10,7 +10,7 @@ use warren_proto::{
     ByteCount, ChannelId, SessionFrame, SessionId, SessionRequest, TunnelPublicKey,
 };
 
-use crate::nodes::Serving;
+use crate::nodes::{Exit, Serving};
 use crate::run::LabError;
 use crate::world::World;
 
@@ -154,17 +154,30 @@ impl World {
         Ok(())
     }
 
-    /// Everything that was only in memory is gone.
+    /// Everything that was only in memory is gone, until so long from now. One that is away stays away for longer.
     pub(crate) fn crash(&mut self, me: usize) {
+        let back_at = self.now.plus(self.away());
         let Some(exit) = self.nodes[me].exit_mut() else {
             return;
         };
-        exit.alive = false;
+        exit.back_at = back_at;
+        if !std::mem::take(&mut exit.alive) {
+            return;
+        }
         for session in std::mem::take(&mut exit.sessions).into_keys() {
             exit.admission.release(session);
         }
         self.tally.crashes += 1;
         self.note(me, "crash", "", 0);
+    }
+
+    /// Comes back if it is away, and no later crash keeps it away.
+    pub(crate) fn comes_back(&mut self, me: usize) -> Result<(), LabError> {
+        let is_due = |it: &&Exit| !it.alive && it.back_at <= self.now;
+        match self.nodes[me].exit().filter(is_due) {
+            Some(_) => self.restart(me),
+            None => Ok(()),
+        }
     }
 
     /// Comes back with what was on disk.

@@ -90,6 +90,8 @@ pub(crate) struct Exit {
     pub(crate) sessions: BTreeMap<SessionId, Serving>,
     pub(crate) channels: BTreeMap<ChannelId, Kept>,
     pub(crate) alive: bool,
+    /// When it is back, if it is away.
+    pub(crate) back_at: UnixTime,
     pub(crate) liar: bool,
 }
 

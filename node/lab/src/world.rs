@@ -122,7 +122,7 @@ impl World {
             Event::Renew(exit) => self.renew(exit),
             Event::Claim(exit) => return self.claim_regularly(exit),
             Event::Crash(exit) => self.crash(exit),
-            Event::Restart(exit) => self.restart(exit)?,
+            Event::Restart(exit) => self.comes_back(exit)?,
             Event::Block => return self.block(),
         }
         Ok(())

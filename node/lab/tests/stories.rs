@@ -82,6 +82,18 @@ fn crashed_exits_lose_nothing_that_was_on_disk() {
 }
 
 #[test]
+fn an_exit_that_is_away_crashes_no_second_time() {
+    let mut scenario = scenario();
+    scenario.time.minutes = 12;
+    scenario.faults.exit_crashes = 50;
+    scenario.faults.away_secs = scenario.time.minutes * 60;
+    let summary = run(&scenario, 1);
+    let exits = u64::from(summary.exits);
+    assert!((1..=exits).contains(&summary.crashes), "{summary:#?}");
+    assert_eq!(summary.broken_bounds(), Vec::<&str>::new());
+}
+
+#[test]
 fn liars_are_refused_everywhere() {
     let mut scenario = scenario();
     scenario.faults.liar_percent = 50;

@@ -10,7 +10,7 @@ use warren_proto::NodeId;
 use super::{Actor, Query, wall_clock};
 use crate::chance::shuffled;
 use crate::names::{Bucket, Service};
-use crate::offers::{HeraldEvent, Verdict, Way};
+use crate::offers::{Carrier, HeraldEvent, Verdict, Way};
 use crate::peer;
 use crate::translate::Answer;
 
@@ -21,12 +21,10 @@ const MAX_OF_ANSWER: usize = 32;
 impl Actor {
     pub(super) fn record_offered(&mut self, source: PeerId, record: Record) {
         let now = wall_clock();
-        let hearing = self.index.hear_record(
-            record.key.as_ref(),
-            &record.value,
-            peer::node_id(&source),
-            now,
-        );
+        let from = self.carrier(&source);
+        let hearing = self
+            .index
+            .hear_record(record.key.as_ref(), &record.value, from, now);
         let life = match &hearing.verdict {
             Verdict::Fresh(offer) => Some(offer.offer().valid_until.since(now)),
             Verdict::Known { node } => self
@@ -60,27 +58,17 @@ impl Actor {
     }
 
     pub(super) fn provider_offered(&mut self, mut record: ProviderRecord) {
-        use libp2p::kad::store::RecordStore as _;
         record.addresses.retain(|it| self.dial_rules.allow(it));
-        if self
-            .it
-            .swarm
-            .behaviour_mut()
-            .kad
-            .store_mut()
-            .add_provider(record)
-            .is_err()
-        {
+        let behaviour = self.it.swarm.behaviour_mut();
+        let home = behaviour.households.homes().of(&record.provider);
+        if behaviour.kad.store_mut().hold(record, home).is_err() {
             self.count("dht", "provider_refused");
         }
     }
 
     pub(super) fn answered(&mut self, key: &super::QueryKey, answer: Answer, last: bool) {
         if let Answer::Record { holder, record } = &answer {
-            let hearing =
-                self.index
-                    .hear_record(record.key.as_ref(), &record.value, None, wall_clock());
-            self.heard(&hearing, Way::Dht, holder.as_ref());
+            self.record_told(key, holder.as_ref(), record);
         }
         if let Answer::Providers(told) = &answer {
             self.providers_told(key, told);
@@ -97,7 +85,7 @@ impl Actor {
             }) => {
                 self.bucket_answered(seek, (service, bucket), nodes);
             }
-            Some(Query::Record { seek }) => self.record_answered(seek),
+            Some(Query::Record { seek, .. }) => self.record_answered(seek),
             Some(Query::Store) => {
                 let stored = matches!(answer, Answer::Done(true));
                 self.count("dht", if stored { "stored" } else { "store_failed" });
@@ -109,6 +97,20 @@ impl Actor {
             }
             Some(Query::Bootstrap) | None => self.bootstrapped(),
         }
+    }
+
+    /// One holder's answer: a record, which counts only if it is the one that was asked for.
+    fn record_told(&mut self, key: &super::QueryKey, holder: Option<&PeerId>, record: &Record) {
+        let asked = self.queries.get_mut(key);
+        let asked = asked.is_some_and(|it| it.asks_for(record.key.as_ref()));
+        if !asked {
+            return self.count("dht", "unasked");
+        }
+        let (key, now) = (record.key.as_ref(), wall_clock());
+        let hearing = self
+            .index
+            .hear_record(key, &record.value, Carrier::Asked, now);
+        self.heard(&hearing, Way::Dht, holder);
     }
 
     /// One holder's answer: some of those whom it names and who lie in the bucket that was asked for.
@@ -146,6 +148,16 @@ mod tests {
     use warren_proto::NodeKey;
 
     use super::*;
+    use crate::names::offer_key;
+
+    #[test]
+    fn an_answer_counts_as_asked_for_if_it_is_of_whom_was_asked_for() {
+        let [node, other] = [1, 2].map(|n| NodeKey::from_seed(&[n; 32]).id());
+        let query = Query::Record { seek: 1, node };
+        assert!(query.asks_for(&offer_key(&node)));
+        assert!(!query.asks_for(&offer_key(&other)));
+        assert!(!Query::Bootstrap.asks_for(&offer_key(&node)));
+    }
 
     #[test]
     fn a_holder_tells_of_a_few_and_of_none_beside_the_bucket() {

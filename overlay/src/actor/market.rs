@@ -15,7 +15,7 @@ use crate::error::OverlayError;
 use crate::event::OverlayEvent;
 use crate::names::{self, Bucket, Scope, Service};
 use crate::offers::search::announce_level;
-use crate::offers::{HeraldEffect, HeraldEvent, OfferQuery, RankedOffer, Way, ranking};
+use crate::offers::{Carrier, HeraldEffect, HeraldEvent, OfferQuery, RankedOffer, Way, ranking};
 
 // Our choice.
 /// Jitter of a renewal: up to two minutes, by node and sequence, so that exits do not renew in step.
@@ -274,10 +274,9 @@ impl Actor {
 
     pub(super) fn told(&mut self, peer: &NodeId, offers: &[Vec<u8>]) {
         let from = crate::peer::peer_id(peer);
+        let carrier = from.map_or(Carrier::Node(*peer), |it| self.carrier(&it));
         for bytes in offers {
-            let hearing = self
-                .index
-                .hear(bytes, Way::Snapshot, Some(*peer), wall_clock());
+            let hearing = self.index.hear(bytes, Way::Snapshot, carrier, wall_clock());
             self.heard(&hearing, Way::Snapshot, from.as_ref());
         }
     }

@@ -188,7 +188,9 @@ impl Actor {
         for (_, query) in self.queries.expire(now) {
             self.count("dht", "question_lost");
             match query {
-                Query::Bucket { seek, .. } | Query::Record { seek } => self.record_answered(seek),
+                Query::Bucket { seek, .. } | Query::Record { seek, .. } => {
+                    self.record_answered(seek)
+                }
                 Query::Store => self.drive_herald(&HeraldEvent::Stored(false)),
                 Query::Announce | Query::Bootstrap => {}
             }
@@ -219,7 +221,7 @@ impl Actor {
         }
     }
 
-    /// Nodes that were reached and hold records: to join at after a restart.
+    /// Nodes that hold records, those to join at among them: to join at after a restart.
     pub(super) fn contacts(&mut self) -> Vec<String> {
         let kad = &mut self.it.swarm.behaviour_mut().kad;
         let mut contacts = Vec::new();

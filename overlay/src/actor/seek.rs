@@ -186,7 +186,7 @@ impl Actor {
                 }
                 let key = RecordKey::new(&names::offer_key(&node));
                 let query = self.it.swarm.behaviour_mut().kad.get_record(key);
-                self.asked(query.into(), Query::Record { seek })
+                self.asked(query.into(), Query::Record { seek, node })
             }
         }
     }

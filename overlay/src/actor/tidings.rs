@@ -14,7 +14,9 @@ use crate::address;
 use crate::clock::{Dates, Skew};
 use crate::event::OverlayEvent;
 use crate::names::Scope;
-use crate::offers::{Blame, Hearing, HeraldEvent, Refused, Verdict, Way, asks_too_much_ahead};
+use crate::offers::{
+    Blame, Carrier, Hearing, HeraldEvent, Refused, Verdict, Way, asks_too_much_ahead,
+};
 use crate::peer;
 use crate::translate::News;
 
@@ -58,7 +60,7 @@ impl Actor {
             } => self.dial_failed(peer, connection, &why),
             News::Refused => self.count("connection", "refused"),
             News::Gossip { carrier, id, data } => self.gossip_came(&carrier, &id, &data),
-            News::Subscribed { topic } => self.subscribed(&topic),
+            News::Subscribed { peer, topic } => self.subscribed(&peer, &topic),
             News::SlowPeer => self.count("gossip", "slow_peer"),
             News::Identified {
                 peer,
@@ -146,9 +148,8 @@ impl Actor {
     }
 
     fn gossip_came(&mut self, carrier: &PeerId, id: &MessageId, data: &[u8]) {
-        let hearing = self
-            .index
-            .hear(data, Way::Gossip, peer::node_id(carrier), wall_clock());
+        let from = self.carrier(carrier);
+        let hearing = self.index.hear(data, Way::Gossip, from, wall_clock());
         self.tell_time_by(&hearing, Some(carrier));
         let acceptance = match &hearing.verdict {
             _ if hearing.pass_on => MessageAcceptance::Accept,
@@ -162,6 +163,14 @@ impl Actor {
             self.count("gossip", "verdict_late");
         }
         self.heard(&hearing, Way::Gossip, Some(carrier));
+    }
+
+    /// As whom a peer counts that tells of offers: by its household, as ids cost nothing.
+    pub(super) fn carrier(&self, peer: &PeerId) -> Carrier {
+        let home = self.it.swarm.behaviour().households.homes().of(peer);
+        // One whose key is foreign is let go at once; what it has said until then counts as said by one node.
+        let node = || Carrier::Node(peer::node_id(peer).unwrap_or(self.node));
+        home.map_or_else(node, Carrier::Household)
     }
 
     /// Counts what came of an offer, tells of news, and strikes who is to blame.
@@ -254,8 +263,8 @@ impl Actor {
         !newcomer.outbound && there.count() >= MAX_OF_HOUSEHOLD
     }
 
-    fn subscribed(&mut self, topic: &str) {
-        let Some(offer) = self.herald.offer() else {
+    fn subscribed(&mut self, peer: &PeerId, topic: &str) {
+        let (Some(offer), Some(node)) = (self.herald.offer(), peer::node_id(peer)) else {
             return;
         };
         let ours = [
@@ -266,7 +275,7 @@ impl Actor {
             .iter()
             .any(|scope| self.it.names.topic(*scope) == topic)
         {
-            self.drive_herald(&HeraldEvent::NewListener);
+            self.drive_herald(&HeraldEvent::NewListener(node));
         }
     }
 

@@ -4,16 +4,20 @@
 //!
 //! ```text
 //! Announce ──▶ Gossip + Store ──a third of its life──▶ Renew ──(the shell signs)──▶ Announce
-//! NewListener ──▶ Gossip again, at most every 2 s     nobody there ──▶ again when somebody comes
+//! NewListener ──▶ Gossip again, a few times in ten minutes  nobody there ──▶ again when somebody comes
 //! Store failed ──▶ again after 1, 2, 4 … 60 s         RoutesGrew ──▶ again, at most every 5 min
 //! ```
 //!
-//! Invariant: an offer that was announced and not withdrawn is renewed for ever, also when the clock has
-//! jumped over its end.
+//! Invariants: an offer that was announced and not withdrawn is renewed for ever, also when the clock has
+//! jumped over its end. Strangers who come and go make this node say to everybody what all know by now a few times,
+//! not as often as they like.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use warren_proto::{SignedOffer, Step, UnixTime};
+use warren_proto::{NodeId, SignedOffer, Step, UnixTime};
+
+use super::quota::{Allowance, Quota};
 
 // Our choice.
 /// A renewal comes after this part of an offer's life: 20 minutes of an hour, so two may be lost.
@@ -26,6 +30,14 @@ const RENEW_FIRST: Duration = Duration::from_secs(1);
 const CLOCK_SET_BACK: Duration = Duration::from_secs(60);
 /// Two gossip messages that say the same are at least this far apart.
 const GOSSIP_GAP: Duration = Duration::from_secs(2);
+/// How often an offer that was said is said again for who has come since. Whoever comes when this is used up finds it
+/// in the DHT or in a snapshot, and hears its renewal.
+const FOR_NEWCOMERS: Allowance = Allowance {
+    burst: 6,
+    every: Duration::from_secs(600),
+};
+/// Newcomers remembered, so that none is one twice.
+const MAX_NEWCOMERS: usize = 256;
 /// With nobody to gossip to, how long until the next try if nobody new comes.
 const GOSSIP_RETRY: Duration = Duration::from_secs(30);
 /// The longest wait before a failed store is tried again; the first is one second.
@@ -43,8 +55,8 @@ pub enum HeraldEvent {
         /// Taken off the time to its renewal, so that exits do not renew in step.
         jitter: Duration,
     },
-    /// A peer began to listen on a topic of ours.
-    NewListener,
+    /// This peer began to listen on a topic of ours.
+    NewListener(NodeId),
     /// The gossip asked for was sent (`true`), or there was nobody to send it to.
     Gossiped(bool),
     /// The store asked for succeeded at one holder or more (`true`), or at none.
@@ -79,6 +91,9 @@ struct Own {
     renew_at: Option<UnixTime>,
     gossip_at: Option<UnixTime>,
     gossiped: Option<UnixTime>,
+    /// Who began to listen since this offer is out.
+    newcomers: BTreeSet<NodeId>,
+    for_newcomers: Quota,
     store_at: Option<UnixTime>,
     stored: Option<UnixTime>,
     storing: bool,
@@ -96,8 +111,14 @@ impl Herald {
     /// Says what `event` makes due.
     pub fn handle(&self, event: &HeraldEvent, now: UnixTime) -> Step<Self, HeraldEffect> {
         let own = match event {
-            HeraldEvent::Announce { offer, jitter } => Some(Own::new(offer, *jitter, now)),
-            HeraldEvent::NewListener
+            HeraldEvent::Announce { offer, jitter } => {
+                let mut own = Own::new(offer, *jitter, now);
+                if let Some(before) = &self.own {
+                    own.for_newcomers = before.for_newcomers;
+                }
+                Some(own)
+            }
+            HeraldEvent::NewListener(_)
             | HeraldEvent::Gossiped(_)
             | HeraldEvent::Stored(_)
             | HeraldEvent::RoutesGrew
@@ -123,6 +144,8 @@ impl Own {
             renew_at: (!offer.offer().is_withdrawal()).then(|| now.plus(wait)),
             gossip_at: Some(now),
             gossiped: None,
+            newcomers: BTreeSet::new(),
+            for_newcomers: Quota::full(FOR_NEWCOMERS, now),
             store_at: Some(now),
             stored: None,
             storing: false,
@@ -141,10 +164,7 @@ impl Own {
 
     fn note(mut self, event: &HeraldEvent, now: UnixTime) -> Self {
         match event {
-            HeraldEvent::NewListener => {
-                let at = after(self.gossiped, GOSSIP_GAP, now);
-                self.gossip_at = Some(self.gossip_at.map_or(at, |due| due.min(at)));
-            }
+            HeraldEvent::NewListener(peer) => self.listened_to_by(*peer, now),
             HeraldEvent::Gossiped(true) => self.gossiped = Some(now),
             HeraldEvent::Gossiped(false) => {
                 self.gossip_at = Some(self.gossip_at.unwrap_or_else(|| now.plus(GOSSIP_RETRY)));
@@ -165,6 +185,22 @@ impl Own {
             HeraldEvent::Announce { .. } | HeraldEvent::Tick => {}
         }
         self
+    }
+
+    /// Somebody listens: the offer is said at once if nobody was there to hear it, else again, for whoever is new.
+    fn listened_to_by(&mut self, peer: NodeId, now: UnixTime) {
+        let is_new = !self.newcomers.contains(&peer);
+        if is_new && self.newcomers.len() < MAX_NEWCOMERS {
+            self.newcomers.insert(peer);
+        }
+        let at = after(self.gossiped, GOSSIP_GAP, now);
+        if self.gossip_at.is_some_and(|due| due <= at) {
+            return;
+        }
+        let unheard = self.gossiped.is_none();
+        if unheard || is_new && self.for_newcomers.take(FOR_NEWCOMERS, now) {
+            self.gossip_at = Some(at);
+        }
     }
 
     fn take_due(&mut self, now: UnixTime) -> Vec<HeraldEffect> {

@@ -4,12 +4,13 @@
 //!
 //! Invariants: at most one offer per node, always the one with the highest sequence ever heard (while
 //! it could still be replayed); at most [`IndexLimits::nodes`] nodes; a full index refuses strangers
-//! and never gives up a known, living offer for one, so a flood cannot push out what is known; and one
-//! carrier, or many, cannot fill it: a quarter is kept for what this node asked for or heard of several.
+//! and never gives up a known, living offer for one, so a flood cannot push out what is known; and carriers,
+//! however many, cannot fill it: a quarter is kept for what this node asked for itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use warren_proto::{MAX_OFFER_LIFE, NodeId, OfferHash, SignedOffer, UnixTime};
 
 use super::admission::{Refused, Way, admit};
@@ -32,7 +33,7 @@ pub struct IndexLimits {
     pub nodes: usize,
     /// How often one node may change its offer.
     pub changes: Allowance,
-    /// How many new nodes one carrier may tell of.
+    /// How many new nodes one carrier, or household of them, may tell of.
     pub newcomers: Allowance,
 }
 
@@ -56,10 +57,21 @@ impl Default for IndexLimits {
 }
 
 impl IndexLimits {
-    /// The rest is for what this node asked for itself, or heard of several.
+    /// The rest is for what this node asked for itself: that several tell of a node says nothing, ids cost nothing.
     const fn hearsay(&self) -> usize {
         self.nodes - self.nodes / 4
     }
+}
+
+/// Who brought an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// Whoever answered this node's question for just this offer.
+    Asked,
+    /// A peer that is not on the public internet.
+    Node(NodeId),
+    /// A peer of this household.
+    Household(IpNet),
 }
 
 /// When each way last spoke of a node. `None` if it never did.
@@ -118,8 +130,8 @@ pub struct IndexCounts {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    /// The only one who told of this node. `None` if there are several, or this node asked for it.
-    carrier: Option<NodeId>,
+    /// Whether this node asked for it itself.
+    asked: bool,
     /// `None` once it expired.
     offer: Option<SignedOffer>,
     seq: u64,
@@ -136,9 +148,9 @@ pub struct OfferIndex {
     network: String,
     limits: IndexLimits,
     entries: BTreeMap<NodeId, Entry>,
-    /// Entries of which one carrier alone has told.
+    /// Entries that were not asked for.
     hearsay: usize,
-    carriers: BTreeMap<NodeId, Quota>,
+    carriers: BTreeMap<Carrier, Quota>,
 }
 
 impl OfferIndex {
@@ -154,18 +166,18 @@ impl OfferIndex {
         }
     }
 
-    /// Takes in what `from` told by `way`. `None` if it is an answer that this node asked for.
-    pub fn hear(&mut self, bytes: &[u8], way: Way, from: Option<NodeId>, now: UnixTime) -> Hearing {
+    /// Takes in what `from` told by `way`.
+    pub fn hear(&mut self, bytes: &[u8], way: Way, from: Carrier, now: UnixTime) -> Hearing {
         let admitted = admit(bytes, &self.network, now);
         heard(admitted.and_then(|offer| self.take(offer, way, from, now)))
     }
 
-    /// Takes in a DHT record kept under `key`, put here by `from`. `None` if this node asked for it.
+    /// Takes in a DHT record kept under `key`, brought by `from`.
     pub fn hear_record(
         &mut self,
         key: &[u8],
         bytes: &[u8],
-        from: Option<NodeId>,
+        from: Carrier,
         now: UnixTime,
     ) -> Hearing {
         let admitted = admit(bytes, &self.network, now).and_then(|offer| {
@@ -180,14 +192,15 @@ impl OfferIndex {
         &mut self,
         offer: SignedOffer,
         way: Way,
-        from: Option<NodeId>,
+        from: Carrier,
         now: UnixTime,
     ) -> Result<Hearing, Refused> {
         let (node, seq, hash) = (offer.offer().node, offer.offer().seq, offer.hash());
         let Some(entry) = self.entries.get_mut(&node) else {
             self.make_room(node, from, now)?;
-            let mut entry = Entry::new(&offer, from, self.limits.changes, now);
-            self.hearsay += usize::from(from.is_some());
+            let asked = from == Carrier::Asked;
+            let mut entry = Entry::new(&offer, asked, self.limits.changes, now);
+            self.hearsay += usize::from(!asked);
             entry.heard.note(way, now);
             self.entries.insert(node, entry);
             return Ok(Hearing {
@@ -195,8 +208,8 @@ impl OfferIndex {
                 pass_on: true,
             });
         };
-        if entry.carrier.is_some() && entry.carrier != from {
-            entry.carrier = None;
+        if !entry.asked && from == Carrier::Asked {
+            entry.asked = true;
             self.hearsay = self.hearsay.saturating_sub(1);
         }
         if seq < entry.seq {
@@ -234,14 +247,10 @@ impl OfferIndex {
 
     /// Room for one more node, told by `from`. Whoever tells of too many is heard no more for a while, and
     /// all who tell leave a part free.
-    fn make_room(
-        &mut self,
-        node: NodeId,
-        from: Option<NodeId>,
-        now: UnixTime,
-    ) -> Result<(), Refused> {
+    fn make_room(&mut self, node: NodeId, from: Carrier, now: UnixTime) -> Result<(), Refused> {
+        let asked = from == Carrier::Asked;
         let is_full = |it: &Self| {
-            let hearsay = from.is_some() && it.hearsay >= it.limits.hearsay();
+            let hearsay = !asked && it.hearsay >= it.limits.hearsay();
             it.entries.len() >= it.limits.nodes || hearsay
         };
         if is_full(self) {
@@ -250,13 +259,14 @@ impl OfferIndex {
         if is_full(self) {
             return Err(Refused::Full { node });
         }
-        match from {
-            Some(carrier) if !self.may_tell(carrier, now) => Err(Refused::Crowded { node }),
-            Some(_) | None => Ok(()),
+        if asked || self.may_tell(from, now) {
+            Ok(())
+        } else {
+            Err(Refused::Crowded { node })
         }
     }
 
-    fn may_tell(&mut self, carrier: NodeId, now: UnixTime) -> bool {
+    fn may_tell(&mut self, carrier: Carrier, now: UnixTime) -> bool {
         let allowance = self.limits.newcomers;
         if !self.carriers.contains_key(&carrier) && self.carriers.len() >= MAX_CARRIERS {
             self.carriers
@@ -285,7 +295,7 @@ impl OfferIndex {
         }
         self.entries
             .retain(|_, it| it.offer.is_some() || now.since(it.raised) < REMEMBER);
-        let told = self.entries.values().filter(|it| it.carrier.is_some());
+        let told = self.entries.values().filter(|it| !it.asked);
         self.hearsay = told.count();
         died
     }
@@ -364,16 +374,11 @@ impl Entry {
         (offer.offer().valid_until > now).then_some((offer, self.heard))
     }
 
-    fn new(
-        offer: &SignedOffer,
-        carrier: Option<NodeId>,
-        changes: Allowance,
-        now: UnixTime,
-    ) -> Self {
+    fn new(offer: &SignedOffer, asked: bool, changes: Allowance, now: UnixTime) -> Self {
         let mut quota = Quota::full(changes, now);
         quota.take(changes, now);
         Self {
-            carrier,
+            asked,
             seq: offer.offer().seq,
             hash: offer.hash(),
             offer: Some(offer.clone()),

@@ -84,7 +84,7 @@ pub enum ScoreReason {
         /// Points.
         points: u32,
     },
-    /// Only one of DHT and gossip speaks of it.
+    /// DHT and gossip do not both speak of it: one does, or neither, and it is known from a peer's snapshot alone.
     OneWayOnly {
         /// Points.
         points: u32,
@@ -214,7 +214,7 @@ fn judge(offer: &SignedOffer, heard: Heard, rtt: Option<Duration>, now: UnixTime
             }
         },
     ));
-    if by_dht != by_gossip {
+    if !(by_dht && by_gossip) {
         reasons.push(ScoreReason::OneWayOnly {
             points: ONE_WAY_ONLY,
         });

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity};
 use libp2p::kad::store::MemoryStore;
-use libp2p::kad::{self, Quorum, Record};
+use libp2p::kad::{self, Quorum, Record, RecordKey};
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol, Swarm, Transport as _, identify, identity, quic,
@@ -28,6 +28,7 @@ struct Behaviour {
 enum Order {
     Say(Vec<u8>),
     Put(Vec<u8>, Vec<u8>),
+    Provide(Vec<u8>, Vec<Multiaddr>),
 }
 
 /// A hostile peer, connected to one victim.
@@ -83,6 +84,11 @@ impl Mallory {
         self.orders.send(Order::Put(key, bytes)).await.unwrap();
     }
 
+    /// Announces at the victim that it provides a DHT key, at these addresses.
+    pub(crate) async fn provide(&self, key: Vec<u8>, at: Vec<Multiaddr>) {
+        self.orders.send(Order::Provide(key, at)).await.unwrap();
+    }
+
     /// Opens a session stream to write whatever we like.
     pub(crate) async fn stream(&self) -> Stream {
         let protocol = StreamProtocol::new("/warren/session/1");
@@ -106,6 +112,10 @@ async fn run(mut swarm: Swarm<Behaviour>, victim: PeerId, mut orders: mpsc::Rece
                     let record = Record::new(key, bytes);
                     let to = std::iter::once(victim);
                     swarm.behaviour_mut().kad.put_record_to(record, to, Quorum::One);
+                }
+                Some(Order::Provide(key, at)) => {
+                    at.into_iter().for_each(|it| swarm.add_external_address(it));
+                    swarm.behaviour_mut().kad.start_providing(RecordKey::new(&key)).unwrap();
                 }
                 None => return,
             },

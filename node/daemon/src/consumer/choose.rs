@@ -8,7 +8,7 @@ use warren_overlay::offers::{OfferQuery, RankedOffer, ScoreReason, asks_too_much
 use warren_proto::{Amount, MAX_MIB_AHEAD, Price, SignedOffer, UnixTime};
 
 use super::live::{self, Heard, Live};
-use super::round::Round;
+use super::round::{Failed, Round};
 use super::{SEARCH_PAUSE, Shell, Wanted, host, view};
 use crate::api::types::{Fallback, UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
@@ -54,6 +54,8 @@ pub(super) struct Plan {
     /// `None` once a tunnel was up.
     pub(super) progress: Option<mpsc::Sender<UpEvent>>,
     pub(super) round: Round,
+    /// Who failed the plans before this one.
+    pub(super) failed: Failed,
     queue: VecDeque<SignedOffer>,
     since: UnixTime,
     last_problem: Option<Problem>,
@@ -78,6 +80,7 @@ impl Plan {
             wanted,
             progress: Some(progress),
             round: Round::default(),
+            failed: Failed::default(),
             queue: VecDeque::new(),
             since,
             last_problem: None,
@@ -105,7 +108,15 @@ impl Plan {
         }
     }
 
-    /// Queues who fits and may be tried, of what was found for this plan; says what to do next.
+    /// Whether enough exits were tried. Until a tunnel was up, not before the time is over as well: a few that answer
+    /// nobody are soon tried.
+    fn is_full(&self, now: UnixTime) -> bool {
+        let over = self.progress.is_none() || now.since(self.since) >= self.wanted.search;
+        over && self.round.is_full()
+    }
+
+    /// Queues who fits and may be tried, of what was found for this plan, who failed an earlier one last; says what
+    /// to do next.
     fn weigh(&mut self, answer: Answer, now: UnixTime) -> Found {
         if answer.plan != self.number {
             return Found::Old;
@@ -135,11 +146,16 @@ impl Plan {
             return Found::Refused(problem);
         }
         let tried = paid.into_iter().filter(|it| round.may_try(node(it), now));
-        self.queue = tried.map(|it| it.offer).collect();
-        if !self.queue.is_empty() {
+        let (late, fresh): (Vec<_>, Vec<_>) = tried.partition(|it| self.failed.has(node(it), now));
+        // Who fits better than one that failed may be known to others.
+        let begins = round.is_fresh() && named.is_empty() && self.progress.is_some();
+        let asks = fresh.is_empty() && begins && answer.from == Asked::Index;
+        let queue = fresh.into_iter().chain(late);
+        self.queue = queue.map(|it| it.offer).collect();
+        if !self.queue.is_empty() && !asks {
             return Found::Next;
         }
-        let full = self.round.is_full();
+        let full = self.is_full(now);
         if answer.from == Asked::Index && !full {
             return Found::Ask;
         }
@@ -262,10 +278,11 @@ impl Shell {
     async fn next_exit(&mut self) {
         let now = self.parts.clock.now();
         let Some(plan) = &mut self.plan else { return };
-        let full = plan.round.is_full();
+        let full = plan.is_full(now);
         let Some(offer) = plan.queue.pop_front().filter(|_| !full) else {
             if plan.progress.is_some() {
-                return self.no_exit("every exit was tried").await;
+                let seen = format!("{} exits were tried", plan.round.tries_made());
+                return self.no_exit(&seen).await;
             }
             let pause = plan.round.pause(now);
             let last = plan.last_problem.clone();
@@ -318,6 +335,9 @@ impl Shell {
         // An exit that no channel pays yet is passed over for one that can be paid.
         let unpayable = matches!(end, ConsumerEnd::Unfunded) && plan.openings.is_spent();
         let next = end.try_next() || unpayable;
+        if end.is_of_exit() {
+            self.failed.note(lost.offer().node, served, now);
+        }
         if next && (plan.wanted.fallback != Fallback::None || !started) {
             if started && served > Duration::ZERO {
                 plan.round.lost(lost.offer().node, served, now);

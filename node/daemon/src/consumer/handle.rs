@@ -52,6 +52,7 @@ impl Consumer {
             leaving: Default::default(),
             plan: None,
             plans: 0,
+            failed: Default::default(),
             kept: Vec::new(),
             heard_by,
             heard,

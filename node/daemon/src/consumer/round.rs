@@ -1,4 +1,4 @@
-//! Which exits a plan has tried, and when it begins again with all of them.
+//! Which exits a plan has tried, when it begins again with all of them, and which of them failed the plans before.
 //!
 //! Sans-IO.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use warren_proto::{NodeId, UnixTime};
 
 // Our choices.
-/// Exits tried one after the other before a pause; before the user is told, if none served yet.
+/// Exits tried one after the other before a pause; at least so many before the user is told, if none served yet.
 const MAX_TRIES: usize = 5;
 /// A session that carried for so long was a good one: what comes after it is a new round.
 const STEADY: Duration = Duration::from_secs(60);
@@ -42,6 +42,11 @@ impl Round {
             .tried
             .iter()
             .any(|(it, at)| *it == node && now.since(*at) < FORGOTTEN)
+    }
+
+    /// How many were tried since the last pause.
+    pub(super) const fn tries_made(&self) -> usize {
+        self.tries
     }
 
     /// Whether so many were tried that it is time for a pause, or for a word to the user.
@@ -84,6 +89,32 @@ impl Round {
     /// Whether a pause has just come to its end.
     pub(super) fn goes_on(&mut self, now: UnixTime) -> bool {
         self.again_at.take_if(|at| now >= *at).is_some()
+    }
+}
+
+/// Exits that failed before they served: the next plan turns to others first. Offers cost nothing, so those that
+/// rank best and serve nobody must not be all that is ever tried. One that served and died is what it seemed, and
+/// has a channel.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failed(Vec<(NodeId, UnixTime)>);
+
+impl Failed {
+    /// Whether this exit failed lately.
+    pub(super) fn has(&self, node: NodeId, now: UnixTime) -> bool {
+        let lately = |(it, at): &(NodeId, UnixTime)| *it == node && now.since(*at) < FORGOTTEN;
+        self.0.iter().any(lately)
+    }
+
+    /// The session with `node` ended by the exit's doing, after it carried for `served`.
+    pub(super) fn note(&mut self, node: NodeId, served: Duration, now: UnixTime) {
+        self.0.retain(|(it, _)| *it != node);
+        if served > Duration::ZERO {
+            return;
+        }
+        if self.0.len() >= MAX_TRIED {
+            self.0.remove(0);
+        }
+        self.0.push((node, now));
     }
 }
 
@@ -161,5 +192,22 @@ mod tests {
         assert_eq!(it, 13);
         let tries = Duration::from_secs(10 * 12);
         assert_eq!(waited, tries + FIRST_PAUSE + FIRST_PAUSE * 2);
+    }
+
+    #[test]
+    fn who_failed_is_remembered_for_a_while_and_who_served_is_not() {
+        let mut failed = Failed::default();
+        failed.note(node(1), Duration::ZERO, NOON);
+        failed.note(node(2), Duration::from_secs(3), NOON);
+        assert!(failed.has(node(1), NOON) && !failed.has(node(2), NOON));
+        assert!(!failed.has(node(1), NOON.plus(FORGOTTEN)));
+        failed.note(node(1), Duration::from_secs(3), NOON);
+        assert!(!failed.has(node(1), NOON));
+        for n in 0..2000_u16 {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&n.to_be_bytes());
+            failed.note(NodeId::from_bytes(id), Duration::ZERO, NOON);
+        }
+        assert_eq!(failed.0.len(), MAX_TRIED);
     }
 }

@@ -22,6 +22,8 @@ use crate::route::{LockFor, RouteParts};
 use crate::session::{Admission, Fresh, LockMade};
 use crate::stand::{PATIENCE, exit_terms, free_offer, inside, key, node};
 
+mod exits;
+
 const EXIT: u8 = 1;
 const CONSUMER: u8 = 2;
 
@@ -64,6 +66,7 @@ impl Bench {
             leaving: VecDeque::new(),
             plan: None,
             plans: 0,
+            failed: Failed::default(),
             kept: Vec::new(),
             heard_by,
             heard,

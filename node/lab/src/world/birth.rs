@@ -170,6 +170,7 @@ impl World {
             sessions: Default::default(),
             channels: Default::default(),
             alive: true,
+            back_at: BEGINNING,
             liar,
         })
     }
@@ -204,9 +205,14 @@ impl World {
             let exit = self.links.place(exits as usize);
             let when = Duration::from_secs(self.links.within(minutes * 6, minutes * 54));
             self.after(when, Event::Crash(exit));
-            let away = Duration::from_secs(self.scenario.faults.away_secs.into());
+            let away = self.away();
             self.after(when.saturating_add(away), Event::Restart(exit));
         }
+    }
+
+    /// How long an exit that crashes is away.
+    pub(crate) fn away(&self) -> Duration {
+        Duration::from_secs(self.scenario.faults.away_secs.into())
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use warren_overlay::offers::{Verdict, Way};
+use warren_overlay::offers::{Carrier, Verdict, Way};
 use warren_proto::{Offer, SignedOffer};
 
 use super::{Event, World};
@@ -110,10 +110,10 @@ impl World {
             return;
         }
         self.tally.gossip_messages += 1;
-        let teller = self.nodes[from].id;
+        let teller = Carrier::Node(self.nodes[from].id);
         let hearing = self.nodes[to]
             .index
-            .hear(bytes, Way::Gossip, Some(teller), self.now);
+            .hear(bytes, Way::Gossip, teller, self.now);
         match &hearing.verdict {
             Verdict::Fresh(offer) => {
                 let exit = offer.offer().node;

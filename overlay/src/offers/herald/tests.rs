@@ -67,14 +67,55 @@ fn jitter_takes_off_a_tenth_of_the_wait_at_most() {
     assert_eq!(says(&herald, &HeraldEvent::Tick, after(1080)).1, ["renew"]);
 }
 
+/// A peer that begins to listen.
+fn listener(n: u64) -> HeraldEvent {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    HeraldEvent::NewListener(NodeId::from_bytes(id))
+}
+
+/// How often a settled herald says its offer in an hour in which every 2 s one of so many begins to listen.
+fn said_in_an_hour_of_listeners(many: u64) -> usize {
+    let (mut herald, mut said, mut seq) = (settled(), 0, 1);
+    for n in 0..1800 {
+        let now = after(60 + 2 * n);
+        let step = herald.handle(&listener(n % many), now);
+        herald = step.next;
+        for effect in step.effects {
+            match effect {
+                HeraldEffect::Gossip(_) => {
+                    said += 1;
+                    herald = herald.handle(&HeraldEvent::Gossiped(true), now).next;
+                }
+                HeraldEffect::Renew(_) => {
+                    seq += 1;
+                    let step = herald.handle(&announce(&signed(1, seq, now)), now);
+                    // Its own doing, and heard by all.
+                    herald = step.next.handle(&HeraldEvent::Gossiped(true), now).next;
+                }
+                HeraldEffect::Store(_) => {}
+            }
+        }
+    }
+    assert!(seq > 3, "renewed meanwhile");
+    said
+}
+
+#[test]
+fn strangers_who_come_and_go_make_no_flood_of_it() {
+    let (one, all) = (1, u64::MAX);
+    assert!(said_in_an_hour_of_listeners(one) <= 4, "once an offer");
+    assert!(said_in_an_hour_of_listeners(all) <= 12);
+}
+
 #[test]
 fn a_newcomer_hears_it_at_once_and_ten_newcomers_hear_it_together() {
     let herald = settled();
-    let (herald, effects) = says(&herald, &HeraldEvent::NewListener, after(60));
+    let (herald, effects) = says(&herald, &listener(1), after(60));
     assert_eq!(effects, ["gossip"]);
     let (mut herald, _) = says(&herald, &HeraldEvent::Gossiped(true), after(60));
-    for _ in 0..10 {
-        let (next, effects) = says(&herald, &HeraldEvent::NewListener, after(61));
+    for n in 0..10 {
+        let (next, effects) = says(&herald, &listener(10 + n), after(61));
         assert_eq!(effects, [""; 0]);
         herald = next;
     }
@@ -86,10 +127,7 @@ fn with_nobody_to_hear_it_is_kept_for_whoever_comes() {
     let (herald, _) = says(&Herald::default(), &announce(&signed(1, 1, NOON)), NOON);
     let (herald, _) = says(&herald, &HeraldEvent::Gossiped(false), NOON);
     assert_eq!(says(&herald, &HeraldEvent::Tick, after(29)).1, [""; 0]);
-    assert_eq!(
-        says(&herald, &HeraldEvent::NewListener, after(3)).1,
-        ["gossip"]
-    );
+    assert_eq!(says(&herald, &listener(1), after(3)).1, ["gossip"]);
     assert_eq!(says(&herald, &HeraldEvent::Tick, after(30)).1, ["gossip"]);
 }
 
@@ -139,7 +177,7 @@ fn an_offer_that_died_unrenewed_is_renewed_and_said_no_more() {
     assert_eq!(effects, ["renew"]);
     // Signing failed: asked again, and until then a dead offer is not said.
     let again = after(2 * 3600 + 60);
-    assert_eq!(says(&herald, &HeraldEvent::NewListener, again).1, ["renew"]);
+    assert_eq!(says(&herald, &listener(1), again).1, ["renew"]);
     let (herald, effects) = says(&herald, &announce(&signed(1, 2, again)), again);
     assert_eq!(effects, ["gossip", "store"]);
     assert!(herald.offer().is_some_and(|it| it.offer().seq == 2));
@@ -173,7 +211,7 @@ proptest! {
         for (what, wait) in events {
             now = now.plus(Duration::from_secs(wait));
             let event = match what {
-                0 => HeraldEvent::NewListener,
+                0 => listener(seq),
                 1 => HeraldEvent::Gossiped(true),
                 2 => HeraldEvent::Gossiped(false),
                 3 => HeraldEvent::Stored(false),

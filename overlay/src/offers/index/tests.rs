@@ -20,7 +20,7 @@ fn refused(hearing: Hearing) -> &'static str {
 }
 
 fn hear(index: &mut OfferIndex, offer: &SignedOffer, at: UnixTime) -> &'static str {
-    refused(index.hear(offer.as_bytes(), Way::Gossip, None, at))
+    refused(index.hear(offer.as_bytes(), Way::Gossip, Carrier::Asked, at))
 }
 
 #[test]
@@ -62,9 +62,17 @@ fn what_cannot_be_an_offer_here_is_told_apart() {
         ),
     ];
     for (bytes, at, name) in cases {
-        assert_eq!(refused(index.hear(bytes, Way::Gossip, None, at)), name);
+        assert_eq!(
+            refused(index.hear(bytes, Way::Gossip, Carrier::Asked, at)),
+            name
+        );
     }
-    let elsewhere = index.hear_record(&offer_key(&key(2).id()), good.as_bytes(), None, NOON);
+    let elsewhere = index.hear_record(
+        &offer_key(&key(2).id()),
+        good.as_bytes(),
+        Carrier::Asked,
+        NOON,
+    );
     assert_eq!(refused(elsewhere), "wrong_key");
     assert_eq!(index.counts(), IndexCounts::default());
 }
@@ -72,7 +80,10 @@ fn what_cannot_be_an_offer_here_is_told_apart() {
 #[test]
 fn an_offer_that_died_on_its_way_is_nobodys_fault() {
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
-    let blame = |at| match index().hear(&bytes, Way::Gossip, None, at).verdict {
+    let blame = |at| match index()
+        .hear(&bytes, Way::Gossip, Carrier::Asked, at)
+        .verdict
+    {
         Verdict::Refused(why) => why.blame(),
         other @ (Verdict::Fresh(_) | Verdict::Known { .. }) => panic!("{other:?}"),
     };
@@ -85,7 +96,10 @@ fn an_offer_that_a_clock_a_minute_off_took_is_nobodys_fault() {
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
     let blame = |secs| {
         let at = UnixTime::from_secs(NOON.as_secs() - secs);
-        match index().hear(&bytes, Way::Gossip, None, at).verdict {
+        match index()
+            .hear(&bytes, Way::Gossip, Carrier::Asked, at)
+            .verdict
+        {
             Verdict::Refused(why) => why.blame(),
             other @ (Verdict::Fresh(_) | Verdict::Known { .. }) => panic!("{other:?}"),
         }
@@ -112,12 +126,12 @@ fn what_lives_can_be_gone_through_from_anywhere() {
 fn the_ways_are_kept_apart() {
     let (mut index, node) = (index(), key(1).id());
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
-    index.hear(&bytes, Way::Gossip, None, NOON);
+    index.hear(&bytes, Way::Gossip, Carrier::Asked, NOON);
     assert_eq!(
         (index.heard(&node).gossip, index.heard(&node).dht),
         (Some(NOON), None)
     );
-    index.hear_record(&offer_key(&node), &bytes, None, after(9));
+    index.hear_record(&offer_key(&node), &bytes, Carrier::Asked, after(9));
     assert_eq!(
         (index.heard(&node).gossip, index.heard(&node).dht),
         (Some(NOON), Some(after(9)))
@@ -185,11 +199,23 @@ fn changes_come_at_a_bounded_rate() {
 fn what_is_known_is_passed_on_once_a_minute() {
     let mut index = index();
     let bytes = signed(1, 5, NOON).as_bytes().to_vec();
-    let mut passed = |secs| index.hear(&bytes, Way::Gossip, None, after(secs)).pass_on;
+    let mut passed = |secs| {
+        index
+            .hear(&bytes, Way::Gossip, Carrier::Asked, after(secs))
+            .pass_on
+    };
     assert_eq!(
         [0, 1, 59, 60, 61, 119, 120].map(&mut passed),
         [true, false, false, true, false, false, true]
     );
+}
+
+fn peer(n: u8) -> Carrier {
+    Carrier::Node(key(n).id())
+}
+
+fn home(n: u8) -> Carrier {
+    Carrier::Household(format!("8.8.8.{n}/32").parse().unwrap())
 }
 
 /// An exit of which nobody has heard yet.
@@ -204,10 +230,10 @@ fn stranger(n: u32) -> SignedOffer {
 
 #[test]
 fn one_carrier_cannot_fill_the_index() {
-    let (mut index, flooder, other) = (index(), key(1).id(), key(2).id());
+    let (mut index, [flooder, other]) = (index(), [peer(1), peer(2)]);
     let mut told = |n: u32, from| {
         let offer = stranger(n);
-        index.hear(offer.as_bytes(), Way::Gossip, Some(from), NOON)
+        index.hear(offer.as_bytes(), Way::Gossip, from, NOON)
     };
     let mut taken = 0;
     for n in 0..5000 {
@@ -226,10 +252,10 @@ fn one_carrier_cannot_fill_the_index() {
 
 #[test]
 fn a_carrier_may_tell_of_new_nodes_again_later() {
-    let (mut index, carrier) = (index(), key(1).id());
+    let (mut index, carrier) = (index(), peer(1));
     let mut told = |n: u32, secs| {
         let offer = stranger(n);
-        let hearing = index.hear(offer.as_bytes(), Way::Snapshot, Some(carrier), after(secs));
+        let hearing = index.hear(offer.as_bytes(), Way::Snapshot, carrier, after(secs));
         refused(hearing)
     };
     assert_eq!((0..600).filter(|n| told(*n, 0) == "fresh").count(), 512);
@@ -248,15 +274,37 @@ fn many_carriers_leave_room_for_what_this_node_finds_itself() {
         refused(index.hear(offer.as_bytes(), Way::Gossip, from, NOON))
     };
     for n in 0..100_u8 {
-        told(&mut index, n.into(), Some(key(n).id()));
+        told(&mut index, n.into(), peer(n));
     }
     assert_eq!(index.counts().offers, 30, "a quarter is kept free");
-    assert_eq!(told(&mut index, 200, Some(key(1).id())), "full");
-    // Asked for in the DHT, it has room; and so has another once a second carrier knows one of the first.
-    assert_eq!(told(&mut index, 200, None), "fresh");
-    assert_eq!(told(&mut index, 0, Some(key(77).id())), "known");
-    assert_eq!(told(&mut index, 201, Some(key(1).id())), "fresh");
-    assert_eq!(told(&mut index, 202, Some(key(1).id())), "full");
+    assert_eq!(told(&mut index, 200, peer(1)), "full");
+    // Others repeat it all, in any number: that makes none of it more than hearsay.
+    for n in 0..30 {
+        assert_eq!(told(&mut index, n, peer(201)), "known");
+        assert_eq!(told(&mut index, n, home(7)), "known");
+    }
+    assert_eq!(told(&mut index, 200, peer(202)), "full");
+    // Asked for in the DHT, it has room; and one of the others gives its place to one more if it was asked for.
+    assert_eq!(told(&mut index, 200, Carrier::Asked), "fresh");
+    assert_eq!(told(&mut index, 0, Carrier::Asked), "known");
+    assert_eq!(told(&mut index, 201, peer(1)), "fresh");
+    assert_eq!(told(&mut index, 202, peer(1)), "full");
+}
+
+#[test]
+fn a_household_has_one_quota_however_many_ids_it_has() {
+    let mut index = index();
+    let mut told = |n: u32, from| {
+        let offer = stranger(n);
+        refused(index.hear(offer.as_bytes(), Way::Gossip, from, NOON))
+    };
+    // Whoever brings it: the actor says from where it came, and no id.
+    assert_eq!(
+        (0..600).filter(|n| told(*n, home(1)) == "fresh").count(),
+        512
+    );
+    assert_eq!(told(601, home(1)), "crowded");
+    assert_eq!(told(601, home(2)), "fresh");
 }
 
 /// What happens to an index.
@@ -301,7 +349,7 @@ proptest! {
                     let mut draft = offer(node, seq, issued);
                     draft.valid_until = issued.plus(Duration::from_secs(life));
                     let offer = draft.sign(&key(node)).unwrap();
-                    let hearing = index.hear(offer.as_bytes(), Way::Gossip, None, now);
+                    let hearing = index.hear(offer.as_bytes(), Way::Gossip, Carrier::Asked, now);
                     if let Verdict::Fresh(offer) = hearing.verdict {
                         let best = model.iter().filter(|it| it.offer().node == offer.offer().node);
                         let best = best.filter(|it| it.offer().valid_until > now);
@@ -326,7 +374,7 @@ proptest! {
     /// No bytes, however strange, are more than a refusal.
     #[test]
     fn any_bytes_are_judged(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let hearing = index().hear(&bytes, Way::Gossip, None, NOON);
+        let hearing = index().hear(&bytes, Way::Gossip, Carrier::Asked, NOON);
         prop_assert!(matches!(hearing.verdict, Verdict::Refused(_)) && !hearing.pass_on);
     }
 }

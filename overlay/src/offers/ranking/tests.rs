@@ -3,7 +3,7 @@ use warren_proto::{Capacity, Price};
 
 use super::*;
 use crate::offers::fixture::{NETWORK, NOON, key, offer};
-use crate::offers::{IndexLimits, Way};
+use crate::offers::{Carrier, IndexLimits, Way};
 
 /// An index of exits `1..`, each with its price, its free places of 16, and whether both ways spoke.
 fn index(exits: &[(u64, u32, bool)]) -> OfferIndex {
@@ -19,9 +19,9 @@ fn index(exits: &[(u64, u32, bool)]) -> OfferIndex {
             guests_free: *free,
         };
         let offer = draft.sign(&key(n)).unwrap();
-        index.hear(offer.as_bytes(), Way::Gossip, None, NOON);
+        index.hear(offer.as_bytes(), Way::Gossip, Carrier::Asked, NOON);
         if *both {
-            index.hear(offer.as_bytes(), Way::Dht, None, NOON);
+            index.hear(offer.as_bytes(), Way::Dht, Carrier::Asked, NOON);
         }
     }
     index
@@ -86,6 +86,19 @@ fn an_order_asked_for_goes_before_the_score() {
 fn an_exit_of_one_way_only_comes_after_its_equal() {
     let index = index(&[(100, 16, false), (100, 16, true)]);
     assert_eq!(order(&index, &OfferQuery::default(), &[]), [2, 1]);
+}
+
+#[test]
+fn an_exit_known_from_one_peers_snapshot_alone_is_no_better_than_one_of_one_way() {
+    let mut index = index(&[(100, 16, false)]);
+    let told = offer(2, 1, NOON).sign(&key(2)).unwrap();
+    index.hear(told.as_bytes(), Way::Snapshot, Carrier::Asked, NOON);
+    let ranked = rank(&index, &OfferQuery::default(), |_| None, NOON);
+    let is_of_one_way = |it: &RankedOffer| {
+        let mut reasons = it.score_reasons.iter();
+        reasons.any(|it| matches!(it, ScoreReason::OneWayOnly { .. }))
+    };
+    assert_eq!(ranked.iter().filter(|it| is_of_one_way(it)).count(), 2);
 }
 
 #[test]
@@ -158,7 +171,7 @@ fn whoever_takes_much_with_its_first_word_is_left_out() {
         );
         draft.prepay_units = ahead;
         let offer = draft.sign(&key(n)).unwrap();
-        index.hear(offer.as_bytes(), Way::Gossip, None, NOON);
+        index.hear(offer.as_bytes(), Way::Gossip, Carrier::Asked, NOON);
     };
     add(1, 1, 0, 50_000_000_000_000_000, 1);
     add(2, 1000, 0, 1000, 1);

@@ -121,7 +121,8 @@ pub struct UpRequest {
     pub kill_switch: Option<bool>,
     /// What to do when the exit dies; one that is named in `exit` is only tried again, unless this is `none`.
     pub fallback: Option<Fallback>,
-    /// How long an offer that fits is looked for, in seconds. `None`: 30. What comes after has limits of its own.
+    /// How long an offer that fits is looked for, and after five exits that failed yet another is tried, in seconds.
+    /// `None`: 30. A session with one has limits of its own.
     pub timeout_secs: Option<u32>,
     /// `auto`: a route where there is no channel to the exit and one to a router; `direct`: never; or the
     /// router to pay through, 8 hex digits or more of its node id.

@@ -235,6 +235,39 @@ fn with_nobody_left_to_try_the_network_is_asked_and_not_without_end() {
 }
 
 #[test]
+fn five_failures_are_the_end_only_once_the_time_is_over_too() {
+    let mut plan = plan(Fallback::Any);
+    for n in 1..=5 {
+        plan.round.tries(key(n).id(), NOON);
+    }
+    let late = NOON.plus(plan.wanted.search);
+    assert!(!plan.is_full(NOON) && plan.is_full(late));
+    // With a tunnel up before, there is a pause instead.
+    plan.progress = None;
+    assert!(plan.is_full(NOON));
+}
+
+#[test]
+fn who_failed_an_earlier_plan_is_tried_last_and_after_others_were_asked_for() {
+    let failed = || {
+        let mut plan = plan(Fallback::Any);
+        plan.failed.note(key(1).id(), Duration::ZERO, NOON);
+        plan
+    };
+    let mut some = failed();
+    assert_eq!(some.weigh(answer(Asked::Index, &[1, 2]), NOON), Found::Next);
+    assert_eq!(queued(&some), [2, 1].map(|n| key(n).id()));
+    let mut alone = failed();
+    assert_eq!(alone.weigh(answer(Asked::Index, &[1]), NOON), Found::Ask);
+    assert_eq!(alone.weigh(answer(Asked::Network, &[1]), NOON), Found::Next);
+    assert_eq!(queued(&alone), [key(1).id()]);
+    // Whom the user named is who is wanted.
+    let mut named = failed();
+    named.wanted.query.nodes = vec![key(1).id()];
+    assert_eq!(named.weigh(answer(Asked::Index, &[1]), NOON), Found::Next);
+}
+
+#[test]
 fn an_answer_serves_the_plan_that_asked_and_only_with_what_that_wants() {
     let mut plan = plan(Fallback::Any);
     plan.searching = true;

@@ -94,6 +94,13 @@ impl ConsumerEnd {
             | Self::ExitLost => true,
         }
     }
+
+    /// Whether the exit is who failed: then others are tried before it, the next time too. Whoever waits for the
+    /// chain in vain finds its channel open later, and should not open one to somebody else then.
+    #[must_use]
+    pub const fn is_of_exit(&self) -> bool {
+        self.try_next() && !matches!(self, Self::TimedOut(ConsumerPhase::Funding))
+    }
 }
 
 /// What a consumer's session can hear.

@@ -1,0 +1,53 @@
+//! Which exits are tried, and in which order.
+
+use warren_overlay::offers::RankedOffer;
+use warren_proto::UnixTime;
+
+use super::*;
+use crate::consumer::choose::{Answer, Asked};
+
+/// Ids and offers cost nothing: five that rank best and answer nobody are no reason to go without a tunnel.
+#[test]
+fn five_exits_that_answer_nobody_hide_no_sixth_and_are_not_first_the_next_time() {
+    inside("five_exits_that_answer_nobody", || async {
+        let mut bench = Bench::new().await;
+        let shell = &mut bench.shell;
+        let now = shell.parts.clock.now();
+        let found = |plan| Answer {
+            plan,
+            offers: (11..=16).map(|n| ranked(n, now)).collect(),
+            from: Asked::Index,
+        };
+        let tried = |shell: &Shell| {
+            let live = shell.live.as_ref().expect("somebody is tried");
+            live.machine().offer().offer().node
+        };
+        let (progress, _events) = mpsc::channel(64);
+        shell.start(wanted(), progress.clone()).await;
+        for n in 11..=15 {
+            shell.found(found(1)).await;
+            assert_eq!(tried(shell), key(n).id());
+            let gone = News::NoStream("nobody is there".to_owned());
+            shell.session_news(gone).await;
+        }
+        shell.found(found(1)).await;
+        assert_eq!(tried(shell), key(16).id());
+
+        shell.down(DownRequest::default()).await.unwrap();
+        shell.start(wanted(), progress).await;
+        shell.found(found(2)).await;
+        assert_eq!(tried(shell), key(16).id());
+    });
+}
+
+fn ranked(n: u8, now: UnixTime) -> RankedOffer {
+    RankedOffer {
+        offer: free_offer(n, now).sign(&key(n)).unwrap(),
+        rtt: None,
+        by_dht: true,
+        by_gossip: true,
+        by_snapshot: false,
+        points: 0,
+        score_reasons: vec![],
+    }
+}
