@@ -275,6 +275,22 @@ async fn an_exit_that_was_reached_again_is_not_told_of_as_unreachable() {
     assert_eq!(bench.shell.cause(&end), None);
 }
 
+/// Another one may be paid by a channel that is there, and this one in a while.
+#[tokio::test]
+async fn an_exit_that_cannot_be_paid_ends_no_plan() {
+    use crate::session::ConsumerEnd;
+    for was_up in [false, true] {
+        let mut bench = Bench::new().await;
+        bench.begins();
+        let plan = bench.shell.plan.as_mut().unwrap();
+        plan.wanted.fallback = Fallback::Any;
+        plan.progress = plan.progress.take().filter(|_| !was_up);
+        bench.shell.ended(ConsumerEnd::Unfunded).await;
+        assert!(bench.shell.plan.is_some(), "given up; was up: {was_up}");
+        assert!(bench.shell.live.is_none() && bench.shell.facts.problem.is_none());
+    }
+}
+
 /// A lock that comes once its session is over: the next one with that exit must not take its second router for one that
 /// does its work.
 #[tokio::test]

@@ -81,12 +81,10 @@ impl ConsumerEnd {
     #[must_use]
     pub const fn try_next(&self) -> bool {
         match self {
-            Self::Asked
-            | Self::Unfunded
-            | Self::CapReached
-            | Self::LineLost
-            | Self::ChannelUsedUp => false,
-            Self::Refused(_)
+            Self::Asked | Self::CapReached | Self::LineLost | Self::ChannelUsedUp => false,
+            // The next one may be paid by a channel that is there, or the same one in a while.
+            Self::Unfunded
+            | Self::Refused(_)
             | Self::Ended(_)
             | Self::PaymentRefused(_)
             | Self::BadGrant(_)
