@@ -26,7 +26,7 @@ const SEARCH_WAIT: Duration = Duration::from_secs(30);
 const HEAR_WAIT: Duration = Duration::from_secs(60);
 
 /// A store that has not heard everything does not know which channels there are.
-pub(super) async fn hear_chain(purse: &Purse) -> Result<(), Problem> {
+pub(crate) async fn hear_chain(purse: &Purse) -> Result<(), Problem> {
     let payments = purse.payments();
     let heard = async {
         while !payments.has_heard().await? {
