@@ -289,6 +289,39 @@ fn help_and_version_need_nothing() {
     );
 }
 
+/// As on a full disk; a reader that went away is no error.
+#[test]
+fn an_answer_that_could_not_be_written_is_no_success() {
+    let home = tempfile::tempdir().expect("a folder");
+    for typed in [
+        vec!["help", "errors"],
+        vec!["--help"],
+        vec!["--version"],
+        vec!["--json", "version"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let (reader, gone) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        for (out, is_fine) in [
+            (Stdio::from(full.expect("a device")), false),
+            (Stdio::from(gone), true),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_warren"))
+                .env_clear()
+                .env("WARREN_HOME", home.path())
+                .args(&typed)
+                .stdout(out)
+                .stderr(Stdio::piped())
+                .spawn()
+                .and_then(std::process::Child::wait_with_output)
+                .expect("the program starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(code(&output) == 0, is_fine, "{typed:?}: {said}");
+            assert_eq!(said.contains("W1508"), !is_fine, "{typed:?}: {said}");
+        }
+    }
+}
+
 #[test]
 fn recover_on_an_untouched_machine_has_nothing_to_do() {
     let home = tempfile::tempdir().expect("a folder");
