@@ -15,6 +15,12 @@ fn an_exit_is_one_again_after_a_restart_until_its_owner_says_otherwise() {
     };
     let exit = &mut stage.cast.exits[0];
     let kept = exit.home().join("exit.json");
+    // What is refused changes nothing, not what was agreed to either.
+    let phrase = fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let wider = ["exit", "enable", "--policy", "all", "--yes-i-consent"];
+    let wider = [&wider[..], &[phrase.trim()]].concat();
+    let refused = exit.ask::<ExitStatus>(&wider).expect_err("it is on");
+    assert!(refused.to_string().contains("W4111"), "{refused}");
     exit.stop().expect("it stops");
     exit.start().expect("it begins");
     let on = |it: &ExitStatus| it.enabled.then_some(()).ok_or(format!("{it:?}"));
@@ -43,6 +49,15 @@ fn an_exit_is_one_again_after_a_restart_until_its_owner_says_otherwise() {
     exit.start().expect("it begins");
     let status: ExitStatus = exit.ask(&["exit", "status"]).expect("a status");
     assert!(!status.enabled && kept.exists());
+    // A narrower policy than the one agreed to needs no word, nor does the way back as far as that.
+    let on: ExitStatus = exit.ask(&wider).expect("on");
+    assert_eq!(on.policy.name, "all");
+    for policy in ["web+dns", "all"] {
+        exit.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
+        exit.ask::<ExitStatus>(&["exit", "enable", "--yes", "--policy", policy])
+            .expect(policy);
+    }
+    exit.ask::<ExitStatus>(&["exit", "disable"]).expect("off");
     // A price of now has words of now, whatever is configured.
     let args = ["exit", "enable", "--yes", "--price", "0"];
     let free: ExitStatus = exit.ask(&args).expect("on");

@@ -22,6 +22,7 @@ mod goes_on;
 mod kill_switch_off;
 mod meddling;
 mod names;
+mod one_deposit;
 mod payer_closes;
 mod restored;
 mod routed;

@@ -72,8 +72,9 @@ fn a_restored_wallet_asks_for_the_state_of_its_channels_before_it_opens_others()
                 .to_string()
         })
         .collect();
-    // One channel to an exit, one to a router.
-    let (direct, first) = session(&stage, &["up", &nodes[1]]);
+    // One channel to an exit, one to a router, and they take all that there is.
+    let all_but_one = ["up", &nodes[1], "--deposit", "9", "--max-spend", "9"];
+    let (direct, first) = session(&stage, &all_but_one);
     wait::until("a router", STEP, || {
         let list: RouterList = stage
             .cast
@@ -105,6 +106,7 @@ fn a_restored_wallet_asks_for_the_state_of_its_channels_before_it_opens_others()
     assert_eq!(paid(up), third);
 
     // Another machine again, and now the router is gone: that is said, and a new channel is opened.
+    stage.cast.fund_consumer("10").expect("money");
     moves_to_another_machine(&mut stage);
     stage.cast.exits[0].kill().expect("the router is killed");
     let (fresh, _) = session(&stage, &["up", &nodes[2]]);

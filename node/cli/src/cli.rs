@@ -10,7 +10,7 @@ use warren_daemon::error::{ErrorCode, Problem};
 use warren_tunnel::host::{Capability, raise_ambient};
 
 use crate::args::{Cli, Verb};
-use crate::screen::{Form, Screen};
+use crate::screen::{Form, Screen, cut};
 use crate::verbs;
 
 /// With what a process ends that was interrupted: 128 and the number of SIGINT.
@@ -111,8 +111,12 @@ fn misunderstood(error: &clap::Error, form: Form) -> u8 {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
     if is_answer || form == Form::Text {
-        let _ = error.print(); // Nobody reads any more: nothing to do about it.
-        return if is_answer { 0 } else { 2 };
+        let cut = cut(error.print()).filter(|_| is_answer);
+        return match cut {
+            Some(problem) => Screen::new(form, true).problem(&problem),
+            None if is_answer => 0,
+            None => 2,
+        };
     }
     let text = error.to_string();
     let seen = text

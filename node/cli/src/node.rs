@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use warren_daemon::config::{Config, Origin, Setting, Sources};
+use warren_daemon::config::{AsSaid, Config, Origin, Setting, Sources};
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::UnixTime;
 
@@ -24,16 +24,30 @@ const SYSTEM_SOCKET: &str = "/run/warren/warren.sock";
 /// A [`Problem`] of the configuration, with the place of what does not fit.
 pub fn config(globals: &Globals, set: &[(String, String)]) -> Result<Config, Problem> {
     let mut flags = set.to_vec();
-    if let Some(home) = &globals.home {
-        flags.push(("node.home".to_owned(), home.display().to_string()));
-    }
+    flags.extend(home_flag(globals));
     load(file(globals), flags)
 }
 
 fn load(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<Config, Problem> {
+    read(file, flags)?.fits().map_err(|it| it.problem())
+}
+
+/// The same, whether or not it fits.
+///
+/// # Errors
+/// A [`Problem`] if one of our variables is no text.
+pub fn as_said(globals: &Globals) -> Result<AsSaid, Problem> {
+    read(file(globals), home_flag(globals).into_iter().collect())
+}
+
+fn home_flag(globals: &Globals) -> Option<(String, String)> {
+    let home = globals.home.as_ref()?;
+    Some(("node.home".to_owned(), home.display().to_string()))
+}
+
+fn read(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<AsSaid, Problem> {
     let env = variables(std::env::vars_os())?;
-    let sources = Sources { file, env, flags };
-    Config::load(&sources).map_err(|it| it.problem())
+    Ok(AsSaid::of(&Sources { file, env, flags }))
 }
 
 /// The variables that may set a key. What has another name and is no text is somebody else's.
@@ -96,8 +110,8 @@ fn file(globals: &Globals) -> Option<PathBuf> {
 
 /// The undo journals of what was changed on this machine's network: one per role.
 #[must_use]
-pub fn journals(config: &Config) -> [PathBuf; 2] {
-    ["consumer.journal", "exit.journal"].map(|it| config.node.home.join(it))
+pub fn journals(home: &Path) -> [PathBuf; 2] {
+    ["consumer.journal", "exit.journal"].map(|it| home.join(it))
 }
 
 /// The wall clock.

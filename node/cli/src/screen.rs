@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use warren_daemon::api::types::Document;
-use warren_daemon::error::Problem;
+use warren_daemon::error::{ErrorCode, Problem};
 
 use crate::page::Page;
 
@@ -36,10 +36,14 @@ impl Screen {
         } else {
             page.text()
         };
-        let mut out = io::stdout().lock();
-        // A reader that went away (`| head`) is no error of ours.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        page.exit()
+        let written = {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        };
+        match cut(written) {
+            Some(problem) => self.problem(&problem),
+            None => page.exit(),
+        }
     }
 
     /// Shows an error; returns with what the process ends.
@@ -100,6 +104,18 @@ impl Screen {
             spinner.finish_and_clear();
         }
     }
+}
+
+/// What is wrong with an answer that was not written in full. `None` for a reader that went away (`| head`): that is no
+/// error of ours.
+pub(crate) fn cut(written: io::Result<()>) -> Option<Problem> {
+    let error = written.err()?;
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return None;
+    }
+    let seen = format!("the answer could not be written in full to standard output: {error}");
+    let next = "free space where the answer goes to, and ask again";
+    Some(Problem::new(ErrorCode::FileUnusable, seen).with_next(next))
 }
 
 /// For whom answers are.

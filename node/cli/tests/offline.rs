@@ -105,7 +105,7 @@ fn a_key_that_is_not_known_ends_with_ten_and_names_its_line() {
         "[exit]\n\npolcy = \"all\"\n",
     )
     .expect("a file");
-    for verb in [vec!["status"], vec!["recover"], vec!["daemon"]] {
+    for verb in [vec!["status"], vec!["config", "validate"], vec!["daemon"]] {
         let output = warren(home.path(), &[&["--json"], verb.as_slice()].concat());
         assert_eq!(code(&output), 10, "{verb:?}");
         let problem = err(&output);
@@ -136,6 +136,52 @@ fn a_value_that_does_not_fit_ends_with_ten() {
         (code(&output), err(&output)["code"].as_str()),
         (10, Some("W1001"))
     );
+}
+
+/// What every such error says to type, and what gives a machine its network back.
+#[test]
+fn what_mends_a_configuration_needs_none_that_fits() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("config.toml");
+    for (text, key, sought) in [
+        ("[exit]\n\npolcy = \"all\"\n", "exit.policy", "W1003"),
+        (
+            "[exit]\nguests_max = \"many\"\n",
+            "exit.guests_max",
+            "W1004",
+        ),
+        (
+            "[consumer]\nmax_spend = \"x\"\n",
+            "consumer.max_spend",
+            "W1004",
+        ),
+        ("[exit\n", "exit.policy", "W1002"),
+    ] {
+        fs::write(&file, text).expect("a file");
+        let explained = warren(home.path(), &["--json", "config", "explain", key]);
+        assert_eq!(code(&explained), 0, "{explained:?}");
+        let explained = out(&explained);
+        assert_eq!(explained["key"], key);
+        assert_eq!(explained["fault"]["code"], sought, "{explained}");
+        let shown = warren(home.path(), &["config", "show"]);
+        let text = String::from_utf8(shown.stdout.clone()).expect("text");
+        assert_eq!(code(&shown), 0, "{shown:?}");
+        assert!(text.contains("config.toml:"), "{text}");
+        let recovered = warren(home.path(), &["--json", "recover"]);
+        assert_eq!(code(&recovered), 0, "{recovered:?}");
+    }
+    // Unless what does not fit is where the home is.
+    for text in ["[node]\nhomee = \"/x\"\n", "[exit\n"] {
+        fs::write(&file, text).expect("a file");
+        let path = file.to_str().expect("text");
+        let lost = Command::new(env!("CARGO_BIN_EXE_warren"))
+            .env_clear()
+            .args(["--json", "--config", path, "recover"])
+            .output()
+            .expect("the program starts");
+        assert_eq!(code(&lost), 10, "{lost:?}");
+        assert_eq!(err(&lost)["next"], "warren --home DIR recover");
+    }
 }
 
 #[test]
@@ -241,6 +287,39 @@ fn help_and_version_need_nothing() {
         out(&warren(home.path(), &["version", "--json"]))["schema"],
         "warren.version/v1"
     );
+}
+
+/// As on a full disk; a reader that went away is no error.
+#[test]
+fn an_answer_that_could_not_be_written_is_no_success() {
+    let home = tempfile::tempdir().expect("a folder");
+    for typed in [
+        vec!["help", "errors"],
+        vec!["--help"],
+        vec!["--version"],
+        vec!["--json", "version"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let (reader, gone) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        for (out, is_fine) in [
+            (Stdio::from(full.expect("a device")), false),
+            (Stdio::from(gone), true),
+        ] {
+            let output = Command::new(env!("CARGO_BIN_EXE_warren"))
+                .env_clear()
+                .env("WARREN_HOME", home.path())
+                .args(&typed)
+                .stdout(out)
+                .stderr(Stdio::piped())
+                .spawn()
+                .and_then(std::process::Child::wait_with_output)
+                .expect("the program starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(code(&output) == 0, is_fine, "{typed:?}: {said}");
+            assert_eq!(said.contains("W1508"), !is_fine, "{typed:?}: {said}");
+        }
+    }
 }
 
 #[test]

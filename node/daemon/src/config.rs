@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A key that is not in [`KEYS`] is an error with its place and the nearest key, never ignored.
-//! `warren config explain KEY` is [`Config::explain`].
+//! `warren config explain KEY` is [`AsSaid::explain`]: it answers also where the rest does not fit.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -235,7 +235,40 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with the place of the value that does not fit.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        build::build(layers::settings(sources)?)
+        AsSaid::of(sources).fits()
+    }
+
+    /// Every key with its value and who set it, in the order of [`KEYS`].
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+}
+
+/// What the node was told, whether or not it fits: for whoever mends it.
+#[derive(Debug, Clone)]
+pub struct AsSaid {
+    settings: Vec<Setting>,
+    faults: Vec<ConfigError>,
+}
+
+impl AsSaid {
+    /// Reads all sources; what is no key, or cannot be read, is passed over.
+    #[must_use]
+    pub fn of(sources: &Sources) -> Self {
+        let (settings, faults) = layers::settings(sources);
+        Self { settings, faults }
+    }
+
+    /// The configuration, if it is one.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`].
+    pub fn fits(mut self) -> Result<Config, ConfigError> {
+        if self.faults.is_empty() {
+            return build::build(self.settings);
+        }
+        Err(self.faults.swap_remove(0))
     }
 
     /// Says what `key` is, who set it, and what it would be otherwise.
@@ -246,10 +279,32 @@ impl Config {
         layers::explain(&self.settings, key)
     }
 
-    /// Every key with its value and who set it, in the order of [`KEYS`].
+    /// As [`Config::settings`].
     #[must_use]
     pub fn settings(&self) -> &[Setting] {
         &self.settings
+    }
+
+    /// The node's home, whatever else does not fit.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if what was said of it cannot be read.
+    pub fn home(&self) -> Result<PathBuf, ConfigError> {
+        let key = "node.home";
+        let it = self.settings.iter().find(|it| it.key.name == key);
+        // What is said later wins over what a file that nobody can read may say.
+        let is_told = it.is_some_and(|it| matches!(it.origin, Origin::Env | Origin::Flag));
+        let hides = |it: &&ConfigError| match it {
+            ConfigError::Unreadable { .. } | ConfigError::Syntax { .. } => true,
+            ConfigError::UnknownKey { nearest, .. } => *nearest == key,
+            ConfigError::BadValue { key: of, .. } | ConfigError::Missing { key: of, .. } => {
+                *of == key
+            }
+        };
+        match self.faults.iter().find(hides) {
+            Some(fault) if !is_told => Err(fault.clone()),
+            Some(_) | None => Ok(build::home(&self.settings)),
+        }
     }
 }
 

@@ -4,12 +4,12 @@
 //! [`Metric::ALL`].
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only up, from zero at each start.
+    /// Only up, from zero at each start; what the ledger says, from its first entry.
     Counter,
     /// Up and down.
     Gauge,
@@ -82,8 +82,8 @@ metrics! {
     KillSwitch Gauge "warren_kill_switch_on" "1 while nothing may leave outside the tunnel.";
     FirewallMeddled Counter "warren_firewall_meddled_total" "How often another program took this node's firewall rules away.";
     TunnelsLost Counter "warren_tunnels_lost_total" "How often a tunnel's device was gone and made anew.";
-    Paid Counter "warren_paid_base_units_total" "Paid to exits, in the token's base units.";
-    Earned Counter "warren_earned_base_units_total" "Paid by guests, in the token's base units.";
+    Paid Counter "warren_paid_base_units_total" "Paid to exits since the ledger began, in the token's base units.";
+    Earned Counter "warren_earned_base_units_total" "Paid by guests since the ledger began, in the token's base units.";
     Claimable Gauge "warren_claimable_base_units" "Earned and not yet claimed, in the token's base units.";
     ChannelsOpen Gauge "warren_channels_open" "Channels open on either side.";
     Claims Counter "warren_claims_total" "Claims that reached the chain.";
@@ -111,42 +111,51 @@ metrics! {
     TakesLiabilities Gauge "warren_store_takes_liabilities" "0 while the disk is too full for new channels and guests.";
 }
 
-/// The numbers themselves. Sums of money beyond 2^64 − 1 base units stay at that.
+/// The numbers themselves.
 #[derive(Debug)]
 pub struct Metrics {
-    values: Vec<AtomicU64>,
+    /// Wide enough for money: 2^64 base units are 18 tokens of 18 decimals.
+    values: Vec<Mutex<u128>>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            values: Metric::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            values: Metric::ALL.iter().map(|_| Mutex::default()).collect(),
         }
     }
 }
 
 impl Metrics {
+    /// A number is replaced as a whole, so one whose lock is poisoned is good.
+    fn at(&self, metric: Metric) -> Option<MutexGuard<'_, u128>> {
+        let value = self.values.get(metric as usize)?;
+        Some(value.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Counts `by` more.
     pub fn add(&self, metric: Metric, by: u64) {
-        if let Some(value) = self.values.get(metric as usize) {
-            let more = |now: u64| Some(now.saturating_add(by));
-            let _ = value.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if let Some(mut value) = self.at(metric) {
+            *value = value.saturating_add(by.into());
         }
     }
 
     /// Says how it is now.
     pub fn set(&self, metric: Metric, to: u64) {
-        if let Some(value) = self.values.get(metric as usize) {
-            value.store(to, Ordering::Relaxed);
+        self.set_sum(metric, to.into());
+    }
+
+    /// The same of money, in base units.
+    pub fn set_sum(&self, metric: Metric, to: u128) {
+        if let Some(mut value) = self.at(metric) {
+            *value = to;
         }
     }
 
     /// How it is now.
     #[must_use]
-    pub fn get(&self, metric: Metric) -> u64 {
-        self.values
-            .get(metric as usize)
-            .map_or(0, |it| it.load(Ordering::Relaxed))
+    pub fn get(&self, metric: Metric) -> u128 {
+        self.at(metric).map_or(0, |it| *it)
     }
 
     /// Prometheus' text format, version 0.0.4.
@@ -224,6 +233,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.add(Metric::Paid, 5);
         metrics.add(Metric::Paid, u64::MAX);
+        metrics.set_sum(Metric::Earned, 1 << 65);
         metrics.set(Metric::Guests, 2);
         let text = metrics.render();
         assert!(
@@ -231,7 +241,11 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("\nwarren_paid_base_units_total 18446744073709551615\n"),
+            text.contains("\nwarren_paid_base_units_total 18446744073709551620\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nwarren_earned_base_units_total 36893488147419103232\n"),
             "{text}"
         );
         assert_eq!(text.lines().count(), 3 * Metric::ALL.len());

@@ -29,7 +29,7 @@ use crate::session::ProviderEvent;
 use crate::store::{self, Headroom};
 
 pub(crate) use asking::{answer_payer, ask_payee, say};
-pub(crate) use found::see;
+pub(crate) use found::{hear_chain, payees, see};
 pub(crate) use lock::next_lock;
 pub(crate) use openings::{Openings, Payable, ToPay, can_open, check_funds, covers, open};
 pub(crate) use routed::{Unsaid, no_first, offered, routed_start};

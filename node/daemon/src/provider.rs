@@ -211,10 +211,7 @@ impl Shell {
 
     async fn enable(&mut self, mut what: Enable) -> Result<(), Problem> {
         if self.exit.is_some() {
-            return Err(Problem::new(
-                ErrorCode::BadRequest,
-                "this node is an exit already",
-            ));
+            return Err(is_on());
         }
         let unsayable = |error| Problem::new(ErrorCode::ConfigBadValue, error);
         // Before the host is touched: an offer that nobody would take is found here.
@@ -367,6 +364,11 @@ impl Shell {
             News::Receipt(signed) => self.receipt_signed(session, signed).await,
         }
     }
+}
+
+pub(crate) fn is_on() -> Problem {
+    let seen = "what this exit offers is not changed while it sells; nothing was changed";
+    Problem::new(ErrorCode::ExitOn, seen)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! the sockets they make (ADR 0013).
 
 mod channels;
+mod consent;
 mod contacts;
 mod control;
 mod enable;

@@ -225,7 +225,7 @@ pub enum TowerVerb {
 /// `warren net …`.
 #[derive(Debug, Subcommand)]
 pub enum NetVerb {
-    /// Looks whether this node reaches others and is reached.
+    /// Looks whether this node reaches others, and says how many of them reached it.
     Check,
     /// Lists the connected peers.
     Peers,

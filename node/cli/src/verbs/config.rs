@@ -1,22 +1,34 @@
 //! `warren config …`: what this node was told, by whom, and whether it fits; needs no daemon.
 
 use serde_json::{Value, json};
-use warren_daemon::config::{Explained, Origin, Place, Setting};
+use warren_daemon::config::{AsSaid, Explained, Origin, Place, Setting};
 
 use super::{Desk, Told, daemon};
 use crate::args::ConfigVerb;
+use crate::node;
 use crate::page::Page;
 use crate::table::Table;
 
 pub(super) fn run(desk: &Desk<'_>, verb: &ConfigVerb) -> Told {
-    let config = desk.config()?;
     match verb {
-        ConfigVerb::Show => Ok(show_page(config.settings())),
+        ConfigVerb::Show => {
+            let said = node::as_said(desk.globals)?;
+            let json = json!({
+                "schema": "warren.config/v1",
+                "settings": said.settings().iter().map(setting_json).collect::<Vec<_>>(),
+            });
+            let page = with_fault(json, said.clone(), |json| show_page(json, said.settings()));
+            Ok(page.next("warren config explain KEY"))
+        }
         ConfigVerb::Explain { key } => {
-            let explained = config.explain(key).map_err(|it| it.problem())?;
-            Ok(explain_page(&explained))
+            let said = node::as_said(desk.globals)?;
+            let it = said.explain(key).map_err(|it| it.problem())?;
+            Ok(with_fault(explain_json(&it), said, |json| {
+                explain_page(json, &it)
+            }))
         }
         ConfigVerb::Validate => {
+            let config = desk.config()?;
             daemon::filter(&config.node.log)?;
             warren_daemon::check(&config)?;
             Ok(valid_page(config.settings()))
@@ -24,23 +36,40 @@ pub(super) fn run(desk: &Desk<'_>, verb: &ConfigVerb) -> Told {
     }
 }
 
-fn show_page(settings: &[Setting]) -> Page {
+/// What was asked for comes first; that the rest does not fit is told below, for it is what is being mended.
+fn with_fault(mut json: Value, said: AsSaid, page: impl FnOnce(Value) -> Page) -> Page {
+    let Err(fault) = said.fits() else {
+        return page(json);
+    };
+    let problem = fault.problem();
+    json["fault"] = json!({
+        "code": problem.code, "seen": problem.seen, "next": problem.next,
+    });
+    let line = format!("The configuration does not fit: {}", problem.seen);
+    page(json).line(line).next("warren config validate")
+}
+
+fn show_page(json: Value, settings: &[Setting]) -> Page {
     let mut table = Table::new(&["KEY", "VALUE", "SAID BY"]);
     for it in settings {
         table.row([it.key.name.to_owned(), it.shown(), it.place.to_string()]);
     }
-    let json = json!({
-        "schema": "warren.config/v1",
-        "settings": settings.iter().map(setting_json).collect::<Vec<_>>(),
-    });
     let said = said(settings);
     let sentence = format!("{} keys, {said} of them set by you.", settings.len());
-    Page::raw(json, sentence)
-        .table(&table)
-        .next("warren config explain KEY")
+    Page::raw(json, sentence).table(&table)
 }
 
-fn explain_page(it: &Explained) -> Page {
+fn explain_json(it: &Explained) -> Value {
+    let setting = &it.setting;
+    let mut json = setting_json(setting);
+    json["schema"] = json!("warren.config-key/v1");
+    json["variable"] = json!(it.variable);
+    json["default"] = json!(setting.key.default);
+    json["meaning"] = json!(setting.key.meaning);
+    json
+}
+
+fn explain_page(json: Value, it: &Explained) -> Page {
     let setting = &it.setting;
     let mut table = Table::new(&[]);
     table.row(["is", shown(&setting.shown())]);
@@ -49,16 +78,8 @@ fn explain_page(it: &Explained) -> Page {
     table.row(["variable", &it.variable]);
     let flag = format!("warren daemon --set {}=VALUE", setting.key.name);
     table.row(["flag", &flag]);
-    let mut json = setting_json(setting);
-    json["schema"] = json!("warren.config-key/v1");
-    json["variable"] = json!(it.variable);
-    json["default"] = json!(setting.key.default);
-    json["meaning"] = json!(setting.key.meaning);
-    Page::raw(
-        json,
-        format!("{}: {}", setting.key.name, setting.key.meaning),
-    )
-    .table(&table)
+    let sentence = format!("{}: {}", setting.key.name, setting.key.meaning);
+    Page::raw(json, sentence).table(&table)
 }
 
 fn valid_page(settings: &[Setting]) -> Page {

@@ -89,17 +89,36 @@ pub(super) fn verdict(checks: &[Check], fine: &str) -> String {
     }
 }
 
-/// Adds what mends the failed checks, and ends as degraded if there are any.
+/// Adds what mends the checks that are not fine, those that failed first, and ends as degraded if one did.
 pub(super) fn finish(page: Page, checks: &[Check]) -> Page {
-    let failed: Vec<&Check> = checks
-        .iter()
-        .filter(|it| it.verdict == CheckVerdict::Fail)
-        .collect();
-    let steps = failed.iter().filter_map(|it| it.next.clone());
-    let page = steps.fold(page, Page::next);
-    if failed.is_empty() {
+    let of = |verdict| checks.iter().filter(move |it| it.verdict == verdict);
+    let unfine = of(CheckVerdict::Fail).chain(of(CheckVerdict::Warn));
+    let page = unfine
+        .filter_map(|it| it.next.clone())
+        .fold(page, Page::next);
+    if of(CheckVerdict::Fail).next().is_none() {
         page
     } else {
         page.ends_with(ExitCode::Degraded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_daemon::error::{ErrorCode, Problem};
+
+    use super::*;
+
+    #[test]
+    fn a_warning_says_what_mends_it_and_fails_nothing() {
+        let problem = |next| Problem::new(ErrorCode::NoPeers, "seen").with_next(next);
+        let warn = Check::not_fine("machine", CheckVerdict::Warn, problem("mend this"));
+        let fail = Check::not_fine("peers", CheckVerdict::Fail, problem("first that"));
+        let page = |checks: &[Check]| finish(Page::raw(serde_json::Value::Null, ""), checks);
+        let warned = page(std::slice::from_ref(&warn));
+        assert!(warned.text().ends_with("Next: mend this\n") && warned.exit() == 0);
+        let failed = page(&[warn, fail]);
+        assert!(failed.text().ends_with("Next: first that · mend this\n"));
+        assert_ne!(failed.exit(), 0);
     }
 }

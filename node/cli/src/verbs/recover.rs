@@ -1,7 +1,7 @@
 //! `warren recover`, with the daemon dead: gives the machine its network back; `--store` goes on with
 //! a store that does not verify, once its owner has read what that may cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use warren_daemon::error::{ErrorCode, ExitCode, Problem};
@@ -25,7 +25,7 @@ pub(super) async fn run(desk: &mut Desk<'_>, args: &RecoverArgs) -> Told {
         return store(desk, args);
     }
     let (mut all, mut failed) = (RecoverReport::default(), None);
-    for journal in node::journals(&desk.config()?) {
+    for journal in node::journals(&home(desk)?) {
         match host::recover(&journal).await {
             Ok(report) => {
                 all.changes.extend(report.changes);
@@ -46,9 +46,15 @@ pub(super) async fn run(desk: &mut Desk<'_>, args: &RecoverArgs) -> Told {
     Ok(page(&all))
 }
 
+/// Whatever else is wrong with the configuration: it may be why the daemon does not begin again.
+fn home(desk: &Desk<'_>) -> Result<PathBuf, Problem> {
+    let home = node::as_said(desk.globals)?.home();
+    home.map_err(|it| it.problem().with_next("warren --home DIR recover"))
+}
+
 /// The word is typed by a person who was shown what it means, or given to this very run.
 fn store(desk: &mut Desk<'_>, args: &RecoverArgs) -> Told {
-    let home = desk.config()?.node.home;
+    let home = home(desk)?;
     let recovered = match recover_home(&home, args.accept.as_deref()) {
         Err(problem) if args.accept.is_none() && problem.is(ErrorCode::StoreConsent) => {
             ask(desk, &home, problem)?

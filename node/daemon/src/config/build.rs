@@ -26,7 +26,7 @@ const MOST_RESOLVERS: usize = 4;
 pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     let said = Said(&settings);
     said.check_counts_and_words()?;
-    let home = said.path("node.home").unwrap_or_else(default_home);
+    let home = home(&settings);
     let token = Token {
         symbol: said.text("chain.token_symbol").to_owned(),
         decimals: u8::try_from(said.count("chain.token_decimals")).unwrap_or(u8::MAX),
@@ -117,6 +117,11 @@ fn chain(said: &Said<'_>, units: &Token) -> Result<Option<ChainConfig>, ConfigEr
         poll: Duration::from_millis(said.count("chain.poll_millis")),
         first_block: Some(said.count("chain.first_block")).filter(|it| *it > 0),
     }))
+}
+
+pub(super) fn home(settings: &[Setting]) -> PathBuf {
+    let told = Said(settings).path("node.home");
+    told.unwrap_or_else(default_home)
 }
 
 fn default_home() -> PathBuf {

@@ -72,19 +72,20 @@ pub struct Explained {
     pub variable: String,
 }
 
-/// Lays the sources over each other: one setting for each key, in the order of [`KEYS`].
-pub(super) fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
-    let mut said = BTreeMap::new();
-    let mut say = |found: Found| said.insert(found.key.name, found);
-    if let Some(path) = &sources.file {
-        from_file(path)?.into_iter().for_each(|it| drop(say(it)));
+/// Lays the sources over each other: one setting for each key, in the order of [`KEYS`]; and each thing that was said
+/// and is none, or cannot be read.
+pub(super) fn settings(sources: &Sources) -> (Vec<Setting>, Vec<ConfigError>) {
+    let (mut said, mut faults) = (BTreeMap::new(), Vec::new());
+    let of_file = sources.file.as_ref().map(|it| from_file(it));
+    let of_file = of_file.unwrap_or_else(|| Ok(Vec::new()));
+    let of_file = of_file.unwrap_or_else(|fault| vec![Err(fault)]);
+    let all = of_file.into_iter().chain(from_env(&sources.env));
+    for it in all.chain(from_flags(&sources.flags)) {
+        match it {
+            Ok(found) => drop(said.insert(found.key.name, found)),
+            Err(fault) => faults.push(fault),
+        }
     }
-    from_env(&sources.env)?
-        .into_iter()
-        .for_each(|it| drop(say(it)));
-    from_flags(&sources.flags)?
-        .into_iter()
-        .for_each(|it| drop(say(it)));
     let setting = |key: &'static Key| match said.remove(key.name) {
         Some(Found {
             value,
@@ -104,7 +105,7 @@ pub(super) fn settings(sources: &Sources) -> Result<Vec<Setting>, ConfigError> {
             place: Place::Nowhere,
         },
     };
-    Ok(KEYS.iter().map(setting).collect())
+    (KEYS.iter().map(setting).collect(), faults)
 }
 
 pub(super) fn explain(settings: &[Setting], key: &str) -> Result<Explained, ConfigError> {
@@ -136,46 +137,42 @@ fn unknown(key: &str, place: Place) -> ConfigError {
     }
 }
 
-fn from_env(env: &[(String, String)]) -> Result<Vec<Found>, ConfigError> {
-    let mut found = Vec::new();
-    for (variable, value) in env {
-        let Some(rest) = variable.strip_prefix("WARREN_") else {
-            continue;
-        };
-        let Some((section, name)) = rest.split_once("__") else {
-            continue;
-        };
+fn from_env(env: &[(String, String)]) -> Vec<Result<Found, ConfigError>> {
+    let found = env.iter().filter_map(|(variable, value)| {
+        let rest = variable.strip_prefix("WARREN_")?;
+        let (section, name) = rest.split_once("__")?;
         let place = Place::Env {
             variable: variable.clone(),
         };
         let name = format!("{}.{}", section.to_lowercase(), name.to_lowercase());
-        let key = find(&name).ok_or_else(|| unknown(&name, place.clone()))?;
-        found.push(Found {
+        let key = find(&name).ok_or_else(|| unknown(&name, place.clone()));
+        Some(key.map(|key| Found {
             key,
             value: value.clone(),
             origin: Origin::Env,
             place,
-        });
-    }
-    Ok(found)
+        }))
+    });
+    found.collect()
 }
 
-fn from_flags(flags: &[(String, String)]) -> Result<Vec<Found>, ConfigError> {
-    let mut found = Vec::new();
-    for (name, value) in flags {
+fn from_flags(flags: &[(String, String)]) -> Vec<Result<Found, ConfigError>> {
+    let found = flags.iter().map(|(name, value)| {
         let place = Place::Flag { flag: name.clone() };
         let key = find(name).ok_or_else(|| unknown(name, place.clone()))?;
-        found.push(Found {
+        Ok(Found {
             key,
             value: value.clone(),
             origin: Origin::Flag,
             place,
-        });
-    }
-    Ok(found)
+        })
+    });
+    found.collect()
 }
 
-fn from_file(path: &Path) -> Result<Vec<Found>, ConfigError> {
+/// # Errors
+/// [`ConfigError::Unreadable`] or [`ConfigError::Syntax`]: then nobody knows what it says.
+fn from_file(path: &Path) -> Result<Vec<Result<Found, ConfigError>>, ConfigError> {
     let unreadable = |reason: String| ConfigError::Unreadable {
         path: path.to_owned(),
         reason,
@@ -200,19 +197,22 @@ fn from_file(path: &Path) -> Result<Vec<Found>, ConfigError> {
     let mut found = Vec::new();
     for (section, content) in table.get_ref() {
         let DeValue::Table(keys) = content.get_ref() else {
-            return Err(unknown(section.get_ref(), place(section.span().start)));
+            let place = place(section.span().start);
+            found.push(Err(unknown(section.get_ref(), place)));
+            continue;
         };
         for (name, value) in keys {
             let full = format!("{}.{}", section.get_ref(), name.get_ref());
             let place = place(name.span().start);
-            let key = find(&full).ok_or_else(|| unknown(&full, place.clone()))?;
-            let value = as_text(key, value.get_ref(), &place)?;
-            found.push(Found {
-                key,
-                value,
-                origin: Origin::File,
-                place,
-            });
+            let key = find(&full).ok_or_else(|| unknown(&full, place.clone()));
+            found.push(key.and_then(|key| {
+                Ok(Found {
+                    key,
+                    value: as_text(key, value.get_ref(), &place)?,
+                    origin: Origin::File,
+                    place,
+                })
+            }));
         }
     }
     Ok(found)

@@ -77,7 +77,8 @@ fn a_later_source_wins_and_explain_says_who_it_was() {
         flags: pairs(&[("exit.policy", "web+dns")]),
     };
     let config = Config::load(&sources).unwrap();
-    let who = |key: &str| config.explain(key).unwrap().setting;
+    let said = AsSaid::of(&sources);
+    let who = |key: &str| said.explain(key).unwrap().setting;
     assert_eq!(
         (who("exit.policy").origin, config.exit.policy.as_str()),
         (Origin::Flag, "web+dns")
@@ -89,7 +90,7 @@ fn a_later_source_wins_and_explain_says_who_it_was() {
     assert_eq!(who("exit.country").place, Place::File { path, line: 5 });
     assert_eq!(who("exit.listen_port").origin, Origin::Default);
     assert_eq!(
-        config.explain("exit.guests_max").unwrap().variable,
+        said.explain("exit.guests_max").unwrap().variable,
         "WARREN_EXIT__GUESTS_MAX"
     );
 }
@@ -199,9 +200,10 @@ fn a_chain_is_used_only_with_its_contract_pinned() {
 
 #[test]
 fn every_default_fits_its_own_key_and_every_key_explains_itself() {
-    let config = Config::load(&Sources::default()).unwrap();
+    let said = AsSaid::of(&Sources::default());
+    assert!(said.clone().fits().is_ok());
     for key in KEYS {
-        let explained = config.explain(key.name).unwrap();
+        let explained = said.explain(key.name).unwrap();
         assert_eq!(explained.setting.value, key.default);
         assert!(
             key.meaning.ends_with('.') && key.name.contains('.'),

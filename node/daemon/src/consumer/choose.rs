@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use warren_overlay::offers::{OfferQuery, RankedOffer, ScoreReason, asks_too_much_ahead};
-use warren_proto::{Amount, MAX_MIB_AHEAD, Price, SignedOffer, UnixTime};
+use warren_proto::{Amount, MAX_MIB_AHEAD, PayoutAddress, Price, SignedOffer, UnixTime};
 
 use super::live::{self, Heard, Live};
 use super::round::{Failed, Round};
 use super::{SEARCH_PAUSE, Shell, Wanted, host, view};
 use crate::api::types::{Fallback, UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
-use crate::perform::Openings;
+use crate::perform::{Openings, payees};
 use crate::session::ConsumerEnd;
 
 /// What a search came to.
@@ -63,6 +63,8 @@ pub(super) struct Plan {
     /// What the sessions that are over cost.
     pub(super) spent: Amount,
     pub(super) openings: Openings,
+    /// Whether an exit could not be paid: those for which no money is to be found come first from then on.
+    lacks_money: bool,
     /// Whether the kill switch stood before: then it stays if nothing comes of this plan.
     was_blocked: bool,
 }
@@ -87,6 +89,7 @@ impl Plan {
             searching: false,
             spent: Amount::ZERO,
             openings: Openings::default(),
+            lacks_money: false,
             was_blocked,
         }
     }
@@ -168,6 +171,16 @@ impl Plan {
         }
         let nobody = || Found::Nobody(format!("no offer fits after {} s", searched.as_secs()));
         capped.map_or_else(nobody, Found::Refused)
+    }
+
+    /// Puts those first that are free, or paid by a channel that is there; else their order stays.
+    fn paid_first(&mut self, payees: &[PayoutAddress]) {
+        let is_paid = |it: &SignedOffer| {
+            let it = it.offer();
+            it.price == Price::default() || payees.contains(&it.payee)
+        };
+        let queue = self.queue.make_contiguous();
+        queue.sort_by_key(|it| !is_paid(it));
     }
 
     /// An exit is lost: where the next one may be.
@@ -254,6 +267,10 @@ impl Shell {
         let Some(plan) = &mut self.plan else { return };
         answer.offers.retain(|it| host::is_of_use(it.offer.offer()));
         let found = plan.weigh(answer, now);
+        if let Some(purse) = self.parts.purse.as_ref().filter(|_| plan.lacks_money) {
+            // Without an answer of the books the order stays as it is.
+            plan.paid_first(&payees(purse).await.unwrap_or_default());
+        }
         if self.live.is_some() {
             return;
         }
@@ -332,13 +349,11 @@ impl Shell {
         tracing::warn!(seen = %problem.seen, code = %problem.code, "session ended");
         plan.last_problem = Some(problem.clone());
         let started = plan.progress.is_none();
-        // An exit that no channel pays yet is passed over for one that can be paid.
-        let unpayable = matches!(end, ConsumerEnd::Unfunded) && plan.openings.is_spent();
-        let next = end.try_next() || unpayable;
+        plan.lacks_money |= matches!(end, ConsumerEnd::Unfunded);
         if end.is_of_exit() {
             self.failed.note(lost.offer().node, served, now);
         }
-        if next && (plan.wanted.fallback != Fallback::None || !started) {
+        if end.try_next() && (plan.wanted.fallback != Fallback::None || !started) {
             if started && served > Duration::ZERO {
                 plan.round.lost(lost.offer().node, served, now);
                 plan.falls_back(&lost);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use warren_overlay::SessionStream;
 use warren_proto::{
-    ChannelId, PayErrorCode, PaymentId, Receipt, SessionFrame, SessionId, SessionStart,
+    Amount, ChannelId, PayErrorCode, PaymentId, Receipt, SessionFrame, SessionId, SessionStart,
     SessionTerms, SignedOffer, UnixTime,
 };
 use warren_tunnel::TunnelKey;
@@ -92,6 +92,10 @@ pub(super) struct Live {
     brought: bool,
     outbox: Outbox,
     pub(super) channel: Option<ChannelId>,
+    /// What that held when it was last counted how far it reaches.
+    pub(super) deposit: Amount,
+    /// A top-up is under way.
+    pub(super) tops_up: bool,
     pub(super) since: UnixTime,
     /// `None` unless a route pays.
     pub(super) route: Option<RouteLine>,
@@ -124,6 +128,8 @@ impl Live {
             brought: false,
             outbox: Outbox::default(),
             channel: None,
+            deposit: Amount::ZERO,
+            tops_up: false,
             since: now,
             route: None,
             problem: None,
@@ -356,7 +362,8 @@ impl Shell {
         match end {
             ConsumerEnd::Unfunded | ConsumerEnd::TimedOut(_) | ConsumerEnd::LineLost => {
                 let live = self.live.as_ref()?;
-                live.problem.clone().or_else(|| live.unreleased.clone())
+                let known = [&live.problem, &live.unreleased, &live.no_top_up];
+                known.into_iter().find_map(Clone::clone)
             }
             ConsumerEnd::ChannelUsedUp => {
                 let live = self.live.as_ref();

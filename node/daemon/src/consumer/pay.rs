@@ -15,6 +15,16 @@ const CONFIRMED: Duration = Duration::from_secs(1);
 /// For so long it is waited for; what is confirmed later serves the next session.
 const TOP_UP_LOOKS: u32 = 300;
 
+/// What the channel that pays alone still holds.
+struct Left {
+    channel: ChannelId,
+    /// Of a word.
+    price: Amount,
+    deposit: Amount,
+    /// Not paid yet.
+    left: Amount,
+}
+
 impl Shell {
     pub(super) fn fund(&mut self, terms: SessionTerms) {
         let (Some(live), Some(plan)) = (&self.live, &self.plan) else {
@@ -80,8 +90,8 @@ impl Shell {
         }
     }
 
-    /// The channel that pays alone, what a word costs, and what of its deposit is not paid yet.
-    async fn left(&self) -> Option<(ChannelId, Amount, Amount)> {
+    /// `None` where a route pays, or nothing is paid.
+    async fn left(&self) -> Option<Left> {
         let (live, purse) = (self.live.as_ref()?, self.parts.purse.as_ref()?);
         if live.route.is_some() {
             return None;
@@ -89,16 +99,37 @@ impl Shell {
         let (channel, price) = (live.channel?, live.machine().word_price()?);
         let views = purse.payments().channels().await.ok()?;
         let view = views.iter().find(|it| it.id == channel)?;
-        Some((channel, price, view.deposit.saturating_sub(view.value)))
+        Some(Left {
+            channel,
+            price,
+            deposit: view.deposit,
+            left: view.deposit.saturating_sub(view.value),
+        })
     }
 
     /// Tells the machine how far the channel reaches.
     pub(super) async fn count_cover(&mut self) {
-        let (Some((_, price, left)), Some(live)) = (self.left().await, &self.live) else {
+        if let Some(left) = self.left().await {
+            self.covers(&left).await;
+        }
+    }
+
+    /// The same once somebody else topped the channel up: a person, or what was ordered long ago.
+    pub(super) async fn look_at_cover(&mut self) {
+        if self.live.as_ref().is_none_or(|live| live.tops_up) {
             return;
-        };
-        let words = left.wei().checked_div(price.wei()).unwrap_or(u128::MAX);
-        let words = u64::try_from(words).unwrap_or(u64::MAX);
+        }
+        let counted = self.live.as_ref().map(|it| it.deposit).unwrap_or_default();
+        if let Some(left) = self.left().await.filter(|it| it.deposit > counted) {
+            self.covers(&left).await;
+        }
+    }
+
+    async fn covers(&mut self, it: &Left) {
+        let Some(live) = &mut self.live else { return };
+        (live.deposit, live.no_top_up) = (it.deposit, None);
+        let words = it.left.wei().checked_div(it.price.wei());
+        let words = u64::try_from(words.unwrap_or(u128::MAX)).unwrap_or(u64::MAX);
         let words = live.machine().released().saturating_add(words);
         Box::pin(self.event(ConsumerEvent::Covers { words })).await;
     }
@@ -113,14 +144,14 @@ impl Shell {
 
     /// Deposits more, as long as all that this `up` may cost covers it.
     pub(super) async fn top_up(&mut self) {
-        let (Some((channel, price, left)), Some(plan), Some(live)) =
-            (self.left().await, &self.plan, &self.live)
+        let (Some(it), Some(plan), Some(live)) = (self.left().await, &self.plan, &mut self.live)
         else {
             return self.no_top_up(None).await;
         };
         let cap = plan.may_spend();
+        let (channel, price) = (it.channel, it.price);
         let paid = price.checked_mul(live.machine().released());
-        let promised = paid.unwrap_or(Amount::MAX).checked_add(left);
+        let promised = paid.unwrap_or(Amount::MAX).checked_add(it.left);
         let room = cap.saturating_sub(promised.unwrap_or(Amount::MAX));
         let amount = room.min(plan.wanted.deposit);
         let Some(purse) = self.parts.purse.clone().filter(|_| amount >= price) else {
@@ -128,6 +159,7 @@ impl Shell {
         };
         let (session, heard_by) = (live.id(), live.heard_by.clone());
         let payable = live.to_pay.payable();
+        live.tops_up = true;
         tracing::info!(channel = %channel.short(), %amount, "little is left: topped up");
         tokio::spawn(async move {
             let done = deepen(&purse, channel, amount, &payable).await;
@@ -137,13 +169,22 @@ impl Shell {
     }
 
     pub(super) async fn topped_up(&mut self, done: Result<(), Problem>) {
+        if let Some(live) = &mut self.live {
+            live.tops_up = false;
+        }
         match done {
             Ok(()) => self.count_cover().await,
             Err(problem) => self.no_top_up(Some(problem)).await,
         }
     }
 
+    /// `why`: it failed. `None`: the user allows none.
     async fn no_top_up(&mut self, why: Option<Problem>) {
+        let event = if why.is_some() {
+            ConsumerEvent::TopUpFailed
+        } else {
+            ConsumerEvent::NotToppedUp
+        };
         if let (Some(live), Some(why)) = (&mut self.live, why) {
             tracing::warn!(seen = %why.seen, "no top-up");
             let seen = format!(
@@ -152,7 +193,7 @@ impl Shell {
             );
             live.no_top_up = Some(Problem { seen, ..why });
         }
-        Box::pin(self.event(ConsumerEvent::NotToppedUp)).await;
+        Box::pin(self.event(event)).await;
     }
 
     pub(super) async fn resync(&mut self) {

@@ -22,6 +22,7 @@ use crate::route::{LockFor, RouteParts};
 use crate::session::{Admission, Fresh, LockMade};
 use crate::stand::{PATIENCE, exit_terms, free_offer, inside, key, node};
 
+mod cover;
 mod exits;
 
 const EXIT: u8 = 1;
@@ -84,9 +85,19 @@ impl Bench {
 
     /// Begins a session with the exit, which was found already.
     fn begins(&mut self) {
+        self.begins_with(Amount::ZERO);
+    }
+
+    /// The same, with so much to deposit and to spend.
+    fn begins_with(&mut self, money: Amount) {
         let (progress, _) = mpsc::channel(64);
         let now = self.shell.parts.clock.now();
-        self.shell.plan = Some(Plan::new(1, wanted(), progress, now, false));
+        let wanted = Wanted {
+            max_spend: money,
+            deposit: money,
+            ..wanted()
+        };
+        self.shell.plan = Some(Plan::new(1, wanted, progress, now, false));
         let bid = live::wish(
             &self.shell.parts,
             self.offer.clone(),

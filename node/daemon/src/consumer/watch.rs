@@ -69,6 +69,7 @@ impl Shell {
     pub(super) async fn look(&mut self) {
         let found = self.line.look().await;
         self.finds(found).await;
+        self.look_at_cover().await;
     }
 
     pub(super) async fn finds(&mut self, found: Found) {

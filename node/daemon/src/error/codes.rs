@@ -124,7 +124,7 @@ codes! {
         "Strangers would use your address; nothing is shared before you agree to the policy in words.",
         "warren exit enable";
     1402 ConsentOutdated Consent: "the consent is for another policy",
-        "The policy grew since you agreed; it can be narrowed without asking, never widened.",
+        "It carries more than the one that you agreed to, or was changed since; a narrower preset needs no new consent.",
         "warren exit enable";
     1403 StoreConsent Consent: "going on with a store that does not verify needs your consent",
         "What was written after it is lost to this node: words that others paid with cannot be claimed, and a channel may be paid from an old state; the chain and your peers know more than it does. A newer copy is better.",
@@ -252,6 +252,9 @@ codes! {
     4110 WrongExit Refused: "the exit is not the one that was agreed on",
         "Terms, key or policy differ from the signed offer.",
         "warren up with another exit";
+    4111 ExitOn Conflict: "this node is an exit already",
+        "Guests rely on its policy and price: these change with another start of it.",
+        "warren exit disable; then warren exit enable";
     5101 NoFunds Funds: "the wallet has too little",
         "The deposit, or the gas for its transaction, is more than the wallet holds.",
         "warren fund";

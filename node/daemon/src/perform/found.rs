@@ -9,7 +9,9 @@ use futures::future::join_all;
 use tokio::time::timeout;
 use warren_overlay::Overlay;
 use warren_payments::{ChannelView, Phase, Role};
-use warren_proto::{Amount, ChannelAnswer, ChannelId, NodeId, RouterHint, SessionTerms};
+use warren_proto::{
+    Amount, ChannelAnswer, ChannelId, NodeId, PayoutAddress, RouterHint, SessionTerms,
+};
 
 use super::{Purse, RouteWish, Ways, ask_payee, problem};
 use crate::error::Problem;
@@ -24,7 +26,7 @@ const SEARCH_WAIT: Duration = Duration::from_secs(30);
 const HEAR_WAIT: Duration = Duration::from_secs(60);
 
 /// A store that has not heard everything does not know which channels there are.
-pub(super) async fn hear_chain(purse: &Purse) -> Result<(), Problem> {
+pub(crate) async fn hear_chain(purse: &Purse) -> Result<(), Problem> {
     let payments = purse.payments();
     let heard = async {
         while !payments.has_heard().await? {
@@ -45,9 +47,26 @@ pub(super) async fn hear_chain(purse: &Purse) -> Result<(), Problem> {
 async fn unknown(purse: &Purse) -> Result<Vec<ChannelView>, Problem> {
     let views = purse.payments().channels().await;
     let mut views = views.map_err(|it| problem(&it))?;
-    let is_open = |it: &ChannelView| it.role == Role::Payer && it.phase == Phase::Open;
-    views.retain(|it| is_open(it) && !it.usable && !it.shared);
+    views.retain(is_unknown);
     Ok(views)
+}
+
+fn is_unknown(it: &ChannelView) -> bool {
+    it.role == Role::Payer && it.phase == Phase::Open && !it.usable && !it.shared
+}
+
+/// Whether this node may pay by a channel without a deposit: by what is left of it, or by what its payee will say
+/// that is left.
+fn may_pay(it: &ChannelView) -> bool {
+    it.role == Role::Payer && it.usable && it.deposit > it.value || is_unknown(it)
+}
+
+/// Whom this node may pay without a deposit.
+pub(crate) async fn payees(purse: &Purse) -> Result<Vec<PayoutAddress>, Problem> {
+    let views = purse.payments().channels().await;
+    let views = views.map_err(|it| problem(&it))?;
+    let paying = views.iter().filter(|it| may_pay(it));
+    Ok(paying.map(|it| it.params.payee).collect())
 }
 
 /// Asks the exit of this session for the state of each channel to it that is not known.

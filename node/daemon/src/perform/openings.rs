@@ -18,6 +18,7 @@ pub(crate) struct Openings(Arc<AtomicBool>);
 
 impl Openings {
     /// Whether the leave was used.
+    #[cfg(test)]
     pub(crate) fn is_spent(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

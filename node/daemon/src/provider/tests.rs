@@ -82,7 +82,7 @@ impl Bench {
         self.shell.exit.as_ref().unwrap()
     }
 
-    fn count(&self, metric: Metric) -> u64 {
+    fn count(&self, metric: Metric) -> u128 {
         self.shell.parts.metrics.get(metric)
     }
 

@@ -1,6 +1,7 @@
 //! The node as the API sees it: each question answered by the part that knows.
 
 use tokio::sync::mpsc;
+use warren_overlay::PeerInfo;
 use warren_payments::chain::Endpoint;
 use warren_proto::{ByteCount, ChannelId, SessionId};
 use warren_tunnel::host::{check_consumer, check_exit};
@@ -208,7 +209,7 @@ impl NodeControl for Node {
         Box::pin(async move {
             let failed = |error| Problem::new(ErrorCode::OverlayFailed, error);
             let peers = self.overlay.peers().await.map_err(failed)?;
-            let view = |it: warren_overlay::PeerInfo| PeerView {
+            let view = |it: PeerInfo| PeerView {
                 node: it.node,
                 address: it.address,
                 outbound: it.outbound,
@@ -224,13 +225,8 @@ impl NodeControl for Node {
     fn net_check(&self) -> Answer<'_, NetCheck> {
         Box::pin(async move {
             let listen = self.overlay.listen_addresses().await.unwrap_or_default();
-            let stats = self.overlay.stats().await.unwrap_or_default();
-            let mut checks = vec![if stats.peers > 0 {
-                Check::pass("peers", format!("{} connected", stats.peers))
-            } else {
-                let problem = Problem::new(ErrorCode::NoPeers, "no peer is connected");
-                Check::not_fine("peers", CheckVerdict::Fail, problem)
-            }];
+            let peers = self.overlay.peers().await.unwrap_or_default();
+            let mut checks = vec![peers_checked(&peers)];
             let found = check_consumer().await;
             let mut problems: Vec<_> = found.iter().map(Problem::of_finding).collect();
             problems.extend(cannot_tell_names(&wish::own_dns(&self.config)).await);
@@ -329,5 +325,44 @@ impl Node {
             .into_iter()
             .find(|it| it.id == id)
             .map(|it| it.left)
+    }
+}
+
+/// Whether others are reached; that nobody dialled this node yet says nothing against it.
+fn peers_checked(peers: &[PeerInfo]) -> Check {
+    if peers.is_empty() {
+        let problem = Problem::new(ErrorCode::NoPeers, "no peer is connected");
+        return Check::not_fine("peers", CheckVerdict::Fail, problem);
+    }
+    let (all, dialled) = (peers.len(), peers.iter().filter(|it| it.outbound).count());
+    let reached = match all.saturating_sub(dialled) {
+        0 => "none of them dialled this node: nothing shows that it can be reached".to_owned(),
+        many => format!("{many} of them dialled this node"),
+    };
+    Check::pass("peers", format!("{all} connected; {reached}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use warren_proto::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn a_check_of_the_net_says_how_many_reached_this_node() {
+        let peer = |n: u8, outbound| PeerInfo {
+            node: NodeId::from_bytes([n; 32]),
+            connections: 1,
+            address: String::new(),
+            outbound,
+            agent: None,
+            rtt: None,
+            score: None,
+        };
+        let seen = |peers: &[PeerInfo]| peers_checked(peers).seen;
+        let both = seen(&[peer(1, true), peer(2, false)]);
+        assert_eq!(both, "2 connected; 1 of them dialled this node");
+        assert!(seen(&[peer(1, true)]).contains("none of them dialled"));
+        assert_eq!(peers_checked(&[]).verdict, CheckVerdict::Fail);
     }
 }

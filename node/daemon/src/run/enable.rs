@@ -3,30 +3,21 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
 
-use serde::{Deserialize, Serialize};
 use warren_proto::{
-    Amount, Capacity, ChainRef, MAX_MIB_AHEAD, MAX_OFFER_LIFE, Offer, PayoutAddress, PolicyId,
-    Price,
+    Amount, Capacity, ChainRef, MAX_MIB_AHEAD, MAX_OFFER_LIFE, Offer, PayoutAddress, Price,
 };
 use warren_tunnel::host::{EXIT_DEVICE, ExitNatSpec, MARK, own_name_servers};
 use warren_tunnel::policy::{ExitPolicy, Preset};
 use warren_tunnel::{DEFAULT_HANDSHAKE_LIMIT, DEFAULT_MTU, ExitSpec, Offload, Shape, TunnelKey};
 
 use super::{Node, resolvers};
-use crate::api::types::{Check, CheckVerdict, ConsentRecord, ExitEnableRequest, Timestamp};
+use crate::api::types::{Check, CheckVerdict, ExitEnableRequest};
 use crate::config::ExitConfig;
 use crate::error::{ErrorCode, Problem};
 use crate::provider::{Enable, Known};
 use crate::session::{ExitTerms, min_deposit_units};
 
 const BYTES_PER_KBIT: u64 = 125;
-
-/// The consent as kept on disk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Kept {
-    policy: PolicyId,
-    given_millis: u64,
-}
 
 impl Node {
     /// The policy by name, or as configured.
@@ -55,25 +46,11 @@ impl Node {
         }
     }
 
-    pub(super) fn consent(&self) -> Option<ConsentRecord> {
-        let text = std::fs::read_to_string(self.consent_file()).ok()?;
-        let kept: Kept = serde_json::from_str(&text).ok()?;
-        let given = Timestamp(warren_proto::UnixTime::from_millis(kept.given_millis));
-        Some(ConsentRecord {
-            policy: kept.policy,
-            given,
-        })
-    }
-
-    fn consent_file(&self) -> std::path::PathBuf {
-        self.config.node.home.join("consent.json")
-    }
-
     pub(super) async fn become_exit(&self, request: &ExitEnableRequest) -> Result<(), Problem> {
         let policy = self.policy(request.policy.as_deref())?;
         let id = policy.id();
         self.store.headroom().demand()?;
-        self.check_consent(request, &id)?;
+        let consented = self.check_consent(request, &id)?;
         let price = self.price(asked(request))?;
         if let Some(lack) = self.lacks(&price, &policy).into_iter().next() {
             return Err(lack);
@@ -83,7 +60,16 @@ impl Node {
             return Err(unreachable());
         }
         let what = self.exit_to_be(request, policy, known)?;
-        self.provider.enable(what).await
+        self.provider.enable(what).await?;
+        let Some(consented) = consented else {
+            return Ok(());
+        };
+        // Of what was refused nothing is kept: what was agreed to before may be what is wanted still.
+        let kept = self.keep_consent(&consented);
+        if kept.is_err() {
+            let _ = self.provider.disable().await;
+        }
+        kept
     }
 
     /// What the configuration does not say and an exit at this price needs.
@@ -126,44 +112,6 @@ impl Node {
         }
         let fail = |it| Check::not_fine("settings", CheckVerdict::Fail, it);
         lacks.into_iter().map(fail).collect()
-    }
-
-    /// Consent is typed, stored with the policy's hash, and never stretched to another policy.
-    fn check_consent(&self, request: &ExitEnableRequest, policy: &PolicyId) -> Result<(), Problem> {
-        let hash = hex::encode(policy.hash);
-        if request.phrase.is_none() && request.policy_hash.is_none() {
-            return match self.consent() {
-                Some(consent) if consent.policy.hash == policy.hash => Ok(()),
-                Some(_) => Err(Problem::new(
-                    ErrorCode::ConsentOutdated,
-                    "the policy has changed",
-                )),
-                None => Err(Problem::new(
-                    ErrorCode::ConsentNeeded,
-                    "no consent is on file",
-                )),
-            };
-        }
-        if request.policy_hash.as_ref() != Some(&hash) {
-            return Err(Problem::new(
-                ErrorCode::ConsentOutdated,
-                "the policy shown was another",
-            ));
-        }
-        let phrase = self.phrase();
-        if request.phrase.as_ref() != Some(&phrase) {
-            let seen = format!("type the name of this machine, {phrase}, to agree");
-            return Err(Problem::new(ErrorCode::ConsentNeeded, seen));
-        }
-        let given_millis = self.clock.now().as_millis();
-        let kept = Kept {
-            policy: policy.clone(),
-            given_millis,
-        };
-        let text = serde_json::to_string_pretty(&kept)
-            .map_err(|error| Problem::new(ErrorCode::Internal, error))?;
-        std::fs::write(self.consent_file(), text)
-            .map_err(|error| Problem::new(ErrorCode::HomeUnusable, error))
     }
 
     fn exit_to_be(

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Node, known, lasting};
 use crate::api::types::ExitEnableRequest;
 use crate::error::{ErrorCode, Problem};
-use crate::provider::{Known, Order};
+use crate::provider::{Known, Order, is_on};
 
 // Our choice.
 /// Between two looks at whether the exit is on.
@@ -73,9 +73,10 @@ impl Node {
             phrase: None,
             ..request.clone()
         };
-        if self.keeping.wish.borrow().as_ref() == Some(&kept) && self.is_on().await {
-            // A restart, or the configuration, was quicker.
-            return Ok(());
+        if self.is_on().await {
+            // As asked for: a restart, or the configuration, was quicker.
+            let is_it = self.keeping.wish.borrow().as_ref() == Some(&kept);
+            return if is_it { Ok(()) } else { Err(is_on()) };
         }
         self.try_exit(request).await?;
         if let Err(error) = lasting::on(&self.config.node.home, &kept) {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 use warren_payments::channel::Phase;
-use warren_proto::Amount;
 
 use super::Node;
 use crate::metrics::Metric;
@@ -49,18 +48,15 @@ impl Node {
             return;
         };
         let sum = books.total();
-        let units = |it: Amount| u64::try_from(it.wei()).unwrap_or(u64::MAX);
         let open = held.iter().filter(|it| it.phase == Phase::Open).count();
-        for (metric, value) in [
-            (Metric::Paid, units(sum.paid)),
-            (Metric::Earned, units(sum.earned)),
-            (Metric::Claimable, units(sum.claimable())),
-            (
-                Metric::ChannelsOpen,
-                u64::try_from(open).unwrap_or(u64::MAX),
-            ),
+        let open = u64::try_from(open).unwrap_or(u64::MAX);
+        self.metrics.set(Metric::ChannelsOpen, open);
+        for (metric, sum) in [
+            (Metric::Paid, sum.paid),
+            (Metric::Earned, sum.earned),
+            (Metric::Claimable, sum.claimable()),
         ] {
-            self.metrics.set(metric, value);
+            self.metrics.set_sum(metric, sum.wei());
         }
     }
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use warren_overlay::offers::RankedOffer;
 use warren_payments::chain::{Chain, ChainError, Endpoint, EndpointState, Endpoints, Head};
-use warren_payments::{ChannelView, Phase, Role};
+use warren_payments::{Phase, Role};
 use warren_proto::{Amount, Price, RouterHint};
 
 use super::Node;
 use crate::api::types::{ChainView, EndpointStanding, EndpointView, Timestamp};
 use crate::consumer::Wanted;
 use crate::error::{ErrorCode, Problem};
-use crate::perform::{RouteWish, Routers, covers, no_first, no_second, problem};
+use crate::perform::{
+    RouteWish, Routers, covers, hear_chain, no_first, no_second, payees, problem,
+};
 use crate::route::Kind;
 
 /// How long a person who asks for the status waits for the chain.
@@ -25,14 +27,14 @@ impl Node {
         if known.is_empty() || has_free(&known) {
             return Ok(());
         }
-        let payments = self.purse()?.payments();
-        let held = payments.channels().await.map_err(|it| problem(&it))?;
-        let is_usable =
-            |it: &ChannelView| it.role == Role::Payer && it.usable && it.deposit > it.value;
-        if held.iter().any(is_usable) {
-            return Ok(()); // Maybe with this very exit: then there is nothing to deposit.
+        let purse = self.purse()?;
+        // A store that is new does not know yet which channels there are.
+        hear_chain(purse).await?;
+        if !payees(purse).await?.is_empty() {
+            return Ok(()); // Maybe this very exit: then there is nothing to deposit.
         }
-        let funds = payments.balances().await.map_err(|it| problem(&it))?;
+        let funds = purse.payments().balances().await;
+        let funds = funds.map_err(|it| problem(&it))?;
         covers(&funds, wanted.deposit, |have| {
             let (deposit, have) = (self.money(wanted.deposit), self.money(have));
             format!("a channel is opened with {deposit}; the wallet has {have}")

@@ -194,6 +194,7 @@ impl ConsumerSession {
             }
             ConsumerEvent::Covers { words } => self.covers(words, now),
             ConsumerEvent::NotToppedUp => self.not_topped_up(now),
+            ConsumerEvent::TopUpFailed => self.top_up_failed(now),
             ConsumerEvent::Short { words } => self.falls_short(words, now),
             ConsumerEvent::Unreleased => self.unreleased(now),
             ConsumerEvent::Route(news) => self.route_news(news, now),

@@ -1,10 +1,11 @@
 //! Space for the worst day: a ballast that can be thrown off, a floor under new liabilities.
 //!
 //! An engine on a full disk cannot even be opened again. So a file of real blocks lies beside the
-//! store; it is dropped when space ends, and claims and closing go on in what it leaves.
+//! store; it is dropped when space ends, and claims and closing go on in what it leaves. Where a file system makes
+//! holes of what it was asked to reserve, and of what was written too, so much more must be free instead.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
@@ -12,6 +13,9 @@ use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
 
 use crate::error::{ErrorCode, Problem};
+
+/// Bytes written at once where reserving is not enough. Our choice.
+const CHUNK: usize = 1 << 20;
 
 /// How much is kept free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +63,22 @@ impl Headroom {
     /// thrown off and there is space. False if the system does not say.
     #[must_use]
     pub fn takes_liabilities(&self) -> bool {
-        let wanted = self.limits.floor_bytes;
         let free = || self.free_bytes().unwrap_or(0);
-        if !self.is_aboard() && free() >= wanted.saturating_add(self.limits.ballast_bytes) {
+        if !self.is_aboard() && free() >= self.wanted_bytes() {
             // Failing is an answer too: the line below gives it.
             let _ = self.take_aboard();
         }
-        self.is_aboard() && free() >= wanted
+        self.is_aboard() && free() >= self.wanted_bytes()
+    }
+
+    /// What must be free for something new: the floor, and the ballast unless its blocks are held.
+    fn wanted_bytes(&self) -> u64 {
+        let ballast = if self.is_solid() {
+            0
+        } else {
+            self.limits.ballast_bytes
+        };
+        self.limits.floor_bytes.saturating_add(ballast)
     }
 
     /// The same as an answer to whoever asks for something new.
@@ -78,32 +91,30 @@ impl Headroom {
         }
         let folder = self.ballast.parent().unwrap_or(&self.ballast);
         let mib = |bytes: u64| bytes >> 20;
-        let ballast = if self.is_aboard() {
-            0
-        } else {
-            self.limits.ballast_bytes
-        };
         let seen = format!(
             "{} MiB are free for {}; something new is begun with {} MiB or more",
             mib(self.free_bytes().unwrap_or(0)),
             folder.display(),
-            mib(self.limits.floor_bytes.saturating_add(ballast)),
+            mib(self.wanted_bytes()),
         );
         let next = format!("free disk space: df -h {}", folder.display());
         Err(Problem::new(ErrorCode::DiskLow, seen).with_next(next))
     }
 
-    /// Whether the ballast lies there with all its blocks.
+    /// Whether the ballast lies there, in its full length.
     #[must_use]
     pub fn is_aboard(&self) -> bool {
-        fs::metadata(&self.ballast).is_ok_and(|it| {
-            it.len() == self.limits.ballast_bytes && it.blocks().saturating_mul(512) >= it.len()
-        })
+        fs::metadata(&self.ballast).is_ok_and(|it| it.len() == self.limits.ballast_bytes)
+    }
+
+    /// Whether it holds all its blocks, too. On OpenZFS that is known some seconds after they were written.
+    pub(super) fn is_solid(&self) -> bool {
+        self.is_aboard() && fs::metadata(&self.ballast).is_ok_and(|it| is_whole(&it))
     }
 
     /// Reserves the ballast's blocks.
     pub(super) fn take_aboard(&self) -> io::Result<()> {
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
@@ -111,6 +122,7 @@ impl Headroom {
             .open(&self.ballast)?;
         let length = i64::try_from(self.limits.ballast_bytes).unwrap_or(i64::MAX);
         let reserved = posix_fallocate(&file, 0, length).map_err(io::Error::from);
+        let reserved = reserved.and_then(|()| fill(&mut file));
         if reserved.is_err() {
             // Half a ballast would only make the shortage worse.
             fs::remove_file(&self.ballast)?;
@@ -121,5 +133,75 @@ impl Headroom {
     /// Gives the ballast's space back to the disk. Says whether there was any.
     pub(super) fn throw_off(&self) -> bool {
         fs::remove_file(&self.ballast).is_ok()
+    }
+}
+
+fn is_whole(it: &Metadata) -> bool {
+    it.blocks().saturating_mul(512) >= it.len()
+}
+
+/// Writes what was only said to be reserved: OpenZFS answers with success, and reserves nothing. What is written is
+/// random, for equal bytes are holes there too.
+fn fill(file: &mut File) -> io::Result<()> {
+    let meta = file.metadata()?;
+    if is_whole(&meta) {
+        return Ok(());
+    }
+    let (mut left, mut bytes) = (meta.len(), vec![0; CHUNK]);
+    while left > 0 {
+        rand::fill(bytes.as_mut_slice());
+        let now = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        file.write_all(bytes.get(..now).unwrap_or(&bytes))?;
+        left = left.saturating_sub(u64::try_from(now).unwrap_or(left));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// A home whose ballast has its length and not one block.
+    fn hollow(limits: impl FnOnce(u64) -> Limits) -> (tempfile::TempDir, Headroom) {
+        let home = tempfile::tempdir().unwrap();
+        let at = home.path().join("db.ballast");
+        let free = Headroom::new(at.clone(), Limits::default()).free_bytes();
+        let limits = limits(free.unwrap());
+        let file = File::create(&at).unwrap();
+        file.set_len(limits.ballast_bytes).unwrap();
+        (home, Headroom::new(at, limits))
+    }
+
+    fn blocks(it: &Headroom) -> u64 {
+        fs::metadata(&it.ballast).unwrap().blocks()
+    }
+
+    #[test]
+    fn a_ballast_of_holes_is_one_where_so_much_more_is_free() {
+        let (_home, rich) = hollow(|_| Limits {
+            ballast_bytes: 1 << 20,
+            floor_bytes: 1 << 20,
+        });
+        assert!(rich.demand().is_ok());
+        assert_eq!(blocks(&rich), 0, "it is not reserved anew at each look");
+        let (_home, poor) = hollow(|free| Limits {
+            ballast_bytes: free,
+            floor_bytes: free / 2,
+        });
+        assert!(poor.demand().is_err_and(|it| it.is(ErrorCode::DiskLow)));
+    }
+
+    #[test]
+    fn what_was_not_reserved_is_written() {
+        let (_home, it) = hollow(|_| Limits {
+            ballast_bytes: (3 << 20) + 1,
+            floor_bytes: 0,
+        });
+        let mut file = OpenOptions::new().write(true).open(&it.ballast).unwrap();
+        fill(&mut file).unwrap();
+        file.sync_all().unwrap();
+        assert!(it.is_solid() && it.is_aboard());
     }
 }

@@ -45,7 +45,7 @@ impl Store {
         mirror
             .confirm(&head)
             .map_err(|source| mirror_failed(&spec, source))?;
-        if !headroom.is_aboard()
+        if !headroom.is_solid()
             && let Err(error) = headroom.take_aboard()
         {
             tracing::warn!(%error, "no space for the store's ballast: nothing new is taken on");

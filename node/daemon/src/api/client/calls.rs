@@ -198,7 +198,7 @@ impl Client {
         self.get("/v1/net/peers").await
     }
 
-    /// Whether this node reaches others and is reached.
+    /// Whether this node reaches others, and how many of them reached it.
     pub async fn net_check(&self) -> Answered<NetCheck> {
         self.get("/v1/net/check").await
     }

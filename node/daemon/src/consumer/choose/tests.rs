@@ -197,6 +197,23 @@ fn an_exit_that_takes_much_with_its_first_word_is_not_tried_and_the_reason_is_sa
 }
 
 #[test]
+fn with_no_money_for_one_those_are_asked_first_that_need_none() {
+    let mut plan = plan(Fallback::Any);
+    let account = |n: u8| PayoutAddress::from_bytes([n; 20]);
+    let paid = |n: u8| {
+        let mut draft = free_offer(n, NOON);
+        (draft.price.per_mib, draft.unit_price) = (wei(1), wei(1));
+        draft.payee = account(n);
+        draft.sign(&key(n)).unwrap()
+    };
+    let free = free_offer(4, NOON).sign(&key(4)).unwrap();
+    plan.queue = [paid(1), paid(2), paid(3), free].into();
+    plan.paid_first(&[account(3), account(9)]);
+    let order = [3, 4, 1, 2].map(|n| key(n).id());
+    assert_eq!(queued(&plan), order);
+}
+
+#[test]
 fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
     let mut plan = plan(Fallback::Any);
     let id = key(2).id();

@@ -5,6 +5,7 @@ use warren_proto::UnixTime;
 
 use super::*;
 use crate::consumer::choose::{Answer, Asked};
+use crate::session::ConsumerEnd;
 
 /// Ids and offers cost nothing: five that rank best and answer nobody are no reason to go without a tunnel.
 #[test]
@@ -49,5 +50,20 @@ fn ranked(n: u8, now: UnixTime) -> RankedOffer {
         by_snapshot: false,
         points: 0,
         score_reasons: vec![],
+    }
+}
+
+/// Another one may be paid by a channel that is there, and this one in a while.
+#[tokio::test]
+async fn an_exit_that_cannot_be_paid_ends_no_plan() {
+    for was_up in [false, true] {
+        let mut bench = Bench::new().await;
+        bench.begins();
+        let plan = bench.shell.plan.as_mut().unwrap();
+        plan.wanted.fallback = Fallback::Any;
+        plan.progress = plan.progress.take().filter(|_| !was_up);
+        bench.shell.ended(ConsumerEnd::Unfunded).await;
+        assert!(bench.shell.plan.is_some(), "given up; was up: {was_up}");
+        assert!(bench.shell.live.is_none() && bench.shell.facts.problem.is_none());
     }
 }

@@ -15,6 +15,9 @@ const LOW_PART: u64 = 4;
 const LOW_WORDS: (u64, u64) = (64, 1024);
 /// For so long after a top-up an exit that has not seen it yet is given time.
 const UNSEEN: Duration = Duration::from_secs(60);
+/// After a top-up failed, until it is tried again: as long as there is something left to pay with, and once there is
+/// not, when the exit waits no longer than 20 s.
+const TOP_UP_AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(8));
 /// Until it is told again, and until what could not be saved is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -26,8 +29,10 @@ pub(super) struct Cover {
     low: u64,
     /// A top-up is under way.
     asked: bool,
-    /// None can be had.
+    /// None can be had within what the user allows.
     refused: bool,
+    /// When the last one failed.
+    failed: Option<UnixTime>,
     /// When it was topped up last.
     deepened: Option<UnixTime>,
     again_at: Option<UnixTime>,
@@ -38,21 +43,29 @@ pub(super) struct Cover {
 }
 
 impl ConsumerSession {
-    /// The channel pays `words` of this session in all, or since a top-up.
+    /// The channel pays `words` of this session in all, or since a top-up, by whomever.
     pub(super) fn covers(&mut self, words: u64, now: UnixTime) -> Vec<Do> {
         let cover = &mut self.cover;
-        if std::mem::take(&mut cover.asked) {
+        let grows = cover.words.is_some_and(|before| words > before);
+        if std::mem::take(&mut cover.asked) || grows {
             cover.deepened = Some(now);
         }
+        (cover.refused, cover.failed) = (false, None);
         let left = words.saturating_sub(self.released);
         cover.low = (left / LOW_PART).clamp(LOW_WORDS.0, LOW_WORDS.1);
         cover.words = Some(words);
         self.pay(now)
     }
 
-    /// No top-up can be had.
+    /// No top-up can be had within what the user allows.
     pub(super) fn not_topped_up(&mut self, now: UnixTime) -> Vec<Do> {
         (self.cover.asked, self.cover.refused) = (false, true);
+        self.pay(now)
+    }
+
+    /// It failed, which says nothing of the next one.
+    pub(super) fn top_up_failed(&mut self, now: UnixTime) -> Vec<Do> {
+        (self.cover.asked, self.cover.failed) = (false, Some(now));
         self.pay(now)
     }
 
@@ -86,7 +99,13 @@ impl ConsumerSession {
         }
         let cover = &mut self.cover;
         let is_low = reach.saturating_sub(wanted) < cover.low;
-        if is_low && !cover.asked && !cover.refused {
+        let rest = if due > reach {
+            TOP_UP_AGAIN.1
+        } else {
+            TOP_UP_AGAIN.0
+        };
+        let waits = cover.failed.is_some_and(|at| now.since(at) < rest);
+        if is_low && !cover.asked && !cover.refused && !waits {
             cover.asked = true;
             effects.push(Do::TopUp);
         }
@@ -96,11 +115,15 @@ impl ConsumerSession {
         effects
     }
 
-    /// Why the exit ended it: it cannot know that the channel is used up.
+    /// Why the exit ended it: it cannot know that the channel is used up, or that more is on its way.
     pub(super) fn ended_by_exit(&self, reason: GoodbyeReason) -> ConsumerEnd {
         let dry = self.cover.words.is_some_and(|it| it <= self.released);
         if dry && reason == GoodbyeReason::Unpaid {
-            return ConsumerEnd::ChannelUsedUp;
+            return if self.cover.refused {
+                ConsumerEnd::ChannelUsedUp
+            } else {
+                ConsumerEnd::Unfunded
+            };
         }
         ConsumerEnd::Ended(reason)
     }

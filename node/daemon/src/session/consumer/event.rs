@@ -58,7 +58,7 @@ pub enum ConsumerEnd {
     Refused(Refusal),
     /// The provider ended it.
     Ended(GoodbyeReason),
-    /// No channel could be funded.
+    /// No channel could be funded, or none topped up in time.
     Unfunded,
     /// The payee does not take the payment.
     PaymentRefused(PayErrorCode),
@@ -72,7 +72,7 @@ pub enum ConsumerEnd {
     CapReached,
     /// This side's own tunnel is gone and cannot be had again.
     LineLost,
-    /// The channel's deposit is spent, and no more of it can be had.
+    /// The channel's deposit is spent, and the user allows no more.
     ChannelUsedUp,
 }
 
@@ -81,12 +81,10 @@ impl ConsumerEnd {
     #[must_use]
     pub const fn try_next(&self) -> bool {
         match self {
-            Self::Asked
-            | Self::Unfunded
-            | Self::CapReached
-            | Self::LineLost
-            | Self::ChannelUsedUp => false,
-            Self::Refused(_)
+            Self::Asked | Self::CapReached | Self::LineLost | Self::ChannelUsedUp => false,
+            // The next one may be paid by a channel that is there, or the same one in a while.
+            Self::Unfunded
+            | Self::Refused(_)
             | Self::Ended(_)
             | Self::PaymentRefused(_)
             | Self::BadGrant(_)
@@ -99,7 +97,11 @@ impl ConsumerEnd {
     /// chain in vain finds its channel open later, and should not open one to somebody else then.
     #[must_use]
     pub const fn is_of_exit(&self) -> bool {
-        self.try_next() && !matches!(self, Self::TimedOut(ConsumerPhase::Funding))
+        self.try_next()
+            && !matches!(
+                self,
+                Self::Unfunded | Self::TimedOut(ConsumerPhase::Funding)
+            )
     }
 }
 
@@ -142,8 +144,10 @@ pub enum ConsumerEvent {
         /// Words in all.
         words: u64,
     },
-    /// No top-up can be had, or none within what the user allows.
+    /// No top-up can be had within what the user allows.
     NotToppedUp,
+    /// A top-up failed; the next one may not.
+    TopUpFailed,
     /// What was asked for last could not be released, for no reason of the channel's.
     Unreleased,
     /// The deposit did not cover what was to be released.
@@ -239,7 +243,8 @@ pub enum ConsumerEffect {
         /// Words since the session's first voucher.
         units: u64,
     },
-    /// Little is left in the channel: deposit more, within what the user allows, then say Covers or NotToppedUp.
+    /// Little is left in the channel: deposit more, within what the user allows, then say Covers, NotToppedUp or
+    /// TopUpFailed.
     TopUp,
     /// Send the newest voucher and words again: the stream is new.
     Resync,

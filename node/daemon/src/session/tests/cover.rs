@@ -85,16 +85,77 @@ fn a_channel_that_is_used_up_ends_the_session_by_that_name() {
     assert!(!ConsumerEnd::ChannelUsedUp.try_next());
 }
 
+/// A router that is away for a moment, or a wallet that is filled a minute later.
+#[test]
+fn a_top_up_that_failed_is_tried_again_and_one_of_somebody_else_counts() {
+    for event in [ConsumerEvent::TopUpFailed, ConsumerEvent::NotToppedUp] {
+        let is_final = matches!(event, ConsumerEvent::NotToppedUp);
+        let (mut room, _) = reaching(70, 60);
+        assert_eq!(room.consumer.handle(event, room.now), vec![]);
+        passes(&mut room, 59);
+        let said = room.consumer.handle(usage(61), room.now);
+        assert!(!said.contains(&ConsumerEffect::TopUp), "{said:?}");
+        passes(&mut room, 1);
+        let said = room.consumer.handle(usage(62), room.now);
+        assert_ne!(said.contains(&ConsumerEffect::TopUp), is_final);
+
+        let (mut deeper, _) = reaching(70, 60);
+        deeper
+            .consumer
+            .handle(ConsumerEvent::NotToppedUp, deeper.now);
+        let grown = ConsumerEvent::Covers { words: 3000 };
+        deeper.consumer.handle(grown, deeper.now);
+        let said = deeper.consumer.handle(usage(100), deeper.now);
+        assert_eq!((released(&said), ends(&said)), (Some(101), false));
+    }
+}
+
+#[test]
+fn a_dry_channel_whose_top_up_failed_ends_nothing_while_the_exit_waits() {
+    let (mut room, _) = reaching(70, 60);
+    room.consumer.handle(ConsumerEvent::TopUpFailed, room.now);
+    let said = room.consumer.handle(usage(75), room.now);
+    assert_eq!((released(&said), ends(&said)), (Some(70), false));
+    passes(&mut room, 8);
+    let said = room.consumer.handle(usage(75), room.now);
+    assert_eq!(said, vec![ConsumerEffect::TopUp], "well before it leaves");
+}
+
+/// Time passes, and the exit serves.
+fn passes(room: &mut Room, secs: u64) {
+    for _ in 0..secs {
+        room.now = room.now.plus(Duration::from_secs(1));
+        let meter = ConsumerEvent::Frame(SessionFrame::Meter(Meter::default()));
+        room.consumer.handle(meter, room.now);
+    }
+}
+
+fn usage(mib: u64) -> ConsumerEvent {
+    ConsumerEvent::Usage {
+        up: ByteCount::default(),
+        down: ByteCount::from_bytes(mib * ByteCount::MIB),
+    }
+}
+
 #[test]
 fn an_exit_that_stops_for_want_of_words_is_not_taken_for_one_that_is_lost() {
-    let (mut room, _) = reaching(70, 80);
-    let session = room.consumer.id();
-    let reason = GoodbyeReason::Unpaid;
-    let goodbye = SessionFrame::Goodbye(Goodbye { session, reason });
-    let said = room
-        .consumer
-        .handle(ConsumerEvent::Frame(goodbye), room.now);
-    assert!(ends(&said), "{said:?}");
+    for (allowed, end) in [
+        (true, ConsumerEnd::Unfunded),
+        (false, ConsumerEnd::ChannelUsedUp),
+    ] {
+        let (mut room, _) = reaching(70, 68);
+        if !allowed {
+            room.consumer.handle(ConsumerEvent::NotToppedUp, room.now);
+        }
+        room.consumer.handle(usage(70), room.now);
+        let session = room.consumer.id();
+        let reason = GoodbyeReason::Unpaid;
+        let goodbye = SessionFrame::Goodbye(Goodbye { session, reason });
+        let said = room
+            .consumer
+            .handle(ConsumerEvent::Frame(goodbye), room.now);
+        assert!(said.contains(&ConsumerEffect::Ended(end)), "{said:?}");
+    }
 }
 
 #[test]
@@ -106,10 +167,6 @@ fn words_that_could_not_be_saved_are_not_paid_and_are_asked_for_again_in_a_while
     let said = room.consumer.handle(ConsumerEvent::Tick, room.now);
     assert_eq!(released(&said), None, "not at once");
     let later = room.now.plus(Duration::from_secs(1));
-    let usage = |mib: u64| ConsumerEvent::Usage {
-        up: ByteCount::default(),
-        down: ByteCount::from_bytes(mib * ByteCount::MIB),
-    };
     let said = room.consumer.handle(usage(100), later);
     assert_eq!(released(&said), Some(101));
     assert_eq!(room.consumer.released(), 101);
