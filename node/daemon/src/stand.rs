@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use warren_overlay::offers::RankedOffer;
 use warren_overlay::{Overlay, OverlayConfig, OverlayEvent, SessionReceiver, SessionSender};
 use warren_overlay::{SessionStream, host_of};
 use warren_proto::*;
@@ -62,6 +63,19 @@ pub(crate) fn holds(line: &str) -> bool {
 
 pub(crate) fn key(n: u8) -> NodeKey {
     NodeKey::from_seed(&[n; 32])
+}
+
+/// An offer as the index hands it out that heard it by every way but a snapshot.
+pub(crate) fn known(offer: SignedOffer) -> RankedOffer {
+    RankedOffer {
+        offer,
+        rtt: None,
+        by_dht: true,
+        by_gossip: true,
+        by_snapshot: false,
+        points: 0,
+        score_reasons: vec![],
+    }
 }
 
 /// What node `n` gives away for nothing.

@@ -140,7 +140,8 @@ pub const fn guests_key(inner: &IpNet) -> &'static str {
 /// Looks for what stands in the way of a consumer.
 pub async fn check_consumer() -> Vec<Finding> {
     let mut findings = check_process(&[Capability::NetAdmin, Capability::SetUid]);
-    findings.extend(check_nft().await.err());
+    let listed = nft::list(&["chains"]).await;
+    findings.extend(listed.err().map(|error| refused(&error)));
     let spec = KillSwitchSpec::default();
     findings.extend(check_rules(&nft::kill_switch_script(&spec)).await);
     findings.extend(Finding::tunnel_inner(&spec));
@@ -170,15 +171,10 @@ pub async fn check_exit(spec: &ExitNatSpec) -> Vec<Finding> {
         spec.uplinks.retain(|uplink| *uplink != spec.device);
     }
     findings.extend(Finding::guests_inner(&spec).await);
-    match check_nft().await {
-        Ok(()) => {
-            // A kind of IP without a way out is carried for nobody.
-            let carries = exit::kinds_now(&spec.uplinks).await;
-            let dropped = forward::drops(&spec, carries.unwrap_or(Carries::Both)).await;
-            findings.extend(dropped.unwrap_or_else(|error| vec![refused(&error)]));
-        }
-        Err(finding) => findings.push(finding),
-    }
+    // A kind of IP without a way out is carried for nobody.
+    let carries = exit::kinds_now(&spec.uplinks).await;
+    let dropped = forward::drops(&spec, carries.unwrap_or(Carries::Both)).await;
+    findings.extend(dropped.unwrap_or_else(|error| vec![refused(&error)]));
     let any = ExitNatSpec {
         uplinks: vec!["lo".to_owned()],
         ..spec
@@ -213,11 +209,6 @@ fn check_process(needed: &[Capability]) -> Vec<Finding> {
         });
     }
     findings
-}
-
-async fn check_nft() -> Result<(), Finding> {
-    let listed = nft::list(&["chains"]).await;
-    listed.map(drop).map_err(|error| refused(&error))
 }
 
 fn refused(error: &HostError) -> Finding {

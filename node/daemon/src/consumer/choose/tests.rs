@@ -8,7 +8,7 @@ use warren_proto::{CountryCode, NodeId, Price};
 use super::super::ExitName;
 use super::*;
 use crate::perform::{RouteWish, Routers};
-use crate::stand::{free_offer, key};
+use crate::stand::{free_offer, key, known};
 
 const NOON: UnixTime = UnixTime::from_secs(1_800_000_000);
 
@@ -110,16 +110,11 @@ fn an_exit_that_is_dear_by_the_minute_does_not_pass_for_a_cheap_one() {
         // As the ranking reckons it: a minute is some 36 MiB.
         let worth = wei(per_mib + per_minute / 36);
         RankedOffer {
-            offer: offer.sign(&key(1)).unwrap(),
-            rtt: None,
-            by_dht: true,
-            by_gossip: true,
-            by_snapshot: false,
-            points: 0,
             score_reasons: vec![ScoreReason::Price {
                 points: 0,
                 per_mib: worth,
             }],
+            ..known(offer.sign(&key(1)).unwrap())
         }
     };
     let is_within = |max: Option<u64>, offer| super::is_within(max.map(wei), &offer);
@@ -127,18 +122,6 @@ fn an_exit_that_is_dear_by_the_minute_does_not_pass_for_a_cheap_one() {
     assert!(!is_within(Some(10), ranked(11, 0)));
     assert!(is_within(None, ranked(11, 1_000_000)));
     assert!(!is_within(Some(10), ranked(0, 1_000_000)));
-}
-
-fn known(offer: SignedOffer) -> RankedOffer {
-    RankedOffer {
-        offer,
-        rtt: None,
-        by_dht: true,
-        by_gossip: true,
-        by_snapshot: false,
-        points: 0,
-        score_reasons: vec![],
-    }
 }
 
 fn offer_of(n: u8) -> RankedOffer {

@@ -1,11 +1,9 @@
 //! Which exits are tried, and in which order.
 
-use warren_overlay::offers::RankedOffer;
-use warren_proto::UnixTime;
-
 use super::*;
 use crate::consumer::choose::{Answer, Asked};
 use crate::session::ConsumerEnd;
+use crate::stand::known;
 
 /// Ids and offers cost nothing: five that rank best and answer nobody are no reason to go without a tunnel.
 #[test]
@@ -14,9 +12,10 @@ fn five_exits_that_answer_nobody_hide_no_sixth_and_are_not_first_the_next_time()
         let mut bench = Bench::new().await;
         let shell = &mut bench.shell;
         let now = shell.parts.clock.now();
+        let ranked = |n| known(free_offer(n, now).sign(&key(n)).unwrap());
         let found = |plan| Answer {
             plan,
-            offers: (11..=16).map(|n| ranked(n, now)).collect(),
+            offers: (11..=16).map(ranked).collect(),
             from: Asked::Index,
         };
         let tried = |shell: &Shell| {
@@ -39,18 +38,6 @@ fn five_exits_that_answer_nobody_hide_no_sixth_and_are_not_first_the_next_time()
         shell.found(found(2)).await;
         assert_eq!(tried(shell), key(16).id());
     });
-}
-
-fn ranked(n: u8, now: UnixTime) -> RankedOffer {
-    RankedOffer {
-        offer: free_offer(n, now).sign(&key(n)).unwrap(),
-        rtt: None,
-        by_dht: true,
-        by_gossip: true,
-        by_snapshot: false,
-        points: 0,
-        score_reasons: vec![],
-    }
 }
 
 /// Another one may be paid by a channel that is there, and this one in a while.
