@@ -67,7 +67,11 @@ impl OfferStore {
 
     /// How many records and provider entries are held.
     pub(crate) fn held(&self) -> usize {
-        self.records.len() + self.announced.values().sum::<usize>()
+        self.records.len() + self.entries()
+    }
+
+    fn entries(&self) -> usize {
+        self.announced.values().sum()
     }
 
     /// Drops what is over.
@@ -119,7 +123,7 @@ impl OfferStore {
     fn make_room(&mut self, key: &[u8], home: Option<IpNet>) {
         let of_key = self.providers.get(key);
         let crowded = of_key.is_some_and(|it| it.len() >= MAX_PROVIDERS);
-        if !crowded && self.announced.values().sum::<usize>() < MAX_ENTRIES {
+        if !crowded && self.entries() < MAX_ENTRIES {
             return;
         }
         let keys = self.providers.iter();
