@@ -6,6 +6,10 @@
 
 client=$tag-c exit_=$tag-e server=$tag-s
 pids=() served=()
+# Ends of different machines share two processors as machines, whatever number of threads each has: a session is one
+# weight to the scheduler (kernel.sched_autogroup_enabled; without it, each thread is one).
+own_machine=setsid
+[ "$(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null)" = 1 ] || echo 'no autogroup here: who has many threads has many shares of the processors' >&2
 # Devices of guests without a tunnel.
 bare=()
 # The two ends being measured.
@@ -31,9 +35,9 @@ set_up() {
         [ "$1" = veth ] || ip netns exec "${at%:*}" ethtool -K "${at#*:}" tx-udp-segmentation off tso off gso on gro on
     done
     ip netns exec $exit_ sysctl -qw net.ipv4.ip_forward=1
-    ip netns exec $server iperf3 -s >/dev/null 2>&1 &
+    $own_machine ip netns exec $server iperf3 -s >/dev/null 2>&1 &
     served+=($!)
-    ip netns exec $server "$bench" serve --at 203.0.113.2:5300 >/dev/null &
+    $own_machine ip netns exec $server "$bench" serve --at 203.0.113.2:5300 >/dev/null &
     served+=($!)
     sleep 0.3
 }
@@ -97,11 +101,11 @@ ours() {
     rm -f "$scratch"/{words.*,host.journal}
     : >"$scratch/exit" >"$scratch/consumer"
     # shellcheck disable=SC2086
-    ip netns exec $exit_ "$1" exit --listen 192.0.2.2:51820 --control 192.0.2.2:4077 --guests "$2" --folder "$scratch" $3 >"$scratch/exit" 2>&1 &
+    $own_machine ip netns exec $exit_ "$1" exit --listen 192.0.2.2:51820 --control 192.0.2.2:4077 --guests "$2" --folder "$scratch" $3 >"$scratch/exit" 2>&1 &
     pids+=($!) far_end=$!
     until_true 10 grep -q ^up "$scratch/exit" || return 1
     # shellcheck disable=SC2086
-    ip netns exec $client "$1" consumer --exit 192.0.2.2:51820 --words 192.0.2.2:4077 --guests "$2" $4 >"$scratch/consumer" 2>&1 &
+    $own_machine ip netns exec $client "$1" consumer --exit 192.0.2.2:51820 --words 192.0.2.2:4077 --guests "$2" $4 >"$scratch/consumer" 2>&1 &
     pids+=($!) near=$!
     until_true 90 grep -q ^up "$scratch/consumer" || return 1
     # All lead to the server; the first is the way of what does not choose.
@@ -132,7 +136,7 @@ theirs() {
         ns=$client device=${tag}c
         [ $end = near ] || ns=$exit_ device=${tag}e
         # shellcheck disable=SC2086
-        ip netns exec $ns env WG_PROCESS_FOREGROUND=1 $1 $device >"$scratch/$end.log" 2>&1 &
+        $own_machine ip netns exec $ns env WG_PROCESS_FOREGROUND=1 $1 $device >"$scratch/$end.log" 2>&1 &
         pids+=($!)
         [ $end = near ] && near=$! || far_end=$!
         until_true 10 ip netns exec $ns wg show $device >/dev/null 2>&1 || return 1
@@ -210,11 +214,11 @@ delay() {
         }'
 }
 
-# crowd GUESTS WAY: every guest moves what it can; what the exit's meters say of it, or, without a tunnel, the devices'.
+# crowd GUESTS FLOWS WAY: every guest moves what it can; what the exit's meters say of it, or, without a tunnel, the devices'.
 crowd() {
     local loading before after device=warren
     [ ${#bare[@]} = 0 ] || device=bare
-    ip netns exec $client "$bench" load --to 203.0.113.2:5300 --device $device --way "$2" --guests "$1" --secs $((secs * 2 + 4)) >"$scratch/load" 2>&1 &
+    $own_machine ip netns exec $client "$bench" load --to 203.0.113.2:5300 --device $device --way "$3" --guests "$1" --flows "$2" --secs $((secs * 2 + 4)) >"$scratch/load" 2>&1 &
     loading=$!
     until_true 30 grep -q ^up "$scratch/load" || { kill $loading; return 1; }
     sleep 2 # Until the flows have found their speed.

@@ -5,7 +5,8 @@
 #
 # Parts: tcp      1 and 4 flows, up and down: goodput, CPU seconds a GB at either end; delay idle and under 4 flows; memory
 #        small    64-byte UDP at overload: packets a second that arrive at the server, and that iperf3 takes in there
-#        guests   1, 10 and 100 guests at once: the sum, and how even it is (Jain), by the exit's own meters
+#        guests   1, 10 and 100 guests of a flow each at once, and one guest of as many flows: the sum, and how even it is
+#                 (Jain), by the exit's own meters
 #        bare     the same connections without a tunnel, forwarded and translated by the same machine
 #        switches the same tunnel without payment, and without policy: what each costs (what the meter costs is a
 #                 few ns a packet: part micro)
@@ -178,14 +179,16 @@ far() {
     done
 }
 
-# crowds PART ROUND CANDIDATE: so many guests at once.
+# crowds PART ROUND CANDIDATE: so many guests at once, of one flow each; and one guest of as many flows, for a hundred flows
+# of TCP on two processors are slower than one, whoever carries them.
 crowds() {
-    local many test
-    for many in $(shuffled 1 10 100); do
+    local crowd many flows test
+    for crowd in $(shuffled 1x1 1x10 1x100 10x1 100x1); do
+        many=${crowd%x*} flows=$((${crowd%x*} * ${crowd#*x}))
         start "$3" "$many" || { take_down; continue; }
         for test in $(shuffled up down); do
-            crowd "$many" "$test" || { say "  $many guests, $test: no result"; cat "$scratch/load" >&2; continue; }
-            note "$1" "$2" "$many" "$test" "$(<"$scratch/crowd")"
+            crowd "$many" "$flows" "$test" || { say "  $many guests, $flows flows, $test: no result"; cat "$scratch/load" >&2; continue; }
+            note "$1" "$2" "$crowd" "$test" "$(<"$scratch/crowd")"
         done
         take_down
     done

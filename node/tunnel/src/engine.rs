@@ -275,6 +275,11 @@ pub(crate) trait Engine: Send + Sync + 'static {
         0
     }
 
+    /// Whose turn a datagram takes, where several guests speak.
+    fn spoken_by(&self, _: &Self::Crowd, _datagram: &[u8]) -> u32 {
+        0
+    }
+
     /// Seals a packet from the device, or all packets of a super-packet.
     fn seal(&self, crowd: &Self::Crowd, packet: &mut Splitter<'_>, out: &mut Outbox);
 

@@ -10,7 +10,9 @@
 //! so packets of a flow keep their order. A flood of handshakes can only fill the control thread's
 //! inbox; data passes.
 
+mod arrivals;
 mod backlog;
+mod turns;
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
@@ -22,13 +24,15 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use backlog::Speakers;
+use arrivals::Arrivals;
+use backlog::Backlog;
 
-use crate::device::{Device, DeviceWriter, ReadPacket, Taken};
+use crate::device::{Device, DeviceWriter, Taken};
 use crate::engine::{Engine, Inbox, Knock, Outbox};
 use crate::error::TunnelError;
 use crate::meter::DropReason;
 use crate::offload::Splitter;
+use crate::offload::vnet::VnetHeader;
 use crate::socket::{Receiver, Sender, TunnelSocket};
 use crate::spec::{DeviceRung, Rungs, SendRung};
 
@@ -195,24 +199,21 @@ impl<E: Engine> Shared<E> {
         let mut reads = Vec::with_capacity(most_reads);
         let mut out = Outbox::new(OUTBOX_BYTES, BATCH);
         let mut sender = Sender::new(&self.socket);
-        let mut speakers = Speakers::default();
+        let mut backlog = Backlog::new(self.device.rung());
         let drops = self.engine.drops();
         while !self.is_stopping() {
-            if speakers.backlog(self.device.rung()).is_some() {
+            if backlog.is_used() {
                 let crowd = self.engine.crowd();
-                let lost = self.read_ahead(&crowd, &mut speakers).err();
+                let lost = self.read_ahead(&crowd, &mut buffer, &mut backlog).err();
                 let due = self.engine.seal_held(&crowd, &mut out);
                 // What was sealed may wait for its turn since: when that comes is asked on the way round.
-                let (mut sealed, mut idle) = (0, true);
-                if let Some(backlog) = speakers.backlog(self.device.rung()) {
-                    while sealed < DRAIN_BYTES && !backlog.is_empty() {
-                        sealed += backlog.turn(|read, packet| {
-                            self.seal_read(&crowd, read, packet, &mut out);
-                        });
-                    }
-                    idle = backlog.is_empty();
+                let mut sealed = 0;
+                while sealed < DRAIN_BYTES && !backlog.turns.is_empty() {
+                    sealed += backlog.turns.turn(|header, packet| {
+                        self.seal_read(&crowd, header, packet, &mut out);
+                    });
                 }
-                idle &= sealed == 0 && out.items().is_empty();
+                let idle = backlog.turns.is_empty() && sealed == 0 && out.items().is_empty();
                 self.send(&crowd, &mut sender, &mut out);
                 drop(crowd);
                 if let Some(error) = lost {
@@ -241,7 +242,7 @@ impl<E: Engine> Shared<E> {
                     Err(error) => return self.lose_device(&error),
                 }
             }
-            speakers.drained(self.device.rung(), reads.len(), at, emptied);
+            backlog.drained(reads.len(), at, emptied);
             let crowd = self.engine.crowd();
             let due = self.engine.seal_held(&crowd, &mut out);
             if reads.is_empty() && out.items().is_empty() {
@@ -249,10 +250,13 @@ impl<E: Engine> Shared<E> {
                 self.wait(&self.device, due);
                 continue;
             }
+            let now = Instant::now();
             for read in &reads {
                 let packet = &mut buffer[read.start..read.end];
-                speakers.hear(self.engine.whose(&crowd, packet));
-                self.seal_read(&crowd, read, packet, &mut out);
+                backlog
+                    .speakers
+                    .hear(self.engine.whose(&crowd, packet), now);
+                self.seal_read(&crowd, &read.header, packet, &mut out);
             }
             self.send(&crowd, &mut sender, &mut out);
         }
@@ -268,8 +272,14 @@ impl<E: Engine> Shared<E> {
         }
     }
 
-    fn seal_read(&self, crowd: &E::Crowd, read: &ReadPacket, packet: &mut [u8], out: &mut Outbox) {
-        match Splitter::new(&read.header, packet) {
+    fn seal_read(
+        &self,
+        crowd: &E::Crowd,
+        header: &VnetHeader,
+        packet: &mut [u8],
+        out: &mut Outbox,
+    ) {
+        match Splitter::new(header, packet) {
             Some(mut splitter) => self.engine.seal(crowd, &mut splitter, out),
             None => self.engine.drops().count(DropReason::Malformed),
         }
@@ -282,24 +292,24 @@ impl<E: Engine> Shared<E> {
 
     fn open_loop(&self, knocks: &SyncSender<Knock>) {
         let mut receiver = Receiver::new(&self.socket);
+        let mut arrivals = Arrivals::default();
         let mut inbox = Inbox::new(receiver.most_bytes() + HELD_BYTES, BATCH);
         let mut out = Outbox::new(OUTBOX_BYTES, BATCH);
         let mut sender = Sender::new(&self.socket);
         let mut writer = DeviceWriter::new(&self.device);
         let drops = self.engine.drops();
         while !self.is_stopping() {
-            let fetched = receiver.fetch();
             let crowd = self.engine.crowd();
+            self.fetch(&crowd, &mut receiver, &mut arrivals);
             let due = self.engine.open_held(&crowd, &mut inbox);
-            if !fetched && inbox.items().is_empty() {
+            if arrivals.is_empty() && inbox.items().is_empty() {
                 drop(crowd); // A guest removed meanwhile is not kept.
                 self.wait(&self.socket, due);
                 continue;
             }
-            let now = Instant::now();
-            for received in receiver.batch(now, drops) {
+            arrivals.hand_out(&receiver, |received| {
                 self.engine.open(&crowd, received, &mut inbox, &mut out);
-            }
+            });
             for knock in inbox.knocks() {
                 if knocks.try_send(*knock).is_err() {
                     drops.count(DropReason::Handshake); // It comes again.

@@ -20,8 +20,10 @@ use crate::meter::{DropReason, Drops};
 use crate::spec::{ReceiveRung, SendRung};
 
 // Our choice.
-/// Socket buffers: more only adds delay.
-const BUFFER_BYTES: usize = 512 * 1024;
+/// What may come while the reading thread waits for a processor.
+const RECEIVE_BYTES: usize = 1 << 20;
+/// More only adds delay.
+const SEND_BYTES: usize = 512 << 10;
 /// How long a send may wait for room on the line.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 /// Slot of a receive buffer when the kernel does not merge: an MTU of 9000 and what is around it.
@@ -155,16 +157,16 @@ impl AsFd for TunnelSocket {
 
 /// Asks for larger buffers, as root if we are, else as far as the system lets anyone.
 fn enlarge(socket: &Socket, warnings: &mut Vec<TunnelWarning>) {
-    if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err() {
-        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BYTES).is_err() {
+        let _ = socket.set_recv_buffer_size(RECEIVE_BYTES);
     }
-    if setsockopt(socket, sockopt::SndBufForce, &BUFFER_BYTES).is_err() {
-        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    if setsockopt(socket, sockopt::SndBufForce, &SEND_BYTES).is_err() {
+        let _ = socket.set_send_buffer_size(SEND_BYTES);
     }
     let got = socket.recv_buffer_size().unwrap_or(0);
-    if got < BUFFER_BYTES {
+    if got < RECEIVE_BYTES {
         warnings.push(TunnelWarning::SmallBuffer {
-            asked: BUFFER_BYTES,
+            asked: RECEIVE_BYTES,
             got,
         });
     }
@@ -198,45 +200,36 @@ impl<'s> Receiver<'s> {
         self.buffer.len()
     }
 
-    /// Fetches what is there without waiting; `false` if nothing is.
-    pub(crate) fn fetch(&mut self) -> bool {
-        mmsg::receive(
-            self.socket.as_fd(),
-            &mut self.buffer,
-            self.slot_len,
-            &mut self.filled,
-        )
-        .is_ok()
-            && !self.filled.is_empty()
+    /// Fetches what is there without waiting; `false` if nothing is. Datagrams larger than a buffer are counted as
+    /// drops.
+    pub(crate) fn fetch(&mut self, drops: &Drops) -> bool {
+        let (fd, filled) = (self.socket.as_fd(), &mut self.filled);
+        let fetched = mmsg::receive(fd, &mut self.buffer, self.slot_len, filled);
+        let cut = filled.iter().filter(|it| it.cut).count();
+        drops.add(DropReason::Oversized, cut as u64);
+        fetched.is_ok() && !filled.is_empty()
     }
 
-    /// What [`Receiver::fetch`] fetched; datagrams larger than a buffer are counted as drops.
-    pub(crate) fn batch<'a>(
-        &'a self,
-        at: Instant,
-        drops: &'a Drops,
-    ) -> impl Iterator<Item = Received<'a>> {
-        self.filled
-            .iter()
-            .enumerate()
-            .filter_map(move |(slot, filled)| {
-                if filled.cut {
-                    drops.count(DropReason::Oversized);
-                    return None;
-                }
-                let start = slot * self.slot_len;
-                let bytes = self.buffer.get(start..start + filled.len)?;
-                let from = Endpoint {
-                    remote: filled.from,
-                    local: filled.local,
-                };
-                let origin = Origin { from, at };
-                Some(Received {
-                    origin,
-                    bytes,
-                    segment: filled.segment,
-                })
+    /// Whether every buffer is filled: there may be more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.filled.len() == mmsg::MOST_RECEIVED
+    }
+
+    /// What [`Receiver::fetch`] fetched, which came `at` that time.
+    pub(crate) fn batch(&self, at: Instant) -> impl Iterator<Item = Received<'_>> {
+        let slots = self.buffer.chunks_exact(self.slot_len);
+        let whole = slots.zip(&self.filled).filter(|(_, filled)| !filled.cut);
+        whole.filter_map(move |(slot, filled)| {
+            let from = Endpoint {
+                remote: filled.from,
+                local: filled.local,
+            };
+            Some(Received {
+                origin: Origin { from, at },
+                bytes: slot.get(..filled.len)?,
+                segment: filled.segment,
             })
+        })
     }
 }
 

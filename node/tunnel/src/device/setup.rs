@@ -1,10 +1,13 @@
 //! Addresses, MTU and queue of a fresh device, by netlink.
 
+use std::net::{IpAddr, SocketAddr};
+
 use ipnet::{Ipv4Net, Ipv6Net};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
 use rtnetlink::{Handle, LinkUnspec};
+use socket2::{Domain, Socket, Type};
 
 use crate::error::TunnelError;
 use crate::host::may_have_ipv6;
@@ -36,6 +39,14 @@ pub(super) fn configure(
 
 /// Adds what is missing of its addresses, if the device is up and may have them; says whether anything was.
 pub(super) fn keep_addresses(device: &str, addresses: &Addresses) -> Result<bool, TunnelError> {
+    let v6 = addresses.v6.filter(|_| may_have_ipv6(device));
+    let ours = [
+        addresses.v4.map(|it| it.addr().into()),
+        v6.map(|it| it.addr().into()),
+    ];
+    if ours.into_iter().flatten().all(|it| has_address(device, it)) {
+        return Ok(false);
+    }
     let all = getifaddrs().map_err(|error| TunnelError::Configure {
         device: device.to_owned(),
         what: "addresses",
@@ -53,12 +64,20 @@ pub(super) fn keep_addresses(device: &str, addresses: &Addresses) -> Result<bool
             .v6
             .filter(|lost| v6.is_none_or(|it| it.ip() != lost.addr()));
     }
-    lost.v6 = lost.v6.filter(|_| may_have_ipv6(device));
+    lost.v6 = lost.v6.filter(|_| v6.is_some());
     if !is_up || lost.v4.is_none() && lost.v6.is_none() {
         return Ok(false);
     }
     with_index(device, async |index| add(&connect()?, index, &lost).await)?;
     Ok(true)
+}
+
+/// Whether a socket may have this address there. Asking for all addresses of all devices costs as many answers.
+fn has_address(device: &str, address: IpAddr) -> bool {
+    let at = SocketAddr::new(address, 0);
+    Socket::new(Domain::for_address(at), Type::DGRAM, None).is_ok_and(|socket| {
+        socket.bind_device(Some(device.as_bytes())).is_ok() && socket.bind(&at.into()).is_ok()
+    })
 }
 
 /// Changes the MTU. Blocks; works in the calling thread's network namespace.

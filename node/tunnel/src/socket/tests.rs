@@ -25,8 +25,8 @@ fn pass(from: &TunnelSocket, to: &TunnelSocket, sizes: &[usize]) -> Vec<usize> {
     );
     assert!(out.items().is_empty() && drops.counts().total() == 0);
     let (mut receiver, mut came) = (Receiver::new(to), Vec::new());
-    while came.len() < sizes.len() && receiver.fetch() {
-        for received in receiver.batch(Instant::now(), &drops) {
+    while came.len() < sizes.len() && receiver.fetch(&drops) {
+        for received in receiver.batch(Instant::now()) {
             assert_eq!(Some(received.origin.from.remote), from.local());
             came.extend(received.datagrams().map(<[u8]>::len));
         }
@@ -61,9 +61,9 @@ fn a_datagram_larger_than_a_buffer_is_counted_and_nothing_else_is_lost() {
             .unwrap();
     }
     let (mut receiver, drops) = (Receiver::new(&to), Drops::default());
-    assert!(receiver.fetch());
+    assert!(receiver.fetch(&drops));
     let came: Vec<_> = receiver
-        .batch(Instant::now(), &drops)
+        .batch(Instant::now())
         .map(|it| it.bytes.len())
         .collect();
     assert_eq!(
@@ -98,8 +98,8 @@ fn an_answer_leaves_from_the_address_that_was_spoken_to() {
         };
         let heard_by = |socket: &TunnelSocket| {
             let mut receiver = Receiver::new(socket);
-            assert!(receiver.fetch());
-            let batch = receiver.batch(Instant::now(), &drops);
+            assert!(receiver.fetch(&drops));
+            let batch = receiver.batch(Instant::now());
             batch.map(|it| it.origin.from).last().unwrap()
         };
         send(&guest, spoken_to.into());

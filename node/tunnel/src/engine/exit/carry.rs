@@ -88,6 +88,15 @@ impl Engine for ExitEngine {
         guest.map_or(u32::MAX, |it| it.slot)
     }
 
+    fn spoken_by(&self, crowd: &Self::Crowd, datagram: &[u8]) -> u32 {
+        match kind(datagram) {
+            Some(MessageKind::ForIndex { index, .. }) => {
+                crowd.at_index(index).map_or(u32::MAX, |it| it.slot)
+            }
+            Some(MessageKind::Init) | None => u32::MAX,
+        }
+    }
+
     fn seal(&self, crowd: &Self::Crowd, packet: &mut Splitter<'_>, out: &mut Outbox) {
         let Some(ends) = packet::ends(packet.head()) else {
             return self.drops.count(DropReason::Malformed);
