@@ -67,28 +67,31 @@ def pad($n): . + (" " * ([$n - length, 1] | max));
   def meters: [$all[] | select(.wire == "micro" and .test == "meter") | .ns] as $ns
     | if $ns == [] then [] else [values("veth"; "warren"; $flows; .cpu_exit)[] | ($ns | median) / (. * 1420)] end;
   def ways: ["up", "down"];
-  def crowds: ["1x1", "1x10", "1x100", "10x1", "100x1"];
-  # What one crowd (guests "x" flows of each) moved in all, of what another did in the same round.
+  # Crowds that were measured: guests "x" flows of each.
+  def sizes: split("x") | map(tonumber);
+  def crowds($part): [$all[] | select(.wire == $part) | .of | select(. != "")] | unique | sort_by(sizes);
+  # What one crowd moved in all, of what another did in the same round.
   def crowd($part; $of; $base): paired($part; $of; $base; ways; .gbit);
-  def flows: {"10x1": "1x10", "100x1": "1x100"};
+  # One guest of as many flows as a crowd of several has.
+  def same_flows: sizes | select(.[0] > 1) | "1x\(.[0] * .[1])";
   if $out == "table" then
     (["veth", "nic"][] | select(candidates(.) != []) | table_of(.), ""),
     (["switches", "far", "guests", "bare"][] | select(rounds(.) > 0) | said(.)),
     (switches | select(.exit != []) | "\(.what) on / off: exit CPU-s/GB \(.exit | spread), client \(.client | spread)"),
     (payers | select(. != []) | "of the exit's CPU, taking words: \(map(. * 100) | spread) %"),
     (["far", "far-fixed"][] | . as $of | paired("far"; $of; "unpaid"; ["up4", "down4"]; .gbit) | select(. != []) | "\($of), words 100 ms late / unpaid: goodput \(spread)"),
-    (["guests", "bare"][] as $part | crowds[] as $of | [$part, $of] | select(values($part; $of; ways; .gbit) != [])
+    (["guests", "bare"][] as $part | crowds($part)[] as $of
       | "\($part), guests x flows \($of): \(column($part; $of; ways; .gbit)) Gbit/s, Jain up \(column($part; $of; ["up"]; .jain)), down \(column($part; $of; ["down"]; .jain)), least share \(column($part; $of; ways; .least_share)), exit CPU-s/GB \(column($part; $of; ways; .cpu_exit)), sum / one flow's \(crowd($part; $of; "1x1") | spread)"
-        + (flows[$of] as $same | if $same then ", / one guest of as many flows \(crowd($part; $of; $same) | spread)" else "" end))
+        + ([$of | same_flows | ", / one guest of as many flows \(crowd($part; $of; .) | spread)"] | add // ""))
   else
     {schema: "warren.figures/v1", figures: ([
       (["veth", ""], ["nic", "_nic"] | . as [$wire, $twin] | of_wire($wire; $twin)),
       (switches | figure("\(.what)_exit_cpu_per_gb_on_off"; "ratio"; .exit), figure("\(.what)_client_cpu_per_gb_on_off"; "ratio"; .client)),
       figure("payment_exit_cpu_share"; "share"; payers), figure("metering_exit_cpu_share"; "share"; meters),
       (["far", "far-fixed"][] | . as $of | figure("paid_vs_unpaid_\(gsub("-"; "_"))"; "ratio"; paired("far"; $of; "unpaid"; ["up4", "down4"]; .gbit))),
-      (["guests", "bare"][] as $part | ["10", "100"][] as $many | "\($many)x1" as $of
+      (["guests", "bare"][] as $part | crowds($part)[] as $of | ($of | same_flows) as $same | ($of | sizes[0]) as $many
         | figure("\($part)_\($many)_vs_one"; "ratio"; crowd($part; $of; "1x1")),
-          figure("\($part)_\($many)_vs_one_of_as_many_flows"; "ratio"; crowd($part; $of; flows[$of])),
+          figure("\($part)_\($many)_vs_one_of_as_many_flows"; "ratio"; crowd($part; $of; $same)),
           figure("\($part)_\($many)_jain"; "index"; values($part; $of; ways; .jain))),
       ($all[] | select(.wire == "micro") | figure("micro_\(.test)_ns"; "ns"; [.ns]))
     ] | from_entries)}

@@ -253,9 +253,8 @@ impl<E: Engine> Shared<E> {
             let now = Instant::now();
             for read in &reads {
                 let packet = &mut buffer[read.start..read.end];
-                backlog
-                    .speakers
-                    .hear(self.engine.whose(&crowd, packet), now);
+                let whose = self.engine.whose(&crowd, packet);
+                backlog.speakers.hear(whose, now);
                 self.seal_read(&crowd, &read.header, packet, &mut out);
             }
             self.send(&crowd, &mut sender, &mut out);
@@ -300,7 +299,7 @@ impl<E: Engine> Shared<E> {
         let drops = self.engine.drops();
         while !self.is_stopping() {
             let crowd = self.engine.crowd();
-            self.fetch(&crowd, &mut receiver, &mut arrivals);
+            arrivals.fetch(&mut receiver, drops, |it| self.engine.spoken_by(&crowd, it));
             let due = self.engine.open_held(&crowd, &mut inbox);
             if arrivals.is_empty() && inbox.items().is_empty() {
                 drop(crowd); // A guest removed meanwhile is not kept.

@@ -72,7 +72,8 @@ pub(super) fn keep_addresses(device: &str, addresses: &Addresses) -> Result<bool
     Ok(true)
 }
 
-/// Whether a socket may have this address there. Asking for all addresses of all devices costs as many answers.
+/// Whether a socket may have this address there. Asking for all addresses of all devices costs as many answers. An
+/// IPv4 address that went to another device of this machine counts as there.
 fn has_address(device: &str, address: IpAddr) -> bool {
     let at = SocketAddr::new(address, 0);
     Socket::new(Domain::for_address(at), Type::DGRAM, None).is_ok_and(|socket| {

@@ -6,10 +6,9 @@
 
 use std::time::Instant;
 
-use super::Shared;
 use super::turns::{MOST_LOST, Speakers, Turns};
-use crate::engine::{Engine, Origin, Received};
-use crate::meter::DropReason;
+use crate::engine::{Origin, Received};
+use crate::meter::{DropReason, Drops};
 use crate::socket::Receiver;
 
 // Our choice.
@@ -28,6 +27,8 @@ struct Arrived {
 pub(super) struct Arrivals {
     speakers: Speakers,
     turns: Turns<Arrived>,
+    /// Who sent each of what was fetched last.
+    batch: Vec<u32>,
     /// What the receiver holds came then, and need not wait.
     direct: Option<Instant>,
 }
@@ -36,6 +37,42 @@ impl Arrivals {
     /// Whether there is nothing to hand out.
     pub(super) fn is_empty(&self) -> bool {
         self.direct.is_none() && self.turns.is_empty()
+    }
+
+    /// Fetches what one speaker sent, or all there is of several; `whose` tells them apart by a datagram.
+    pub(super) fn fetch(
+        &mut self,
+        receiver: &mut Receiver<'_>,
+        drops: &Drops,
+        whose: impl Fn(&[u8]) -> u32,
+    ) {
+        let mut lost = 0;
+        while lost < MOST_LOST && receiver.fetch(drops) {
+            let now = Instant::now();
+            self.batch.clear();
+            for received in receiver.batch(now) {
+                let whose = whose(received.bytes);
+                self.speakers.hear(whose, now);
+                self.batch.push(whose);
+            }
+            if self.turns.is_empty() && !self.speakers.are_several(now) {
+                self.direct = Some(now);
+                return;
+            }
+            for (whose, received) in self.batch.iter().zip(receiver.batch(now)) {
+                let arrived = Arrived {
+                    origin: received.origin,
+                    segment: received.segment,
+                };
+                if !self.turns.keep(*whose, received.bytes, arrived) {
+                    drops.add(DropReason::Overflow, received.datagrams().count() as u64);
+                    lost += 1;
+                }
+            }
+            if !receiver.is_full() {
+                return;
+            }
+        }
     }
 
     /// Hands out what came, or the next turns of it.
@@ -56,44 +93,69 @@ impl Arrivals {
     }
 }
 
-impl<E: Engine> Shared<E> {
-    /// Fetches what one speaker sent, or all there is of several.
-    pub(super) fn fetch(
-        &self,
-        crowd: &E::Crowd,
-        receiver: &mut Receiver<'_>,
-        arrivals: &mut Arrivals,
-    ) {
-        let Arrivals {
-            speakers,
-            turns,
-            direct,
-        } = arrivals;
-        let drops = self.engine.drops();
-        let mut lost = 0;
-        while lost < MOST_LOST && receiver.fetch(drops) {
-            let now = Instant::now();
-            let whose = |it: &Received<'_>| self.engine.spoken_by(crowd, it.bytes);
-            for received in receiver.batch(now) {
-                speakers.hear(whose(&received), now);
-            }
-            if turns.is_empty() && !speakers.are_several(now) {
-                *direct = Some(now);
-                return;
-            }
-            for received in receiver.batch(now) {
-                let arrived = Arrived {
-                    origin: received.origin,
-                    segment: received.segment,
-                };
-                if !turns.keep(whose(&received), received.bytes, arrived) {
-                    drops.add(DropReason::Overflow, received.datagrams().count() as u64);
-                    lost += 1;
-                }
-            }
-            if !receiver.is_full() {
-                return;
-            }
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+
+    use super::*;
+    use crate::socket::TunnelSocket;
+    use crate::spec::{ReceiveRung, SendRung};
+
+    /// The exit's socket, and one that sends to it; a datagram's first byte says whose it is.
+    fn ends() -> (TunnelSocket, UdpSocket) {
+        let rungs = (SendRung::Segments, ReceiveRung::Merged);
+        let localhost = (Ipv4Addr::LOCALHOST, 0);
+        let exit = TunnelSocket::open(localhost.into(), None, rungs, &mut Vec::new()).unwrap();
+        let guest = UdpSocket::bind(localhost).unwrap();
+        guest.connect(exit.local().unwrap()).unwrap();
+        (exit, guest)
+    }
+
+    fn send(guest: &UdpSocket, whose: u8, count: usize) {
+        for _ in 0..count {
+            guest.send(&[whose; 1400]).unwrap();
         }
+    }
+
+    /// Who is handed out until nothing waits.
+    fn handed_out(exit: &TunnelSocket, arrivals: &mut Arrivals, most: usize) -> Vec<u8> {
+        let (mut receiver, drops) = (Receiver::new(exit), Drops::default());
+        let mut order = Vec::new();
+        for _ in 0..most {
+            arrivals.fetch(&mut receiver, &drops, |it| it[0].into());
+            arrivals.hand_out(&receiver, |received| {
+                assert!(received.bytes.iter().all(|it| *it == received.bytes[0]));
+                order.extend(received.datagrams().map(|it| it[0]));
+            });
+        }
+        assert!(arrivals.is_empty());
+        assert_eq!(drops.counts().total(), 0);
+        order
+    }
+
+    #[test]
+    fn who_comes_last_to_the_socket_waits_for_one_turn_of_the_other() {
+        let ((exit, guest), mut arrivals) = (ends(), Arrivals::default());
+        send(&guest, 1, 1);
+        send(&guest, 2, 1);
+        assert_eq!(handed_out(&exit, &mut arrivals, 2), [1, 2]);
+        send(&guest, 1, 100);
+        send(&guest, 2, 1);
+        let order = handed_out(&exit, &mut arrivals, 3);
+        assert_eq!(order.len(), 101);
+        let second = order.iter().position(|it| *it == 2).unwrap();
+        assert!((1..50).contains(&second), "after {second}");
+    }
+
+    #[test]
+    fn what_one_alone_sends_is_opened_where_it_was_fetched() {
+        let ((exit, guest), mut arrivals) = (ends(), Arrivals::default());
+        send(&guest, 1, 5);
+        let (mut receiver, drops) = (Receiver::new(&exit), Drops::default());
+        arrivals.fetch(&mut receiver, &drops, |it| it[0].into());
+        assert!(arrivals.turns.is_empty());
+        let mut opened = 0;
+        arrivals.hand_out(&receiver, |received| opened += received.datagrams().count());
+        assert_eq!(opened, 5);
     }
 }

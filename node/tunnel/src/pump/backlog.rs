@@ -67,13 +67,13 @@ impl<E: Engine> Shared<E> {
         backlog: &mut Backlog,
     ) -> io::Result<()> {
         backlog.deep = false;
-        let mut lost = 0;
+        let (mut lost, now) = (0, Instant::now());
         while lost < MOST_LOST {
             match self.device.read(buffer, 0) {
                 Ok(Some(read)) => {
                     let packet = &buffer[read.start..read.end];
                     let whose = self.engine.whose(crowd, packet);
-                    backlog.speakers.hear(whose, Instant::now());
+                    backlog.speakers.hear(whose, now);
                     if !backlog.turns.keep(whose, packet, read.header) {
                         self.engine.drops().count(DropReason::Overflow);
                         lost += 1;
@@ -82,6 +82,7 @@ impl<E: Engine> Shared<E> {
                 Ok(None) => break,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     self.engine.drops().count(DropReason::Malformed);
+                    lost += 1;
                 }
                 Err(error) => return Err(error),
             }
