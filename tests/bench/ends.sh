@@ -71,8 +71,17 @@ until_true() {
     done
 }
 
-translate() {
-    ip netns exec $exit_ nft -f - <<<'table ip nat { chain post { type nat hook postrouting priority srcnat; oifname "e1" masquerade; }; }'
+translation='table ip nat { chain post { type nat hook postrouting priority srcnat; oifname "e1" masquerade; }; }'
+translate() { ip netns exec $exit_ nft -f - <<<"$translation"; }
+
+# switch WHAT on|off: payment or policy of the tunnel that is up, under whatever runs through it.
+switch() {
+    case $1-$2 in
+    payment-off) : >"$scratch/free" ;;
+    payment-on) rm -f "$scratch/free" ;;
+    policy-off) ip netns exec $exit_ nft -f - <<<"flush ruleset; $translation" ;;
+    policy-on) { echo 'flush ruleset' && cat "$scratch/policy"; } | ip netns exec $exit_ nft -f - ;;
+    esac
 }
 
 # start CANDIDATE [GUESTS]: both ends up, and the way to the server through them.
@@ -81,7 +90,7 @@ start() {
     case $name in
     warren | paid) ours "$bench" "$many" '' '' ;;
     unpaid) ours "$bench" "$many" '--words off' '--words off' ;;
-    unpoliced) ours "$bench" "$many" '--policy off' '' && translate ;;
+    switched) ours "$bench" "$many" "--free $scratch/free" "--free $scratch/free" && ip netns exec $exit_ nft list ruleset >"$scratch/policy" ;;
     far) ours "$bench" "$many" '--delay-ms 100' '' ;;
     bare) without_tunnel "$many" && translate ;;
     far-fixed) ours "$bench" "$many" '--delay-ms 100 --max-credit 8' '' ;;
@@ -187,14 +196,15 @@ strangers() {
     } END { print sum + 0 }'
 }
 
-# payers PID: processor ns of those of our threads that carry no packets: they pay and are paid.
-payers() {
-    local task name nanos sum=0
+# by_threads PID: processor ns of all its threads, and of those that carry no packets: they pay and are paid.
+by_threads() {
+    local task name nanos sum=0 payers=0
     for task in "/proc/$1/task/"*; do
         read -r name <"$task/comm" && read -r nanos _ <"$task/schedstat" || continue
-        [[ $name == warren-* ]] || sum=$((sum + nanos))
+        sum=$((sum + nanos))
+        [[ $name == warren-* ]] || payers=$((payers + nanos))
     done
-    echo $sum
+    echo $sum $payers
 }
 
 memory() { echo "\"rss_client_kb\":$(rss "$near"),\"rss_exit_kb\":$(rss "$far_end")"; }

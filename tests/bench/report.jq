@@ -57,12 +57,12 @@ def pad($n): . + (" " * ([$n - length, 1] | max));
     figure("exit_memory_more_mb\($twin)"; "MiB";
       ([$all[] | select(.wire == $wire and .of == "warren" and .test == "idle") | {key: "\(.round)", value: .rss_exit_kb}] | from_entries) as $idle
       | [$all[] | select(.wire == $wire and .of == "warren" and .test == "after") | (.rss_exit_kb - $idle["\(.round)"]) / 1024]);
-  def switch($what; $without): ["up1", "down1"] as $t
-    | [paired("switches"; "paid"; $without; $t; .cpu_exit)[]] as $exit | [paired("switches"; "paid"; $without; $t; .cpu_client)[]] as $client
-    | {what: $what, exit: $exit, client: $client};
-  def switches: switch("payment"; "unpaid"), switch("policy"; "unpoliced");
+  def switch($what): [$all[] | select(.wire == "switches") | .test] | unique as $t
+    | def of(f): paired("switches"; "\($what)-on"; "\($what)-off"; $t; f);
+      {what: $what, exit: of(.cpu_exit), client: of(.cpu_client)};
+  def switches: switch("payment", "policy");
   # What of the exit's processor time goes to taking words, by its own threads' clocks.
-  def payers: [$all[] | select(.wire == "switches" and .of == "paid") | .payers / .cpu_exit];
+  def payers: [$all[] | select(.wire == "switches" and .of == "payment-on") | .payers / .cpu_exit];
   # What of it goes to metering: the time a packet of 1420 bytes is metered, of the time it is carried.
   def meters: [$all[] | select(.wire == "micro" and .test == "meter") | .ns] as $ns
     | if $ns == [] then [] else [values("veth"; "warren"; $flows; .cpu_exit)[] | ($ns | median) / (. * 1420)] end;

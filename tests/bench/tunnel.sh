@@ -8,7 +8,7 @@
 #        guests   1, 10 and 100 guests of a flow each at once, and one guest of as many flows: the sum, and how even it is
 #                 (Jain), by the exit's own meters
 #        bare     the same connections without a tunnel, forwarded and translated by the same machine
-#        switches the same tunnel without payment, and without policy: what each costs (what the meter costs is a
+#        switches payment, and policy, switched off and on under one flow: what each costs (what the meter costs is a
 #                 few ns a packet: part micro)
 #        far      words that come 100 ms late: paid beside unpaid
 #        micro    seal, open, split, merge, route: no namespaces, one core
@@ -147,21 +147,39 @@ compare() {
     done
 }
 
+# One tunnel and one flow each way; payment, then policy, off and on under it, a second each time. Two processes are never
+# as alike as two seconds of one.
 switches() {
-    local name
-    for name in $(shuffled paid unpaid unpoliced); do
-        start "$name" || { take_down; continue; }
-        for test in $(shuffled up1 down1); do
-            local way=() before after gigabytes paying payers
-            [ "$test" = up1 ] || way=(-R)
-            before=$(cpu) paying=$(payers "$far_end")
-            gigabytes=$(flow -t "$secs" "${way[@]}" | jq '.end.sum_received.bytes / 1e9')
-            after=$(cpu) payers=$(payers "$far_end")
-            [ "${gigabytes:-null}" != null ] || continue
-            note switches "$1" "$name" "$test" "$(per_gb "$before" "$after" "$gigabytes"),\"payers\":$(jq -n "($payers - $paying) / 1e9 / $gigabytes")"
+    local test way what pair state
+    start switched || { take_down; return; }
+    for test in $(shuffled up1 down1); do
+        way=()
+        [ "$test" = up1 ] || way=(-R)
+        ip netns exec $client timeout 120 iperf3 -c 203.0.113.2 -C cubic -t 100 "${way[@]}" >/dev/null 2>&1 &
+        local flowing=$!
+        sleep 1
+        for what in $(shuffled payment policy); do
+            for pair in 1 2 3 4; do
+                for state in $(shuffled on off); do
+                    switch "$what" "$state"
+                    sleep 0.2
+                    note switches "$1" "$what-$state" "$test.$pair" "$(a_second)"
+                done
+            done
+            switch "$what" on
         done
-        take_down
+        kill $flowing && wait $flowing
     done
+    take_down
+}
+
+# What the ends use in a second, for what the exit's meter counts meanwhile.
+a_second() {
+    local used_near=($(by_threads "$near")) used_far=($(by_threads "$far_end")) bytes=$(usage_of_all)
+    sleep 1
+    local now_near=($(by_threads "$near")) now_far=($(by_threads "$far_end"))
+    awk -v bytes="$bytes" -v now="$(usage_of_all)" -v near=$((now_near[0] - used_near[0])) -v far=$((now_far[0] - used_far[0])) -v payers=$((now_far[1] - used_far[1])) '
+        BEGIN { n = now - bytes; printf "\"cpu_client\":%.4f,\"cpu_exit\":%.4f,\"payers\":%.5f,\"gbit\":%.4f", near / n, far / n, payers / n, n * 8e-9 }'
 }
 
 far() {

@@ -2,16 +2,14 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use warren_tunnel::{ConsumerTunnel, DEFAULT_KEEPALIVE, DEFAULT_MTU, Offload, TunnelSpec};
 
 use crate::args::Args;
 use crate::known;
-use crate::words::{Chain, Frame, UNIT};
-
-/// How often the daemon looks at its meters.
-const TICK: Duration = Duration::from_millis(20);
+use crate::words::{Chain, Frame, TICK, UNIT};
 
 /// Devices `NAME0`, `NAME1`…, up until the process ends; says `up` when all have shaken hands.
 pub(crate) fn run(args: &Args) {
@@ -34,6 +32,7 @@ pub(crate) fn run(args: &Args) {
         &tunnels,
         words.expect("--words ADDRESS:PORT"),
         args.number("prepay", 1),
+        &PathBuf::from(args.text("free", "")),
     );
 }
 
@@ -54,13 +53,18 @@ fn tunnel(name: &str, guest: u16, exit: SocketAddr) -> ConsumerTunnel {
     tunnel.unwrap()
 }
 
-/// Releases what each guest's own meter says is due, and the prepaid words ahead of it.
-fn pay(tunnels: &[ConsumerTunnel], to: SocketAddr, prepay: u64) {
+/// Releases what each guest's own meter says is due, and the prepaid words ahead of it, but none while there is a
+/// file `free`.
+fn pay(tunnels: &[ConsumerTunnel], to: SocketAddr, prepay: u64, free: &Path) {
     let chains: Vec<_> = (0..tunnels.len()).map(|it| Chain::of(it as u16)).collect();
     let mut released = vec![0_u32; tunnels.len()];
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_nodelay(true).unwrap();
     loop {
+        std::thread::sleep(TICK);
+        if free.exists() {
+            continue;
+        }
         for (at, tunnel) in tunnels.iter().enumerate() {
             let usage = tunnel.usage();
             let due = usage.up.plus(usage.down).bytes().div_ceil(UNIT) + prepay;
@@ -74,6 +78,5 @@ fn pay(tunnels: &[ConsumerTunnel], to: SocketAddr, prepay: u64) {
             }
         }
         let _ = stream.flush();
-        std::thread::sleep(TICK);
     }
 }

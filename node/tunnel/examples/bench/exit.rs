@@ -15,7 +15,7 @@ use warren_tunnel::{
 
 use crate::args::Args;
 use crate::known;
-use crate::words::{Frame, Purse, UNIT};
+use crate::words::{Frame, Purse, TICK, UNIT};
 
 /// Carries its guests until the process ends.
 pub(crate) fn run(args: &Args) {
@@ -33,14 +33,29 @@ pub(crate) fn run(args: &Args) {
     let exit = Arc::new(exit.unwrap());
     let add = |number| exit.add_guest(guest(number)).unwrap();
     let guests: Vec<_> = (0..args.number("guests", 1)).map(add).collect();
-    if args.is_on("policy") {
-        protect(args);
-    }
+    protect(args);
     let control = TcpListener::bind(args.text("control", "127.0.0.1:0")).unwrap();
     let paid = args.is_on("words");
-    for guest in guests.iter().filter(|_| !paid) {
-        exit.set_gate(*guest, Gate::Open).unwrap();
+    let free = PathBuf::from(args.text("free", ""));
+    let open = {
+        let (exit, guests) = (Arc::clone(&exit), guests.clone());
+        move || {
+            let open = |it: &GuestId| exit.set_gate(*it, Gate::Open).unwrap();
+            guests.iter().for_each(open);
+        }
+    };
+    if !paid {
+        open();
     }
+    let looks_at = free.clone();
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(TICK);
+            if looks_at.exists() {
+                open();
+            }
+        }
+    });
     println!("up {:?}", exit.rungs());
     for stream in control.incoming() {
         let (exit, guests) = (Arc::clone(&exit), guests.clone());
@@ -53,6 +68,7 @@ pub(crate) fn run(args: &Args) {
                 most: args.number("max-credit", 256),
             },
             folder: args.text("folder", "/tmp").into(),
+            free: free.clone(),
         };
         std::thread::spawn(move || till.serve(stream.unwrap()));
     }
@@ -91,6 +107,8 @@ struct Till {
     /// Units served unpaid.
     credit: Credit,
     folder: PathBuf,
+    /// As long as this file is there, nothing needs to be paid.
+    free: PathBuf,
 }
 
 /// The first byte of a connection that only asks.
@@ -119,7 +137,10 @@ impl Till {
             let at = usize::from(frame.guest);
             let paid = purses[at].take(&frame).bytes();
             let allowed = ByteCount::from_bytes(paid + self.credit.units(paid / UNIT) * UNIT);
-            let gate = Gate::Until(allowed);
+            let gate = match self.free.exists() {
+                true => Gate::Open,
+                false => Gate::Until(allowed),
+            };
             self.exit.set_gate(self.guests[at], gate).unwrap();
         }
     }

@@ -8,6 +8,8 @@ use warren_proto::{ByteCount, Preimage};
 
 use crate::known;
 
+/// How often the daemon looks at its meters.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// Bytes one word pays (the daemon's default: the price of a MiB).
 pub(crate) const UNIT: u64 = 1 << 20;
 /// Words in a chain: 128 GiB, more than any measurement moves.
