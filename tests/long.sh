@@ -30,6 +30,8 @@ schedules() { cargo test --workspace --test sim -- --ignored --exact --nocapture
 tunnel() {
     [ "$(id -u)" = 0 ] || { echo "long.sh: tunnels need root" >&2; return 1; }
     tests/install.sh build net
+    WARREN_BORINGTUN=${WARREN_BORINGTUN:-$(tests/bench/foreign.sh boringtun-cli)}
+    export WARREN_BORINGTUN
     cargo test --workspace --test plane_foreign --test plane_changes -- --ignored --nocapture
 }
 

@@ -75,19 +75,12 @@ if [ -z "$bench" ]; then
     cargo build --release --locked -p warren-tunnel --example bench || exit 1
     bench=$CARGO_TARGET_DIR/release/examples/bench
 fi
-# NAME CRATE VERSION: a foreign WireGuard at a version that does not move.
-pinned() {
-    local root=${XDG_CACHE_HOME:-$HOME/.cache}/warren/foreign/$2-$3
-    [ -n "${without[$1]:-}" ] && return
-    if [ ! -x "$root/bin/$4" ]; then
-        echo "install: $2 $3 (some minutes)"
-        cargo install --quiet --locked --version "$3" --root "$root" "$2" || { echo "skipped: $2 $3 does not build here"; return; }
-    fi
-    foreign[$1]="$root/bin/$4 -f --disable-drop-privileges"
-}
 if wants tcp || wants small; then
-    pinned boringtun-cli boringtun-cli 0.7.1 boringtun-cli
-    pinned gotatun-cli gotatun-cli 0.10.2 gotatun
+    for name in boringtun-cli gotatun-cli; do
+        [ -z "${without[$name]:-}" ] || continue
+        program=$(tests/bench/foreign.sh "$name") || { echo "skipped: $name does not build here"; continue; }
+        foreign[$name]="$program -f --disable-drop-privileges"
+    done
 fi
 
 # note WIRE ROUND CANDIDATE TEST FIGURES: one measurement; figures are the inside of a JSON object.

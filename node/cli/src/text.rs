@@ -2,7 +2,7 @@
 //!
 //! Sans-IO.
 
-use warren_daemon::api::types::{OffloadView, PriceView, RouteUsed};
+use warren_daemon::api::types::{DropsView, OffloadView, PriceView, RouteUsed};
 use warren_proto::{NodeId, Region};
 
 /// Bytes in binary units, three digits.
@@ -89,6 +89,16 @@ pub fn offload(it: &OffloadView) -> String {
     )
 }
 
+/// What a tunnel did not carry. `None` if it carried all.
+#[must_use]
+pub fn dropped(it: &DropsView) -> Option<String> {
+    let words = it.0.iter();
+    let words: Vec<_> = words
+        .map(|(reason, count)| format!("{} {count}", reason.replace('_', " ")))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +111,14 @@ mod tests {
         assert_eq!(bytes(64 << 20), "64.0 MiB");
         assert_eq!(bytes(500 << 30), "500 GiB");
         assert_eq!(bytes(u64::MAX), "16777215 TiB");
+    }
+
+    #[test]
+    fn what_was_dropped_is_said_by_reason() {
+        assert_eq!(dropped(&DropsView::default()), None);
+        let counts = [("wrong_source".to_owned(), 2), ("forged".to_owned(), 10)];
+        let said = dropped(&DropsView(counts.into()));
+        assert_eq!(said.as_deref(), Some("forged 10, wrong source 2"));
     }
 
     #[test]

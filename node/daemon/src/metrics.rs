@@ -1,10 +1,12 @@
 //! Every number the node tells a monitor: one table, no labels by peer, base units.
 //!
-//! A metric is added by one line of the table below; docs and dashboards are checked against
-//! [`Metric::ALL`].
+//! A metric is added by one line of the table below. What a tunnel did not carry stands beside it, with its reason as
+//! the label.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use warren_tunnel::{DropCounts, DropReason};
 
 /// How a metric moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,17 +113,36 @@ metrics! {
     TakesLiabilities Gauge "warren_store_takes_liabilities" "0 while the disk is too full for new channels and guests.";
 }
 
+/// Which end of a tunnel did not carry a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TunnelEnd {
+    /// The exit that this node is.
+    Exit,
+    /// The tunnel that this node bought.
+    Consumer,
+}
+
+impl TunnelEnd {
+    /// Both, with the metric of each.
+    const ALL: [(Self, &'static str); 2] = [
+        (Self::Exit, "warren_exit_dropped_packets_total"),
+        (Self::Consumer, "warren_consumer_dropped_packets_total"),
+    ];
+}
+
 /// The numbers themselves.
 #[derive(Debug)]
 pub struct Metrics {
     /// Wide enough for money: 2^64 base units are 18 tokens of 18 decimals.
     values: Vec<Mutex<u128>>,
+    dropped: [Mutex<DropCounts>; 2],
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self {
             values: Metric::ALL.iter().map(|_| Mutex::default()).collect(),
+            dropped: Default::default(),
         }
     }
 }
@@ -152,6 +173,20 @@ impl Metrics {
         }
     }
 
+    /// Says what the tunnel that is up did not carry so far.
+    pub fn set_dropped(&self, by: TunnelEnd, counts: DropCounts) {
+        *self.dropped_by(by) = counts;
+    }
+
+    fn dropped_by(&self, end: TunnelEnd) -> MutexGuard<'_, DropCounts> {
+        let [exit, consumer] = &self.dropped;
+        let counts = match end {
+            TunnelEnd::Exit => exit,
+            TunnelEnd::Consumer => consumer,
+        };
+        counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How it is now.
     #[must_use]
     pub fn get(&self, metric: Metric) -> u128 {
@@ -167,6 +202,15 @@ impl Metrics {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "# HELP {name} {}", metric.help());
             let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {}", self.get(metric));
+        }
+        for (end, name) in TunnelEnd::ALL {
+            let counts = *self.dropped_by(end);
+            let _ = writeln!(text, "# HELP {name} Packets and datagrams not carried.");
+            let _ = writeln!(text, "# TYPE {name} counter");
+            for reason in DropReason::ALL {
+                let (label, count) = (reason.name(), counts.of(reason));
+                let _ = writeln!(text, "{name}{{reason=\"{label}\"}} {count}");
+            }
         }
         text
     }
@@ -248,6 +292,8 @@ mod tests {
             text.contains("\nwarren_earned_base_units_total 36893488147419103232\n"),
             "{text}"
         );
-        assert_eq!(text.lines().count(), 3 * Metric::ALL.len());
+        let dropped = text.lines().filter(|it| it.contains("_dropped_packets_"));
+        assert_eq!(dropped.count(), 2 * (2 + DropReason::ALL.len()));
+        assert!(text.contains("\nwarren_exit_dropped_packets_total{reason=\"forged\"} 0\n"));
     }
 }

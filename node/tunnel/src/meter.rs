@@ -121,6 +121,27 @@ impl DropReason {
         Self::Overflow,
         Self::Refused,
     ];
+
+    /// Its name for monitors and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Oversized => "oversized",
+            Self::WrongSource => "wrong_source",
+            Self::NoSuchGuest => "no_such_guest",
+            Self::GuestToGuest => "guest_to_guest",
+            Self::Paused => "paused",
+            Self::Replayed => "replayed",
+            Self::Forged => "forged",
+            Self::Handshake => "handshake",
+            Self::NotConnected => "not_connected",
+            Self::AboveRate => "above_rate",
+            Self::Unasked => "unasked",
+            Self::Overflow => "overflow",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// Packets and datagrams not carried, by reason, since the tunnel started.

@@ -167,6 +167,9 @@ fn status_page(status: &ExitStatus) -> Page {
     if let Some(offload) = &status.offload {
         table.row(["packets".to_owned(), text::offload(offload)]);
     }
+    if let Some(dropped) = text::dropped(&status.dropped) {
+        table.row(["dropped".to_owned(), dropped]);
+    }
     let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID", "AT RISK"]);
     for it in &status.guests {
         let used = it

@@ -60,6 +60,9 @@ fn page(status: &Status) -> Page {
         if let Some(offload) = &it.offload {
             table.row(["packets".to_owned(), text::offload(offload)]);
         }
+        if let Some(dropped) = text::dropped(&it.dropped) {
+            table.row(["dropped".to_owned(), dropped]);
+        }
         table.row([
             "earned".to_owned(),
             format!("{}, of it claimable {}", it.earned, it.claimable),
@@ -200,6 +203,9 @@ fn consumer_rows(table: &mut Table, it: &ConsumerView) {
     }
     if let Some(offload) = it.tunnel.as_ref().and_then(|it| it.offload.as_ref()) {
         table.row(["packets".to_owned(), text::offload(offload)]);
+    }
+    if let Some(dropped) = it.tunnel.as_ref().and_then(|it| text::dropped(&it.dropped)) {
+        table.row(["dropped".to_owned(), dropped]);
     }
     let kill_switch = if it.kill_switch {
         "on"

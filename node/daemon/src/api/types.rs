@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 mod common;
+mod drops;
 mod exit;
 mod market;
 mod money;
@@ -18,6 +19,7 @@ mod status;
 mod tower;
 
 pub use common::{Check, CheckVerdict, Money, PriceView, Timestamp, TimestampError, UsageView};
+pub use drops::DropsView;
 pub use exit::{
     ConsentRecord, ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery, GuestState,
     GuestView, RatesView,

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use warren_proto::{Offer, SessionTerms};
 use warren_tunnel::host::nft;
 use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, KillSwitchSpec, RouteSpec};
-use warren_tunnel::{ConsumerTunnel, Rungs, TunnelKey, TunnelState, TunnelWarning, Usage};
+use warren_tunnel::{
+    ConsumerTunnel, DropCounts, Rungs, TunnelKey, TunnelState, TunnelWarning, Usage,
+};
 
 use self::asked::spec;
 pub(super) use self::asked::{carries, inner, is_of_use, resolvers};
@@ -361,6 +363,12 @@ impl Line {
     pub(super) fn equipment(&self) -> Option<(Rungs, Vec<TunnelWarning>)> {
         let tunnel = self.tunnel.as_ref()?;
         Some((tunnel.rungs(), tunnel.warnings().to_vec()))
+    }
+
+    /// What the tunnel did not carry: nothing, while there is none.
+    pub(super) fn dropped(&self) -> DropCounts {
+        let counts = self.tunnel.as_ref().map(ConsumerTunnel::drop_counts);
+        counts.unwrap_or_default()
     }
 
     pub(super) fn state(&self) -> Option<TunnelState> {

@@ -7,12 +7,12 @@ use warren_proto::{
     Amount, ByteCount, ChannelId, NodeId, Region, SessionId, SessionTerms, UnixTime,
 };
 use warren_tunnel::host::{Carries, DEVICE};
-use warren_tunnel::{Rungs, TunnelState, TunnelWarning};
+use warren_tunnel::{DropCounts, Rungs, TunnelState, TunnelWarning};
 
 use super::{Shell, host};
 use crate::api::types::{
-    ConsumerState, ConsumerView, Money, OffloadView, PriceView, RouteUsed, SecondRouter, Timestamp,
-    TunnelView, UsageView,
+    ConsumerState, ConsumerView, DropsView, Money, OffloadView, PriceView, RouteUsed, SecondRouter,
+    Timestamp, TunnelView, UsageView,
 };
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
@@ -56,6 +56,7 @@ pub(crate) struct SessionFacts {
     pub tunnel: Option<TunnelState>,
     /// How packets pass, and what the tunnel does without. `None` while there is none.
     pub equipment: Option<(Rungs, Vec<TunnelWarning>)>,
+    pub dropped: DropCounts,
     pub dns: Vec<IpAddr>,
     /// That there are none, while there is a tunnel.
     pub nameless: Option<Problem>,
@@ -105,6 +106,7 @@ impl Shell {
             way: live.route.as_ref().map(|it| it.way),
             tunnel: self.line.state(),
             equipment: self.line.equipment(),
+            dropped: self.line.dropped(),
             dns: self.line.dns().to_vec(),
             nameless: self.line.nameless(),
         };
@@ -191,6 +193,7 @@ fn tunnel_view(terms: &SessionTerms, it: &SessionFacts) -> TunnelView {
             .and_then(|it| it.since_handshake)
             .map(|it| it.as_secs()),
         offload: it.equipped().map(|(rungs, _)| OffloadView::of(*rungs)),
+        dropped: DropsView::of(&it.dropped),
     }
 }
 

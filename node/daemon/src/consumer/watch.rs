@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Shell;
 use super::host::Found;
 use crate::error::{ErrorCode, Problem};
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{Metric, Metrics, TunnelEnd};
 use crate::session::{ConsumerEvent, ConsumerPhase};
 
 /// Between two looks. One costs some twenty questions to the kernel and no program.
@@ -148,6 +148,7 @@ impl Shell {
         let phase = self.live.as_ref().map(|it| it.phase());
         let is_up = phase == Some(ConsumerPhase::Active);
         let metrics = &self.parts.metrics;
+        metrics.set_dropped(TunnelEnd::Consumer, self.line.dropped());
         metrics.set(Metric::ConsumerUp, u64::from(is_up));
         metrics.set(Metric::KillSwitch, u64::from(self.line.is_protected()));
     }

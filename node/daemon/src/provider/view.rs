@@ -2,11 +2,11 @@
 
 use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Offer, OfferHash, SessionId, UnixTime};
 
-use warren_tunnel::{Rungs, ShapeCounts, TunnelWarning};
+use warren_tunnel::{DropCounts, Rungs, ShapeCounts, TunnelWarning};
 
 use super::Shell;
 use crate::error::Problem;
-use crate::metrics::Metric;
+use crate::metrics::{Metric, TunnelEnd};
 use crate::session::{ProviderPhase, due_units};
 
 /// The exit as it stands.
@@ -30,6 +30,7 @@ pub(crate) struct ExitFacts {
     pub shaped: ShapeCounts,
     pub rungs: Rungs,
     pub lacks: Vec<TunnelWarning>,
+    pub dropped: DropCounts,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -59,6 +60,7 @@ impl Shell {
         let paused = guests.filter(|it| it.machine.phase() == ProviderPhase::Paused);
         metrics.set(Metric::GuestsPaused, count(paused.count()));
         let Some(exit) = on else { return };
+        metrics.set_dropped(TunnelEnd::Exit, exit.tunnel.drop_counts());
         let (shaped, handshakes) = (exit.tunnel.shape_counts(), exit.tunnel.handshake_counts());
         for (metric, value) in [
             (Metric::ExitDelayed, shaped.delayed),
@@ -86,6 +88,7 @@ impl Shell {
             shaped: exit.tunnel.shape_counts(),
             rungs: exit.tunnel.rungs(),
             lacks: exit.tunnel.warnings().to_vec(),
+            dropped: exit.tunnel.drop_counts(),
             guests: exit
                 .guests
                 .iter()

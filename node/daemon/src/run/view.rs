@@ -7,8 +7,8 @@ use warren_proto::Amount;
 
 use super::{Node, wish};
 use crate::api::types::{
-    ConsumerState, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView, Money,
-    OffloadView, OverlayView, PriceView, RatesView, Status, StoreView, Timestamp, UsageView,
+    ConsumerState, DropsView, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView,
+    Money, OffloadView, OverlayView, PriceView, RatesView, Status, StoreView, Timestamp, UsageView,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::perform::problem;
@@ -185,6 +185,7 @@ impl Node {
                 dropped_packets: on.map_or(0, |it| it.shaped.dropped),
             },
             offload: on.map(|it| OffloadView::of(it.rungs)),
+            dropped: on.map_or_else(DropsView::default, |it| DropsView::of(&it.dropped)),
             guests: on.map(|it| self.guests(it)).unwrap_or_default(),
             earned,
             claimable,

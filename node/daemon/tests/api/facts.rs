@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, ExitStatus, Ledger,
-    LedgerEntry, LedgerKind, LedgerQuery, RatesView, TransactionReport, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, ExitStatus,
+    Ledger, LedgerEntry, LedgerKind, LedgerQuery, RatesView, TransactionReport, UsageView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::{ChannelId, TxHash};
@@ -32,6 +32,7 @@ pub(crate) fn exit_status() -> ExitStatus {
             ..RatesView::default()
         },
         offload: None,
+        dropped: DropsView([("forged".to_owned(), 3)].into()),
         guests: Vec::new(),
         earned: money(3),
         claimable: money(2),

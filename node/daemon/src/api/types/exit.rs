@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, OfferHash, PolicyId, Region, SessionId};
 
-use super::{Check, Money, OffloadView, PriceView, Timestamp, UsageView};
+use super::{Check, DropsView, Money, OffloadView, PriceView, Timestamp, UsageView};
 
 /// Answer to `POST /v1/exit/check`: changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,9 @@ pub struct ExitStatus {
     pub rates: RatesView,
     /// How packets pass. `None` while nothing is shared.
     pub offload: Option<OffloadView>,
+    /// What the tunnel did not carry since the exit was enabled.
+    #[serde(default)]
+    pub dropped: DropsView,
     /// Guests now.
     pub guests: Vec<GuestView>,
     /// Earned since the store was made.

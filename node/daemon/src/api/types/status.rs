@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, PayoutAddress, Region, SessionId};
 
 use super::{
-    ExitStatus, Money, OffloadView, PriceView, RouteUsed, RouterView, Timestamp, UsageView,
+    DropsView, ExitStatus, Money, OffloadView, PriceView, RouteUsed, RouterView, Timestamp,
+    UsageView,
 };
 use crate::error::Problem;
 
@@ -197,6 +198,9 @@ pub struct TunnelView {
     pub handshake_age_secs: Option<u64>,
     /// How packets pass. `None` while the device is not there.
     pub offload: Option<OffloadView>,
+    /// What it did not carry.
+    #[serde(default)]
+    pub dropped: DropsView,
 }
 
 /// Answer to `POST /v1/shutdown`.
