@@ -111,6 +111,26 @@ fn what_is_not_up_cannot_be_taken_down() {
     daemon.stop();
 }
 
+#[test]
+fn up_that_would_end_the_login_it_is_typed_in_ends_with_nine() {
+    let home = Home::bare();
+    let daemon = home.start();
+    let login = "198.51.100.9 50312 192.0.2.2 2222";
+    let up = |more: &[&str]| home.ask_by_ssh(login, &[&["up", "--timeout", "1"], more].concat());
+    let problem = up(&[]).problem(9, "W2115");
+    let seen = problem["seen"].as_str().unwrap();
+    assert!(seen.contains("198.51.100.9 to port 2222"), "{problem}");
+    // What it says next is what the test's own user lacks.
+    up(&["--end-ssh"]).problem(4, "W2102");
+    daemon.stop();
+    home.configure("[consumer]\ninbound_tcp = \"2222\"");
+    let daemon = home.start();
+    up(&[]).problem(4, "W2102");
+    daemon.stop();
+    home.configure("[consumer]\ninbound_tcp = \"60000\"");
+    home.refused(&["config", "validate"], 10, "W1004");
+}
+
 /// No right to the network is no fault of the network: the remedy is a right, not `recover`.
 #[test]
 fn without_the_right_to_the_firewall_up_ends_with_four() {

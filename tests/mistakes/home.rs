@@ -103,6 +103,10 @@ impl Home {
 
     /// The program with this home; as nobody who may change the network.
     fn command(&self, args: &[&str]) -> Command {
+        self.within(&[&[&*program().display().to_string()], args].concat())
+    }
+
+    fn within(&self, words: &[&str]) -> Command {
         let mut line: Vec<String> = Vec::new();
         if let Some(disk) = &self.disk {
             line.extend(disk.enter());
@@ -111,11 +115,10 @@ impl Home {
             let words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
             line.extend(words.map(str::to_owned));
         }
-        line.push(program().display().to_string());
+        line.extend(words.iter().map(|it| (*it).to_owned()));
         let mut command = Command::new(&line[0]);
         command
             .args(&line[1..])
-            .args(args)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("WARREN_HOME", &self.path)
@@ -127,6 +130,16 @@ impl Home {
     pub(crate) fn run(&self, args: &[&str]) -> Told {
         let output = self.command(args).output().expect("the program starts");
         Told::of(&output)
+    }
+
+    /// The same in a login by SSH, at a shell that knows of it and says nothing to what it starts, as sudo does.
+    pub(crate) fn ask_by_ssh(&self, login: &str, args: &[&str]) -> Told {
+        let script = "env -u SSH_CONNECTION \"$@\"; exit $?";
+        let program = program().display().to_string();
+        let words = [&["sh", "-c", script, "sh", &*program, "--json"], args].concat();
+        let mut shell = self.within(&words);
+        shell.env("SSH_CONNECTION", login);
+        Told::of(&shell.output().expect("the program starts"))
     }
 
     /// Runs a verb, as programs do.

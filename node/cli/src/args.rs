@@ -156,6 +156,9 @@ pub struct UpArgs {
     /// session with one has limits of its own.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u32>,
+    /// Goes on even where the tunnel ends the SSH login that this is typed in.
+    #[arg(long)]
+    pub end_ssh: bool,
 }
 
 /// `warren down`.

@@ -17,6 +17,7 @@ pub mod faucet;
 pub mod node;
 pub mod page;
 pub mod screen;
+pub mod ssh;
 pub mod table;
 pub mod text;
 pub mod verbs;

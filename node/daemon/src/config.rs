@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use warren_payments::RouterPolicy;
 use warren_proto::{Amount, ChainRef, Credit, PayoutAddress, Price, Region};
+use warren_tunnel::host::LocalAccess;
 
 mod build;
 mod error;
@@ -208,6 +209,8 @@ pub struct ConsumerConfig {
     pub max_price_per_gib: Option<Amount>,
     /// Whether nothing may leave outside the tunnel while one is up or coming up.
     pub kill_switch: bool,
+    /// What goes beside the tunnel.
+    pub local: LocalAccess,
     /// What to do when the exit dies.
     pub fallback: Fallback,
     /// Resolvers to use in the tunnel. Empty: those that the exit grants.

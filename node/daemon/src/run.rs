@@ -128,7 +128,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     crate::home::keep_private(&home, &config.api.socket);
     let lock = HomeLock::take(&home, now).map_err(|error| error.problem())?;
     // Before anything that may fail or wait: until then a machine that was blocked may be open.
-    let adopted = Adopted::of(&home.join("consumer.journal")).await;
+    let adopted = Adopted::of(&home.join("consumer.journal"), &config.consumer.local).await;
     // Next the door: a store or a chain may take its time, and who asks meanwhile waits instead of finding nobody.
     let socket = config.api.socket.clone();
     let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());

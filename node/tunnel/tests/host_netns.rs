@@ -30,6 +30,8 @@ mod holder;
 mod kill_switch;
 #[path = "host_netns/lab.rs"]
 mod lab;
+#[path = "host_netns/local.rs"]
+mod local;
 #[path = "host_netns/meddling.rs"]
 mod meddling;
 #[path = "host_netns/passes.rs"]

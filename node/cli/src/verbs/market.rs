@@ -11,6 +11,7 @@ use super::{Desk, Told};
 use crate::args::{DownArgs, ExitsArgs, Switch, UpArgs};
 use crate::cli::INTERRUPTED;
 use crate::page::Page;
+use crate::ssh;
 use crate::table::Table;
 use crate::text;
 
@@ -92,6 +93,7 @@ pub(super) async fn up(desk: &mut Desk<'_>, args: &UpArgs) -> Told {
         timeout_secs: args.timeout,
         route: args.route.clone(),
         routers: args.routers,
+        ssh: if args.end_ssh { None } else { ssh::login() },
     };
     let client = desk.client()?;
     desk.screen.doing("choosing an exit");

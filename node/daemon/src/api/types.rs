@@ -25,8 +25,8 @@ pub use exit::{
     GuestView, RatesView,
 };
 pub use market::{
-    DownReport, DownRequest, ExitList, ExitRow, ExitSort, ExitsQuery, Fallback, UpEvent, UpRequest,
-    UpStage,
+    DownReport, DownRequest, ExitList, ExitRow, ExitSort, ExitsQuery, Fallback, SshLogin, UpEvent,
+    UpRequest, UpStage,
 };
 pub use money::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole,

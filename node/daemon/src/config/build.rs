@@ -22,6 +22,8 @@ use super::{
 const MOST_ENDPOINTS: usize = 8;
 /// Likewise.
 const MOST_RESOLVERS: usize = 4;
+/// Services that answer beside the tunnel at most.
+const MOST_SERVICES: usize = 16;
 
 pub(super) fn build(settings: Vec<Setting>) -> Result<Config, ConfigError> {
     let said = Said(&settings);
@@ -230,6 +232,18 @@ impl Said<'_> {
             return Err(self.bad(key, "at most 4 IP addresses are needed"));
         }
         Ok(())
+    }
+
+    /// Ports of services. What is above, the kernel gives to connections that begin here.
+    fn services(&self, key: &'static str) -> Result<Vec<u16>, ConfigError> {
+        let texts = self.texts(key);
+        let ports = texts.iter().map(|it| it.parse::<u16>().ok());
+        let ports: Option<Vec<u16>> = ports
+            .map(|it| it.filter(|it| (1..32768).contains(it)))
+            .collect();
+        let few = |it: &Vec<u16>| it.len() <= MOST_SERVICES;
+        let wanted = "at most 16 ports from 1 to 32767 are needed";
+        ports.filter(few).ok_or_else(|| self.bad(key, wanted))
     }
 
     /// How many of these chain endpoints must agree.

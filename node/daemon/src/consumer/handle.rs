@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tokio::sync::{mpsc, oneshot};
 use warren_proto::ChannelId;
+use warren_tunnel::host::LocalAccess;
 
 use super::host::Line;
 use super::watch::Watch;
@@ -20,8 +21,8 @@ pub(crate) struct Adopted {
 
 impl Adopted {
     /// What the one before this one blocked stays blocked, and is this one's to lift. Dropping it lifts nothing.
-    pub(crate) async fn of(journal: &Path) -> Self {
-        let mut line = Line::new(journal.to_owned());
+    pub(crate) async fn of(journal: &Path, local: &LocalAccess) -> Self {
+        let mut line = Line::new(journal.to_owned(), local.clone());
         let trouble = line.adopt().await.err().map(|error| {
             tracing::error!(%error, "a dead daemon's marks on the network could not be taken over");
             error.problem()

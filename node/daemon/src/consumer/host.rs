@@ -12,12 +12,12 @@ use std::path::PathBuf;
 
 use warren_proto::{Offer, SessionTerms};
 use warren_tunnel::host::nft;
-use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, KillSwitchSpec, RouteSpec};
+use warren_tunnel::host::{Carries, ConsumerHost, DnsSpec, LocalAccess, RouteSpec};
 use warren_tunnel::{
     ConsumerTunnel, DropCounts, Rungs, TunnelKey, TunnelState, TunnelWarning, Usage,
 };
 
-use self::asked::spec;
+use self::asked::{blocking, spec};
 pub(super) use self::asked::{carries, inner, is_of_use, resolvers};
 pub(super) use self::error::LineError;
 pub(crate) use self::names::cannot_tell_names;
@@ -27,6 +27,7 @@ use crate::error::{ErrorCode, Problem};
 #[derive(Debug)]
 pub(super) struct Line {
     journal: PathBuf,
+    local: LocalAccess,
     host: Option<ConsumerHost>,
     tunnel: Option<ConsumerTunnel>,
     /// What the tunnel was raised with, to be raised again. `None` once it is lowered.
@@ -81,9 +82,10 @@ pub(super) enum Found {
 }
 
 impl Line {
-    pub(super) fn new(journal: PathBuf) -> Self {
+    pub(super) fn new(journal: PathBuf, local: LocalAccess) -> Self {
         Self {
             journal,
+            local,
             host: None,
             tunnel: None,
             raised: None,
@@ -98,7 +100,7 @@ impl Line {
     /// Takes over the kill switch of a process that died, if one did: it blocks until the user says otherwise,
     /// whichever daemon made it. Without one, what else that process left is taken back.
     pub(super) async fn adopt(&mut self) -> Result<(), LineError> {
-        match ConsumerHost::adopt(&self.journal, &KillSwitchSpec::default()).await {
+        match ConsumerHost::adopt(&self.journal, &blocking(&self.local)).await {
             Ok(host) => {
                 (self.host, self.left) = (host, None);
                 Ok(())
@@ -127,7 +129,7 @@ impl Line {
         }
         self.bare = false;
         self.host = Some(if kill_switch {
-            ConsumerHost::protect(&self.journal, &KillSwitchSpec::default()).await?
+            ConsumerHost::protect(&self.journal, &blocking(&self.local)).await?
         } else {
             ConsumerHost::exposed(&self.journal).await?
         });
@@ -189,6 +191,7 @@ impl Line {
         if let Some(host) = &mut self.host {
             host.route(&RouteSpec {
                 carries,
+                local: self.local.clone(),
                 ..RouteSpec::default()
             })
             .await?;

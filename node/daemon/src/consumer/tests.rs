@@ -62,7 +62,7 @@ impl Bench {
         let (heard_by, heard) = mpsc::channel(64);
         let shell = Shell {
             parts,
-            line: Line::new(home.path().join("consumer.journal")),
+            line: Line::new(home.path().join("consumer.journal"), Default::default()),
             live: None,
             leaving: VecDeque::new(),
             plan: None,

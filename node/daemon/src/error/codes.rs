@@ -198,6 +198,9 @@ codes! {
     2114 InnerTaken Conflict: "this machine is itself where tunnels have their addresses",
         "Nothing from outside may reach a tunnel's address, so what comes for this machine would be dropped too.",
         "ip addr; for an exit another net: warren config explain exit.inner_v4";
+    2115 EndsLogin Conflict: "the tunnel would end the login you are typing in",
+        "Answers to whoever reaches this machine from outside would go into the tunnel, and so get lost.",
+        "add the port to consumer.inbound_tcp, or the network by consumer.allow_lan = true, and restart the daemon; or warren up --end-ssh";
     3101 NoPeers Timeout: "no peer could be reached",
         "No bootstrap address answers: the network is down, blocked, or the addresses are old.",
         "warren net check";

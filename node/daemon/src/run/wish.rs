@@ -6,7 +6,7 @@ use std::time::Duration;
 use warren_overlay::offers::{OfferOrder, OfferQuery};
 use warren_proto::{Amount, Price};
 
-use crate::api::types::{ExitSort, ExitsQuery, UpRequest};
+use crate::api::types::{ExitSort, ExitsQuery, SshLogin, UpRequest};
 use crate::config::Config;
 use crate::consumer::{ExitName, Wanted};
 use crate::error::{ErrorCode, Problem};
@@ -23,6 +23,7 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         sort: request.sort,
         ..ExitsQuery::default()
     };
+    request.ssh.map_or(Ok(()), |it| goes_on(config, it))?;
     let named = request.exit.as_deref().map(ExitName::parse).transpose()?;
     let consumer = &config.consumer;
     let max_spend = sum(config, request.max_spend.as_ref(), consumer.max_spend)?;
@@ -43,6 +44,16 @@ pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Pro
         kill_switch: request.kill_switch.unwrap_or(consumer.kill_switch),
         dns: own_dns(config),
     })
+}
+
+/// Answers to a login from outside go into the tunnel, unless they are said to stay.
+fn goes_on(config: &Config, login: SshLogin) -> Result<(), Problem> {
+    let SshLogin { client, port } = login;
+    if config.consumer.local.keeps(client, port) {
+        return Ok(());
+    }
+    let seen = format!("you are here by SSH from {client} to port {port}");
+    Err(Problem::new(ErrorCode::EndsLogin, seen))
 }
 
 /// The user's own resolvers; checked when the configuration was read.
@@ -144,6 +155,29 @@ mod tests {
         };
         assert!(of(true, None) && of(true, Some(true)) && of(false, Some(true)));
         assert!(!of(true, Some(false)) && !of(false, None));
+    }
+
+    #[test]
+    fn up_does_not_end_the_login_it_was_asked_from() {
+        let mut config = Config::load(&Sources::default()).unwrap();
+        let up = |config: &Config, client: &str| {
+            let request = UpRequest {
+                ssh: Some(SshLogin {
+                    client: client.parse().unwrap(),
+                    port: 22,
+                }),
+                ..UpRequest::default()
+            };
+            wanted(config, &request).map(drop).map_err(|it| it.code)
+        };
+        let refused = Err(ErrorCode::EndsLogin.to_string());
+        assert_eq!(up(&config, "192.168.1.9"), refused);
+        assert_eq!(up(&config, "127.0.0.1"), Ok(()));
+        config.consumer.local.lan = true;
+        assert_eq!(up(&config, "192.168.1.9"), Ok(()));
+        assert_eq!(up(&config, "198.51.100.9"), refused);
+        config.consumer.local.inbound_tcp = vec![22];
+        assert_eq!(up(&config, "198.51.100.9"), Ok(()));
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use futures::TryStreamExt;
 use ipnet::IpNet;
 use nix::errno::Errno;
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
 };
-use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage, RuleUidRange};
+use rtnetlink::packet_route::rule::{
+    RuleAction, RuleAttribute, RuleMessage, RulePortRange, RuleUidRange,
+};
+use rtnetlink::packet_route::{AddressFamily, IpProtocol};
 use rtnetlink::{Error, Handle, IpVersion, RouteMessageBuilder};
 use tokio::task::JoinHandle;
 
@@ -223,7 +225,7 @@ fn rule_message(rule: &RuleChange) -> RuleMessage {
         .attributes
         .push(RuleAttribute::Priority(rule.priority));
     match rule.target {
-        Target::Main => {
+        Target::Main | Target::MainNarrow => {
             message.header.action = RuleAction::ToTable;
             message.header.table = RouteHeader::RT_TABLE_MAIN;
         }
@@ -232,6 +234,9 @@ fn rule_message(rule: &RuleChange) -> RuleMessage {
             message.attributes.push(RuleAttribute::Table(TABLE));
         }
         Target::Unreachable => message.header.action = RuleAction::Unreachable,
+    }
+    if rule.target == Target::MainNarrow {
+        message.attributes.push(RuleAttribute::SuppressPrefixLen(0));
     }
     match rule.selector {
         Selector::Mark(mark) => message.attributes.push(RuleAttribute::FwMark(mark)),
@@ -247,9 +252,24 @@ fn rule_message(rule: &RuleChange) -> RuleMessage {
                 .attributes
                 .push(RuleAttribute::Destination(net.network()));
         }
+        Selector::FromTcpPort(port) => message.attributes.extend([
+            RuleAttribute::IpProtocol(IpProtocol::Tcp),
+            RuleAttribute::SourcePortRange(only(port)),
+        ]),
+        Selector::ToPort(port) => {
+            let ports = RuleAttribute::DestinationPortRange(only(port));
+            message.attributes.push(ports);
+        }
         Selector::All => {}
     }
     message
+}
+
+const fn only(port: u16) -> RulePortRange {
+    RulePortRange {
+        start: port,
+        end: port,
+    }
 }
 
 fn with_device(route: &RouteChange) -> Result<RouteMessage, HostError> {

@@ -7,6 +7,9 @@
 //! 7761 mark  0x7761 → main      7762 mark  0x7761 → unreachable     the tunnel's own packets
 //! 7763 to inner     → 7761                                          names asked by control threads
 //! 7764 uid   7761   → main      7765 uid   7761   → unreachable     overlay and chain sockets
+//! 7766 TCP from a port that answers → main                          only as the owner says ([`LocalAccess`]);
+//! 7767 to ports 53, 853 → 7761  7768 to private → main, but         names never
+//!                                    by no default route
 //! 7770 everything   → 7761      table 7761: default dev warren0, else unreachable
 //! ```
 
@@ -16,7 +19,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use super::{CONTROL_UID, Change, DEVICE, MARK, TABLE};
+use super::{CONTROL_UID, Change, DEVICE, LocalAccess, MARK, TABLE};
 
 // Our choice: one private block of each family for every tunnel.
 
@@ -31,6 +34,8 @@ pub(crate) const INNER6: Ipv6Net =
 pub(crate) const GATEWAY4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The exit's own address in [`INNER6`].
 pub(crate) const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0x7761, 0, 0, 0, 0, 0, 1);
+/// Names are asked there, in clear and over TLS (RFC 7858).
+pub(crate) const NAME_PORTS: [u16; 2] = [53, 853];
 /// Below every metric a person sets, above nothing: the fail-closed route is taken last.
 const LAST_METRIC: u32 = 0x7761_7761;
 
@@ -88,6 +93,8 @@ pub struct RouteSpec {
     pub carries: Carries,
     /// Networks of tunnel addresses, reached through the tunnel by everybody.
     pub inner: Vec<IpNet>,
+    /// What goes beside the tunnel.
+    pub local: LocalAccess,
 }
 
 impl Default for RouteSpec {
@@ -96,6 +103,7 @@ impl Default for RouteSpec {
             device: DEVICE.to_owned(),
             carries: Carries::Both,
             inner: default_inner(),
+            local: LocalAccess::default(),
         }
     }
 }
@@ -110,6 +118,10 @@ pub enum Selector {
     Uid(u32),
     /// Packets to this network.
     To(IpNet),
+    /// TCP from this port.
+    FromTcpPort(u16),
+    /// Packets to this port.
+    ToPort(u16),
     /// Everybody.
     All,
 }
@@ -120,6 +132,8 @@ pub enum Selector {
 pub enum Target {
     /// The host's own routes.
     Main,
+    /// Those of them that are narrower than a default route.
+    MainNarrow,
     /// The tunnel's routes.
     Tunnel,
     /// Nowhere, with an error at once.
@@ -186,6 +200,19 @@ fn plan_family(spec: &RouteSpec, family: Family) -> Vec<Change> {
     }
     changes.push(rule(3, Selector::Uid(CONTROL_UID), Target::Main));
     changes.push(rule(4, Selector::Uid(CONTROL_UID), Target::Unreachable));
+    for port in &spec.local.inbound_tcp {
+        changes.push(rule(5, Selector::FromTcpPort(*port), Target::Main));
+    }
+    let near = spec.local.networks().iter();
+    let mut near = near.filter(|it| Family::of(it) == family).peekable();
+    if near.peek().is_some() {
+        for port in NAME_PORTS {
+            changes.push(rule(6, Selector::ToPort(port), Target::Tunnel));
+        }
+    }
+    for net in near {
+        changes.push(rule(7, Selector::To(*net), Target::MainNarrow));
+    }
     changes.push(rule(9, Selector::All, Target::Tunnel));
     changes
 }
@@ -197,10 +224,13 @@ impl fmt::Display for RuleChange {
             Selector::Mark(mark) => write!(f, "mark {mark:#x}")?,
             Selector::Uid(uid) => write!(f, "uid {uid}")?,
             Selector::To(net) => write!(f, "to {net}")?,
+            Selector::FromTcpPort(port) => write!(f, "from TCP port {port}")?,
+            Selector::ToPort(port) => write!(f, "to port {port}")?,
             Selector::All => write!(f, "everything")?,
         }
         match self.target {
             Target::Main => write!(f, " to table main"),
+            Target::MainNarrow => write!(f, " to table main without its default route"),
             Target::Tunnel => write!(f, " to table {TABLE}"),
             Target::Unreachable => write!(f, " unreachable"),
         }

@@ -1,5 +1,7 @@
 //! `GET /v1/exits`, `POST /v1/up`, `POST /v1/down`: buying.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use warren_proto::{CountryCode, NodeId, OfferHash, PolicyId, Region, SessionId};
 
@@ -129,6 +131,18 @@ pub struct UpRequest {
     pub route: Option<String>,
     /// Routers of a route, 1 or 2. With 2 a route over two pays, or there is an error.
     pub routers: Option<u32>,
+    /// How whoever asks is logged in here. `up` is refused where the tunnel would end that. `None`: not told.
+    pub ssh: Option<SshLogin>,
+}
+
+/// A login by SSH on the daemon's machine, as `SSH_CONNECTION` tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshLogin {
+    /// From where.
+    pub client: IpAddr,
+    /// To which port here.
+    pub port: u16,
 }
 
 /// A step on the way up.

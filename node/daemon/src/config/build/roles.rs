@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use warren_payments::RouterPolicy;
 use warren_proto::{Amount, CountryCode, Credit, Price, Region};
+use warren_tunnel::host::LocalAccess;
 
 use super::Said;
 use super::nets::{net_v4, net_v6};
@@ -80,6 +81,10 @@ pub(super) fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig,
         deposit: said.money("consumer.deposit", token)?,
         max_price_per_gib: (max_price > Amount::ZERO).then_some(max_price),
         kill_switch: said.switch("consumer.kill_switch"),
+        local: LocalAccess {
+            lan: said.switch("consumer.allow_lan"),
+            inbound_tcp: said.services("consumer.inbound_tcp")?,
+        },
         fallback: match said.text("consumer.fallback") {
             "any" => Fallback::Any,
             "none" => Fallback::None,

@@ -8,7 +8,7 @@ use super::{Key, Kind, count, key};
 const MOST_KBIT: u64 = 1_000_000_000;
 
 /// By section.
-pub(super) const ROLES: [Key; 45] = [
+pub(super) const ROLES: [Key; 47] = [
     key(
         "exit.enabled",
         Kind::Switch,
@@ -236,6 +236,18 @@ pub(super) const ROLES: [Key; 45] = [
         Kind::Switch,
         "true",
         "Whether nothing may leave outside the tunnel while one is up or coming up, nor after one that broke, until `warren down`.",
+    ),
+    key(
+        "consumer.allow_lan",
+        Kind::Switch,
+        "false",
+        "Whether private networks that this machine is in stay reachable beside the tunnel, and reach it; names are not asked there.",
+    ),
+    key(
+        "consumer.inbound_tcp",
+        Kind::Texts,
+        "",
+        "TCP ports of this machine, below 32768, whose services go on answering whoever asks from outside the tunnel, such as 22.",
     ),
     key(
         "consumer.fallback",

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use warren_proto::{Offer, SessionTerms};
-use warren_tunnel::host::{Carries, DEVICE, MARK, has_ipv6};
+use warren_tunnel::host::{Carries, DEVICE, KillSwitchSpec, LocalAccess, MARK, has_ipv6};
 use warren_tunnel::{Offload, TunnelKey, TunnelSpec};
 
 /// WireGuard's usual interval against NAT timeouts.
@@ -27,6 +27,14 @@ const fn carried(offer: &Offer, has_ipv6: bool) -> Carries {
         (true, true) if has_ipv6 => Carries::Both,
         (false, true) => Carries::V6,
         (true, _) | (false, false) => Carries::V4,
+    }
+}
+
+/// What blocks all but the tunnel and what the owner lets go beside it.
+pub(super) fn blocking(local: &LocalAccess) -> KillSwitchSpec {
+    KillSwitchSpec {
+        local: local.clone(),
+        ..KillSwitchSpec::default()
     }
 }
 

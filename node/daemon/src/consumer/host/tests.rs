@@ -35,7 +35,7 @@ fn granted() -> (SignedOffer, SessionTerms) {
 
 /// A line with a kill switch and a tunnel.
 async fn up(home: &TempDir) -> Line {
-    let mut line = Line::new(home.path().join("consumer.journal"));
+    let mut line = Line::new(home.path().join("consumer.journal"), Default::default());
     line.protect(true).await.unwrap();
     let (offer, terms) = granted();
     let key = TunnelKey::generate();
@@ -81,7 +81,7 @@ fn a_second_daemon_on_this_machine_changes_nothing_of_the_first() {
     inside("a_second_daemon_on_this_machine", || async {
         let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let journal = other.path().join("consumer.journal");
-        let mut second = Line::new(journal.clone());
+        let mut second = Line::new(journal.clone(), Default::default());
         let refused = async |second: &mut Line, seen: &str| {
             let before = sh("nft list ruleset; ip rule; ip route show table all; ip link");
             for kill_switch in [true, false] {
@@ -285,7 +285,7 @@ fn a_kill_switch_that_cannot_be_taken_over_is_not_said_to_stand_and_is_tried_aga
         let journal = home.path().join("consumer.journal");
         drop(up(&home).await); // Dies with all as it is.
         sh("nft delete table inet warren");
-        let mut line = Line::new(journal);
+        let mut line = Line::new(journal, Default::default());
         without_nft(true);
         assert!(line.adopt().await.is_err());
         assert!(line.has_kill_switch() && !line.is_protected());

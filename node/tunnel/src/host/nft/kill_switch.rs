@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use super::{GUARD_TABLE, KILL_SWITCH_TABLE, elements_line, net_set};
-use crate::host::{CONTROL_UID, DEVICE, MARK};
+use crate::host::{CONTROL_UID, DEVICE, LocalAccess, MARK};
 
 /// What the kill switch lets pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct KillSwitchSpec {
     pub endpoints: Vec<SocketAddr>,
     /// Networks that hold tunnel addresses: nothing reaches them from another device.
     pub inner: Vec<IpNet>,
+    /// What goes beside the tunnel.
+    pub local: LocalAccess,
 }
 
 impl Default for KillSwitchSpec {
@@ -37,6 +39,7 @@ impl Default for KillSwitchSpec {
             device: DEVICE.to_owned(),
             endpoints: Vec::new(),
             inner: crate::host::routes::default_inner(),
+            local: LocalAccess::default(),
         }
     }
 }
@@ -45,6 +48,7 @@ impl Default for KillSwitchSpec {
 pub fn kill_switch_script(spec: &KillSwitchSpec) -> String {
     let (table, device) = (KILL_SWITCH_TABLE, &spec.device);
     let (sets, guard) = (sets(spec), guard_chain(device));
+    let local = local_rules(&spec.local);
     format!(
         r#"table inet {table}
 delete table inet {table}
@@ -72,7 +76,7 @@ table inet {table} {{
 		meta skuid {CONTROL_UID} ct mark set {MARK:#x} accept
 		ct mark {MARK:#x} ct state established,related accept
 		meta l4proto {{ tcp, udp }} th dport {{ 53, 853 }} counter name "blocked" drop
-		ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept
+{local}		ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept
 		ip6 daddr {{ ff02::1:2, fe80::/10 }} udp sport 546 udp dport 547 accept
 		ip6 hoplimit 255 icmpv6 type {{ nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }} accept
 		ip6 hoplimit 1 icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report }} accept
@@ -81,6 +85,25 @@ table inet {table} {{
 }}
 "#
     )
+}
+
+/// Those networks have no way out of them but by narrow routes, while a tunnel is up; a service answers, and does not begin.
+fn local_rules(local: &LocalAccess) -> String {
+    let mut rules = String::new();
+    for net in local.networks() {
+        let family = match net {
+            IpNet::V4(_) => "ip",
+            IpNet::V6(_) => "ip6",
+        };
+        let _ = writeln!(rules, "\t\t{family} daddr {net} accept");
+    }
+    for port in &local.inbound_tcp {
+        let _ = writeln!(
+            rules,
+            "\t\ttcp sport {port} tcp flags & (syn | ack) != syn accept"
+        );
+    }
+    rules
 }
 
 /// Renders the table of a consumer without a kill switch: what comes out of the tunnel is guarded all the same.
