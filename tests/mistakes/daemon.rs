@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::time::Duration;
 
 use crate::home::{Home, until};
 
@@ -65,6 +66,27 @@ fn the_next_daemon_may_begin_as_soon_as_this_one_was_ended() {
     // Ends at once if the home is still the other one's.
     home.start().stop();
     drop((first, watcher));
+}
+
+/// It waits for the word before it lets the network begin.
+#[test]
+fn a_service_manager_is_told_when_the_daemon_is_there_and_when_it_goes() {
+    let home = Home::bare();
+    let path = home.file("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let said = || {
+        let mut word = [0; 64];
+        let len = manager.recv(&mut word).unwrap();
+        String::from_utf8_lossy(&word[..len]).into_owned()
+    };
+    let daemon = home.launch_as_service(&path);
+    assert_eq!(said(), "READY=1\n");
+    home.ask(&["status"]).data();
+    daemon.stop();
+    assert_eq!(said(), "STOPPING=1\n");
 }
 
 /// Without a kill switch traffic goes on beside the tunnel: it is not said to be blocked.

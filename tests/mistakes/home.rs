@@ -156,10 +156,20 @@ impl Home {
 
     /// Starts the daemon, and waits for nothing.
     pub(crate) fn launch(&self) -> Daemon<'_> {
+        self.spawn(self.command(&["daemon"]))
+    }
+
+    /// The same for a service manager that listens at `manager`.
+    pub(crate) fn launch_as_service(&self, manager: &Path) -> Daemon<'_> {
+        let mut command = self.command(&["daemon"]);
+        command.env("NOTIFY_SOCKET", manager);
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Daemon<'_> {
         let log = self.file("daemon.log");
         let file = File::create(&log).expect("a log");
-        let child = self
-            .command(&["daemon"])
+        let child = command
             .stdout(file.try_clone().expect("a log"))
             .stderr(file)
             .spawn()

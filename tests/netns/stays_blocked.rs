@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use warren::demo::wait::until;
-use warren_daemon::api::types::{DownReport, Status};
+use warren_daemon::api::types::{ConsumerState, DownReport, Status};
 
 use crate::stage::{STEP, Stage, one_exit};
 
@@ -102,5 +102,43 @@ fn a_daemon_that_comes_back_knows_what_is_blocked_and_lifts_it_when_asked() {
     assert_eq!(routes(&stage), before, "the host is as it was");
     stage.up(&["up"]);
     assert_eq!(stage.download(1000, 60).map(|it| it.bytes), Some(1000));
+    stage.strike();
+}
+
+#[test]
+fn a_tunnel_that_is_wanted_from_the_start_on_is_looked_for_until_it_is_up() {
+    let Some(mut stage) = Stage::set("wanted", &one_exit()) else {
+        return;
+    };
+    stage.cast.consumer.stop().expect("the daemon ends");
+    let file = stage.cast.consumer.home().join("config.toml");
+    let text = std::fs::read_to_string(&file).expect("a configuration");
+    let text = text.replace("[consumer]\n", "[consumer]\nauto_up = true\n");
+    std::fs::write(&file, text).expect("written");
+    let router = stage.world.router(&stage.world.plan().consumer);
+    let line = |on: &str| router.run("ip", &["link", "set", "lan", on]);
+    line("down").expect("the line is cut");
+    stage.cast.consumer.start().expect("the daemon begins");
+    let searches = |it: &Status| {
+        let blocked = it.choosing && it.kill_switch;
+        blocked.then_some(()).ok_or(format!("{it:?}"))
+    };
+    let consumer = &mut stage.cast.consumer;
+    consumer
+        .wait_for("the search to begin", STEP, &["status"], searches)
+        .expect("blocked, and looking");
+    assert!(table(&stage) && stage.download(1000, 2).is_none());
+    line("up").expect("the line is there");
+    let capture = stage.capture();
+    stage.session_when("the tunnel", |it| it.state == ConsumerState::Active);
+    assert_eq!(stage.download(1000, 60).map(|it| it.bytes), Some(1000));
+    let summary = capture.finish(stage.world.plan()).expect("a whole capture");
+    assert_eq!(summary.foreign, 0, "{:?}", summary.samples);
+
+    let report: DownReport = stage.cast.consumer.ask(&["down"]).expect("down");
+    assert!(!report.still_blocked && !table(&stage));
+    stage.cast.consumer.stop().expect("the daemon ends");
+    stage.cast.consumer.start().expect("the daemon begins");
+    stage.session_when("the tunnel", |it| it.state == ConsumerState::Active);
     stage.strike();
 }

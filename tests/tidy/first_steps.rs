@@ -64,6 +64,29 @@ fn the_first_steps_taken_again_keep_configuration_and_passphrase() {
     assert!(!passphrase.exists(), "a new passphrase for an old wallet");
 }
 
+/// README installs the program where the service starts it, and the service where it is enabled.
+#[test]
+fn the_service_is_what_the_first_steps_installed() {
+    let unit = fs::read_to_string(root().join("deploy/systemd/warren.service")).expect("a unit");
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let starts = unit.lines().find_map(|it| it.strip_prefix("ExecStart="));
+    let mut words = starts.expect("a program").split(' ');
+    let folder = words.next().and_then(|it| it.strip_suffix("warren"));
+    assert!(readme.contains(&format!("release/warren\" {}", folder.expect("a folder"))));
+    assert_eq!(words.collect::<Vec<_>>(), ["daemon"]);
+    assert!(readme.contains("deploy/systemd/warren.service /etc/systemd/system/"));
+    // The service manager's own opinion, where it is installed; the program need not be.
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("warren.service");
+    fs::write(&copy, unit.replace("/usr/local/bin/warren", "/bin/true")).expect("a copy");
+    let line = format!(
+        "command -v systemd-analyze || exit 0; systemd-analyze verify {}",
+        copy.display()
+    );
+    let said = shell(&["-c", &line], &[]);
+    assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+}
+
 #[test]
 fn a_container_makes_no_passphrase_for_a_wallet_that_has_one() {
     let home = tempfile::tempdir().expect("a folder");

@@ -209,6 +209,8 @@ pub struct ConsumerConfig {
     pub max_price_per_gib: Option<Amount>,
     /// Whether nothing may leave outside the tunnel while one is up or coming up.
     pub kill_switch: bool,
+    /// Whether a tunnel is wanted whenever the daemon begins.
+    pub auto_up: bool,
     /// What goes beside the tunnel.
     pub local: LocalAccess,
     /// What to do when the exit dies.

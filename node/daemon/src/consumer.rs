@@ -100,7 +100,8 @@ pub(crate) struct Wanted {
 pub(crate) enum Order {
     Up {
         wanted: Box<Wanted>,
-        progress: mpsc::Sender<UpEvent>,
+        /// `None` if nobody waits for it.
+        progress: Option<mpsc::Sender<UpEvent>>,
     },
     Down {
         request: DownRequest,
@@ -166,10 +167,12 @@ impl Shell {
         }
     }
 
-    async fn start(&mut self, wanted: Wanted, progress: mpsc::Sender<UpEvent>) {
+    async fn start(&mut self, wanted: Wanted, progress: Option<mpsc::Sender<UpEvent>>) {
         if self.plan.is_some() {
             let problem = Problem::new(ErrorCode::AlreadyUp, "a session is running or starting");
-            let _ = progress.try_send(UpEvent::Failed(problem));
+            if let Some(progress) = progress {
+                let _ = progress.try_send(UpEvent::Failed(problem));
+            }
             return;
         }
         let since = self.parts.clock.now();

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 use warren_overlay::{Overlay, OverlayEvent};
@@ -38,7 +39,7 @@ use warren_proto::GoodbyeReason;
 use warren_tunnel::host::adopt_control_uid;
 
 use crate::api::ApiServer;
-use crate::api::types::{NodeEvent, NodeEventKind, Timestamp};
+use crate::api::types::{NodeEvent, NodeEventKind, Timestamp, UpRequest};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consumer::{Adopted, Consumer, ConsumerParts};
@@ -133,6 +134,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     let socket = config.api.socket.clone();
     let group = Some(config.api.group.clone()).filter(|it| !it.is_empty());
     let server = ApiServer::bind(&socket, group.as_deref()).map_err(|error| error.problem())?;
+    tell_service_manager(NotifyState::Ready);
     let exit_journal = home.join("exit.journal");
     let enabled = config.exit.enabled;
     if !enabled || lasting::wanted(&home, enabled).is_none() {
@@ -216,6 +218,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         tokio::spawn(payment_news(Arc::clone(&node), payment_events));
     }
     node.want_exit();
+    node.want_tunnel().await;
     tokio::spawn(Arc::clone(&node).keep_exit());
     tokio::spawn(Arc::clone(&node).tell_numbers());
     tokio::spawn(Arc::clone(&node).keep_contacts());
@@ -232,6 +235,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         () = crate::signal::told_to_end() => Ok(()),
         served = &mut api => Err(Problem::new(ErrorCode::Internal, format!("the API ended: {served:?}"))),
     };
+    tell_service_manager(NotifyState::Stopping);
     let _ = node.ending.send(true);
     let blocked = node.wind_down().await;
     drop(wallet_lock);
@@ -239,6 +243,13 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), api).await;
     }
     result.map(|()| Ended { blocked })
+}
+
+/// Whoever started this waits for it, if it is a service manager: sd_notify(3).
+fn tell_service_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager is not told");
+    }
 }
 
 impl Node {
@@ -257,6 +268,20 @@ impl Node {
         };
         // Nobody listening is fine.
         let _ = self.events.send(event);
+    }
+
+    /// Its owner wants a tunnel from the start on, and is not there to wait for it.
+    async fn want_tunnel(&self) {
+        if !self.config.consumer.auto_up {
+            return;
+        }
+        let begun = match wish::wanted(&self.config, &UpRequest::default()) {
+            Ok(wanted) => self.consumer.keep_up(wanted).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = begun {
+            tracing::error!(code = %problem.code, seen = %problem.seen, "no tunnel is looked for");
+        }
     }
 
     /// The reverse of the start: sessions first, then the line, then the overlay. Says whether the kill switch stands.

@@ -51,7 +51,7 @@ pub(super) enum Found {
 pub(super) struct Plan {
     number: u64,
     pub(super) wanted: Wanted,
-    /// `None` once a tunnel was up.
+    /// `None` once a tunnel was up, and where nobody waits for one: it is looked for as long as it is wanted.
     pub(super) progress: Option<mpsc::Sender<UpEvent>>,
     pub(super) round: Round,
     /// Who failed the plans before this one.
@@ -73,14 +73,14 @@ impl Plan {
     pub(super) fn new(
         number: u64,
         wanted: Wanted,
-        progress: mpsc::Sender<UpEvent>,
+        progress: Option<mpsc::Sender<UpEvent>>,
         since: UnixTime,
         was_blocked: bool,
     ) -> Self {
         Self {
             number,
             wanted,
-            progress: Some(progress),
+            progress,
             round: Round::default(),
             failed: Failed::default(),
             queue: VecDeque::new(),
@@ -290,8 +290,8 @@ impl Shell {
         self.give_up(problem).await;
     }
 
-    /// Opens a stream to the best exit not yet tried; with none left, waits for the next round once a
-    /// tunnel was up, and gives up before.
+    /// Opens a stream to the best exit not yet tried; with none left, gives up if somebody
+    /// waits for the first tunnel, and else waits for the next round.
     async fn next_exit(&mut self) {
         let now = self.parts.clock.now();
         let Some(plan) = &mut self.plan else { return };

@@ -68,10 +68,18 @@ impl Consumer {
         let (progress, events) = mpsc::channel(64);
         self.send(Order::Up {
             wanted: Box::new(wanted),
-            progress,
+            progress: Some(progress),
         })
         .await?;
         Ok(events)
+    }
+
+    /// A tunnel is wanted, whoever waits for it: it is looked for until it is up, and again when it is lost. Meanwhile
+    /// all is blocked, if a kill switch is wanted.
+    pub(crate) async fn keep_up(&self, wanted: Wanted) -> Result<(), Problem> {
+        let wanted = Box::new(wanted);
+        let progress = None;
+        self.send(Order::Up { wanted, progress }).await
     }
 
     pub(crate) async fn down(&self, request: DownRequest) -> Result<Box<ConsumerFacts>, Problem> {

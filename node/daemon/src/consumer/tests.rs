@@ -97,7 +97,7 @@ impl Bench {
             deposit: money,
             ..wanted()
         };
-        self.shell.plan = Some(Plan::new(1, wanted, progress, now, false));
+        self.shell.plan = Some(Plan::new(1, wanted, Some(progress), now, false));
         let bid = live::wish(
             &self.shell.parts,
             self.offer.clone(),
@@ -247,7 +247,7 @@ fn what_a_session_carried_is_counted_once() {
         assert_eq!(count(&bench), (5, 7));
         // The session is over, and this `up` finds nobody.
         let (progress, _events) = mpsc::channel(64);
-        bench.shell.start(wanted(), progress).await;
+        bench.shell.start(wanted(), Some(progress)).await;
         bench.shell.tell_metrics();
         assert_eq!(count(&bench), (5, 7));
     });

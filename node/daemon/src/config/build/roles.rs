@@ -81,6 +81,7 @@ pub(super) fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig,
         deposit: said.money("consumer.deposit", token)?,
         max_price_per_gib: (max_price > Amount::ZERO).then_some(max_price),
         kill_switch: said.switch("consumer.kill_switch"),
+        auto_up: said.switch("consumer.auto_up"),
         local: LocalAccess {
             lan: said.switch("consumer.allow_lan"),
             inbound_tcp: said.services("consumer.inbound_tcp")?,

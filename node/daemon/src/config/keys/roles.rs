@@ -8,7 +8,7 @@ use super::{Key, Kind, count, key};
 const MOST_KBIT: u64 = 1_000_000_000;
 
 /// By section.
-pub(super) const ROLES: [Key; 47] = [
+pub(super) const ROLES: [Key; 48] = [
     key(
         "exit.enabled",
         Kind::Switch,
@@ -236,6 +236,12 @@ pub(super) const ROLES: [Key; 47] = [
         Kind::Switch,
         "true",
         "Whether nothing may leave outside the tunnel while one is up or coming up, nor after one that broke, until `warren down`.",
+    ),
+    key(
+        "consumer.auto_up",
+        Kind::Switch,
+        "false",
+        "Whether a tunnel is wanted whenever the daemon begins, as by `warren up` alone: until one is up all is blocked, and `warren down` ends it until the next start.",
     ),
     key(
         "consumer.allow_lan",

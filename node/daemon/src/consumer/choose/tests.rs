@@ -31,7 +31,7 @@ fn plan_of(fallback: Fallback, max_spend: Amount) -> Plan {
         max_route_fee_ppm: 0,
     };
     let (progress, _events) = mpsc::channel(1);
-    Plan::new(7, wanted, progress, NOON, false)
+    Plan::new(7, wanted, Some(progress), NOON, false)
 }
 
 fn plan(fallback: Fallback) -> Plan {

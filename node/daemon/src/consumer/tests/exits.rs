@@ -23,7 +23,7 @@ fn five_exits_that_answer_nobody_hide_no_sixth_and_are_not_first_the_next_time()
             live.machine().offer().offer().node
         };
         let (progress, _events) = mpsc::channel(64);
-        shell.start(wanted(), progress.clone()).await;
+        shell.start(wanted(), Some(progress.clone())).await;
         for n in 11..=15 {
             shell.found(found(1)).await;
             assert_eq!(tried(shell), key(n).id());
@@ -34,7 +34,7 @@ fn five_exits_that_answer_nobody_hide_no_sixth_and_are_not_first_the_next_time()
         assert_eq!(tried(shell), key(16).id());
 
         shell.down(DownRequest::default()).await.unwrap();
-        shell.start(wanted(), progress).await;
+        shell.start(wanted(), Some(progress)).await;
         shell.found(found(2)).await;
         assert_eq!(tried(shell), key(16).id());
     });
