@@ -36,7 +36,7 @@ impl NodeControl for Node {
         Box::pin(async move {
             let mut wanted = wish::wanted(&self.config, &request)?;
             if wanted.named.is_some() {
-                wanted.settle(self.exits_on_our_chain().await?)?;
+                wanted.settle(self.exits_in_reach().await?)?;
             }
             self.store.headroom().demand()?;
             self.can_route(&wanted).await?;

@@ -92,6 +92,7 @@ pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQu
         countries: query.country.into_iter().collect(),
         max_per_mib: max.map(Price::per_mib_of),
         chain: config.chain.as_ref().map(|chain| chain.pinned),
+        free_too: true,
         policy: query.policy.clone(),
         order: match query.sort {
             ExitSort::Rank => OfferOrder::Points,
@@ -198,6 +199,7 @@ mod tests {
             };
             let listed = offer_query(&config, &query).unwrap();
             assert_eq!(listed.order, order);
+            assert!(listed.free_too, "a free exit needs no chain in common");
             assert_eq!(wanted(&config, &request).unwrap().query, listed);
         }
     }

@@ -201,13 +201,21 @@ fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
     let mut plan = plan(Fallback::Any);
     let id = key(2).id();
     plan.wanted.named = Some(ExitName::parse(&id.to_string()[..8]).unwrap());
+    plan.wanted.query = OfferQuery {
+        chain: Some(free_offer(1, NOON).chain),
+        free_too: true,
+        policy: Some("any".to_owned()),
+        ..OfferQuery::default()
+    };
     assert_eq!(
         plan.query(),
         OfferQuery {
             full_too: true,
-            ..OfferQuery::default()
+            policy: None,
+            ..plan.wanted.query.clone()
         }
     );
+    plan.wanted.query = OfferQuery::default();
     assert_eq!(plan.weigh(answer(Asked::Index, &[1, 2]), NOON), Found::Next);
     assert_eq!(
         (plan.wanted.named.clone(), plan.query().nodes),
