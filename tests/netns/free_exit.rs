@@ -60,6 +60,7 @@ fn who_has_a_chain_goes_through_a_free_exit_that_has_none() {
     ] {
         let view = story::up(&stage.cast.consumer, args).expect("a tunnel");
         assert_eq!((view.exit, view.channel), (node, None), "{args:?}");
+        assert_eq!(view.at_risk.base_units, Amount::ZERO);
         let got = stage.download(1 << 20, 60).map(|it| it.bytes);
         assert_eq!(got, Some(1 << 20), "{args:?}");
         let down: DownReport = stage.cast.consumer.ask(&["down"]).expect("down");
