@@ -126,6 +126,9 @@ pub struct UpArgs {
     /// In this country only (two letters).
     #[arg(long, value_name = "CC")]
     pub country: Option<String>,
+    /// With this policy only, by name as `warren exits` shows it: web+dns, all-but-mail, all. Also for the exits after it.
+    #[arg(long)]
+    pub policy: Option<String>,
     /// How to choose among several.
     #[arg(long, value_enum, default_value_t = Sort::Rank)]
     pub sort: Sort,

@@ -89,6 +89,7 @@ pub(super) async fn up(desk: &mut Desk<'_>, args: &UpArgs) -> Told {
     let request = UpRequest {
         exit: args.exit.clone(),
         country: country(args.country.as_deref())?,
+        policy: args.policy.clone(),
         sort: args.sort.into(),
         max_price_per_gib: args.max_price.clone(),
         max_spend: args.max_spend.clone(),

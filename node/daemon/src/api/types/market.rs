@@ -203,6 +203,8 @@ pub struct UpRequest {
     pub exit: Option<String>,
     /// In this country only.
     pub country: Option<CountryCode>,
+    /// With this policy only, by name; the exits that follow it too.
+    pub policy: Option<String>,
     /// How to choose among several.
     #[serde(default)]
     pub sort: ExitSort,
