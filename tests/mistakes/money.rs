@@ -56,6 +56,30 @@ fn an_empty_wallet_buys_nothing_and_says_what_is_missing() {
     daemon.stop();
 }
 
+#[test]
+fn an_exit_is_shown_by_its_name_and_what_is_none_is_refused() {
+    let (_chain, _seller, home) = market();
+    let daemon = home.start();
+    knows_an_exit(&home);
+    let listed = home.ask(&["exits"]).data();
+    let row = &listed["exits"][0];
+    let node = row["node"].as_str().unwrap();
+    let shown = home.ask(&["exits", "show", &node[..8]]).data();
+    assert_eq!(shown["exit"]["node"], row["node"]);
+    assert_eq!((&shown["place"], &shown["choice"]), (&1.into(), &1.into()));
+    assert_eq!(shown["left_out"], serde_json::json!([]));
+    let reasons = shown["exit"]["reasons"].as_array().unwrap();
+    let points = |it: &serde_json::Value| it["points"].as_u64().unwrap();
+    let sum: u64 = reasons.iter().map(points).sum();
+    assert_eq!(sum, points(&shown["exit"]), "{shown}");
+    let first = (&reasons[0]["by"], &reasons[0]["text"]);
+    let words = "0.002048 WRN for a GiB with its share of the minutes";
+    assert_eq!(first, (&"price".into(), &words.into()));
+    home.refused(&["exits", "show", "ffffffff"], 5, "W4101");
+    home.refused(&["exits", "show", "exit1"], 2, "W1501");
+    daemon.stop();
+}
+
 pub(crate) fn gets_two_tokens(home: &Home) {
     home.ask(&["fund", "--faucet", "2"]).data();
     until("the money", || {

@@ -18,6 +18,7 @@ mod exit_dies;
 mod exit_restarts;
 mod exit_stops_serving;
 mod exit_without_ipv6;
+mod free_exit;
 mod goes_on;
 mod kill_switch_off;
 mod meddling;

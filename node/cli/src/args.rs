@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use warren_daemon::api::types::{ExitSort, Fallback};
 
 pub use groups::{
-    BeneficiaryArgs, ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, FundArgs, NetVerb,
-    PayoutArgs, ReceiptVerb, SwarmVerb, TowerVerb, WalletVerb, WithdrawArgs,
+    BeneficiaryArgs, ChannelVerb, ConfigVerb, DemoPart, EnableArgs, ExitVerb, ExitsVerb, FundArgs,
+    NetVerb, PayoutArgs, ReceiptVerb, SwarmVerb, TowerVerb, WalletVerb, WithdrawArgs,
 };
 
 /// A VPN without a centre: reach the internet through someone's line and pay by the word, or lend yours and earn.
@@ -61,7 +61,7 @@ pub enum Verb {
     Down(DownArgs),
     /// Says what this node is and does now.
     Status,
-    /// Lists the exits on offer.
+    /// Lists the exits on offer, or shows one: `warren exits show NODE`.
     Exits(ExitsArgs),
     /// Lends this line: checks, consent, start, stop.
     #[command(subcommand)]
@@ -126,6 +126,9 @@ pub struct UpArgs {
     /// In this country only (two letters).
     #[arg(long, value_name = "CC")]
     pub country: Option<String>,
+    /// With this policy only, by name as `warren exits` shows it: web+dns, all-but-mail, all. Also for the exits after it.
+    #[arg(long)]
+    pub policy: Option<String>,
     /// How to choose among several.
     #[arg(long, value_enum, default_value_t = Sort::Rank)]
     pub sort: Sort,
@@ -174,7 +177,11 @@ pub struct DownArgs {
 
 /// `warren exits`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ExitsArgs {
+    /// One of them instead of the list.
+    #[command(subcommand)]
+    pub verb: Option<ExitsVerb>,
     /// In this country only (two letters).
     #[arg(long, value_name = "CC")]
     pub country: Option<String>,

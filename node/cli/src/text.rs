@@ -65,6 +65,28 @@ pub fn rtt(millis: Option<f64>) -> String {
     millis.map_or_else(|| "?".to_owned(), |it| format!("{it:.1} ms"))
 }
 
+/// Which internet an exit reaches.
+#[must_use]
+pub const fn carries(ipv4: bool, ipv6: bool) -> &'static str {
+    match (ipv4, ipv6) {
+        (true, true) => "4+6",
+        (true, false) => "4",
+        (false, true) => "6",
+        (false, false) => "?",
+    }
+}
+
+/// By which ways an offer was heard of lately.
+#[must_use]
+pub const fn seen_by(dht: bool, gossip: bool) -> &'static str {
+    match (dht, gossip) {
+        (true, true) => "DHT+gossip",
+        (true, false) => "DHT",
+        (false, true) => "gossip",
+        (false, false) => "cache",
+    }
+}
+
 /// The route that pays a session, and what it costs.
 #[must_use]
 pub fn route(it: &RouteUsed) -> String {

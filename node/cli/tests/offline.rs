@@ -49,6 +49,7 @@ fn without_a_daemon_every_verb_that_needs_one_ends_with_three() {
     for verb in [
         vec!["status"],
         vec!["exits"],
+        vec!["exits", "show", "1a2b3c4d"],
         vec!["up"],
         vec!["down"],
         vec!["exit", "check"],
@@ -88,6 +89,8 @@ fn what_is_typed_wrongly_ends_with_two() {
         vec!["fly"],
         vec!["up", "--sidewards"],
         vec!["exits", "--sort", "beauty"],
+        vec!["exits", "show"],
+        vec!["exits", "--refresh", "show", "1a2b3c4d"],
         vec![],
     ] {
         assert_eq!(code(&warren(home.path(), &typed)), 2, "{typed:?}");

@@ -20,9 +20,10 @@ use crate::error::Problem;
 use types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
-    PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
-    Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
+    ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery,
+    NetCheck, NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList,
+    ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView,
+    WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -41,6 +42,8 @@ pub trait NodeControl: Send + Sync + 'static {
     fn status(&self) -> Answer<'_, Status>;
     /// The market.
     fn exits(&self, query: ExitsQuery) -> Answer<'_, ExitList>;
+    /// All that is known of one exit.
+    fn exit_shown(&self, query: ExitQuery) -> Answer<'_, ExitShown>;
     /// Buys a tunnel. The stream ends with [`UpEvent::Up`] or [`UpEvent::Failed`]; a reader that
     /// goes away does not stop the attempt, [`NodeControl::down`] does.
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>>;

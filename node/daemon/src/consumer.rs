@@ -35,7 +35,7 @@ use self::choose::Plan;
 pub(crate) use self::choose::is_within;
 pub(crate) use self::handle::{Adopted, Consumer};
 use self::host::Line;
-pub(crate) use self::host::cannot_tell_names;
+pub(crate) use self::host::{cannot_tell_names, is_of_use};
 use self::live::{Heard, Live};
 pub(crate) use self::named::ExitName;
 use self::receipt::Leaving;

@@ -12,6 +12,7 @@ mod enable;
 mod keeper;
 mod known;
 mod lasting;
+mod market;
 mod money;
 mod numbers;
 mod pot;

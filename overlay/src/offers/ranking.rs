@@ -9,7 +9,9 @@
 
 use std::time::Duration;
 
-use warren_proto::{Amount, ChainRef, CountryCode, MIB_PER_MINUTE, NodeId, SignedOffer, UnixTime};
+use warren_proto::{
+    Amount, ChainRef, CountryCode, MIB_PER_MINUTE, NodeId, Price, SignedOffer, UnixTime,
+};
 
 use super::index::{Heard, OfferIndex};
 
@@ -52,6 +54,9 @@ pub struct OfferQuery {
     pub max_per_mib: Option<Amount>,
     /// Paid on this chain.
     pub chain: Option<ChainRef>,
+    /// Also exits that ask nothing, on whatever chain: whoever pays nothing needs none in common with them. Not for
+    /// whoever looks for somebody to pay.
+    pub free_too: bool,
     /// With an exit policy of this name.
     pub policy: Option<String>,
     /// Also exits that would take nobody: without a free place, or asking for more ahead than any consumer
@@ -162,7 +167,8 @@ impl OfferQuery {
         let place = self.countries.is_empty() || self.countries.contains(&it.region.country);
         let node = self.nodes.is_empty() || self.nodes.contains(&it.node);
         let price = self.max_per_mib.is_none_or(|max| it.price.per_mib <= max);
-        let chain = self.chain.as_ref().is_none_or(|chain| *chain == it.chain);
+        let is_free = self.free_too && it.price == Price::default();
+        let chain = is_free || self.chain.as_ref().is_none_or(|chain| *chain == it.chain);
         let policy = self
             .policy
             .as_ref()

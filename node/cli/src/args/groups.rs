@@ -18,6 +18,17 @@ pub enum ExitVerb {
     Status,
 }
 
+/// `warren exits …`.
+#[derive(Debug, Subcommand)]
+pub enum ExitsVerb {
+    /// Shows all that is known of one exit, and why it stands where it stands.
+    Show {
+        /// Its node id, or 8 digits or more of its beginning.
+        #[arg(value_name = "NODE")]
+        exit: String,
+    },
+}
+
 /// `warren exit enable`.
 #[derive(Debug, Args)]
 pub struct EnableArgs {

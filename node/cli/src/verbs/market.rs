@@ -2,13 +2,13 @@
 
 use warren_daemon::api::ClientError;
 use warren_daemon::api::types::{
-    ConsumerView, DownReport, DownRequest, ExitList, ExitsQuery, UpEvent, UpRequest,
+    ConsumerView, DownReport, DownRequest, ExitList, ExitQuery, ExitsQuery, UpEvent, UpRequest,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::{CountryCode, SessionId};
 
 use super::{Desk, Told};
-use crate::args::{DownArgs, ExitsArgs, Switch, UpArgs};
+use crate::args::{DownArgs, ExitsArgs, ExitsVerb, Switch, UpArgs};
 use crate::cli::INTERRUPTED;
 use crate::page::Page;
 use crate::ssh;
@@ -16,8 +16,14 @@ use crate::table::Table;
 use crate::text;
 
 mod ending;
+mod shown;
 
 pub(super) async fn exits(desk: &mut Desk<'_>, args: &ExitsArgs) -> Told {
+    if let Some(ExitsVerb::Show { exit }) = &args.verb {
+        let query = ExitQuery { exit: exit.clone() };
+        let shown = desk.client()?.exit_shown(&query).await;
+        return Ok(shown::page(&shown.map_err(|it| it.problem())?));
+    }
     let query = ExitsQuery {
         country: country(args.country.as_deref())?,
         policy: args.policy.clone(),
@@ -44,24 +50,23 @@ fn list_page(list: &ExitList) -> Page {
         "RTT",
         "PRICE/GiB",
         "PRICE/min",
+        "AT RISK",
         "POLICY",
+        "IP",
         "FREE",
         "SEEN BY",
     ]);
     for it in &list.exits {
-        let seen = match (it.by_dht, it.by_gossip) {
-            (true, true) => "DHT+gossip",
-            (true, false) => "DHT",
-            (false, true) => "gossip",
-            (false, false) => "cache",
-        };
+        let seen = text::seen_by(it.by_dht, it.by_gossip);
         table.row([
             text::typed(&it.node),
             text::place(&it.region),
             text::rtt(it.rtt_millis),
             it.price.per_gib.to_string(),
             it.price.per_minute.to_string(),
+            it.at_risk.to_string(),
             it.policy.name.clone(),
+            text::carries(it.ipv4, it.ipv6).to_owned(),
             format!("{}/{}", it.guests_free, it.guests_max),
             seen.to_owned(),
         ]);
@@ -78,12 +83,14 @@ fn list_page(list: &ExitList) -> Page {
     Page::of(list, sentence)
         .table(&table)
         .next(format!("warren up {best}"))
+        .next(format!("warren exits show {best}"))
 }
 
 pub(super) async fn up(desk: &mut Desk<'_>, args: &UpArgs) -> Told {
     let request = UpRequest {
         exit: args.exit.clone(),
         country: country(args.country.as_deref())?,
+        policy: args.policy.clone(),
         sort: args.sort.into(),
         max_price_per_gib: args.max_price.clone(),
         max_spend: args.max_spend.clone(),

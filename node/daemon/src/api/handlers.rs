@@ -36,6 +36,7 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/exits", get(exits))
+        .route("/v1/exits/show", get(exit_shown))
         .route("/v1/up", post(up))
         .route("/v1/down", post(down))
         .route("/v1/exit/check", post(exit_check))
@@ -78,6 +79,10 @@ async fn status(State(node): Node) -> Reply {
 
 async fn exits(State(node): Node, Query(query): Query<super::types::ExitsQuery>) -> Reply {
     document(node.exits(query).await)
+}
+
+async fn exit_shown(State(node): Node, Query(query): Query<super::types::ExitQuery>) -> Reply {
+    document(node.exit_shown(query).await)
 }
 
 async fn up(State(node): Node, Said(request): Said<super::types::UpRequest>) -> Reply {

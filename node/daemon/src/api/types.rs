@@ -25,8 +25,8 @@ pub use exit::{
     GuestView, RatesView,
 };
 pub use market::{
-    DownReport, DownRequest, ExitList, ExitRow, ExitSort, ExitsQuery, Fallback, SshLogin, UpEvent,
-    UpRequest, UpStage,
+    DownReport, DownRequest, ExitList, ExitQuery, ExitRow, ExitShown, ExitSort, ExitsQuery,
+    Fallback, LeftOut, LeftOutBy, RankReason, RankedBy, SshLogin, UpEvent, UpRequest, UpStage,
 };
 pub use money::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelRole,
@@ -67,6 +67,7 @@ macro_rules! schemas {
 schemas! {
     Status => "warren.status/v1";
     ExitList => "warren.exits/v1";
+    ExitShown => "warren.exit/v1";
     UpEvent => "warren.up/v1";
     DownReport => "warren.down/v1";
     ExitTerms => "warren.exit-terms/v1";

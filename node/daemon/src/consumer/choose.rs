@@ -106,6 +106,7 @@ impl Plan {
         }
         OfferQuery {
             chain: self.wanted.query.chain,
+            free_too: self.wanted.query.free_too,
             full_too: true,
             ..OfferQuery::default()
         }

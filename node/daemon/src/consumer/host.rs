@@ -17,8 +17,9 @@ use warren_tunnel::{
     ConsumerTunnel, DropCounts, Rungs, TunnelKey, TunnelState, TunnelWarning, Usage,
 };
 
+pub(crate) use self::asked::is_of_use;
 use self::asked::{blocking, spec};
-pub(super) use self::asked::{carries, inner, is_of_use, resolvers};
+pub(super) use self::asked::{carries, inner, resolvers};
 pub(super) use self::error::LineError;
 pub(crate) use self::names::cannot_tell_names;
 use crate::error::{ErrorCode, Problem};

@@ -126,6 +126,8 @@ impl ConsumerFacts {
         let it = self.session.as_ref()?;
         let times = |price: Amount, count: u64| price.checked_mul(count).unwrap_or(Amount::MAX);
         let prepay = it.terms.as_ref().map_or(1, |terms| terms.prepay_units);
+        let is_free = it.offer_price == warren_proto::Price::default();
+        let prepay = if is_free { 0 } else { prepay };
         Some(ConsumerView {
             session: it.id,
             state: self.state(it),

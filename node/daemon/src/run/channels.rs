@@ -115,18 +115,30 @@ impl Node {
         })
     }
 
-    /// All exits that are known and could be paid, with and without a free place.
-    pub(super) async fn exits_on_our_chain(&self) -> Result<Vec<NodeId>, Problem> {
-        let offers = self.offers_on_our_chain().await?;
+    /// All exits that are known and could be paid, or ask nothing, with and without a free place.
+    pub(super) async fn exits_in_reach(&self) -> Result<Vec<NodeId>, Problem> {
+        let free_too = OfferQuery {
+            free_too: true,
+            ..self.on_our_chain()
+        };
+        let offers = self.known_to(free_too).await?;
         Ok(offers.into_iter().map(|it| it.node).collect())
     }
 
+    /// Those that could be paid: who asks nothing and has no chain has no account either.
     async fn offers_on_our_chain(&self) -> Result<Vec<Offer>, Problem> {
-        let query = OfferQuery {
+        self.known_to(self.on_our_chain()).await
+    }
+
+    fn on_our_chain(&self) -> OfferQuery {
+        OfferQuery {
             chain: self.config.chain.as_ref().map(|chain| chain.pinned),
             full_too: true,
             ..OfferQuery::default()
-        };
+        }
+    }
+
+    async fn known_to(&self, query: OfferQuery) -> Result<Vec<Offer>, Problem> {
         let offers = self.overlay.offers(query).await;
         let offers = offers.map_err(|error| Problem::new(ErrorCode::OverlayFailed, error))?;
         Ok(offers.iter().map(|it| it.offer.offer().clone()).collect())

@@ -10,10 +10,10 @@ use super::{Node, wish};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     Check, CheckVerdict, ClaimReport, DownReport, DownRequest, Earnings, ExitCheck,
-    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger,
-    LedgerQuery, NetCheck, NodeEvent, PayoutRequest, PeerList, PeerView, PriceView, ReceiptList,
-    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
-    UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    ExitEnableRequest, ExitList, ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery,
+    ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PayoutRequest, PeerList, PeerView,
+    PriceView, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport, Status,
+    TowerStatus, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::consumer::cannot_tell_names;
@@ -32,11 +32,15 @@ impl NodeControl for Node {
         Box::pin(async move { self.exit_list(&query).await })
     }
 
+    fn exit_shown(&self, query: ExitQuery) -> Answer<'_, ExitShown> {
+        Box::pin(async move { Node::exit_shown(self, &query).await })
+    }
+
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {
         Box::pin(async move {
             let mut wanted = wish::wanted(&self.config, &request)?;
             if wanted.named.is_some() {
-                wanted.settle(self.exits_on_our_chain().await?)?;
+                wanted.settle(self.exits_in_reach().await?)?;
             }
             self.store.headroom().demand()?;
             self.can_route(&wanted).await?;

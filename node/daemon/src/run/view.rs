@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use warren_overlay::offers::{OfferQuery, RankedOffer};
-use warren_proto::Amount;
+use warren_proto::{Amount, Price};
 
 use super::{Node, wish};
 use crate::api::types::{
@@ -124,9 +124,11 @@ impl Node {
         Ok(ExitList { exits, known })
     }
 
-    fn exit_row(&self, it: &RankedOffer) -> ExitRow {
+    pub(super) fn exit_row(&self, it: &RankedOffer) -> ExitRow {
         let offer = it.offer.offer();
-        let at_risk = offer.unit_price.checked_mul(offer.prepay_units.into());
+        let is_free = offer.price == Price::default();
+        let words = if is_free { 0 } else { offer.prepay_units };
+        let at_risk = offer.unit_price.checked_mul(words.into());
         ExitRow {
             node: offer.node,
             offer: it.offer.hash(),
@@ -144,11 +146,8 @@ impl Node {
             by_dht: it.by_dht,
             by_gossip: it.by_gossip,
             valid_until: Timestamp(offer.valid_until),
-            reasons: it
-                .score_reasons
-                .iter()
-                .map(|it| format!("{it:?}"))
-                .collect(),
+            points: it.points,
+            reasons: self.reasons(it),
             version: offer.version.clone(),
         }
     }

@@ -19,6 +19,7 @@ const SEARCH: Duration = Duration::from_secs(30);
 pub(super) fn wanted(config: &Config, request: &UpRequest) -> Result<Wanted, Problem> {
     let query = ExitsQuery {
         country: request.country,
+        policy: request.policy.clone(),
         max_price_per_gib: request.max_price_per_gib.clone(),
         sort: request.sort,
         ..ExitsQuery::default()
@@ -103,6 +104,7 @@ pub(super) fn offer_query(config: &Config, query: &ExitsQuery) -> Result<OfferQu
         countries: query.country.into_iter().collect(),
         max_per_mib: max.map(Price::per_mib_of),
         chain: config.chain.as_ref().map(|chain| chain.pinned),
+        free_too: true,
         policy: query.policy.clone(),
         order: match query.sort {
             ExitSort::Rank => OfferOrder::Points,
@@ -222,16 +224,21 @@ mod tests {
             (ExitSort::Rtt, OfferOrder::RoundTrip),
             (ExitSort::Price, OfferOrder::Price),
         ] {
+            let policy = Some("all".to_owned());
             let request = UpRequest {
                 sort,
+                policy: policy.clone(),
                 ..UpRequest::default()
             };
             let query = ExitsQuery {
                 sort,
+                policy,
                 ..ExitsQuery::default()
             };
             let listed = offer_query(&config, &query).unwrap();
             assert_eq!(listed.order, order);
+            assert_eq!(listed.policy.as_deref(), Some("all"));
+            assert!(listed.free_too, "a free exit needs no chain in common");
             assert_eq!(wanted(&config, &request).unwrap().query, listed);
         }
     }

@@ -16,7 +16,7 @@ use warren_proto::{
 
 pub(crate) use crate::facts::consumer;
 
-use crate::facts::{exit_status, ledger, transaction};
+use crate::facts::{exit_shown, exit_status, ledger, transaction};
 
 pub(crate) const NODE: NodeId = NodeId::from_bytes([1; 32]);
 pub(crate) const EXIT: NodeId = NodeId::from_bytes([2; 32]);
@@ -154,6 +154,10 @@ impl NodeControl for Desk {
     fn exits(&self, query: ExitsQuery) -> Answer<'_, ExitList> {
         let (exits, known) = (Vec::new(), 7);
         self.note(format!("{query:?}"), ExitList { exits, known })
+    }
+
+    fn exit_shown(&self, query: ExitQuery) -> Answer<'_, ExitShown> {
+        self.note(format!("exit {}", query.exit), exit_shown())
     }
 
     fn up(&self, request: UpRequest) -> Answer<'_, mpsc::Receiver<UpEvent>> {

@@ -3,13 +3,61 @@
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, ExitStatus,
-    Ledger, LedgerEntry, LedgerKind, LedgerQuery, RatesView, TransactionReport, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, ExitRow,
+    ExitShown, ExitStatus, Ledger, LedgerEntry, LedgerKind, LedgerQuery, LeftOut, LeftOutBy,
+    RankReason, RankedBy, RatesView, TransactionReport, UsageView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
-use warren_proto::{ChannelId, TxHash};
+use warren_proto::{ChannelId, OfferHash, PayoutAddress, TxHash};
 
 use crate::desk::{CHANNEL, EXIT, SESSION, money, policy, price, region, time};
+
+pub(crate) fn exit_shown() -> ExitShown {
+    let nowhere = PayoutAddress::ZERO;
+    ExitShown {
+        exit: ExitRow {
+            node: EXIT,
+            offer: OfferHash::from_bytes([7; 32]),
+            seq: 9,
+            region: region(),
+            price: price(),
+            at_risk: money(1),
+            policy: policy(),
+            guests_max: 8,
+            guests_free: 1,
+            ipv4: true,
+            ipv6: false,
+            rootless: false,
+            rtt_millis: Some(18.0),
+            by_dht: true,
+            by_gossip: true,
+            valid_until: time(),
+            points: 36,
+            reasons: vec![RankReason {
+                by: RankedBy::RoundTrip,
+                points: 36,
+                text: "18 ms there and back".to_owned(),
+            }],
+            version: "0.1.0".to_owned(),
+        },
+        place: None,
+        choice: 3,
+        left_out: vec![LeftOut {
+            by: LeftOutBy::TooDear,
+            text: "it is dearer".to_owned(),
+        }],
+        issued: time(),
+        addresses: Vec::new(),
+        chain_id: None,
+        contract: nowhere,
+        token: nowhere,
+        payee: nowhere,
+        unit_price: money(1),
+        prepay_units: 1,
+        credit_units: 8,
+        close_window_secs: 86_400,
+    }
+}
 
 pub(crate) fn exit_status() -> ExitStatus {
     ExitStatus {

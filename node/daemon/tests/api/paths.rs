@@ -24,6 +24,11 @@ async fn every_question_of_the_client_reaches_the_node() {
         ..ExitsQuery::default()
     };
     assert_eq!(client.exits(&query).await.unwrap().known, 7);
+    let asked = ExitQuery {
+        exit: "02020202 +&".to_owned(),
+    };
+    let shown = client.exit_shown(&asked).await.unwrap();
+    assert_eq!(shown.left_out[0].by, LeftOutBy::TooDear);
     let down = client
         .down(&DownRequest { keep_blocked: true })
         .await

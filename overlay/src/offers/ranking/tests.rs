@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use warren_proto::{Capacity, Price};
+use warren_proto::{Capacity, PayoutAddress, Price};
 
 use super::*;
 use crate::offers::fixture::{NETWORK, NOON, key, offer};
@@ -135,6 +135,47 @@ fn a_query_is_kept_to() {
         ..OfferQuery::default()
     };
     assert_eq!(order(&index, &policy, &[]), [0_u8; 0]);
+}
+
+/// A chain is for paying: who asks nothing need not have the same one, nor any.
+#[test]
+fn what_costs_nothing_needs_no_chain_in_common() {
+    let nowhere = ChainRef {
+        chain_id: 0,
+        contract: PayoutAddress::ZERO,
+        token: PayoutAddress::ZERO,
+    };
+    let at = |per_mib: u64, per_minute: u64| Price {
+        per_mib: Amount::from_wei_u64(per_mib),
+        per_minute: Amount::from_wei_u64(per_minute),
+    };
+    let pinned = offer(1, 1, NOON).chain;
+    let other = ChainRef {
+        chain_id: 1,
+        ..pinned
+    };
+    let query = OfferQuery {
+        chain: Some(pinned),
+        free_too: true,
+        ..OfferQuery::default()
+    };
+    let strict = OfferQuery {
+        free_too: false,
+        ..query.clone()
+    };
+    for (chain, price, wanted) in [
+        (nowhere, at(0, 0), [true, false]),
+        (other, at(0, 0), [true, false]),
+        (other, at(1, 0), [false, false]),
+        (nowhere, at(0, 1), [false, false]),
+        (pinned, at(1, 1), [true, true]),
+    ] {
+        let mut draft = offer(1, 1, NOON);
+        (draft.chain, draft.price, draft.unit_price) = (chain, price, Amount::from_wei_u64(1));
+        let signed = draft.sign(&key(1)).unwrap();
+        let found = [query.wants(&signed), strict.wants(&signed)];
+        assert_eq!(found, wanted, "{chain:?} {price:?}");
+    }
 }
 
 #[test]

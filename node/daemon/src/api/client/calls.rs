@@ -6,10 +6,10 @@ use super::{Client, ClientError, LineStream};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, MOST_ENTRIES, NetCheck,
-    NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList,
-    ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView,
-    WithdrawRequest,
+    ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery,
+    MOST_ENTRIES, NetCheck, NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView,
+    RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
+    UpRequest, WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -25,6 +25,11 @@ impl Client {
     /// The market.
     pub async fn exits(&self, query: &ExitsQuery) -> Answered<ExitList> {
         self.get_with("/v1/exits", query).await
+    }
+
+    /// All that is known of one exit.
+    pub async fn exit_shown(&self, query: &ExitQuery) -> Answered<ExitShown> {
+        self.get_with("/v1/exits/show", query).await
     }
 
     /// Buys a tunnel; the stream tells how it goes.

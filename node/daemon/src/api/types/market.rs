@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use warren_proto::{CountryCode, NodeId, OfferHash, PolicyId, Region, SessionId};
+use warren_proto::{CountryCode, NodeId, OfferHash, PayoutAddress, PolicyId, Region, SessionId};
 
 use super::{ConsumerView, Money, PriceView, Timestamp, UsageView};
 use crate::error::Problem;
@@ -83,10 +83,105 @@ pub struct ExitRow {
     pub by_gossip: bool,
     /// Until when the offer holds.
     pub valid_until: Timestamp,
+    /// The sum of all reasons; less is better, and a point is about a millisecond.
+    pub points: u32,
     /// Why it stands where it stands.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<RankReason>,
     /// Its program version.
     pub version: String,
+}
+
+/// One part of an exit's score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankReason {
+    /// Which.
+    pub by: RankedBy,
+    /// What it adds to the score.
+    pub points: u32,
+    /// The same for people.
+    pub text: String,
+}
+
+/// What an exit is ranked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RankedBy {
+    /// What it asks.
+    Price,
+    /// This node's own round trip to it.
+    RoundTrip,
+    /// None was measured.
+    RoundTripUnknown,
+    /// DHT and gossip do not both tell of it.
+    OneWayOnly,
+    /// Few places are free.
+    NearlyFull,
+}
+
+/// Which exit to show.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExitQuery {
+    /// Its node id, or an unambiguous beginning of it of 8 hex digits or more.
+    pub exit: String,
+}
+
+/// Answer to `GET /v1/exits/show`: all that is known of one exit's offer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExitShown {
+    /// As in the list.
+    pub exit: ExitRow,
+    /// Its place in the order in which `up` without further wishes tries exits; 1 is first. `None` if it does not.
+    pub place: Option<u32>,
+    /// Exits in that order.
+    pub choice: u32,
+    /// Why `up` does not try it. Empty if it does.
+    pub left_out: Vec<LeftOut>,
+    /// When the offer was signed.
+    pub issued: Timestamp,
+    /// Where other nodes reach it, as libp2p writes addresses.
+    pub addresses: Vec<String>,
+    /// The chain that it is paid on. `None` for a free exit that has none.
+    pub chain_id: Option<u64>,
+    /// The contract there; zero without a chain, as are the next two.
+    pub contract: PayoutAddress,
+    /// What it is paid in.
+    pub token: PayoutAddress,
+    /// The account that is paid.
+    pub payee: PayoutAddress,
+    /// What one word is worth.
+    pub unit_price: Money,
+    /// Words paid ahead.
+    pub prepay_units: u32,
+    /// Words it serves unpaid at first.
+    pub credit_units: u32,
+    /// How long it has to claim once its guest closes a channel alone, seconds.
+    pub close_window_secs: u32,
+}
+
+/// One reason for which `up` does not try an exit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Which.
+    pub by: LeftOutBy,
+    /// The same for people.
+    pub text: String,
+}
+
+/// What keeps an exit from being tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutBy {
+    /// It is paid where this node cannot pay.
+    OtherChain,
+    /// It asks more than the configuration allows.
+    TooDear,
+    /// No place is free.
+    Full,
+    /// It wants more paid ahead than any consumer pays.
+    TooMuchAhead,
+    /// It carries nothing that this machine speaks.
+    NoCommonIp,
 }
 
 /// What to do when the exit dies.
@@ -110,6 +205,8 @@ pub struct UpRequest {
     pub exit: Option<String>,
     /// In this country only.
     pub country: Option<CountryCode>,
+    /// With this policy only, by name; the exits that follow it too.
+    pub policy: Option<String>,
     /// How to choose among several.
     #[serde(default)]
     pub sort: ExitSort,

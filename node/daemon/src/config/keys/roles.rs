@@ -31,7 +31,7 @@ pub(super) const ROLES: [Key; 48] = [
         "exit.price_per_gib",
         Kind::Money,
         "0.002",
-        "What guests pay per GiB of inner traffic, both directions together.",
+        "What guests pay per GiB of inner traffic, both directions together; 0, and nothing per minute: a free exit, which needs neither chain nor wallet and serves guests with any chain or none.",
     ),
     key(
         "exit.price_per_minute",

@@ -55,6 +55,40 @@ fn the_next_exit_is_looked_for_where_the_user_said() {
     }
 }
 
+/// An exit that lets less through is no next one, neither for who named a policy nor for who named an exit too.
+#[test]
+fn the_policy_that_was_asked_for_holds_for_every_exit_after_the_first() {
+    let of = |n: u8, policy: &str| {
+        let mut draft = free_offer(n, NOON);
+        policy.clone_into(&mut draft.policy.name);
+        known(draft.sign(&key(n)).unwrap())
+    };
+    let offers = || vec![of(1, "all"), of(2, "web+dns"), of(3, "all")];
+    let answer = || Answer {
+        plan: 7,
+        offers: offers(),
+        from: Asked::Network,
+    };
+    let mut plan = plan(Fallback::Any);
+    plan.wanted.query.policy = Some("all".to_owned());
+    assert_eq!(plan.weigh(answer(), NOON), Found::Next);
+    assert_eq!(queued(&plan), [key(1).id(), key(3).id()]);
+    // A tunnel was up through the first.
+    plan.progress = None;
+    plan.round.lost(key(1).id(), Duration::from_secs(3), NOON);
+    plan.falls_back(&offers().remove(0).offer);
+    assert_eq!(plan.query().policy.as_deref(), Some("all"));
+    assert_eq!(plan.weigh(answer(), NOON), Found::Next);
+    assert_eq!(queued(&plan), [key(3).id()]);
+
+    let mut named = plan_of(Fallback::Any, Amount::MAX);
+    named.wanted.query.policy = Some("all".to_owned());
+    named.wanted.named = Some(ExitName::parse(&key(2).id().to_string()).unwrap());
+    let searched = NOON.plus(named.wanted.search);
+    let nobody = named.weigh(answer(), searched);
+    assert!(matches!(nobody, Found::Nobody(_)), "{nobody:?}");
+}
+
 #[test]
 fn all_sessions_of_one_up_share_one_cap() {
     let mut plan = plan_of(Fallback::Any, wei(100));
@@ -201,13 +235,21 @@ fn a_plan_keeps_to_the_exit_that_was_named_when_it_began() {
     let mut plan = plan(Fallback::Any);
     let id = key(2).id();
     plan.wanted.named = Some(ExitName::parse(&id.to_string()[..8]).unwrap());
+    plan.wanted.query = OfferQuery {
+        chain: Some(free_offer(1, NOON).chain),
+        free_too: true,
+        policy: Some("any".to_owned()),
+        ..OfferQuery::default()
+    };
     assert_eq!(
         plan.query(),
         OfferQuery {
             full_too: true,
-            ..OfferQuery::default()
+            policy: None,
+            ..plan.wanted.query.clone()
         }
     );
+    plan.wanted.query = OfferQuery::default();
     assert_eq!(plan.weigh(answer(Asked::Index, &[1, 2]), NOON), Found::Next);
     assert_eq!(
         (plan.wanted.named.clone(), plan.query().nodes),

@@ -16,7 +16,7 @@ pub(in crate::consumer) fn carries(offer: &Offer) -> Carries {
 }
 
 /// Whether this exit carries anything that this machine may speak: asked before it is paid.
-pub(in crate::consumer) fn is_of_use(offer: &Offer) -> bool {
+pub(crate) fn is_of_use(offer: &Offer) -> bool {
     offer.ipv4 || !offer.ipv6 || has_ipv6()
 }
 

@@ -1,6 +1,6 @@
 //! What a consumer accepts as a grant of the offer it chose. Sans-IO.
 
-use warren_proto::{SessionTerms, Signature};
+use warren_proto::{Price, SessionTerms, Signature};
 
 use super::Wish;
 
@@ -40,8 +40,9 @@ pub(super) fn check(
         terms.close_window_secs == offer.close_window_secs,
         "another close window",
     )?;
+    // Nobody deposits for what costs nothing.
     ask(
-        terms.min_deposit <= wish.deposit,
+        terms.price == Price::default() || terms.min_deposit <= wish.deposit,
         "a larger deposit than is allowed",
     )?;
     // By what it grants, for a lower price makes the same word worth more of it.

@@ -48,6 +48,35 @@ fn a_grant_that_is_not_what_was_offered_is_refused() {
     assert!(!cheat(|t| t.consumer_v6 = Ipv6Addr::UNSPECIFIED));
 }
 
+/// A free exit's word is worth something all the same, and its least deposit too: nobody makes it.
+#[test]
+fn a_free_exit_is_taken_by_whoever_deposits_nothing() {
+    let mut draft = offer().offer().clone();
+    draft.price = Price::default();
+    let free = draft.sign(&provider_key()).unwrap();
+    let mut exit = admission();
+    exit.offered(free.clone());
+    let mut wish = wish(Some(0));
+    (wish.offer, wish.deposit) = (free.clone(), Amount::ZERO);
+    let request = SessionRequest {
+        session: wish.session,
+        offer: free.hash(),
+        price: Price::default(),
+        tunnel_key: wish.tunnel_key,
+        chain: free.offer().chain,
+        resume: false,
+    };
+    let decided = exit.decide(&request, consumer_key().id(), fresh(), NOON);
+    let terms = decided.unwrap();
+    assert!(terms.min_deposit > Amount::ZERO);
+    let signature = terms.sign(&provider_key());
+    let (mut consumer, _) = ConsumerSession::new(wish, SessionLimits::default(), NOON);
+    let grant = SessionFrame::Grant(Box::new(Grant { terms, signature }));
+    let effects = consumer.handle(ConsumerEvent::Frame(grant), NOON);
+    let funds = |it: &ConsumerEffect| matches!(it, ConsumerEffect::Fund(_));
+    assert!(effects.iter().any(funds), "{effects:?}");
+}
+
 #[test]
 fn an_exit_refuses_what_it_cannot_serve() {
     let request = |price: u64, chain_id: u64| SessionRequest {
