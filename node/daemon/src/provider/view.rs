@@ -31,6 +31,8 @@ pub(crate) struct ExitFacts {
     pub rungs: Rungs,
     pub lacks: Vec<TunnelWarning>,
     pub dropped: DropCounts,
+    /// Why no guest's packet passes though it is on. `None` if they pass.
+    pub hindered: Option<Problem>,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -89,6 +91,10 @@ impl Shell {
             rungs: exit.tunnel.rungs(),
             lacks: exit.tunnel.warnings().to_vec(),
             dropped: exit.tunnel.drop_counts(),
+            hindered: exit
+                .hindered
+                .clone()
+                .or_else(|| exit.shut.then(|| self.trouble.clone()).flatten()),
             guests: exit
                 .guests
                 .iter()

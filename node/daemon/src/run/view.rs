@@ -186,6 +186,7 @@ impl Node {
             },
             offload: on.map(|it| OffloadView::of(it.rungs)),
             dropped: on.map_or_else(DropsView::default, |it| DropsView::of(&it.dropped)),
+            hindered: on.and_then(|it| it.hindered.clone()),
             guests: on.map(|it| self.guests(it)).unwrap_or_default(),
             earned,
             claimable,
