@@ -87,14 +87,8 @@ fn page(status: &Status) -> Page {
             status.store.batches
         ),
     ]);
-    let mut page = Page::of(status, sentence).table(&table);
-    for warning in &status.warnings {
-        page = page.line(format!(
-            "! {} {}: {}",
-            warning.code, warning.meaning, warning.seen
-        ));
-        page = page.line(format!("  fix  {}", warning.next));
-    }
+    let page = Page::of(status, sentence).table(&table);
+    let page = status.warnings.iter().fold(page, Page::warn);
     let over = |it: &ConsumerView| it.state == ConsumerState::Closed;
     match &status.consumer {
         Some(it) if !over(it) => page.next("warren down"),

@@ -5,6 +5,7 @@ use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Offer, OfferHash, Sessi
 use warren_tunnel::{DropCounts, Rungs, ShapeCounts, TunnelWarning};
 
 use super::Shell;
+use super::reach::unreached;
 use crate::error::Problem;
 use crate::metrics::{Metric, TunnelEnd};
 use crate::session::{ProviderPhase, due_units};
@@ -33,6 +34,8 @@ pub(crate) struct ExitFacts {
     pub dropped: DropCounts,
     /// Why no guest's packet passes though it is on. `None` if they pass.
     pub hindered: Option<Problem>,
+    /// What the last sessions say against its port. `None` if nothing.
+    pub unreached: Option<Problem>,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -95,6 +98,7 @@ impl Shell {
                 .hindered
                 .clone()
                 .or_else(|| exit.shut.then(|| self.trouble.clone()).flatten()),
+            unreached: unreached(exit),
             guests: exit
                 .guests
                 .iter()

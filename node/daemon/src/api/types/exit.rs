@@ -105,6 +105,9 @@ pub struct ExitStatus {
     /// Why no guest's packet passes though it is enabled. `None` if they pass.
     #[serde(default)]
     pub hindered: Option<Problem>,
+    /// What its last sessions say against its port: guests get a place and never shake hands. `None` if nothing.
+    #[serde(default)]
+    pub unreached: Option<Problem>,
     /// Guests now.
     pub guests: Vec<GuestView>,
     /// Earned since the store was made.
