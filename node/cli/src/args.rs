@@ -59,8 +59,8 @@ pub enum Verb {
     Up(UpArgs),
     /// Takes the tunnel down and settles the session.
     Down(DownArgs),
-    /// Says what this node is and does now.
-    Status,
+    /// Says what this node is and does now; with --check, whether it is fit for something.
+    Status(StatusArgs),
     /// Lists the exits on offer, or shows one: `warren exits show NODE`.
     Exits(ExitsArgs),
     /// Lends this line: checks, consent, start, stop.
@@ -173,6 +173,28 @@ pub struct DownArgs {
     /// Ends the daemon too, and waits until its home is free.
     #[arg(long)]
     pub daemon: bool,
+}
+
+/// `warren status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// One line instead: whether this node is fit for that; ends with 12 if it is not, and with 3 if no daemon answers.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub check: Option<HealthCheck>,
+}
+
+/// What a node may be asked to be fit for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HealthCheck {
+    /// The daemon answers.
+    Live,
+    /// It has peers, a disk for new money, and, where a chain is configured, fresh news of it.
+    Ready,
+    /// An exit is on and its guests are served: their packets pass, the disk takes new guests, and where it is not
+    /// free the chain's news are fresh.
+    Exit,
+    /// A bought tunnel carries traffic.
+    Tunnel,
 }
 
 /// `warren exits`.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 use warren_daemon::api::types::{Document, Schema};
-use warren_daemon::error::ExitCode;
+use warren_daemon::error::{ExitCode, Problem};
 
 use crate::table::Table;
 
@@ -58,6 +58,13 @@ impl Page {
         self.body.push_str(line.as_ref());
         self.body.push('\n');
         self
+    }
+
+    /// Adds what is not as it should be, and what mends it.
+    #[must_use]
+    pub fn warn(self, it: &Problem) -> Self {
+        self.line(format!("! {} {}: {}", it.code, it.meaning, it.seen))
+            .line(format!("  fix  {}", it.next))
     }
 
     /// Adds a step to take next, once.

@@ -71,7 +71,7 @@ pub async fn run(cli: &Cli, screen: &mut Screen) -> Told {
         Verb::Daemon(args) => daemon::run(&desk, args).await,
         Verb::Up(args) => market::up(&mut desk, args).await,
         Verb::Down(args) => market::down(&mut desk, args).await,
-        Verb::Status => status::status(&desk).await,
+        Verb::Status(args) => status::status(&desk, args).await,
         Verb::Exits(args) => market::exits(&mut desk, args).await,
         Verb::Exit(verb) => exit::run(&mut desk, verb).await,
         Verb::Wallet(verb) => wallet::run(&mut desk, verb).await,

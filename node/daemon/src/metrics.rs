@@ -68,6 +68,7 @@ metrics! {
     SessionsAsked Counter "warren_sessions_asked_total" "Sessions that consumers asked this exit for.";
     SessionsRefused Counter "warren_sessions_refused_total" "Of those, refused.";
     SessionsServed Counter "warren_sessions_served_total" "Of those, served to the end.";
+    ExitUnshaken Counter "warren_sessions_without_handshake_total" "Of those asked for, given a place in the tunnel and ended without a handshake.";
     Guests Gauge "warren_guests" "Guests served now.";
     GuestsPaused Gauge "warren_guests_paused" "Of those, paused until they pay.";
     ExitEnabled Gauge "warren_exit_enabled" "1 while this node is an exit.";

@@ -13,6 +13,7 @@ mod door;
 mod guest;
 mod handle;
 mod off;
+mod reach;
 mod route;
 mod view;
 mod watch;
@@ -47,7 +48,7 @@ use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::receipt::Scribe;
 use crate::route::{OfferedLock, Routes};
-use crate::session::{Admission, Arrears, ExitTerms, ProviderEvent, SessionLimits};
+use crate::session::{Admission, Arrears, ExitTerms, ProviderEvent, Reach, SessionLimits};
 use crate::store::Headroom;
 use crate::tower::Towers;
 
@@ -135,6 +136,8 @@ struct Exit {
     bare: u32,
     /// Why guests' packets do not pass though it is on. `None` if they do.
     hindered: Option<Problem>,
+    /// Whether guests find the tunnel's port.
+    reach: Reach,
 }
 
 struct Shell {
@@ -260,6 +263,7 @@ impl Shell {
             meddled: 0,
             bare: 0,
             hindered: None,
+            reach: Reach::default(),
         });
         self.trouble = None;
         let overlay = self.parts.overlay.clone();
@@ -303,6 +307,7 @@ impl Shell {
     async fn tick(&mut self) {
         self.tick_leaving(self.parts.clock.now()).await;
         self.tell_metrics();
+        self.look_for_handshakes();
         let Some(exit) = &self.exit else { return };
         let readings: Vec<_> = exit
             .guests

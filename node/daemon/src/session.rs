@@ -24,6 +24,7 @@ mod closing;
 mod consumer;
 mod limits;
 mod provider;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ pub use limits::SessionLimits;
 pub use provider::{
     LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession,
 };
+pub use reach::Reach;
 
 use std::time::Duration;
 

@@ -191,11 +191,10 @@ fn status_page(status: &ExitStatus) -> Page {
         status.guests.len(),
         status.guests_max
     );
-    Page::of(status, sentence)
-        .table(&table)
-        .table(&guests)
-        .next("warren earn")
-        .next("warren exit disable")
+    let page = Page::of(status, sentence).table(&table).table(&guests);
+    let troubles = [&status.hindered, &status.unreached];
+    let page = troubles.into_iter().flatten().fold(page, Page::warn);
+    page.next("warren earn").next("warren exit disable")
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! `warren status`.
 
+mod health;
+
 use warren_daemon::api::ClientError;
 use warren_daemon::api::types::{
     ChainView, ConsumerState, ConsumerView, EndpointStanding, EndpointView, ExitStatus, RouterView,
     Status,
 };
 
+use self::health::health;
 use super::{Desk, Told};
+use crate::args::StatusArgs;
 use crate::page::Page;
 use crate::table::Table;
 use crate::text;
@@ -14,9 +18,13 @@ use crate::text;
 const BLOCKED: &str =
     "No tunnel is up; your traffic is blocked on purpose until `warren up` or `warren down`.";
 
-pub(super) async fn status(desk: &Desk<'_>) -> Told {
+pub(super) async fn status(desk: &Desk<'_>, args: &StatusArgs) -> Told {
     let status = desk.client()?.status().await;
-    Ok(page(&status.map_err(|it| ClientError::problem(&it))?))
+    let status = status.map_err(|it| ClientError::problem(&it))?;
+    Ok(match args.check {
+        Some(check) => health(&status, check),
+        None => page(&status),
+    })
 }
 
 /// What the last session was stays to be read below. Being disconnected is no error: the page says so and the process ends with 0.
@@ -79,14 +87,8 @@ fn page(status: &Status) -> Page {
             status.store.batches
         ),
     ]);
-    let mut page = Page::of(status, sentence).table(&table);
-    for warning in &status.warnings {
-        page = page.line(format!(
-            "! {} {}: {}",
-            warning.code, warning.meaning, warning.seen
-        ));
-        page = page.line(format!("  fix  {}", warning.next));
-    }
+    let page = Page::of(status, sentence).table(&table);
+    let page = status.warnings.iter().fold(page, Page::warn);
     let over = |it: &ConsumerView| it.state == ConsumerState::Closed;
     match &status.consumer {
         Some(it) if !over(it) => page.next("warren down"),
@@ -244,7 +246,7 @@ mod tests {
         page(&status(consumer, kill_switch)).text()
     }
 
-    fn status(consumer: Option<&str>, kill_switch: bool) -> Status {
+    pub(super) fn status(consumer: Option<&str>, kill_switch: bool) -> Status {
         let money = || json!({ "value": "0", "unit": "WRN", "base_units": "0" });
         let consumer = consumer.map(|state| {
             json!({

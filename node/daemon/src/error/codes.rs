@@ -258,6 +258,9 @@ codes! {
     4111 ExitOn Conflict: "this node is an exit already",
         "Guests rely on its policy and price: these change with another start of it.",
         "warren exit disable; then warren exit enable";
+    4112 ExitUnreached Degraded: "guests do not reach this exit",
+        "Its last guests had a place in its tunnel and never shook hands: most likely exit.endpoint is another address or port than the router forwards to this machine by UDP, or a firewall drops it. The first handshake ends this warning.",
+        "forward the UDP port of exit.endpoint to this machine's exit.listen_port; then warren exit status";
     5101 NoFunds Funds: "the wallet has too little",
         "The deposit, or the gas for its transaction, is more than the wallet holds.",
         "warren fund";

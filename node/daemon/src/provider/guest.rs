@@ -48,8 +48,10 @@ pub(super) struct Guest {
     pub(super) peer: NodeId,
     pub(super) since: UnixTime,
     pub(super) tunnel: Option<GuestId>,
-    /// Whether it ever had a place in the tunnel.
-    began: bool,
+    /// When it got a place in the tunnel. `None` if it never had one.
+    pub(super) began: Option<UnixTime>,
+    /// It shook hands there.
+    pub(super) shook: bool,
     pub(super) channel: Option<ChannelId>,
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
@@ -86,7 +88,8 @@ impl Guest {
             peer,
             since,
             tunnel: None,
-            began: false,
+            began: None,
+            shook: false,
             channel: None,
             stream: 0,
             closing: None,
@@ -312,8 +315,9 @@ impl Shell {
         };
         match exit.tunnel.add_guest(spec) {
             Ok(at) => {
-                (guest.tunnel, guest.began) = (Some(at), true);
-                exit.admission.begun(session, self.parts.clock.now());
+                let now = self.parts.clock.now();
+                (guest.tunnel, guest.began) = (Some(at), Some(now));
+                exit.admission.begun(session, now);
             }
             Err(error) => tracing::error!(%error, "guest cannot be added"),
         }
@@ -321,6 +325,7 @@ impl Shell {
     }
 
     fn remove_guest(&mut self, session: SessionId) {
+        self.look_for_handshakes(); // The last chance for this one's.
         let Some(exit) = &mut self.exit else { return };
         let Some(guest) = exit.guests.get_mut(&session) else {
             return;
@@ -342,7 +347,8 @@ impl Shell {
         let Some(guest) = exit.guests.remove(&session) else {
             return;
         };
-        if guest.began {
+        self.was_reached(&guest);
+        if guest.began.is_some() {
             self.served = self.served.saturating_add(1);
             self.parts.metrics.add(Metric::SessionsServed, 1);
         }

@@ -24,6 +24,7 @@ use crate::store::{Store, StoreSpec};
 mod dropped;
 mod places;
 mod silent;
+mod unreached;
 
 const EXIT: u8 = 1;
 

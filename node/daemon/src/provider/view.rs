@@ -5,6 +5,7 @@ use warren_proto::{Amount, ByteCount, ChannelId, NodeId, Offer, OfferHash, Sessi
 use warren_tunnel::{DropCounts, Rungs, ShapeCounts, TunnelWarning};
 
 use super::Shell;
+use super::reach::unreached;
 use crate::error::Problem;
 use crate::metrics::{Metric, TunnelEnd};
 use crate::session::{ProviderPhase, due_units};
@@ -31,6 +32,10 @@ pub(crate) struct ExitFacts {
     pub rungs: Rungs,
     pub lacks: Vec<TunnelWarning>,
     pub dropped: DropCounts,
+    /// Why no guest's packet passes though it is on. `None` if they pass.
+    pub hindered: Option<Problem>,
+    /// What the last sessions say against its port. `None` if nothing.
+    pub unreached: Option<Problem>,
     pub guests: Vec<GuestFacts>,
 }
 
@@ -89,6 +94,11 @@ impl Shell {
             rungs: exit.tunnel.rungs(),
             lacks: exit.tunnel.warnings().to_vec(),
             dropped: exit.tunnel.drop_counts(),
+            hindered: exit
+                .hindered
+                .clone()
+                .or_else(|| exit.shut.then(|| self.trouble.clone()).flatten()),
+            unreached: unreached(exit),
             guests: exit
                 .guests
                 .iter()

@@ -15,6 +15,7 @@ use warren_tunnel::host::{Carries, forget_flows};
 use super::{Exit, Shell};
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
+use crate::session::Reach;
 
 /// Between two looks at device and table; the table's costs one question to the kernel.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -182,6 +183,7 @@ impl Shell {
             tracing::info!(endpoints = ?known.endpoints, "this exit is reached elsewhere now");
             exit.what.terms.endpoints.clone_from(&known.endpoints);
             exit.admission.moved(known.endpoints);
+            exit.reach = Reach::default(); // What was seen says nothing of another place.
         }
         let moved = known.addresses != exit.offer.offer().addresses;
         match exit.host.also_deny(known.deny.clone()).await {

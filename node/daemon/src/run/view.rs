@@ -64,6 +64,7 @@ impl Node {
         }
         let provider = self.provider.view().await?;
         let enabled = provider.on.is_some();
+        warnings.extend(provider.on.iter().filter_map(|it| it.unreached.clone()));
         warnings.extend(facts.trouble.clone());
         warnings.extend(provider.trouble);
         warnings.extend(self.keeping.trouble());
@@ -185,6 +186,8 @@ impl Node {
             },
             offload: on.map(|it| OffloadView::of(it.rungs)),
             dropped: on.map_or_else(DropsView::default, |it| DropsView::of(&it.dropped)),
+            hindered: on.and_then(|it| it.hindered.clone()),
+            unreached: on.and_then(|it| it.unreached.clone()),
             guests: on.map(|it| self.guests(it)).unwrap_or_default(),
             earned,
             claimable,

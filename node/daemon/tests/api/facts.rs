@@ -81,6 +81,8 @@ pub(crate) fn exit_status() -> ExitStatus {
         },
         offload: None,
         dropped: DropsView([("forged".to_owned(), 3)].into()),
+        hindered: None,
+        unreached: None,
         guests: Vec::new(),
         earned: money(3),
         claimable: money(2),

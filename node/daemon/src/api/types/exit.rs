@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, OfferHash, PolicyId, Region, SessionId};
 
 use super::{Check, DropsView, Money, OffloadView, PriceView, Timestamp, UsageView};
+use crate::error::Problem;
 
 /// Answer to `POST /v1/exit/check`: changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,12 @@ pub struct ExitStatus {
     /// What the tunnel did not carry since the exit was enabled.
     #[serde(default)]
     pub dropped: DropsView,
+    /// Why no guest's packet passes though it is enabled. `None` if they pass.
+    #[serde(default)]
+    pub hindered: Option<Problem>,
+    /// What its last sessions say against its port: guests get a place and never shake hands. `None` if nothing.
+    #[serde(default)]
+    pub unreached: Option<Problem>,
     /// Guests now.
     pub guests: Vec<GuestView>,
     /// Earned since the store was made.
