@@ -210,6 +210,11 @@ impl Inbox {
         &self.items
     }
 
+    /// Whether it holds neither packets nor handshakes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.knocks.is_empty()
+    }
+
     /// The bytes of one packet.
     #[must_use]
     pub fn bytes(&self, item: &Incoming) -> &[u8] {
@@ -275,9 +280,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
         0
     }
 
-    /// Whose turn a datagram takes, where several guests speak.
-    fn spoken_by(&self, _: &Self::Crowd, _datagram: &[u8]) -> u32 {
-        0
+    /// Whose turn a datagram takes, where several guests speak. `None` if nobody's: a stranger's, or no message at all.
+    fn spoken_by(&self, _: &Self::Crowd, _datagram: &[u8]) -> Option<u32> {
+        Some(0)
     }
 
     /// Seals a packet from the device, or all packets of a super-packet.

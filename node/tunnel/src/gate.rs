@@ -5,8 +5,14 @@
 //! pass it is dropped, so what is served unpaid does not depend on how often anybody looks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use warren_proto::ByteCount;
+
+// Our choice.
+/// What has not come through for so long is lost: longer than a send may wait for room on the line.
+const STILL: Duration = Duration::from_millis(250);
 
 /// Whether a guest's packets are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,8 +31,8 @@ pub(crate) struct GateCell {
     limit: AtomicU64,
     /// Bytes let in; ahead of the meter by what is still on its way, or was lost on it.
     passed: AtomicU64,
-    /// `passed` when it was last compared with the meter.
-    seen: AtomicU64,
+    /// What `passed` was when it was compared with the meter, and since when.
+    seen: Mutex<Option<(u64, Instant)>>,
 }
 
 impl GateCell {
@@ -35,7 +41,7 @@ impl GateCell {
         Self {
             limit: AtomicU64::new(0),
             passed: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
+            seen: Mutex::default(),
         }
     }
 
@@ -65,15 +71,22 @@ impl GateCell {
             .is_ok()
     }
 
-    /// Gives back what was let in and then lost, once nothing has moved between two looks.
-    pub(crate) fn settle(&self, metered: u64) {
+    /// Gives back what was let in and then lost, once nothing has moved for [`STILL`], however often somebody looks.
+    pub(crate) fn settle(&self, metered: u64, now: Instant) {
         let passed = self.passed.load(Ordering::Relaxed);
-        let still = self.seen.swap(passed, Ordering::Relaxed) == passed;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match *seen {
+            Some((before, at)) if before == passed => at,
+            Some(_) | None => now,
+        };
+        *seen = Some((passed, since));
+        let still = now.saturating_duration_since(since) >= STILL;
         if still && passed > metered {
-            // Lost to a packet just let in: the next look tries again.
+            // Lost to a packet just let in: a later look tries again. What comes next begins its own time.
             let _ =
                 self.passed
                     .compare_exchange(passed, metered, Ordering::Relaxed, Ordering::Relaxed);
+            *seen = None;
         }
     }
 }
@@ -102,10 +115,17 @@ mod tests {
     fn what_was_lost_on_the_way_is_given_back_when_nothing_moves() {
         let gate = GateCell::paused();
         gate.set(Gate::Until(ByteCount::from_bytes(3000)));
+        let begin = Instant::now();
+        let after = |millis| begin + Duration::from_millis(millis);
         assert!(gate.admit(3000));
-        gate.settle(1000); // May still be on its way.
-        assert!(!gate.admit(1));
-        gate.settle(1000); // Nothing has moved since.
+        // May still be on its way, and be metered after this look.
+        for millis in (0..250).step_by(20) {
+            gate.settle(1000, after(millis));
+            assert!(!gate.admit(1));
+        }
+        gate.settle(1000, after(250));
         assert!(gate.admit(2000) && !gate.admit(1));
+        gate.settle(1000, after(400));
+        assert!(!gate.admit(1), "what moved is not lost yet");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Sans-IO. A meter counts inner (plaintext) IP bytes of packets that were really handed on:
 //! sealed and accepted by the socket, or opened and accepted by the device. Both ends count the
-//! same packets, less what the line between them lost. No counter ever falls.
+//! same packets, less what the line between them lost and what an exit drops of its guest's: what comes above a rate, or
+//! faster than it can carry. No counter ever falls.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -6,9 +6,9 @@
 //!                                          timers ─▶ control thread ─▶ socket
 //! ```
 //!
-//! Each packet is carried from one descriptor to the other by one thread, without a queue between,
-//! so packets of a flow keep their order. A flood of handshakes can only fill the control thread's
-//! inbox; data passes.
+//! Each packet is carried from one descriptor to the other by one thread, so packets of a flow keep their order; as
+//! long as several guests speak, it waits in between for its guest's turn. A flood of handshakes can only fill the
+//! control thread's inbox; data passes.
 
 mod arrivals;
 mod backlog;
@@ -299,9 +299,12 @@ impl<E: Engine> Shared<E> {
         let drops = self.engine.drops();
         while !self.is_stopping() {
             let crowd = self.engine.crowd();
-            arrivals.fetch(&mut receiver, drops, |it| self.engine.spoken_by(&crowd, it));
+            let whose = |it: &[u8]| self.engine.spoken_by(&crowd, it);
+            arrivals.fetch(&mut receiver, drops, whose, |received| {
+                self.engine.open(&crowd, received, &mut inbox, &mut out);
+            });
             let due = self.engine.open_held(&crowd, &mut inbox);
-            if arrivals.is_empty() && inbox.items().is_empty() {
+            if arrivals.is_empty() && inbox.is_empty() && out.items().is_empty() {
                 drop(crowd); // A guest removed meanwhile is not kept.
                 self.wait(&self.socket, due);
                 continue;

@@ -23,7 +23,7 @@ pub const DEFAULT_MTU: u16 = 1420;
 /// How often the consumer speaks up, so that NATs between keep the way open.
 pub const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(25);
 /// Handshakes per second an exit computes before it asks for cookies: a third of what one core can
-/// (0.3 ms each), and enough for a thousand guests that come back at once.
+/// (0.3 ms each), and enough for a thousand guests that come back within seconds.
 pub const DEFAULT_HANDSHAKE_LIMIT: u64 = 1000;
 /// Guests one exit carries.
 pub const MAX_GUESTS: usize = 4096;

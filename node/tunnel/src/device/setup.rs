@@ -74,7 +74,13 @@ pub(super) fn keep_addresses(device: &str, addresses: &Addresses) -> Result<bool
 
 /// Whether a socket may have this address there. Asking for all addresses of all devices costs as many answers. An
 /// IPv4 address that went to another device of this machine counts as there.
+/// Where sockets may have addresses of nobody (as beside a load balancer) this tells nothing.
 fn has_address(device: &str, address: IpAddr) -> bool {
+    let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+    let free = format!("/proc/sys/net/{family}/ip_nonlocal_bind");
+    if std::fs::read_to_string(free).is_ok_and(|it| it.trim() != "0") {
+        return false;
+    }
     let at = SocketAddr::new(address, 0);
     Socket::new(Domain::for_address(at), Type::DGRAM, None).is_ok_and(|socket| {
         socket.bind_device(Some(device.as_bytes())).is_ok() && socket.bind(&at.into()).is_ok()

@@ -139,7 +139,8 @@ impl ExitEngine {
     pub fn usage(&self, id: GuestId) -> Result<Usage, TunnelError> {
         self.with(id, |guest| {
             let usage = guest.meter.usage();
-            guest.gate.settle(usage.up.plus(usage.down).bytes());
+            let carried = usage.up.plus(usage.down).bytes();
+            guest.gate.settle(carried, Instant::now());
             usage
         })
     }

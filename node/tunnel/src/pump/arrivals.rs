@@ -2,7 +2,7 @@
 //!
 //! As long as several guests speak, what there is is fetched at once and kept here, for they take turns: else the
 //! socket, which is one queue for all, would drop whoever comes when it is full. What one alone sends is opened where it
-//! was fetched.
+//! was fetched, and so is what nobody in particular sent: a handshake waits for no guest's turn, nor does noise.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ pub(super) struct Arrivals {
     speakers: Speakers,
     turns: Turns<Arrived>,
     /// Who sent each of what was fetched last.
-    batch: Vec<u32>,
+    batch: Vec<Option<u32>>,
     /// What the receiver holds came then, and need not wait.
     direct: Option<Instant>,
 }
@@ -39,34 +39,44 @@ impl Arrivals {
         self.direct.is_none() && self.turns.is_empty()
     }
 
-    /// Fetches what one speaker sent, or all there is of several; `whose` tells them apart by a datagram.
+    /// Fetches what one speaker sent, or all there is of several; `whose` tells them apart by a datagram, and what is
+    /// nobody's is opened at once.
     pub(super) fn fetch(
         &mut self,
         receiver: &mut Receiver<'_>,
         drops: &Drops,
-        whose: impl Fn(&[u8]) -> u32,
+        whose: impl Fn(&[u8]) -> Option<u32>,
+        mut open: impl FnMut(Received<'_>),
     ) {
-        let mut lost = 0;
-        while lost < MOST_LOST && receiver.fetch(drops) {
+        // Of what does not wait there is a bound for each round, or those that do would wait for ever.
+        let mut passed = 0;
+        while passed < MOST_LOST && receiver.fetch(drops) {
             let now = Instant::now();
             self.batch.clear();
             for received in receiver.batch(now) {
                 let whose = whose(received.bytes);
-                self.speakers.hear(whose, now);
                 self.batch.push(whose);
+                if let Some(whose) = whose {
+                    self.speakers.hear(whose, now);
+                }
             }
             if self.turns.is_empty() && !self.speakers.are_several(now) {
                 self.direct = Some(now);
                 return;
             }
             for (whose, received) in self.batch.iter().zip(receiver.batch(now)) {
+                let Some(whose) = *whose else {
+                    open(received);
+                    passed += 1;
+                    continue;
+                };
                 let arrived = Arrived {
                     origin: received.origin,
                     segment: received.segment,
                 };
-                if !self.turns.keep(*whose, received.bytes, arrived) {
+                if !self.turns.keep(whose, received.bytes, arrived) {
                     drops.add(DropReason::Overflow, received.datagrams().count() as u64);
-                    lost += 1;
+                    passed += 1;
                 }
             }
             if !receiver.is_full() {
@@ -101,6 +111,9 @@ mod tests {
     use crate::socket::TunnelSocket;
     use crate::spec::{ReceiveRung, SendRung};
 
+    /// Whose datagrams are nobody's.
+    const STRANGER: u8 = 9;
+
     /// The exit's socket, and one that sends to it; a datagram's first byte says whose it is.
     fn ends() -> (TunnelSocket, UdpSocket) {
         let rungs = (SendRung::Segments, ReceiveRung::Merged);
@@ -111,22 +124,28 @@ mod tests {
         (exit, guest)
     }
 
+    fn whose(datagram: &[u8]) -> Option<u32> {
+        let whose = datagram[0];
+        (whose != STRANGER).then_some(whose.into())
+    }
+
     fn send(guest: &UdpSocket, whose: u8, count: usize) {
         for _ in 0..count {
             guest.send(&[whose; 1400]).unwrap();
         }
     }
 
-    /// Who is handed out until nothing waits.
+    /// Who is opened until nothing waits.
     fn handed_out(exit: &TunnelSocket, arrivals: &mut Arrivals, most: usize) -> Vec<u8> {
         let (mut receiver, drops) = (Receiver::new(exit), Drops::default());
         let mut order = Vec::new();
+        let mut open = |received: Received<'_>| {
+            assert!(received.bytes.iter().all(|it| *it == received.bytes[0]));
+            order.extend(received.datagrams().map(|it| it[0]));
+        };
         for _ in 0..most {
-            arrivals.fetch(&mut receiver, &drops, |it| it[0].into());
-            arrivals.hand_out(&receiver, |received| {
-                assert!(received.bytes.iter().all(|it| *it == received.bytes[0]));
-                order.extend(received.datagrams().map(|it| it[0]));
-            });
+            arrivals.fetch(&mut receiver, &drops, whose, &mut open);
+            arrivals.hand_out(&receiver, &mut open);
         }
         assert!(arrivals.is_empty());
         assert_eq!(drops.counts().total(), 0);
@@ -148,11 +167,35 @@ mod tests {
     }
 
     #[test]
+    fn a_strangers_handshake_waits_for_no_guests_turn_and_its_noise_does_not_end() {
+        let ((exit, guest), mut arrivals) = (ends(), Arrivals::default());
+        send(&guest, 1, 1);
+        send(&guest, 2, 1);
+        handed_out(&exit, &mut arrivals, 2);
+        send(&guest, 1, 60);
+        send(&guest, 2, 60);
+        send(&guest, STRANGER, 2 * MOST_LOST);
+        let (mut receiver, drops) = (Receiver::new(&exit), Drops::default());
+        let mut strangers = 0;
+        let before = |received: Received<'_>| strangers += received.datagrams().count();
+        arrivals.fetch(&mut receiver, &drops, whose, before);
+        assert!(
+            (MOST_LOST..2 * MOST_LOST).contains(&strangers),
+            "{strangers}"
+        );
+        let order = handed_out(&exit, &mut arrivals, 3);
+        assert_eq!(order.len() + strangers, 120 + 2 * MOST_LOST);
+    }
+
+    #[test]
     fn what_one_alone_sends_is_opened_where_it_was_fetched() {
         let ((exit, guest), mut arrivals) = (ends(), Arrivals::default());
         send(&guest, 1, 5);
         let (mut receiver, drops) = (Receiver::new(&exit), Drops::default());
-        arrivals.fetch(&mut receiver, &drops, |it| it[0].into());
+        let early = |_: Received<'_>| {
+            panic!("it waits for nobody, and is not opened before it is asked for")
+        };
+        arrivals.fetch(&mut receiver, &drops, whose, early);
         assert!(arrivals.turns.is_empty());
         let mut opened = 0;
         arrivals.hand_out(&receiver, |received| opened += received.datagrams().count());

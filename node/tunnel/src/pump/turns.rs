@@ -70,6 +70,11 @@ impl<R> Queue<R> {
         Some((read, &mut self.memory[begin..begin + len]))
     }
 
+    /// Bytes it holds on to, full or empty.
+    fn capacity(&self) -> usize {
+        self.memory.capacity() + self.reads.capacity() * size_of::<(usize, R)>()
+    }
+
     fn empty(mut self) -> Self {
         self.memory.clear();
         self.begin = 0;
@@ -84,8 +89,9 @@ pub(super) struct Turns<R> {
     /// Who has something waiting, in turn.
     ring: VecDeque<u32>,
     weight: usize,
-    /// Queues of nobody, whose memory is used again.
+    /// Queues of nobody, whose memory is used again, and how much of it there is.
     spare: Vec<Queue<R>>,
+    spare_bytes: usize,
 }
 
 impl<R> Default for Turns<R> {
@@ -95,6 +101,7 @@ impl<R> Default for Turns<R> {
             ring: VecDeque::new(),
             weight: 0,
             spare: Vec::new(),
+            spare_bytes: 0,
         }
     }
 }
@@ -122,7 +129,9 @@ impl<R> Turns<R> {
             Entry::Vacant(_) if self.weight + weight > MOST => return false,
             Entry::Vacant(place) => {
                 self.ring.push_back(whose);
-                place.insert(self.spare.pop().unwrap_or_else(Queue::new))
+                let spare = self.spare.pop();
+                self.spare_bytes -= spare.as_ref().map_or(0, Queue::capacity);
+                place.insert(spare.unwrap_or_else(Queue::new))
             }
         };
         queue.push(bytes, read);
@@ -158,8 +167,9 @@ impl<R> Turns<R> {
 
     /// Keeps a queue's memory for the next guest, unless there is enough.
     fn spare(&mut self, queue: Queue<R>) {
-        let spare: usize = self.spare.iter().map(|it| it.memory.capacity()).sum();
-        if spare + queue.memory.capacity() <= MOST {
+        let more = queue.capacity();
+        if self.spare_bytes + more <= MOST {
+            self.spare_bytes += more;
             self.spare.push(queue);
         }
     }
@@ -286,7 +296,8 @@ mod tests {
             bytes += turn(&mut turns).iter().map(|it| it.1).sum::<usize>();
         }
         assert!(bytes <= MOST && turns.weight == 0);
-        let spare: usize = turns.spare.iter().map(|it| it.memory.capacity()).sum();
+        let spare: usize = turns.spare.iter().map(Queue::capacity).sum();
         assert!(spare <= MOST, "{spare} bytes for nobody");
+        assert_eq!(spare, turns.spare_bytes);
     }
 }

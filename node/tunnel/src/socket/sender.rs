@@ -55,7 +55,7 @@ impl<'s> Sender<'s> {
             let rest = &out.items()[from..];
             let took = match self.rung {
                 SendRung::Segments => self.send_run(out, rest, drops, &mut sent),
-                SendRung::Many => self.send_batch(out, rest, drops, &mut sent),
+                SendRung::Many => self.send_batch(out, rest, rest.len(), drops, &mut sent),
             };
             from += took;
         }
@@ -75,7 +75,7 @@ impl<'s> Sender<'s> {
             return rest.len();
         };
         if run.len() == 1 {
-            return self.send_batch(out, run, drops, sent);
+            return self.send_batch(out, rest, 1, drops, sent);
         }
         let mut to = self.target(first.to);
         let mut done = mmsg::send_segments(self.socket.as_fd(), out.span(run), segment, &to);
@@ -107,20 +107,21 @@ impl<'s> Sender<'s> {
                         return rest.len();
                     }
                 }
-                self.send_batch(out, run, drops, sent)
+                self.send_batch(out, rest, run.len(), drops, sent)
             }
         }
     }
 
-    /// Sends the first datagrams one by one in one call; says how many are done with.
+    /// Sends the first datagrams, `most` of them, one by one in one call; says how many are done with.
     fn send_batch(
         &mut self,
         out: &Outbox,
         rest: &[Outgoing],
+        most: usize,
         drops: &Drops,
         sent: &mut impl FnMut(Account, u64),
     ) -> usize {
-        let batch = &rest[..rest.len().min(mmsg::MOST_SENT)];
+        let batch = &rest[..most.min(mmsg::MOST_SENT)];
         self.targets.clear();
         for item in batch {
             let target = self.target(item.to);

@@ -88,12 +88,10 @@ impl Engine for ExitEngine {
         guest.map_or(u32::MAX, |it| it.slot)
     }
 
-    fn spoken_by(&self, crowd: &Self::Crowd, datagram: &[u8]) -> u32 {
+    fn spoken_by(&self, crowd: &Self::Crowd, datagram: &[u8]) -> Option<u32> {
         match kind(datagram) {
-            Some(MessageKind::ForIndex { index, .. }) => {
-                crowd.at_index(index).map_or(u32::MAX, |it| it.slot)
-            }
-            Some(MessageKind::Init) | None => u32::MAX,
+            Some(MessageKind::ForIndex { index, .. }) => crowd.at_index(index).map(|it| it.slot),
+            Some(MessageKind::Init) | None => None,
         }
     }
 
