@@ -55,27 +55,33 @@ impl<'s> Sender<'s> {
             let rest = &out.items()[from..];
             let took = match self.rung {
                 SendRung::Segments => self.send_run(out, rest, drops, &mut sent),
-                SendRung::Many => self.send_batch(out, rest, rest.len(), drops, &mut sent),
+                SendRung::Many => self.send_batch(out, rest, drops, &mut sent),
+            };
+            let Some(took) = took else {
+                // The wait was for nothing: another for each of the rest would only add delay.
+                drops.add(DropReason::Refused, rest.len() as u64);
+                break;
             };
             from += took;
         }
         out.clear();
     }
 
-    /// Sends the first datagrams that are for one endpoint and of one size; says how many.
+    /// Sends the first datagrams that are for one endpoint and of one size; says how many. `None` if the line took
+    /// nothing in the time a send may wait.
     fn send_run(
         &mut self,
         out: &Outbox,
         rest: &[Outgoing],
         drops: &Drops,
         sent: &mut impl FnMut(Account, u64),
-    ) -> usize {
+    ) -> Option<usize> {
         let run = &rest[..run_len(rest)];
         let (Some(first), Ok(segment)) = (run.first(), u16::try_from(rest[0].len)) else {
-            return rest.len();
+            return Some(rest.len());
         };
         if run.len() == 1 {
-            return self.send_batch(out, rest, 1, drops, sent);
+            return self.send_batch(out, run, drops, sent);
         }
         let mut to = self.target(first.to);
         let mut done = mmsg::send_segments(self.socket.as_fd(), out.span(run), segment, &to);
@@ -88,7 +94,7 @@ impl<'s> Sender<'s> {
                 for item in run {
                     sent(item.account, out.inner_len(item));
                 }
-                run.len()
+                Some(run.len())
             }
             Err(error) => {
                 match refusal(&error) {
@@ -99,29 +105,25 @@ impl<'s> Sender<'s> {
                     Refusal::ThisPath => {}
                     Refusal::Loss => {
                         drops.add(DropReason::Refused, run.len() as u64);
-                        return run.len();
+                        return Some(run.len());
                     }
-                    // The wait was for nothing: one for each run would only add delay.
-                    Refusal::Full => {
-                        drops.add(DropReason::Refused, rest.len() as u64);
-                        return rest.len();
-                    }
+                    Refusal::Full => return None,
                 }
-                self.send_batch(out, rest, run.len(), drops, sent)
+                self.send_batch(out, run, drops, sent)
             }
         }
     }
 
-    /// Sends the first datagrams, `most` of them, one by one in one call; says how many are done with.
+    /// Sends the first datagrams one by one in one call; says how many are done with. `None` if the line took nothing in
+    /// the time a send may wait.
     fn send_batch(
         &mut self,
         out: &Outbox,
         rest: &[Outgoing],
-        most: usize,
         drops: &Drops,
         sent: &mut impl FnMut(Account, u64),
-    ) -> usize {
-        let batch = &rest[..most.min(mmsg::MOST_SENT)];
+    ) -> Option<usize> {
+        let batch = &rest[..rest.len().min(mmsg::MOST_SENT)];
         self.targets.clear();
         for item in batch {
             let target = self.target(item.to);
@@ -141,17 +143,13 @@ impl<'s> Sender<'s> {
                 for item in &batch[..count] {
                     sent(item.account, out.inner_len(item));
                 }
-                count.max(1)
+                Some(count.max(1))
             }
-            // The line takes nothing more for now: waiting for each in turn would only add delay.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                drops.add(DropReason::Refused, rest.len() as u64);
-                rest.len()
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => {
                 tracing::trace!(%error, to = ?batch.first().map(|it| it.to), "datagram refused");
                 drops.count(DropReason::Refused);
-                1
+                Some(1)
             }
         }
     }
