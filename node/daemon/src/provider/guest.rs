@@ -16,7 +16,9 @@ use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
 use crate::receipt::Past;
-use crate::session::{Ower, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
+use crate::session::{
+    Ower, ProviderClosing, ProviderEffect, ProviderEvent, ProviderPhase, ProviderSession,
+};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -50,6 +52,8 @@ pub(super) struct Guest {
     pub(super) tunnel: Option<GuestId>,
     /// Whether it ever had a place in the tunnel.
     began: bool,
+    /// Where it stood when that was last told. `None`: it was not told yet.
+    pub(super) told: Option<ProviderPhase>,
     pub(super) channel: Option<ChannelId>,
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
@@ -87,6 +91,7 @@ impl Guest {
             since,
             tunnel: None,
             began: false,
+            told: None,
             channel: None,
             stream: 0,
             closing: None,
@@ -187,6 +192,7 @@ impl Shell {
                 ProviderEffect::RemoveGuest => self.remove_guest(session),
                 ProviderEffect::Ended(end) => {
                     tracing::info!(session = %session.short(), ?end, "session ended");
+                    self.tell_of_end(session, end);
                     self.ended(session).await;
                 }
             }
