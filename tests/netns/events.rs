@@ -20,7 +20,7 @@ impl Follower {
         let lines = node.home().join("events");
         let out = File::create(&lines).expect("a file");
         let home = node.home().display().to_string();
-        let mut command = node.host().command(&program());
+        let mut command = node.host().command(program());
         command.args(["--home", &home, "--json", "events"]);
         let process = command.stdout(Stdio::from(out)).spawn();
         let process = process.expect("it starts");

@@ -5,8 +5,9 @@ use crate::api::types::{NodeEvent, NodeEventKind as Kind};
 use crate::consumer::host::{Found, LineError};
 use crate::session::{ConsumerEnd, ConsumerPhase};
 
-fn told(reader: &mut mpsc::Receiver<NodeEvent>) -> impl Future<Output = NodeEvent> {
-    async { timeout(PATIENCE, reader.recv()).await.unwrap().unwrap() }
+async fn told(reader: &mut mpsc::Receiver<NodeEvent>) -> NodeEvent {
+    let event = timeout(PATIENCE, reader.recv()).await;
+    event.unwrap().unwrap()
 }
 
 #[tokio::test]
