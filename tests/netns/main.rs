@@ -14,6 +14,7 @@ mod books_agree;
 mod consumer_dies;
 mod consumer_stops_paying;
 mod endpoint_blocked;
+mod events;
 mod exit_dies;
 mod exit_restarts;
 mod exit_stops_serving;

@@ -61,6 +61,8 @@ pub enum Verb {
     Down(DownArgs),
     /// Says what this node is and does now; with --check, whether it is fit for something.
     Status(StatusArgs),
+    /// Follows what happens in this node, a line for each thing, until it is interrupted.
+    Events,
     /// Lists the exits on offer, or shows one: `warren exits show NODE`.
     Exits(ExitsArgs),
     /// Lends this line: checks, consent, start, stop.

@@ -30,20 +30,25 @@ impl Screen {
 
     /// Shows the answer; returns with what the process ends.
     pub fn answer(&mut self, page: &Page) -> u8 {
+        match cut(self.line(page)) {
+            Some(problem) => self.problem(&problem),
+            None => page.exit(),
+        }
+    }
+
+    /// Shows one of many answers, at once, in a line of its own.
+    ///
+    /// # Errors
+    /// What the system said; a reader that went away is [`io::ErrorKind::BrokenPipe`].
+    pub fn line(&mut self, page: &Page) -> io::Result<()> {
         self.rest();
         let text = if self.json {
             page.json() + "\n"
         } else {
             page.text()
         };
-        let written = {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        };
-        match cut(written) {
-            Some(problem) => self.problem(&problem),
-            None => page.exit(),
-        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
     }
 
     /// Shows an error; returns with what the process ends.

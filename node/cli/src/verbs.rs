@@ -4,6 +4,7 @@ mod chain;
 mod config;
 mod daemon;
 mod demo;
+mod events;
 mod exit;
 mod help;
 mod market;
@@ -72,6 +73,7 @@ pub async fn run(cli: &Cli, screen: &mut Screen) -> Told {
         Verb::Up(args) => market::up(&mut desk, args).await,
         Verb::Down(args) => market::down(&mut desk, args).await,
         Verb::Status(args) => status::status(&desk, args).await,
+        Verb::Events => events::follow(&mut desk).await,
         Verb::Exits(args) => market::exits(&mut desk, args).await,
         Verb::Exit(verb) => exit::run(&mut desk, verb).await,
         Verb::Wallet(verb) => wallet::run(&mut desk, verb).await,

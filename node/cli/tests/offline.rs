@@ -48,6 +48,7 @@ fn without_a_daemon_every_verb_that_needs_one_ends_with_three() {
     let home = tempfile::tempdir().expect("a folder");
     for verb in [
         vec!["status"],
+        vec!["events"],
         vec!["exits"],
         vec!["exits", "show", "1a2b3c4d"],
         vec!["up"],

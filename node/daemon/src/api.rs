@@ -105,7 +105,8 @@ pub trait NodeControl: Send + Sync + 'static {
     fn peers(&self) -> Answer<'_, PeerList>;
     /// Looks whether this node reaches others and is reached.
     fn net_check(&self) -> Answer<'_, NetCheck>;
-    /// What happens from now on. Ends when the node does, or when the reader falls too far behind.
+    /// What happens from now on. Ends when the node does; a reader that falls behind misses some, and sees that by
+    /// their numbers.
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>>;
     /// Asks the daemon to end in good order. Answers at once.
     fn shutdown(&self) -> Answer<'_, ShutdownReport>;

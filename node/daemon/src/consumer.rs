@@ -17,6 +17,7 @@ mod receipt;
 mod round;
 mod route;
 mod talk;
+mod tidings;
 mod view;
 mod watch;
 
@@ -46,6 +47,7 @@ use crate::api::types::{DownRequest, Fallback, UpEvent, UpStage};
 use crate::clock::Clock;
 use crate::config::Token;
 use crate::error::{ErrorCode, Problem};
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::perform::{KeptLock, Purse, RouteWish, Routers};
 use crate::receipt::Scribe;
@@ -72,6 +74,7 @@ pub(crate) struct ConsumerParts {
     pub limits: SessionLimits,
     pub token: Token,
     pub metrics: Arc<Metrics>,
+    pub events: Events,
 }
 
 /// What the user wants, already in the node's own words.
@@ -185,11 +188,15 @@ impl Shell {
         plan.failed = self.failed.clone();
         self.plan = Some(plan);
         match self.line.protect(kill_switch).await {
-            Ok(()) if kill_switch => self.tell(UpStage::Protected, "kill switch on, IPv4 and IPv6"),
-            Ok(()) => self.tell(
-                UpStage::Protected,
-                "kill switch OFF, as asked: without a tunnel, traffic leaves in the clear",
-            ),
+            Ok(()) => {
+                let text = if kill_switch {
+                    "kill switch on, IPv4 and IPv6"
+                } else {
+                    "kill switch OFF, as asked: without a tunnel, traffic leaves in the clear"
+                };
+                self.tell(UpStage::Protected, text);
+                self.tell_of_tunnel(text);
+            }
             Err(error) => {
                 self.give_up(error.problem()).await;
                 return;
@@ -275,6 +282,7 @@ impl Shell {
             self.line.unprotect().await
         };
         lowered.map_err(|error| error.problem())?;
+        self.tell_of_blocking();
         self.facts.protected = self.line.is_protected();
         // Whatever was tried or blocked before is so no more.
         self.facts.problem = None;

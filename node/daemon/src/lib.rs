@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 mod consumer;
 pub mod error;
+mod events;
 mod home;
 pub mod identity;
 pub mod lockfile;

@@ -15,6 +15,7 @@ mod handle;
 mod off;
 mod reach;
 mod route;
+mod tidings;
 mod view;
 mod watch;
 
@@ -44,6 +45,7 @@ pub(crate) use self::watch::Known;
 use self::watch::kinds;
 use crate::clock::Clock;
 use crate::error::{ErrorCode, Problem, machine};
+use crate::events::Events;
 use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::receipt::Scribe;
@@ -77,6 +79,7 @@ pub(crate) struct ProviderParts {
     pub headroom: Headroom,
     pub journal: PathBuf,
     pub metrics: Arc<Metrics>,
+    pub events: Events,
 }
 
 /// An exit to be: what the owner consented to, in the node's own words.
@@ -187,6 +190,7 @@ impl Shell {
                 _ = looks.tick() => {
                     self.look().await;
                     self.say_places().await;
+                    self.tell_of_guests();
                 }
             }
         }
@@ -273,6 +277,7 @@ impl Shell {
         }
         self.parts.metrics.add(Metric::OffersPublished, 1);
         tracing::info!("exit on");
+        self.tell_of_exit("the exit is on: its device and deny table stand, its offer is said");
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod setup;
 mod towers;
 mod view;
 mod wish;
+mod words;
 
 pub use setup::check;
 
@@ -40,11 +41,12 @@ use warren_proto::GoodbyeReason;
 use warren_tunnel::host::adopt_control_uid;
 
 use crate::api::ApiServer;
-use crate::api::types::{NodeEvent, NodeEventKind, Timestamp, UpRequest};
+use crate::api::types::UpRequest;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consumer::{Adopted, Consumer, ConsumerParts};
 use crate::error::{ErrorCode, Problem};
+use crate::events::Events;
 use crate::lockfile::HomeLock;
 use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
@@ -60,8 +62,6 @@ const CONTROL_END: Duration = Duration::from_secs(3);
 const CONTROL_THREADS: usize = 2;
 /// For receipts under way when the node ends; what has not come then stays half.
 const RECEIPTS: Duration = Duration::from_secs(1);
-/// Events kept for a reader that is slow; then it is dropped.
-const EVENTS: usize = 256;
 
 /// A running node: what the API's handlers work with.
 pub(crate) struct Node {
@@ -79,7 +79,7 @@ pub(crate) struct Node {
     pub(crate) consumer: Consumer,
     pub(crate) provider: Provider,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) events: tokio::sync::broadcast::Sender<NodeEvent>,
+    pub(crate) events: Events,
     pub(crate) ending: watch::Sender<bool>,
     pub(crate) keeping: keeper::Keeping,
     /// What was wrong at the start and stays so.
@@ -161,6 +161,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         let payments = it.payments().clone();
         Scribe::new(payments, key.clone(), receipts.clone())
     });
+    let events = Events::start(Arc::clone(&clock));
     let metrics = Arc::new(Metrics::default());
     metrics.set(Metric::StartTime, now.as_secs());
     let provider = Provider::start(ProviderParts {
@@ -177,6 +178,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         headroom: store.headroom().clone(),
         journal: exit_journal,
         metrics: Arc::clone(&metrics),
+        events: events.clone(),
     });
     let parts = ConsumerParts {
         overlay: overlay.clone(),
@@ -189,9 +191,9 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
         limits,
         token: config.token.clone(),
         metrics: Arc::clone(&metrics),
+        events: events.clone(),
     };
     let consumer = Consumer::start(parts, adopted);
-    let (events, _) = tokio::sync::broadcast::channel(EVENTS);
     let (ending, mut ended) = watch::channel(false);
     let node = Arc::new(Node {
         config,
@@ -239,6 +241,7 @@ async fn run_on(config: Config, control: tokio::runtime::Handle) -> Result<Ended
     tell_service_manager(NotifyState::Stopping);
     let _ = node.ending.send(true);
     let blocked = node.wind_down().await;
+    node.events.end(); // Else the API waits for whoever follows them.
     drop(wallet_lock);
     if result.is_ok() {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), api).await;
@@ -254,23 +257,6 @@ fn tell_service_manager(state: NotifyState<'_>) {
 }
 
 impl Node {
-    /// Says what happened to whoever listens.
-    pub(crate) fn announce(&self, kind: NodeEventKind, text: String) {
-        let id = self.clock.now().as_millis();
-        let at = Timestamp(self.clock.now());
-        let event = NodeEvent {
-            id,
-            at,
-            kind,
-            text,
-            node: None,
-            session: None,
-            channel: None,
-        };
-        // Nobody listening is fine.
-        let _ = self.events.send(event);
-    }
-
     /// Its owner wants a tunnel from the start on, and is not there to wait for it.
     async fn want_tunnel(&self) {
         if !self.config.consumer.auto_up {
@@ -305,6 +291,9 @@ impl Node {
 
 async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>) {
     while let Some(event) = events.recv().await {
+        if let Some(news) = words::of_overlay(&event) {
+            node.events.tell(news);
+        }
         match event {
             OverlayEvent::InboundSession { peer, stream } => {
                 let stream = Box::new(stream);
@@ -314,21 +303,10 @@ async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>)
                 node.metrics.add(Metric::OffersPublished, 1);
                 node.provider.tell(Order::Renewed(Box::new(offer))).await;
             }
-            OverlayEvent::OfferSeen { node: exit, .. } => {
-                node.announce(NodeEventKind::Offer, format!("offer of {}", exit.short()));
-            }
-            OverlayEvent::OfferLost { node: exit } => {
-                node.announce(
-                    NodeEventKind::Offer,
-                    format!("offer of {} expired", exit.short()),
-                );
-            }
-            OverlayEvent::PeerJoined(peer) => {
-                node.announce(NodeEventKind::Peer, format!("{} connected", peer.short()));
-            }
-            OverlayEvent::PeerLeft(peer) => {
-                node.announce(NodeEventKind::Peer, format!("{} left", peer.short()));
-            }
+            OverlayEvent::OfferSeen { .. }
+            | OverlayEvent::OfferLost { .. }
+            | OverlayEvent::PeerJoined(_)
+            | OverlayEvent::PeerLeft(_) => {}
             OverlayEvent::Listening(address) => tracing::info!(%address, "listening"),
         }
     }
@@ -336,6 +314,9 @@ async fn overlay_news(node: Arc<Node>, mut events: mpsc::Receiver<OverlayEvent>)
 
 async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>) {
     while let Some(event) = events.recv().await {
+        if let Some(news) = words::of_payment(&event, &node.config.token) {
+            node.events.tell(news);
+        }
         match &event {
             PaymentEvent::Stop { channel, reason } => {
                 let why = match reason {
@@ -361,10 +342,7 @@ async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>)
             PaymentEvent::WalletShared(channel) => {
                 tracing::error!(channel = %channel.short(), "another machine pays with this wallet");
             }
-            PaymentEvent::Route(out) => {
-                node.routes.tell((**out).clone());
-                continue;
-            }
+            PaymentEvent::Route(out) => node.routes.tell((**out).clone()),
             PaymentEvent::TopUpNeeded {
                 channel,
                 units_short,
@@ -373,6 +351,5 @@ async fn payment_news(node: Arc<Node>, mut events: mpsc::Receiver<PaymentEvent>)
             | PaymentEvent::RunningLow(_)
             | PaymentEvent::Closed(_) => {}
         }
-        node.announce(NodeEventKind::Payment, format!("{event:?}"));
     }
 }

@@ -12,6 +12,7 @@ use super::round::{Failed, Round};
 use super::{SEARCH_PAUSE, Shell, Wanted, host, view};
 use crate::api::types::{Fallback, UpEvent, UpStage};
 use crate::error::{ErrorCode, Problem};
+use crate::events::News;
 use crate::perform::{Openings, payees};
 use crate::session::ConsumerEnd;
 
@@ -308,7 +309,9 @@ impl Shell {
             let (seen, secs) = (&last.seen, pause.as_secs());
             let text = format!("{seen}; exits that fit are tried again in {secs} s");
             tracing::info!(secs, "no exit is left; they are tried again");
-            self.facts.problem = Some(Problem { seen: text, ..last });
+            let problem = Problem { seen: text, ..last };
+            self.parts.events.tell(News::warning(&problem));
+            self.facts.problem = Some(problem);
             return;
         };
         plan.round.tries(offer.offer().node, now);
@@ -318,6 +321,7 @@ impl Shell {
         let bid = live::wish(&self.parts, offer, self.plan.as_ref());
         let (live, effects) = Live::new(bid, &self.parts, self.heard_by.clone());
         self.live = Some(live);
+        self.tell_of_session("a session was asked for");
         self.perform(effects).await;
     }
 
@@ -334,6 +338,7 @@ impl Shell {
         self.facts = self.facts();
         self.look_into(&end);
         let problem = view::problem(&end, self.cause(&end), self.line.is_protected());
+        self.tell_of_end(&end, &problem);
         let now = self.parts.clock.now();
         let Some(mut live) = self.live.take() else {
             return;
@@ -379,6 +384,8 @@ impl Shell {
         if let Err(error) = lowered {
             tracing::error!(%error, "the line was not lowered in full");
         }
+        self.parts.events.tell(News::warning(&problem));
+        self.tell_of_blocking();
         if let Some(progress) = plan.progress {
             let _ = progress.try_send(UpEvent::Failed(problem));
         }

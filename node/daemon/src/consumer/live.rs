@@ -282,8 +282,12 @@ impl Shell {
                 ConsumerEffect::Route(order) => self.perform_route(order).await,
                 ConsumerEffect::Disconnect => {
                     self.facts = self.facts();
+                    let was_up = self.line.state().is_some();
                     if let Err(error) = self.line.lower().await {
                         tracing::error!(%error, "tunnel could not be taken down in full");
+                    }
+                    if was_up {
+                        self.tell_of_tunnel("the tunnel is down");
                     }
                 }
                 ConsumerEffect::Report(phase) => self.report(phase),
@@ -320,6 +324,11 @@ impl Shell {
             tracing::warn!(seen = %nameless.seen, "no resolver");
             self.tell(UpStage::Tunnel, &nameless.seen);
         }
+        if raised.is_ok() {
+            self.tell_of_tunnel(
+                "the tunnel is up and shakes hands; names and routes lead through it",
+            );
+        }
         if let Err(error) = raised {
             tracing::error!(%error, "tunnel cannot be raised");
             if let Some(live) = &mut self.live {
@@ -330,6 +339,7 @@ impl Shell {
     }
 
     fn report(&self, phase: ConsumerPhase) {
+        self.tell_of_phase(phase);
         match phase {
             ConsumerPhase::Negotiating => {}
             ConsumerPhase::Funding => self.tell(UpStage::Session, "terms agreed and signed"),

@@ -24,6 +24,7 @@ use crate::stand::{PATIENCE, exit_terms, free_offer, inside, key, node};
 
 mod cover;
 mod exits;
+mod tidings;
 
 const EXIT: u8 = 1;
 const CONSUMER: u8 = 2;
@@ -58,6 +59,7 @@ impl Bench {
                 decimals: 18,
             },
             metrics: Arc::new(Metrics::default()),
+            events: Events::start(Arc::new(Clock::start())),
         };
         let (heard_by, heard) = mpsc::channel(64);
         let shell = Shell {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Shell;
 use super::host::Found;
 use crate::error::{ErrorCode, Problem};
+use crate::events::News;
 use crate::metrics::{Metric, Metrics, TunnelEnd};
 use crate::session::{ConsumerEvent, ConsumerPhase};
 
@@ -73,6 +74,21 @@ impl Shell {
     }
 
     pub(super) async fn finds(&mut self, found: Found) {
+        let unmended = self.watch.unmended.clone();
+        let lasting = self.watch.lasting.clone();
+        self.takes(found).await;
+        let watch = &self.watch;
+        for (now, before) in [(&watch.lasting, &lasting), (&watch.unmended, &unmended)] {
+            if let Some(problem) = now.as_ref().filter(|_| now != before) {
+                self.parts.events.tell(News::warning(problem));
+            }
+        }
+        if unmended.is_some() && watch.unmended.is_none() {
+            self.tell_of_tunnel("what could not be made again stands again");
+        }
+    }
+
+    async fn takes(&mut self, found: Found) {
         let wall = if self.line.has_kill_switch() {
             "the kill switch"
         } else {
@@ -118,12 +134,16 @@ impl Shell {
                 watch.failed = 0;
                 metrics.add(Metric::TunnelsLost, 1);
                 tracing::warn!("the tunnel's device was gone; it is there again");
+                self.tell_of_tunnel("its device was gone; it is there again");
             }
             Found::Lost(error) => {
                 watch.failed = watch.failed.saturating_add(1);
                 tracing::error!(%error, "the tunnel's device is gone and cannot be had again");
                 let problem = error.problem();
                 let over = watch.failed >= MOST_FAILED;
+                if watch.failed == 1 {
+                    self.parts.events.tell(News::warning(&problem));
+                }
                 if let Some(live) = &mut self.live {
                     live.problem = Some(problem);
                 }

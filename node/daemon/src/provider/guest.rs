@@ -16,7 +16,9 @@ use crate::metrics::Metric;
 use crate::outlet::Outlet;
 use crate::perform::MoneyNews;
 use crate::receipt::Past;
-use crate::session::{Ower, ProviderClosing, ProviderEffect, ProviderEvent, ProviderSession};
+use crate::session::{
+    Ower, ProviderClosing, ProviderEffect, ProviderEvent, ProviderPhase, ProviderSession,
+};
 
 /// News for the loop from its helpers.
 pub(super) enum Heard {
@@ -52,6 +54,8 @@ pub(super) struct Guest {
     pub(super) began: Option<UnixTime>,
     /// It shook hands there.
     pub(super) shook: bool,
+    /// Where it stood when that was last told. `None`: it was not told yet.
+    pub(super) told: Option<ProviderPhase>,
     pub(super) channel: Option<ChannelId>,
     /// Counts the streams of this session: the newest one speaks.
     pub(super) stream: u64,
@@ -90,6 +94,7 @@ impl Guest {
             tunnel: None,
             began: None,
             shook: false,
+            told: None,
             channel: None,
             stream: 0,
             closing: None,
@@ -190,6 +195,7 @@ impl Shell {
                 ProviderEffect::RemoveGuest => self.remove_guest(session),
                 ProviderEffect::Ended(end) => {
                     tracing::info!(session = %session.short(), ?end, "session ended");
+                    self.tell_of_end(session, end);
                     self.ended(session).await;
                 }
             }

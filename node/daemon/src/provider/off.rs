@@ -33,6 +33,7 @@ impl Shell {
         stop(exit.tunnel).await;
         let undone = exit.host.undo().await;
         tracing::info!("exit off");
+        self.tell_of_exit("the exit is off: its offer is withdrawn, its guests were told");
         match undone {
             Ok(report) => all_undone(&report),
             Err(error) => Err(Problem::of_host(&error)),

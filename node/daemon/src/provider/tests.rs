@@ -64,6 +64,7 @@ impl Bench {
             headroom: store.headroom().clone(),
             journal: home.path().join("exit.journal"),
             metrics: Arc::new(Metrics::default()),
+            events: Events::start(Arc::new(Clock::start())),
         };
         let shell = Shell::new(parts);
         let mut bench = Self {

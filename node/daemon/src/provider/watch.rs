@@ -39,6 +39,16 @@ pub(crate) struct Known {
 
 impl Shell {
     pub(super) async fn look(&mut self) {
+        let before = self.trouble.clone();
+        self.look_around().await;
+        match self.trouble.clone() {
+            Some(now) if before.as_ref() != Some(&now) => self.warn_of(&now),
+            None if before.is_some() => self.tell_of_exit("what the exit stands on is whole again"),
+            Some(_) | None => {}
+        }
+    }
+
+    async fn look_around(&mut self) {
         self.looks = self.looks.wrapping_add(1);
         self.forget_left().await;
         let Some(exit) = &mut self.exit else { return };
@@ -83,7 +93,11 @@ impl Shell {
             Some(problem) => tracing::error!(seen = %problem.seen, "guests' packets do not pass"),
             None => tracing::info!("guests' packets pass again"),
         }
-        exit.hindered = found;
+        exit.hindered.clone_from(&found);
+        match &found {
+            Some(problem) => self.warn_of(problem),
+            None => self.tell_of_exit("guests' packets pass again"),
+        }
     }
 
     /// This machine is in other networks now, or leads out another way: which may carry something else.
@@ -94,6 +108,7 @@ impl Shell {
             ?uplinks,
             "this machine is in other networks; denied to guests"
         );
+        self.tell_of_exit("this machine is in other networks; they are denied to guests");
         let kinds = kinds(exit.host.carries());
         let offer = exit.offer.offer();
         if (offer.ipv4, offer.ipv6) != kinds {

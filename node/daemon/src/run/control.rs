@@ -20,9 +20,6 @@ use crate::consumer::cannot_tell_names;
 use crate::error::{ErrorCode, Problem};
 use crate::metrics::Metric;
 
-/// Events waiting for one reader.
-const READER: usize = 64;
-
 impl NodeControl for Node {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(self.status_view())
@@ -246,16 +243,7 @@ impl NodeControl for Node {
     }
 
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>> {
-        let mut source = self.events.subscribe();
-        let (sender, reader) = mpsc::channel(READER);
-        tokio::spawn(async move {
-            // A reader that falls behind, or goes, ends the stream.
-            while let Ok(event) = source.recv().await {
-                if sender.send(event).await.is_err() {
-                    return;
-                }
-            }
-        });
+        let reader = self.events.follow();
         Box::pin(std::future::ready(Ok(reader)))
     }
 

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Node, known, lasting};
 use crate::api::types::ExitEnableRequest;
 use crate::error::{ErrorCode, Problem};
+use crate::events::News;
 use crate::provider::{Known, Order, is_on};
 
 // Our choice.
@@ -188,7 +189,9 @@ impl Node {
             }
             Err(problem) => {
                 let (code, seen) = (problem.code.clone(), problem.seen.clone());
+                let news = News::warning(&problem);
                 if self.keeping.set_trouble(Some(problem)) {
+                    self.events.tell(news);
                     tracing::error!(code, seen, "the exit is not on; tried again");
                 }
                 false

@@ -30,9 +30,9 @@ impl Node {
             Problem::new(ErrorCode::NoOffer, seen).with_next("warren exits --refresh")
         })?;
         let query = wish::offer_query(&self.config, &ExitsQuery::default())?;
-        let (max, left_out) = (query.max_per_mib, self.left_out(&query, it));
-        let mut choice = self.offers_of(query).await?;
-        choice.retain(|it| is_within(max, it) && is_of_use(it.offer.offer()));
+        let left_out = self.left_out(&query, it);
+        let mut choice = self.offers_of(query.clone()).await?;
+        choice.retain(|it| self.left_out(&query, it).is_empty());
         let place = choice.iter().position(|other| node(other) == node(it));
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let offer = it.offer.offer();

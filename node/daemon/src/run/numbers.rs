@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
+use warren_overlay::OverlayStats;
 use warren_payments::channel::Phase;
 
 use super::Node;
+use crate::error::Problem;
+use crate::events::News;
 use crate::metrics::Metric;
 
 /// Between two looks: shorter than any monitor's.
@@ -20,20 +23,23 @@ impl Node {
         let mut ending = self.ending.subscribe();
         let mut looks = interval(EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = Vec::new();
         loop {
             tokio::select! {
                 _ = ending.wait_for(|it| *it) => return,
                 _ = looks.tick() => {}
             }
-            self.tell_of_overlay().await;
+            if let Ok(stats) = self.overlay.stats().await {
+                self.tell_of_overlay(&stats);
+                for problem in news_among(self.troubles(&stats), &mut known) {
+                    self.events.tell(News::warning(&problem));
+                }
+            }
             self.tell_of_money().await;
         }
     }
 
-    async fn tell_of_overlay(&self) {
-        let Ok(stats) = self.overlay.stats().await else {
-            return;
-        };
+    fn tell_of_overlay(&self, stats: &OverlayStats) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let refused = stats.counters.get("offer.refused").copied();
         self.metrics.set(Metric::Peers, count(stats.peers));
@@ -58,5 +64,30 @@ impl Node {
         ] {
             self.metrics.set_sum(metric, sum.wei());
         }
+    }
+}
+
+/// What was not wrong at the look before, by its code: its words may tell of seconds and bytes.
+fn news_among(now: Vec<Problem>, known: &mut Vec<String>) -> Vec<Problem> {
+    let codes = now.iter().map(|it| it.code.clone()).collect();
+    let before = std::mem::replace(known, codes);
+    let is_news = |it: &Problem| !before.contains(&it.code);
+    now.into_iter().filter(is_news).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn what_goes_on_is_told_once_and_again_when_it_comes_back() {
+        let behind = |secs: u32| Problem::new(ErrorCode::ClockSetBack, format!("by {secs} s"));
+        let other = || Problem::new(ErrorCode::ClockBehind, "seen");
+        let known = &mut Vec::new();
+        assert_eq!(news_among(vec![behind(1)], known), [behind(1)]);
+        assert_eq!(news_among(vec![behind(2), other()], known), [other()]);
+        assert_eq!(news_among(vec![other()], known), []);
+        assert_eq!(news_among(vec![behind(3), other()], known), [behind(3)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use warren_overlay::OverlayStats;
 use warren_overlay::offers::{OfferQuery, RankedOffer};
 use warren_proto::{Amount, Price};
 
@@ -45,23 +46,7 @@ impl Node {
             chain.fresh = false; // It answers, but its news do not count, or are old.
         }
         warnings.extend(trouble.or_else(|| untold.as_ref().map(problem)));
-        if let Err(problem) = self.store.headroom().demand() {
-            warnings.push(problem);
-        }
-        if stats.clock_behind {
-            let seen = "the offers of most peers look as if from the future";
-            warnings.push(Problem::new(ErrorCode::ClockBehind, seen));
-        }
-        let ahead = self.clock.ahead();
-        if ahead > CLOCK_AHEAD {
-            let secs = ahead.as_secs();
-            let seen = format!("it was {secs} s ahead, which this daemon still goes by");
-            warnings.push(Problem::new(ErrorCode::ClockSetBack, seen));
-        }
-        if stats.clock_ahead {
-            let seen = "most peers tell of offers that are long over by it";
-            warnings.push(Problem::new(ErrorCode::ClockAhead, seen));
-        }
+        warnings.extend(self.troubles(&stats));
         let provider = self.provider.view().await?;
         let enabled = provider.on.is_some();
         warnings.extend(provider.on.iter().filter_map(|it| it.unreached.clone()));
@@ -100,6 +85,29 @@ impl Node {
             },
             warnings,
         })
+    }
+
+    /// What is wrong with this machine's disk or clock now.
+    pub(super) fn troubles(&self, stats: &OverlayStats) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        if let Err(problem) = self.store.headroom().demand() {
+            warnings.push(problem);
+        }
+        if stats.clock_behind {
+            let seen = "the offers of most peers look as if from the future";
+            warnings.push(Problem::new(ErrorCode::ClockBehind, seen));
+        }
+        let ahead = self.clock.ahead();
+        if ahead > CLOCK_AHEAD {
+            let secs = ahead.as_secs();
+            let seen = format!("it was {secs} s ahead, which this daemon still goes by");
+            warnings.push(Problem::new(ErrorCode::ClockSetBack, seen));
+        }
+        if stats.clock_ahead {
+            let seen = "most peers tell of offers that are long over by it";
+            warnings.push(Problem::new(ErrorCode::ClockAhead, seen));
+        }
+        warnings
     }
 
     pub(super) async fn exit_list(&self, query: &ExitsQuery) -> Result<ExitList, Problem> {

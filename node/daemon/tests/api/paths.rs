@@ -124,7 +124,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 27\n")
+            .contains("\nwarren_claims_total 28\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");
@@ -139,6 +139,7 @@ async fn every_question_of_the_client_reaches_the_node() {
         "deposit: Some(\"0.5\")",
         "0.25",
         "now true",
+        "exit 02020202 +&",
     ] {
         assert!(asked.contains(part), "{part} is not in {asked}");
     }

@@ -61,10 +61,10 @@ fn one_exit_is_shown_with_why_it_stands_where_it_stands() {
     let text = of(&document).text();
     for line in [
         "Exit 7f7f7f7f7f7f7f7f is tried as number 2 of 5.\n",
-        "  stands by    36 points   18 ms there and back\n",
-        "               50 points   only gossip tells of it\n",
-        "  at risk      at most 0.00001 WRN: 2 words paid ahead\n",
-        "  version      0.1.0\n",
+        "  stands by      36 points   18 ms there and back\n",
+        "                 50 points   only gossip tells of it\n",
+        "  at risk     at most 0.00001 WRN: 2 words paid ahead\n",
+        "  version     0.1.0\n",
         "Next: warren up 7f7f7f7f7f7f7f7f\n",
     ] {
         assert!(text.contains(line), "{line}{text}");

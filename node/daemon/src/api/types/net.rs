@@ -44,17 +44,17 @@ pub struct NetCheck {
 pub enum NodeEventKind {
     /// A peer came or went.
     Peer,
-    /// An offer was seen, published or withdrawn.
+    /// An exit's offer was heard of or has expired, or this node's own was renewed.
     Offer,
-    /// A session moved on.
+    /// A session moved on: this node's own, or a guest's.
     Session,
     /// A channel moved on.
     Channel,
-    /// Money moved.
+    /// A claim was paid on chain.
     Payment,
-    /// The chain's head moved, or it went silent.
+    /// What is known of the chain became too old, or is new again.
     Chain,
-    /// The tunnel or this machine's network changed.
+    /// The tunnel, or what of this machine was changed for it.
     Tunnel,
     /// Something that wants looking at.
     Warning,
@@ -63,7 +63,8 @@ pub enum NodeEventKind {
 /// One line of `GET /v1/events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeEvent {
-    /// Counts up from 1 since the daemon started; a gap means that this reader was too slow.
+    /// Counts up from 1 since the daemon started, whether or not anybody listened; a gap means that this reader was
+    /// too slow.
     pub id: u64,
     /// When.
     pub at: Timestamp,
