@@ -20,7 +20,7 @@ use crate::error::Problem;
 use types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NetStats, NodeEvent,
     PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
     Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
@@ -102,6 +102,8 @@ pub trait NodeControl: Send + Sync + 'static {
     fn peers(&self) -> Answer<'_, PeerList>;
     /// Looks whether this node reaches others and is reached.
     fn net_check(&self) -> Answer<'_, NetCheck>;
+    /// The neighbourhood in numbers.
+    fn net_stats(&self) -> Answer<'_, NetStats>;
     /// What happens from now on. Ends when the node does, or when the reader falls too far behind.
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>>;
     /// Asks the daemon to end in good order. Answers at once.

@@ -20,8 +20,10 @@ mod receipts;
 mod resolvers;
 mod routes;
 mod setup;
+mod stats;
 mod towers;
 mod view;
+mod ways;
 mod wish;
 
 pub use setup::check;

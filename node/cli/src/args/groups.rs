@@ -229,6 +229,8 @@ pub enum NetVerb {
     Check,
     /// Lists the connected peers.
     Peers,
+    /// Counts nodes, offers by the way they are known, and what was refused, by reason.
+    Stats,
 }
 
 /// `warren swarm …`.

@@ -61,6 +61,7 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/routers", get(routers))
         .route("/v1/net/peers", get(peers))
         .route("/v1/net/check", get(net_check))
+        .route("/v1/net/stats", get(net_stats))
         .route("/v1/events", get(events))
         .route("/v1/shutdown", post(shutdown))
         .route("/metrics", get(metrics))
@@ -195,6 +196,10 @@ async fn peers(State(node): Node) -> Reply {
 
 async fn net_check(State(node): Node) -> Reply {
     document(node.net_check().await)
+}
+
+async fn net_stats(State(node): Node) -> Reply {
+    document(node.net_stats().await)
 }
 
 async fn events(State(node): Node) -> Reply {

@@ -34,7 +34,9 @@ pub use money::{
     LedgerEntry, LedgerKind, LedgerQuery, MOST_ENTRIES, PayoutRequest, TransactionReport,
     WalletView, WithdrawRequest,
 };
-pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
+pub use net::{
+    NetCheck, NetStats, NodeEvent, NodeEventKind, OfferWays, PeerList, PeerView,
+};
 pub use offload::OffloadView;
 pub use receipt::{
     ChannelProofView, LockProofView, MeterView, PaidByView, ReceiptList, ReceiptSide, ReceiptView,
@@ -85,6 +87,7 @@ schemas! {
     RouterList => "warren.routers/v1";
     PeerList => "warren.peers/v1";
     NetCheck => "warren.net-check/v1";
+    NetStats => "warren.net-stats/v1";
     NodeEvent => "warren.event/v1";
     ShutdownReport => "warren.shutdown/v1";
     crate::error::Problem => "warren.error/v1";

@@ -222,6 +222,9 @@ codes! {
     3108 ClockAhead Failed: "this node's clock is ahead",
         "Most peers tell of offers that are long over by it; offers are forgotten too early, and others take what this node dates for forged.",
         "set the clock, for instance: timedatectl set-ntp true; then restart the daemon";
+    3109 WaysDisagree Degraded: "the ways by which offers are found disagree",
+        "One of them, the DHT or gossip, knows no offer while the other knows many: it is broken, or the peers around this node show it only what they like (an eclipse).",
+        "add bootstrap peers of others: warren config explain overlay.bootstrap; warren net stats";
     4101 NoOffer NothingMatches: "no exit matches",
         "No valid offer fits the country, price and policy asked for.",
         "warren exits";

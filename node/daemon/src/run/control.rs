@@ -11,7 +11,7 @@ use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     Check, CheckVerdict, ClaimReport, DownReport, DownRequest, Earnings, ExitCheck,
     ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger,
-    LedgerQuery, NetCheck, NodeEvent, PayoutRequest, PeerList, PeerView, PriceView, ReceiptList,
+    LedgerQuery, NetCheck, NetStats, NodeEvent, PayoutRequest, PeerList, PeerView, PriceView, ReceiptList,
     ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
     UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
 };
@@ -226,7 +226,7 @@ impl NodeControl for Node {
         Box::pin(async move {
             let listen = self.overlay.listen_addresses().await.unwrap_or_default();
             let peers = self.overlay.peers().await.unwrap_or_default();
-            let mut checks = vec![peers_checked(&peers)];
+            let mut checks = vec![peers_checked(&peers), self.ways_checked().await];
             let found = check_consumer().await;
             let mut problems: Vec<_> = found.iter().map(Problem::of_finding).collect();
             problems.extend(cannot_tell_names(&wish::own_dns(&self.config)).await);
@@ -239,6 +239,10 @@ impl NodeControl for Node {
                 external: self.config.overlay.external.clone(),
             })
         })
+    }
+
+    fn net_stats(&self) -> Answer<'_, NetStats> {
+        Box::pin(self.stats_view())
     }
 
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>> {

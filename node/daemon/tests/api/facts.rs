@@ -3,8 +3,8 @@
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, ExitStatus,
-    Ledger, LedgerEntry, LedgerKind, LedgerQuery, RatesView, TransactionReport, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, Earnings, ExitStatus,
+    Ledger, LedgerEntry, LedgerKind, LedgerQuery, NetStats, OfferWays, RatesView, TransactionReport, UsageView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::{ChannelId, TxHash};
@@ -71,6 +71,37 @@ pub(crate) fn transaction(text: &str, channel: Option<ChannelId>) -> Transaction
         amount: money(5),
         fee: None,
         fee_at_most: None,
+    }
+}
+
+pub(crate) fn earnings() -> Earnings {
+    Earnings {
+        earned: money(3),
+        claimed: money(1),
+        claimable: money(2),
+        passed_on: money(0),
+        claim_fee: None,
+        claims: 1,
+        claims_due: 0,
+        claim_transactions: 1,
+        sessions: 4,
+        channels: Vec::new(),
+    }
+}
+
+pub(crate) fn net_stats() -> NetStats {
+    NetStats {
+        peers: 3,
+        routing_table: 5,
+        mesh: 2,
+        offers: 7,
+        held: 1,
+        questions: 0,
+        ways: OfferWays {
+            both: 4,
+            ..OfferWays::default()
+        },
+        counted: [("offer.refused".to_owned(), 6)].into(),
     }
 }
 

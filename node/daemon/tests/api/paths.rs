@@ -113,13 +113,15 @@ async fn every_question_of_the_client_reaches_the_node() {
     assert_eq!(client.routes().await.unwrap().router, None);
     client.peers().await.unwrap();
     client.net_check().await.unwrap();
+    let stats = client.net_stats().await.unwrap();
+    assert_eq!((stats.ways.both, stats.counted["offer.refused"]), (4, 6));
     assert_eq!(client.shutdown().await.unwrap().sessions_closing, 1);
     assert!(
         client
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 27\n")
+            .contains("\nwarren_claims_total 28\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");

@@ -6,7 +6,7 @@ use super::{Client, ClientError, LineStream};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, MOST_ENTRIES, NetCheck,
+    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, MOST_ENTRIES, NetCheck, NetStats,
     NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList,
     ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView,
     WithdrawRequest,
@@ -201,6 +201,11 @@ impl Client {
     /// Whether this node reaches others, and how many of them reached it.
     pub async fn net_check(&self) -> Answered<NetCheck> {
         self.get("/v1/net/check").await
+    }
+
+    /// The neighbourhood in numbers.
+    pub async fn net_stats(&self) -> Answered<NetStats> {
+        self.get("/v1/net/stats").await
     }
 
     /// What happens from now on.
