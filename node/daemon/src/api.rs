@@ -19,10 +19,11 @@ pub use server::{ApiServer, ServeError};
 use crate::error::Problem;
 use types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
-    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery, NetCheck, NetStats, NodeEvent,
-    PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
-    Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
+    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitGuests,
+    ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, KickReport, KickRequest, Ledger,
+    LedgerQuery, NetCheck, NetStats, NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView,
+    RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
+    UpRequest, WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -56,6 +57,10 @@ pub trait NodeControl: Send + Sync + 'static {
     fn exit_disable(&self) -> Answer<'_, ExitStatus>;
     /// The exit at a glance.
     fn exit_status(&self) -> Answer<'_, ExitStatus>;
+    /// Its guests, and who may be one.
+    fn exit_guests(&self) -> Answer<'_, ExitGuests>;
+    /// Ends the session of one guest, which may come again.
+    fn exit_kick(&self, request: KickRequest) -> Answer<'_, KickReport>;
     /// Money at a glance.
     fn wallet(&self) -> Answer<'_, WalletView>;
     /// Moves tokens out of the contract.

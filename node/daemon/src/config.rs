@@ -136,6 +136,8 @@ pub struct ExitConfig {
     pub policy: String,
     /// Guests at most.
     pub guests_max: u32,
+    /// Who may be a guest.
+    pub guests: GuestList,
     /// What one guest gets at most, each way, in kbit/s. `None`: no limit.
     pub guest_rate_kbit: Option<NonZeroU64>,
     /// What all guests get together, each way, in kbit/s. `None`: no limit.

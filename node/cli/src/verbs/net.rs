@@ -74,10 +74,7 @@ fn stats_page(stats: &NetStats) -> Page {
     for (reason, count) in &stats.counted {
         counted.row([reason.clone(), count.to_string()]);
     }
-    let sentence = format!(
-        "{} peers, {} offers known.",
-        stats.peers, stats.offers
-    );
+    let sentence = format!("{} peers, {} offers known.", stats.peers, stats.offers);
     let page = Page::of(stats, sentence).table(&table).table(&counted);
     page.next("warren net check")
 }

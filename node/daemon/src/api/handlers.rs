@@ -43,6 +43,8 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/exit/enable", post(exit_enable))
         .route("/v1/exit/disable", post(exit_disable))
         .route("/v1/exit/status", get(exit_status))
+        .route("/v1/exit/guests", get(exit_guests))
+        .route("/v1/exit/kick", post(exit_kick))
         .route("/v1/wallet", get(wallet))
         .route("/v1/wallet/withdraw", post(withdraw))
         .route("/v1/wallet/beneficiary", post(fix_beneficiary))
@@ -107,6 +109,14 @@ async fn exit_disable(State(node): Node) -> Reply {
 
 async fn exit_status(State(node): Node) -> Reply {
     document(node.exit_status().await)
+}
+
+async fn exit_guests(State(node): Node) -> Reply {
+    document(node.exit_guests().await)
+}
+
+async fn exit_kick(State(node): Node, Said(it): Said<super::types::KickRequest>) -> Reply {
+    document(node.exit_kick(it).await)
 }
 
 async fn wallet(State(node): Node) -> Reply {

@@ -10,10 +10,11 @@ use super::{Node, wish};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     Check, CheckVerdict, ClaimReport, DownReport, DownRequest, Earnings, ExitCheck,
-    ExitEnableRequest, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger,
-    LedgerQuery, NetCheck, NetStats, NodeEvent, PayoutRequest, PeerList, PeerView, PriceView, ReceiptList,
-    ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport,
-    UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    ExitEnableRequest, ExitGuests, ExitList, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery,
+    KickReport, KickRequest, Ledger, LedgerQuery, NetCheck, NetStats, NodeEvent, PayoutRequest,
+    PeerList, PeerView, PriceView, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport,
+    Status, TowerStatus, TransactionReport, UpEvent, UpRequest, UsageView, WalletView,
+    WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::consumer::cannot_tell_names;
@@ -127,6 +128,17 @@ impl NodeControl for Node {
 
     fn exit_status(&self) -> Answer<'_, ExitStatus> {
         Box::pin(self.exit_view())
+    }
+
+    fn exit_guests(&self) -> Answer<'_, ExitGuests> {
+        Box::pin(self.guests_view())
+    }
+
+    fn exit_kick(&self, request: KickRequest) -> Answer<'_, KickReport> {
+        Box::pin(async move {
+            let (session, node) = self.provider.kick(request.guest).await?;
+            Ok(KickReport { session, node })
+        })
     }
 
     fn wallet(&self) -> Answer<'_, WalletView> {

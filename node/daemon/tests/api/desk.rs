@@ -237,6 +237,15 @@ impl NodeControl for Desk {
         self.note("exit status", exit_status())
     }
 
+    fn exit_guests(&self) -> Answer<'_, ExitGuests> {
+        self.note("exit guests", crate::facts::guests())
+    }
+
+    fn exit_kick(&self, it: KickRequest) -> Answer<'_, KickReport> {
+        let (session, node) = (SESSION, EXIT);
+        self.note(format!("{it:?}"), KickReport { session, node })
+    }
+
     fn wallet(&self) -> Answer<'_, WalletView> {
         let view = WalletView {
             address: ADDRESS,

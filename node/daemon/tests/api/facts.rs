@@ -3,8 +3,9 @@
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, Earnings, ExitStatus,
-    Ledger, LedgerEntry, LedgerKind, LedgerQuery, NetStats, OfferWays, RatesView, TransactionReport, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, Earnings,
+    ExitGuests, ExitStatus, Ledger, LedgerEntry, LedgerKind, LedgerQuery, NetStats, OfferWays,
+    RatesView, TransactionReport, UsageView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::{ChannelId, TxHash};
@@ -38,6 +39,14 @@ pub(crate) fn exit_status() -> ExitStatus {
         guests: Vec::new(),
         earned: money(3),
         claimable: money(2),
+    }
+}
+
+pub(crate) fn guests() -> ExitGuests {
+    ExitGuests {
+        guests: Vec::new(),
+        allowed: vec![EXIT],
+        banned: Vec::new(),
     }
 }
 

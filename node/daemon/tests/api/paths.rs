@@ -51,6 +51,10 @@ async fn every_question_of_the_client_reaches_the_node() {
     assert!(client.exit_enable(&request).await.unwrap().enabled);
     client.exit_disable().await.unwrap();
     client.exit_status().await.unwrap();
+    assert_eq!(client.exit_guests().await.unwrap().allowed, [EXIT]);
+    let guest = "02020202".to_owned();
+    let kicked = client.exit_kick(&KickRequest { guest }).await.unwrap();
+    assert_eq!((kicked.session, kicked.node), (SESSION, EXIT));
     assert_eq!(client.wallet().await.unwrap().in_channels, money(4));
     let to = PayoutAddress::from_bytes([8; 20]);
     client
@@ -121,7 +125,7 @@ async fn every_question_of_the_client_reaches_the_node() {
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 28\n")
+            .contains("\nwarren_claims_total 30\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");

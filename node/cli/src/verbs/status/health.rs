@@ -161,7 +161,11 @@ mod tests {
         status.exit = exit_at("0");
         assert_eq!(said(&status, HealthCheck::Exit).0, 0);
         status.chain = old_chain();
-        assert_eq!(said(&status, HealthCheck::Exit).0, 0, "a free exit needs no chain");
+        assert_eq!(
+            said(&status, HealthCheck::Exit).0,
+            0,
+            "a free exit needs no chain"
+        );
         status.exit = exit_at("1");
         assert_eq!(said(&status, HealthCheck::Exit).0, 12);
         status.chain = None;
