@@ -26,6 +26,7 @@ pub use layers::{Explained, Origin, Setting, Sources};
 pub use token::{MAX_DECIMALS, ParseMoneyError, Token};
 
 use crate::api::types::Fallback;
+use crate::session::GuestList;
 
 /// Everything the node was told.
 #[derive(Debug, Clone)]

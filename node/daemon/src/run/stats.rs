@@ -10,8 +10,8 @@ use crate::api::types::{Check, CheckVerdict, NetStats, OfferWays};
 use crate::error::{ErrorCode, Problem};
 
 // Our choice.
-/// For the DHT to tell of its offers; one that takes longer is not blamed for knowing none.
-const ASKING: Duration = Duration::from_secs(15);
+/// For the DHT to tell of its offers: a little longer than a search lives, so that one which nobody answers counts.
+const ASKING: Duration = Duration::from_secs(20);
 
 impl Node {
     /// All offers known, also of exits that are full.

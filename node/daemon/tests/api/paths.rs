@@ -6,7 +6,7 @@ use warren_daemon::api::types::*;
 use warren_daemon::api::{Client, ClientError};
 use warren_proto::{ByteCount, PayoutAddress};
 
-use crate::desk::{CHANNEL, NODE, SESSION, consumer, money, serve, socket};
+use crate::desk::{CHANNEL, EXIT, NODE, SESSION, consumer, money, serve, socket};
 use crate::door::raw;
 use crate::facts::ENTRIES;
 
