@@ -19,11 +19,11 @@ pub use server::{ApiServer, ServeError};
 use crate::error::Problem;
 use types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
-    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery,
-    NetCheck, NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView, RouteList, RouterList,
-    ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest, WalletView,
-    WithdrawRequest,
+    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitGuests,
+    ExitList, ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, KickReport,
+    KickRequest, Ledger, LedgerQuery, NetCheck, NetStats, NodeEvent, PayoutRequest, PeerList,
+    ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus,
+    TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// How many lines of a stream wait for a slow reader before the writer waits too.
@@ -59,6 +59,10 @@ pub trait NodeControl: Send + Sync + 'static {
     fn exit_disable(&self) -> Answer<'_, ExitStatus>;
     /// The exit at a glance.
     fn exit_status(&self) -> Answer<'_, ExitStatus>;
+    /// Its guests, and who may be one.
+    fn exit_guests(&self) -> Answer<'_, ExitGuests>;
+    /// Ends the session of one guest, which may come again.
+    fn exit_kick(&self, request: KickRequest) -> Answer<'_, KickReport>;
     /// Money at a glance.
     fn wallet(&self) -> Answer<'_, WalletView>;
     /// Moves tokens out of the contract.
@@ -105,6 +109,8 @@ pub trait NodeControl: Send + Sync + 'static {
     fn peers(&self) -> Answer<'_, PeerList>;
     /// Looks whether this node reaches others and is reached.
     fn net_check(&self) -> Answer<'_, NetCheck>;
+    /// The neighbourhood in numbers.
+    fn net_stats(&self) -> Answer<'_, NetStats>;
     /// What happens from now on. Ends when the node does; a reader that falls behind misses some, and sees that by
     /// their numbers.
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>>;

@@ -27,6 +27,7 @@ pub use layers::{Explained, Origin, Setting, Sources};
 pub use token::{MAX_DECIMALS, ParseMoneyError, Token};
 
 use crate::api::types::Fallback;
+use crate::session::GuestList;
 
 /// Everything the node was told.
 #[derive(Debug, Clone)]
@@ -137,6 +138,8 @@ pub struct ExitConfig {
     pub policy: String,
     /// Guests at most.
     pub guests_max: u32,
+    /// Who may be a guest.
+    pub guests: GuestList,
     /// What one guest gets at most, each way, in kbit/s. `None`: no limit.
     pub guest_rate_kbit: Option<NonZeroU64>,
     /// What all guests get together, each way, in kbit/s. `None`: no limit.

@@ -1,8 +1,9 @@
 //! Every number the node tells a monitor: one table, no labels by peer, base units.
 //!
 //! A metric is added by one line of the table below. What a tunnel did not carry stands beside it, with its reason as
-//! the label.
+//! the label, and so does what the overlay counts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +64,9 @@ metrics! {
     StartTime Gauge "warren_start_time_seconds" "When the daemon started, seconds since the epoch.";
     Peers Gauge "warren_overlay_peers" "Connected peers.";
     Offers Gauge "warren_overlay_offers" "Valid offers known.";
+    RoutingTable Gauge "warren_overlay_routing_table_nodes" "Nodes in the routing table of the DHT.";
+    GossipMesh Gauge "warren_overlay_gossip_mesh_nodes" "Nodes in the gossip mesh.";
+    RecordsHeld Gauge "warren_overlay_held_records" "Records and entries of the DHT held for others.";
     OffersPublished Counter "warren_overlay_offers_published_total" "Own offers signed and published.";
     OffersRefused Counter "warren_overlay_offers_refused_total" "Offers of others that were malformed, forged or stale.";
     SessionsAsked Counter "warren_sessions_asked_total" "Sessions that consumers asked this exit for.";
@@ -131,12 +135,16 @@ impl TunnelEnd {
     ];
 }
 
+/// The counters of the overlay, by reason: its names are fixed texts of the program, so they are few.
+const OVERLAY_EVENTS: &str = "warren_overlay_events_total";
+
 /// The numbers themselves.
 #[derive(Debug)]
 pub struct Metrics {
     /// Wide enough for money: 2^64 base units are 18 tokens of 18 decimals.
     values: Vec<Mutex<u128>>,
     dropped: [Mutex<DropCounts>; 2],
+    overlay: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Default for Metrics {
@@ -144,6 +152,7 @@ impl Default for Metrics {
         Self {
             values: Metric::ALL.iter().map(|_| Mutex::default()).collect(),
             dropped: Default::default(),
+            overlay: Mutex::default(),
         }
     }
 }
@@ -179,6 +188,11 @@ impl Metrics {
         *self.dropped_by(by) = counts;
     }
 
+    /// Says what the overlay counted since the start, by reason.
+    pub fn set_overlay(&self, counters: BTreeMap<String, u64>) {
+        *self.overlay.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
     fn dropped_by(&self, end: TunnelEnd) -> MutexGuard<'_, DropCounts> {
         let [exit, consumer] = &self.dropped;
         let counts = match end {
@@ -212,6 +226,13 @@ impl Metrics {
                 let (label, count) = (reason.name(), counts.of(reason));
                 let _ = writeln!(text, "{name}{{reason=\"{label}\"}} {count}");
             }
+        }
+        let help = "What the overlay refused, dropped, gave up on or did, by reason.";
+        let _ = writeln!(text, "# HELP {OVERLAY_EVENTS} {help}");
+        let _ = writeln!(text, "# TYPE {OVERLAY_EVENTS} counter");
+        let counters = self.overlay.lock().unwrap_or_else(PoisonError::into_inner);
+        for (reason, count) in counters.iter() {
+            let _ = writeln!(text, "{OVERLAY_EVENTS}{{reason=\"{reason}\"}} {count}");
         }
         text
     }
@@ -271,6 +292,15 @@ mod tests {
         };
         let untold: Vec<_> = Metric::ALL.iter().filter(|it| !named(it)).collect();
         assert!(untold.is_empty(), "{untold:?} are never set");
+    }
+
+    #[test]
+    fn what_the_overlay_counts_is_told_by_reason() {
+        let metrics = Metrics::default();
+        assert!(metrics.render().ends_with("overlay_events_total counter\n"));
+        metrics.set_overlay([("offer.refused".to_owned(), 3)].into());
+        let line = "\nwarren_overlay_events_total{reason=\"offer.refused\"} 3\n";
+        assert!(metrics.render().ends_with(line));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod closing;
 mod door;
 mod guest;
 mod handle;
+mod kick;
 mod off;
 mod reach;
 mod route;
@@ -50,7 +51,9 @@ use crate::metrics::{Metric, Metrics};
 use crate::perform::Purse;
 use crate::receipt::Scribe;
 use crate::route::{OfferedLock, Routes};
-use crate::session::{Admission, Arrears, ExitTerms, ProviderEvent, Reach, SessionLimits};
+use crate::session::{
+    Admission, Arrears, ExitTerms, GuestList, ProviderEvent, Reach, SessionLimits,
+};
 use crate::store::Headroom;
 use crate::tower::Towers;
 
@@ -91,6 +94,7 @@ pub(crate) struct Enable {
     pub shape: Shape,
     pub tunnel_key: TunnelPublicKey,
     pub nat: ExitNatSpec,
+    pub guests: GuestList,
 }
 
 /// An order to the loop.
@@ -104,6 +108,10 @@ pub(crate) enum Order {
     },
     View {
         reply: oneshot::Sender<Box<ProviderFacts>>,
+    },
+    Kick {
+        whom: String,
+        reply: oneshot::Sender<Result<(SessionId, NodeId), Problem>>,
     },
     Inbound {
         peer: NodeId,
@@ -208,6 +216,9 @@ impl Shell {
             Order::View { reply } => {
                 let _ = reply.send(Box::new(self.facts()));
             }
+            Order::Kick { whom, reply } => {
+                let _ = reply.send(self.kick(&whom).await);
+            }
             Order::Inbound { peer, stream } => self.inbound(peer, *stream),
             Order::Renewed(offer) => self.renewed(*offer),
             Order::Unheard => self.advertise().await,
@@ -247,6 +258,7 @@ impl Shell {
             .map_err(unsayable)?;
         let mut admission =
             Admission::new(self.parts.key.id(), what.terms.clone(), self.parts.limits)
+                .open_to(what.guests.clone())
                 .seated(what.tunnel.gateway_v4.prefix_len(), rand::random());
         admission.offered(offer.clone());
         let since = self.parts.clock.now();

@@ -21,8 +21,10 @@ mod receipts;
 mod resolvers;
 mod routes;
 mod setup;
+mod stats;
 mod towers;
 mod view;
+mod ways;
 mod wish;
 mod words;
 

@@ -22,6 +22,7 @@ mod admission;
 mod arrears;
 mod closing;
 mod consumer;
+mod guests;
 mod limits;
 mod provider;
 mod reach;
@@ -35,6 +36,7 @@ pub use consumer::{
     ConsumerEffect, ConsumerEnd, ConsumerEvent, ConsumerPhase, ConsumerSession, LockMade,
     RouteNews, RouteOrder, Wish,
 };
+pub use guests::GuestList;
 pub use limits::SessionLimits;
 pub use provider::{
     LockNews, LockOrder, ProviderEffect, ProviderEnd, ProviderEvent, ProviderPhase, ProviderSession,

@@ -16,6 +16,13 @@ pub enum ExitVerb {
     Disable,
     /// Says whom this exit serves and what it earned.
     Status,
+    /// Lists its guests, and who may be one (exit.guests_allowed, exit.guests_banned).
+    Guests,
+    /// Ends the session of one guest in good order; it may come again, unless it is banned.
+    Kick {
+        /// The guest: the id of its node or session, or 8 digits or more of its beginning.
+        guest: String,
+    },
 }
 
 /// `warren exits …`.
@@ -240,6 +247,8 @@ pub enum NetVerb {
     Check,
     /// Lists the connected peers.
     Peers,
+    /// Counts nodes, offers by the way they are known, and what was refused, by reason.
+    Stats,
 }
 
 /// `warren swarm …`.

@@ -1,7 +1,8 @@
 //! `warren exit …`: lending.
 
 use warren_daemon::api::types::{
-    ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery, RatesView,
+    ExitCheck, ExitEnableRequest, ExitGuests, ExitStatus, ExitTerms, ExitTermsQuery, GuestView,
+    KickRequest, RatesView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 
@@ -31,7 +32,45 @@ pub(super) async fn run(desk: &mut Desk<'_>, verb: &ExitVerb) -> Told {
         ExitVerb::Status => Ok(status_page(
             &client.exit_status().await.map_err(|it| it.problem())?,
         )),
+        ExitVerb::Guests => Ok(guests_page(
+            &client.exit_guests().await.map_err(|it| it.problem())?,
+        )),
+        ExitVerb::Kick { guest } => {
+            let request = KickRequest {
+                guest: guest.clone(),
+            };
+            let kicked = client.exit_kick(&request).await;
+            let kicked = kicked.map_err(|it| it.problem())?;
+            let sentence = format!(
+                "The session of {} is ended. It may ask again: exit.guests_banned keeps it out.",
+                kicked.node.short()
+            );
+            let next = format!("warren config explain {BANNED}");
+            Ok(Page::of(&kicked, sentence).next(next))
+        }
     }
+}
+
+const BANNED: &str = "exit.guests_banned";
+
+fn guests_page(it: &ExitGuests) -> Page {
+    let who = match (it.allowed.len(), it.banned.len()) {
+        (0, 0) => "everybody may come".to_owned(),
+        (0, banned) => format!("everybody but {banned} may come"),
+        (allowed, 0) => format!("nobody but {allowed} may come"),
+        (allowed, banned) => format!("nobody but {allowed} may come, and {banned} may not"),
+    };
+    let sentence = format!("{} guests now; {who}.", it.guests.len());
+    let mut page = Page::of(it, sentence).table(&guests(&it.guests));
+    for (nodes, what) in [(&it.allowed, "allowed"), (&it.banned, "banned")] {
+        page = nodes
+            .iter()
+            .fold(page, |page, node| page.line(format!("  {what}  {node}")));
+    }
+    if it.guests.is_empty() {
+        return page.next("warren exit status");
+    }
+    page.next("warren exit kick GUEST")
 }
 
 fn check_page(check: &ExitCheck) -> Page {
@@ -134,6 +173,26 @@ fn rates(rates: &RatesView) -> Option<String> {
     })
 }
 
+fn guests(guests: &[GuestView]) -> Table {
+    let mut table = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID", "AT RISK"]);
+    for it in guests {
+        let used = it
+            .used
+            .up_bytes
+            .bytes()
+            .saturating_add(it.used.down_bytes.bytes());
+        table.row([
+            it.node.short(),
+            format!("{:?}", it.state).to_lowercase(),
+            text::bytes(used),
+            it.due.to_string(),
+            it.paid.to_string(),
+            it.at_risk.to_string(),
+        ]);
+    }
+    table
+}
+
 fn status_page(status: &ExitStatus) -> Page {
     if !status.enabled {
         return Page::of(status, "Nothing is shared.").next("warren exit check");
@@ -170,28 +229,14 @@ fn status_page(status: &ExitStatus) -> Page {
     if let Some(dropped) = text::dropped(&status.dropped) {
         table.row(["dropped".to_owned(), dropped]);
     }
-    let mut guests = Table::new(&["GUEST", "STATE", "USED", "DUE", "PAID", "AT RISK"]);
-    for it in &status.guests {
-        let used = it
-            .used
-            .up_bytes
-            .bytes()
-            .saturating_add(it.used.down_bytes.bytes());
-        guests.row([
-            it.node.short(),
-            format!("{:?}", it.state).to_lowercase(),
-            text::bytes(used),
-            it.due.to_string(),
-            it.paid.to_string(),
-            it.at_risk.to_string(),
-        ]);
-    }
     let sentence = format!(
         "This line is shared with {} of at most {} guests.",
         status.guests.len(),
         status.guests_max
     );
-    let page = Page::of(status, sentence).table(&table).table(&guests);
+    let page = Page::of(status, sentence)
+        .table(&table)
+        .table(&guests(&status.guests));
     let troubles = [&status.hindered, &status.unreached];
     let page = troubles.into_iter().flatten().fold(page, Page::warn);
     page.next("warren earn").next("warren exit disable")
@@ -217,6 +262,23 @@ mod tests {
         let text = status_page(&status).text();
         let bound = "per guest at most 0.0005 WRN served unpaid, and 1 in 64 of what it paid";
         assert!(text.contains(bound), "{text}");
+    }
+
+    #[test]
+    fn who_may_come_is_said_with_the_guests() {
+        let node = warren_proto::NodeId::from_bytes([7; 32]);
+        let page = |allowed, banned| {
+            let guests = Vec::new();
+            let it = ExitGuests {
+                guests,
+                allowed,
+                banned,
+            };
+            guests_page(&it).text()
+        };
+        assert!(page(vec![], vec![]).contains("everybody may come"));
+        let friends = page(vec![node], vec![]);
+        assert!(friends.contains("nobody but 1 may come") && friends.contains(&node.to_string()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `warren net …`: the neighbourhood. Also the lines of checks that `exit check` shares.
 
-use warren_daemon::api::types::{Check, CheckVerdict, NetCheck, PeerList};
+use warren_daemon::api::types::{Check, CheckVerdict, NetCheck, NetStats, PeerList};
 use warren_daemon::error::ExitCode;
 
 use super::{Desk, Told};
@@ -20,6 +20,9 @@ pub(super) async fn run(desk: &mut Desk<'_>, verb: &NetVerb) -> Told {
         }
         NetVerb::Peers => Ok(peers_page(
             &client.peers().await.map_err(|it| it.problem())?,
+        )),
+        NetVerb::Stats => Ok(stats_page(
+            &client.net_stats().await.map_err(|it| it.problem())?,
         )),
     }
 }
@@ -52,6 +55,28 @@ fn peers_page(list: &PeerList) -> Page {
         return page.next("warren net check");
     }
     page
+}
+
+fn stats_page(stats: &NetStats) -> Page {
+    let mut table = Table::new(&[]);
+    for (name, count) in [
+        ("peers", stats.peers),
+        ("routing table", stats.routing_table),
+        ("gossip mesh", stats.mesh),
+        ("held for others", stats.held),
+        ("questions", stats.questions),
+    ] {
+        table.row([name.to_owned(), count.to_string()]);
+    }
+    let offers = format!("{}: {}", stats.offers, stats.ways);
+    table.row(["offers".to_owned(), offers]);
+    let mut counted = Table::new(&["COUNTED", "SINCE THE START"]);
+    for (reason, count) in &stats.counted {
+        counted.row([reason.clone(), count.to_string()]);
+    }
+    let sentence = format!("{} peers, {} offers known.", stats.peers, stats.offers);
+    let page = Page::of(stats, sentence).table(&table).table(&counted);
+    page.next("warren net check")
 }
 
 /// One row per check: a sign, its name, what was seen.
@@ -105,9 +130,31 @@ pub(super) fn finish(page: Page, checks: &[Check]) -> Page {
 
 #[cfg(test)]
 mod tests {
+    use warren_daemon::api::types::OfferWays;
     use warren_daemon::error::{ErrorCode, Problem};
 
     use super::*;
+
+    #[test]
+    fn the_numbers_of_the_net_are_shown_with_every_reason() {
+        let stats = NetStats {
+            peers: 3,
+            routing_table: 5,
+            mesh: 2,
+            offers: 7,
+            held: 1,
+            questions: 0,
+            ways: OfferWays {
+                gossip: 6,
+                ..OfferWays::default()
+            },
+            counted: [("gossip.forged".to_owned(), 41)].into(),
+        };
+        let text = stats_page(&stats).text();
+        for said in ["6 by gossip alone", "gossip.forged", "41"] {
+            assert!(text.contains(said), "{text}");
+        }
+    }
 
     #[test]
     fn a_warning_says_what_mends_it_and_fails_nothing() {

@@ -44,6 +44,8 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/exit/enable", post(exit_enable))
         .route("/v1/exit/disable", post(exit_disable))
         .route("/v1/exit/status", get(exit_status))
+        .route("/v1/exit/guests", get(exit_guests))
+        .route("/v1/exit/kick", post(exit_kick))
         .route("/v1/wallet", get(wallet))
         .route("/v1/wallet/withdraw", post(withdraw))
         .route("/v1/wallet/beneficiary", post(fix_beneficiary))
@@ -62,6 +64,7 @@ pub(super) fn router(node: Arc<dyn NodeControl>) -> Router {
         .route("/v1/routers", get(routers))
         .route("/v1/net/peers", get(peers))
         .route("/v1/net/check", get(net_check))
+        .route("/v1/net/stats", get(net_stats))
         .route("/v1/events", get(events))
         .route("/v1/shutdown", post(shutdown))
         .route("/metrics", get(metrics))
@@ -111,6 +114,14 @@ async fn exit_disable(State(node): Node) -> Reply {
 
 async fn exit_status(State(node): Node) -> Reply {
     document(node.exit_status().await)
+}
+
+async fn exit_guests(State(node): Node) -> Reply {
+    document(node.exit_guests().await)
+}
+
+async fn exit_kick(State(node): Node, Said(it): Said<super::types::KickRequest>) -> Reply {
+    document(node.exit_kick(it).await)
 }
 
 async fn wallet(State(node): Node) -> Reply {
@@ -200,6 +211,10 @@ async fn peers(State(node): Node) -> Reply {
 
 async fn net_check(State(node): Node) -> Reply {
     document(node.net_check().await)
+}
+
+async fn net_stats(State(node): Node) -> Reply {
+    document(node.net_stats().await)
 }
 
 async fn events(State(node): Node) -> Reply {

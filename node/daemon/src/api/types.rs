@@ -21,8 +21,8 @@ mod tower;
 pub use common::{Check, CheckVerdict, Money, PriceView, Timestamp, TimestampError, UsageView};
 pub use drops::DropsView;
 pub use exit::{
-    ConsentRecord, ExitCheck, ExitEnableRequest, ExitStatus, ExitTerms, ExitTermsQuery, GuestState,
-    GuestView, RatesView,
+    ConsentRecord, ExitCheck, ExitEnableRequest, ExitGuests, ExitStatus, ExitTerms, ExitTermsQuery,
+    GuestState, GuestView, KickReport, KickRequest, RatesView,
 };
 pub use market::{
     DownReport, DownRequest, ExitList, ExitQuery, ExitRow, ExitShown, ExitSort, ExitsQuery,
@@ -34,7 +34,7 @@ pub use money::{
     LedgerEntry, LedgerKind, LedgerQuery, MOST_ENTRIES, PayoutRequest, TransactionReport,
     WalletView, WithdrawRequest,
 };
-pub use net::{NetCheck, NodeEvent, NodeEventKind, PeerList, PeerView};
+pub use net::{NetCheck, NetStats, NodeEvent, NodeEventKind, OfferWays, PeerList, PeerView};
 pub use offload::OffloadView;
 pub use receipt::{
     ChannelProofView, LockProofView, MeterView, PaidByView, ReceiptList, ReceiptSide, ReceiptView,
@@ -73,6 +73,8 @@ schemas! {
     ExitTerms => "warren.exit-terms/v1";
     ExitCheck => "warren.exit-check/v1";
     ExitStatus => "warren.exit-status/v1";
+    ExitGuests => "warren.exit-guests/v1";
+    KickReport => "warren.exit-kick/v1";
     WalletView => "warren.wallet/v1";
     ChannelList => "warren.channels/v1";
     TransactionReport => "warren.transaction/v1";
@@ -86,6 +88,7 @@ schemas! {
     RouterList => "warren.routers/v1";
     PeerList => "warren.peers/v1";
     NetCheck => "warren.net-check/v1";
+    NetStats => "warren.net-stats/v1";
     NodeEvent => "warren.event/v1";
     ShutdownReport => "warren.shutdown/v1";
     crate::error::Problem => "warren.error/v1";

@@ -212,3 +212,25 @@ fn every_default_fits_its_own_key_and_every_key_explains_itself() {
         );
     }
 }
+
+#[test]
+fn guests_are_named_by_whole_ids() {
+    let (friend, stranger) = ("1".repeat(64), "2".repeat(64));
+    let env = pairs(&[
+        ("WARREN_EXIT__GUESTS_ALLOWED", &friend),
+        (
+            "WARREN_EXIT__GUESTS_BANNED",
+            &format!("{friend},{stranger}"),
+        ),
+    ]);
+    let sources = Sources {
+        env,
+        ..Sources::default()
+    };
+    let guests = Config::load(&sources).unwrap().exit.guests;
+    assert_eq!((guests.allowed.len(), guests.banned.len()), (1, 2));
+    assert_eq!(
+        told("[exit]\nguests_allowed = [\"11111111\"]\n"),
+        ":2: exit.guests_allowed = 11111111: at most 1024 node ids of 64 hex digits are needed"
+    );
+}

@@ -225,11 +225,14 @@ codes! {
     3108 ClockAhead Failed: "this node's clock is ahead",
         "Most peers tell of offers that are long over by it; offers are forgotten too early, and others take what this node dates for forged.",
         "set the clock, for instance: timedatectl set-ntp true; then restart the daemon";
+    3109 WaysDisagree Degraded: "the ways by which offers are found disagree",
+        "One of them, the DHT or gossip, knows no offer while the other knows many: it is broken, or the peers around this node show it only what they like (an eclipse).",
+        "add bootstrap peers of others: warren config explain overlay.bootstrap; warren net stats";
     4101 NoOffer NothingMatches: "no exit matches",
         "No valid offer fits the country, price and policy asked for.",
         "warren exits";
     4102 ExitRefused Refused: "the exit refused the session",
-        "It is full, draining, or its price or policy changed since the offer.",
+        "It is full, draining, does not serve this node, or its price or policy changed since the offer.",
         "warren up without naming an exit";
     4103 NegotiationFailed Timeout: "the exit did not finish the negotiation",
         "It went silent, or its answers do not fit the offer that it signed.",
@@ -261,6 +264,9 @@ codes! {
     4112 ExitUnreached Degraded: "guests do not reach this exit",
         "Its last guests had a place in its tunnel and never shook hands: most likely exit.endpoint is another address or port than the router forwards to this machine by UDP, or a firewall drops it. The first handshake ends this warning.",
         "forward the UDP port of exit.endpoint to this machine's exit.listen_port; then warren exit status";
+    4113 NoSuchGuest NothingMatches: "this exit has no such guest",
+        "The session ended meanwhile, or the id is another node's.",
+        "warren exit guests";
     5101 NoFunds Funds: "the wallet has too little",
         "The deposit, or the gas for its transaction, is more than the wallet holds.",
         "warren fund";

@@ -1,6 +1,7 @@
 //! The way to the provider's loop.
 
 use tokio::sync::{mpsc, oneshot};
+use warren_proto::{NodeId, SessionId};
 
 use super::{Enable, INBOX, Known, Order, ProviderFacts, ProviderParts, Shell};
 use crate::error::{ErrorCode, Problem};
@@ -29,6 +30,11 @@ impl Provider {
 
     pub(crate) async fn disable(&self) -> Result<(), Problem> {
         self.ask(|reply| Order::Disable { reply }).await?
+    }
+
+    /// Ends the session of the guest that `whom` names: which that was.
+    pub(crate) async fn kick(&self, whom: String) -> Result<(SessionId, NodeId), Problem> {
+        self.ask(|reply| Order::Kick { whom, reply }).await?
     }
 
     pub(crate) async fn view(&self) -> Result<Box<ProviderFacts>, Problem> {

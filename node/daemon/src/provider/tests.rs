@@ -163,6 +163,7 @@ fn enable(now: warren_proto::UnixTime) -> Enable {
         },
         shape: Shape::default(),
         nat: ExitNatSpec::default(),
+        guests: GuestList::default(),
     }
 }
 

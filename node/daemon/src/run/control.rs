@@ -10,10 +10,11 @@ use super::{Node, wish};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
     Check, CheckVerdict, ClaimReport, DownReport, DownRequest, Earnings, ExitCheck,
-    ExitEnableRequest, ExitList, ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery,
-    ExitsQuery, Ledger, LedgerQuery, NetCheck, NodeEvent, PayoutRequest, PeerList, PeerView,
-    PriceView, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport, Status,
-    TowerStatus, TransactionReport, UpEvent, UpRequest, UsageView, WalletView, WithdrawRequest,
+    ExitEnableRequest, ExitGuests, ExitList, ExitQuery, ExitShown, ExitStatus, ExitTerms,
+    ExitTermsQuery, ExitsQuery, KickReport, KickRequest, Ledger, LedgerQuery, NetCheck, NetStats,
+    NodeEvent, PayoutRequest, PeerList, PeerView, PriceView, ReceiptList, ReceiptView, RouteList,
+    RouterList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent, UpRequest,
+    UsageView, WalletView, WithdrawRequest,
 };
 use crate::api::{Answer, NodeControl};
 use crate::consumer::cannot_tell_names;
@@ -130,6 +131,17 @@ impl NodeControl for Node {
         Box::pin(self.exit_view())
     }
 
+    fn exit_guests(&self) -> Answer<'_, ExitGuests> {
+        Box::pin(self.guests_view())
+    }
+
+    fn exit_kick(&self, request: KickRequest) -> Answer<'_, KickReport> {
+        Box::pin(async move {
+            let (session, node) = self.provider.kick(request.guest).await?;
+            Ok(KickReport { session, node })
+        })
+    }
+
     fn wallet(&self) -> Answer<'_, WalletView> {
         Box::pin(self.wallet_view())
     }
@@ -227,7 +239,7 @@ impl NodeControl for Node {
         Box::pin(async move {
             let listen = self.overlay.listen_addresses().await.unwrap_or_default();
             let peers = self.overlay.peers().await.unwrap_or_default();
-            let mut checks = vec![peers_checked(&peers)];
+            let mut checks = vec![peers_checked(&peers), self.ways_checked().await];
             let found = check_consumer().await;
             let mut problems: Vec<_> = found.iter().map(Problem::of_finding).collect();
             problems.extend(cannot_tell_names(&wish::own_dns(&self.config)).await);
@@ -240,6 +252,10 @@ impl NodeControl for Node {
                 external: self.config.overlay.external.clone(),
             })
         })
+    }
+
+    fn net_stats(&self) -> Answer<'_, NetStats> {
+        Box::pin(self.stats_view())
     }
 
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>> {

@@ -201,6 +201,7 @@ impl Node {
             shape,
             tunnel_key: key.public(),
             nat,
+            guests: exit.guests.clone(),
         })
     }
 

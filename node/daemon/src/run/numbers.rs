@@ -41,11 +41,19 @@ impl Node {
 
     fn tell_of_overlay(&self, stats: &OverlayStats) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        for (metric, n) in [
+            (Metric::RoutingTable, stats.routing_table),
+            (Metric::GossipMesh, stats.mesh),
+            (Metric::RecordsHeld, stats.held),
+        ] {
+            self.metrics.set(metric, count(n));
+        }
         let refused = stats.counters.get("offer.refused").copied();
         self.metrics.set(Metric::Peers, count(stats.peers));
         self.metrics.set(Metric::Offers, count(stats.offers));
         let refused = refused.unwrap_or(0);
         self.metrics.set(Metric::OffersRefused, refused);
+        self.metrics.set_overlay(stats.counters.clone());
     }
 
     /// Nothing to tell without a wallet.

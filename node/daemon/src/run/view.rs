@@ -8,8 +8,9 @@ use warren_proto::{Amount, Price};
 
 use super::{Node, wish};
 use crate::api::types::{
-    ConsumerState, DropsView, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState, GuestView,
-    Money, OffloadView, OverlayView, PriceView, RatesView, Status, StoreView, Timestamp, UsageView,
+    ConsumerState, DropsView, ExitGuests, ExitList, ExitRow, ExitStatus, ExitsQuery, GuestState,
+    GuestView, Money, OffloadView, OverlayView, PriceView, RatesView, Status, StoreView, Timestamp,
+    UsageView,
 };
 use crate::error::{ErrorCode, Problem};
 use crate::perform::problem;
@@ -199,6 +200,16 @@ impl Node {
             guests: on.map(|it| self.guests(it)).unwrap_or_default(),
             earned,
             claimable,
+        })
+    }
+
+    pub(super) async fn guests_view(&self) -> Result<ExitGuests, Problem> {
+        let facts = self.provider.view().await?;
+        let who = &self.config.exit.guests;
+        Ok(ExitGuests {
+            guests: facts.on.iter().flat_map(|it| self.guests(it)).collect(),
+            allowed: who.allowed.iter().copied().collect(),
+            banned: who.banned.iter().copied().collect(),
         })
     }
 

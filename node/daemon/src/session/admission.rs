@@ -1,4 +1,4 @@
-//! Which requests an exit grants: capacity, price, one place per consumer.
+//! Which requests an exit grants: whose, capacity, price, one place per consumer.
 //!
 //! Sans-IO. The provider loop brings the fresh keys; this core hands out inner addresses.
 
@@ -11,7 +11,7 @@ use warren_proto::{
     SessionTerms, SignedOffer, TunnelPublicKey, UnixTime,
 };
 
-use super::SessionLimits;
+use super::{GuestList, SessionLimits};
 
 /// A deposit must cover so many words at least: a quarter of a tranche, so that the claim is worth
 /// its gas. Our choice.
@@ -61,6 +61,7 @@ pub struct Admission {
     node: NodeId,
     exit: ExitTerms,
     limits: SessionLimits,
+    guests: GuestList,
     /// The current offer and the one before it: a request may cross a renewal.
     offers: Vec<SignedOffer>,
     places: BTreeMap<u16, Place>,
@@ -98,11 +99,12 @@ const IDLE: Duration = Duration::from_secs(600);
 impl Admission {
     /// An exit that grants nothing until it has an offer.
     #[must_use]
-    pub const fn new(node: NodeId, exit: ExitTerms, limits: SessionLimits) -> Self {
+    pub fn new(node: NodeId, exit: ExitTerms, limits: SessionLimits) -> Self {
         Self {
             node,
             exit,
             limits,
+            guests: GuestList::default(),
             offers: Vec::new(),
             places: BTreeMap::new(),
             next: FIRST_PLACE,
@@ -119,6 +121,13 @@ impl Admission {
         self.last = u16::try_from(last).unwrap_or(LAST_PLACE).min(LAST_PLACE);
         let room = self.last.saturating_sub(FIRST_PLACE).saturating_add(1);
         self.next = FIRST_PLACE + random.checked_rem(room).unwrap_or(0);
+        self
+    }
+
+    /// Serves nobody but these.
+    #[must_use]
+    pub fn open_to(mut self, guests: GuestList) -> Self {
+        self.guests = guests;
         self
     }
 
@@ -193,6 +202,9 @@ impl Admission {
                 detail: reason.to_string(),
             })
         };
+        if !self.guests.serves(&consumer) {
+            return refuse(RefusalReason::Banned);
+        }
         let Some(current) = self.offers.first().map(SignedOffer::offer) else {
             return refuse(RefusalReason::Draining);
         };

@@ -241,6 +241,15 @@ impl NodeControl for Desk {
         self.note("exit status", exit_status())
     }
 
+    fn exit_guests(&self) -> Answer<'_, ExitGuests> {
+        self.note("exit guests", crate::facts::guests())
+    }
+
+    fn exit_kick(&self, it: KickRequest) -> Answer<'_, KickReport> {
+        let (session, node) = (SESSION, EXIT);
+        self.note(format!("{it:?}"), KickReport { session, node })
+    }
+
     fn wallet(&self) -> Answer<'_, WalletView> {
         let view = WalletView {
             address: ADDRESS,
@@ -308,19 +317,7 @@ impl NodeControl for Desk {
     }
 
     fn earn(&self) -> Answer<'_, Earnings> {
-        let earnings = Earnings {
-            earned: money(3),
-            claimed: money(1),
-            claimable: money(2),
-            passed_on: money(0),
-            claim_fee: None,
-            claims: 1,
-            claims_due: 0,
-            claim_transactions: 1,
-            sessions: 4,
-            channels: Vec::new(),
-        };
-        self.note("earn", earnings)
+        self.note("earn", crate::facts::earnings())
     }
 
     fn ledger(&self, query: LedgerQuery) -> Answer<'_, Ledger> {
@@ -372,6 +369,10 @@ impl NodeControl for Desk {
             external: Vec::new(),
         };
         self.note("net check", check)
+    }
+
+    fn net_stats(&self) -> Answer<'_, NetStats> {
+        self.note("net stats", crate::facts::net_stats())
     }
 
     fn events(&self) -> Answer<'_, mpsc::Receiver<NodeEvent>> {

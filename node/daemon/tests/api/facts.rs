@@ -3,9 +3,10 @@
 use std::num::NonZeroU64;
 
 use warren_daemon::api::types::{
-    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, ExitRow,
-    ExitShown, ExitStatus, Ledger, LedgerEntry, LedgerKind, LedgerQuery, LeftOut, LeftOutBy,
-    RankReason, RankedBy, RatesView, TransactionReport, UsageView,
+    ClaimOfChannel, ClaimReport, ConsentRecord, ConsumerState, ConsumerView, DropsView, Earnings,
+    ExitGuests, ExitRow, ExitShown, ExitStatus, Ledger, LedgerEntry, LedgerKind, LedgerQuery,
+    LeftOut, LeftOutBy, NetStats, OfferWays, RankReason, RankedBy, RatesView, TransactionReport,
+    UsageView,
 };
 use warren_daemon::error::{ErrorCode, Problem};
 use warren_proto::{ChannelId, OfferHash, PayoutAddress, TxHash};
@@ -89,6 +90,14 @@ pub(crate) fn exit_status() -> ExitStatus {
     }
 }
 
+pub(crate) fn guests() -> ExitGuests {
+    ExitGuests {
+        guests: Vec::new(),
+        allowed: vec![EXIT],
+        banned: Vec::new(),
+    }
+}
+
 pub(crate) fn consumer() -> ConsumerView {
     ConsumerView {
         session: SESSION,
@@ -119,6 +128,37 @@ pub(crate) fn transaction(text: &str, channel: Option<ChannelId>) -> Transaction
         amount: money(5),
         fee: None,
         fee_at_most: None,
+    }
+}
+
+pub(crate) fn earnings() -> Earnings {
+    Earnings {
+        earned: money(3),
+        claimed: money(1),
+        claimable: money(2),
+        passed_on: money(0),
+        claim_fee: None,
+        claims: 1,
+        claims_due: 0,
+        claim_transactions: 1,
+        sessions: 4,
+        channels: Vec::new(),
+    }
+}
+
+pub(crate) fn net_stats() -> NetStats {
+    NetStats {
+        peers: 3,
+        routing_table: 5,
+        mesh: 2,
+        offers: 7,
+        held: 1,
+        questions: 0,
+        ways: OfferWays {
+            both: 4,
+            ..OfferWays::default()
+        },
+        counted: [("offer.refused".to_owned(), 6)].into(),
     }
 }
 

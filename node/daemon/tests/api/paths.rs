@@ -6,7 +6,7 @@ use warren_daemon::api::types::*;
 use warren_daemon::api::{Client, ClientError};
 use warren_proto::{ByteCount, PayoutAddress};
 
-use crate::desk::{CHANNEL, NODE, SESSION, consumer, money, serve, socket};
+use crate::desk::{CHANNEL, EXIT, NODE, SESSION, consumer, money, serve, socket};
 use crate::door::raw;
 use crate::facts::ENTRIES;
 
@@ -56,6 +56,10 @@ async fn every_question_of_the_client_reaches_the_node() {
     assert!(client.exit_enable(&request).await.unwrap().enabled);
     client.exit_disable().await.unwrap();
     client.exit_status().await.unwrap();
+    assert_eq!(client.exit_guests().await.unwrap().allowed, [EXIT]);
+    let guest = "02020202".to_owned();
+    let kicked = client.exit_kick(&KickRequest { guest }).await.unwrap();
+    assert_eq!((kicked.session, kicked.node), (SESSION, EXIT));
     assert_eq!(client.wallet().await.unwrap().in_channels, money(4));
     let to = PayoutAddress::from_bytes([8; 20]);
     client
@@ -118,13 +122,15 @@ async fn every_question_of_the_client_reaches_the_node() {
     assert_eq!(client.routes().await.unwrap().router, None);
     client.peers().await.unwrap();
     client.net_check().await.unwrap();
+    let stats = client.net_stats().await.unwrap();
+    assert_eq!((stats.ways.both, stats.counted["offer.refused"]), (4, 6));
     assert_eq!(client.shutdown().await.unwrap().sessions_closing, 1);
     assert!(
         client
             .metrics()
             .await
             .unwrap()
-            .contains("\nwarren_claims_total 28\n")
+            .contains("\nwarren_claims_total 31\n")
     );
 
     let asked = served.desk.asked.lock().unwrap().join("\n");

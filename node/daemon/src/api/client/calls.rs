@@ -5,11 +5,11 @@ use warren_proto::{ChannelId, SessionId};
 use super::{Client, ClientError, LineStream};
 use crate::api::types::{
     BeneficiaryRequest, ChannelCloseRequest, ChannelList, ChannelOpenRequest, ChannelTopUpRequest,
-    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitList,
-    ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, Ledger, LedgerQuery,
-    MOST_ENTRIES, NetCheck, NodeEvent, PayoutRequest, PeerList, ReceiptList, ReceiptView,
-    RouteList, RouterList, ShutdownReport, Status, TowerStatus, TransactionReport, UpEvent,
-    UpRequest, WalletView, WithdrawRequest,
+    ClaimReport, DownReport, DownRequest, Earnings, ExitCheck, ExitEnableRequest, ExitGuests,
+    ExitList, ExitQuery, ExitShown, ExitStatus, ExitTerms, ExitTermsQuery, ExitsQuery, KickReport,
+    KickRequest, Ledger, LedgerQuery, MOST_ENTRIES, NetCheck, NetStats, NodeEvent, PayoutRequest,
+    PeerList, ReceiptList, ReceiptView, RouteList, RouterList, ShutdownReport, Status, TowerStatus,
+    TransactionReport, UpEvent, UpRequest, WalletView, WithdrawRequest,
 };
 
 /// What an answer is, or why there is none.
@@ -58,6 +58,16 @@ impl Client {
     /// Becomes an exit.
     pub async fn exit_enable(&self, request: &ExitEnableRequest) -> Answered<ExitStatus> {
         self.post("/v1/exit/enable", request).await
+    }
+
+    /// Its guests, and who may be one.
+    pub async fn exit_guests(&self) -> Answered<ExitGuests> {
+        self.get("/v1/exit/guests").await
+    }
+
+    /// Ends the session of one guest.
+    pub async fn exit_kick(&self, request: &KickRequest) -> Answered<KickReport> {
+        self.post("/v1/exit/kick", request).await
     }
 
     /// Stops being one.
@@ -206,6 +216,11 @@ impl Client {
     /// Whether this node reaches others, and how many of them reached it.
     pub async fn net_check(&self) -> Answered<NetCheck> {
         self.get("/v1/net/check").await
+    }
+
+    /// The neighbourhood in numbers.
+    pub async fn net_stats(&self) -> Answered<NetStats> {
+        self.get("/v1/net/stats").await
     }
 
     /// What happens from now on.

@@ -169,3 +169,31 @@ pub struct GuestView {
     /// What pays. `None` for a free session.
     pub channel: Option<ChannelId>,
 }
+
+/// Answer to `GET /v1/exit/guests`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitGuests {
+    /// Guests now.
+    pub guests: Vec<GuestView>,
+    /// Nobody but these is served. Empty: everybody.
+    pub allowed: Vec<NodeId>,
+    /// None of these is served.
+    pub banned: Vec<NodeId>,
+}
+
+/// Body of `POST /v1/exit/kick`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KickRequest {
+    /// The guest: the id of its node or session, or 8 hex digits or more of its beginning.
+    pub guest: String,
+}
+
+/// Answer to `POST /v1/exit/kick`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KickReport {
+    /// The session that ended.
+    pub session: SessionId,
+    /// Whose it was.
+    pub node: NodeId,
+}

@@ -1,5 +1,8 @@
 //! `/v1/net/…`, `/v1/events`: the neighbourhood and what happens in it.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use warren_proto::{ChannelId, NodeId, SessionId};
 
@@ -36,6 +39,50 @@ pub struct NetCheck {
     pub listen: Vec<String>,
     /// Addresses others can reach it at, as far as known.
     pub external: Vec<String>,
+}
+
+/// Answer to `GET /v1/net/stats`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetStats {
+    /// Connected peers.
+    pub peers: u32,
+    /// Nodes in the DHT's routing table.
+    pub routing_table: u32,
+    /// Nodes in the gossip mesh.
+    pub mesh: u32,
+    /// Valid offers known, this node's own and withdrawn ones among them.
+    pub offers: u32,
+    /// Records and provider entries of the DHT held for others.
+    pub held: u32,
+    /// Questions to the DHT under way.
+    pub questions: u32,
+    /// By which way offers are known.
+    pub ways: OfferWays,
+    /// What was counted since the daemon started, such as `offer.refused`: each refusal by its reason among it.
+    pub counted: BTreeMap<String, u64>,
+}
+
+/// How many offers are known by which way, as far as it spoke of them in the last hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OfferWays {
+    /// By the DHT alone.
+    pub dht: u32,
+    /// By gossip alone.
+    pub gossip: u32,
+    /// By both.
+    pub both: u32,
+    /// By neither: a peer's answer to a newcomer told of them, or they were kept.
+    pub neither: u32,
+}
+
+impl fmt::Display for OfferWays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} known by DHT and gossip, {} by the DHT alone, {} by gossip alone, {} by neither",
+            self.both, self.dht, self.gossip, self.neither
+        )
+    }
 }
 
 /// What kind of thing happened.

@@ -1,16 +1,22 @@
 //! What the node was told of its roles: exit, router, consumer.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use warren_payments::RouterPolicy;
-use warren_proto::{Amount, CountryCode, Credit, Price, Region};
+use warren_proto::{Amount, CountryCode, Credit, NodeId, Price, Region};
 use warren_tunnel::host::LocalAccess;
 
 use super::Said;
 use super::nets::{net_v4, net_v6};
 use crate::api::types::Fallback;
 use crate::config::{ConfigError, ConsumerConfig, ExitConfig, RouterSection, Token};
+use crate::session::GuestList;
+
+// Our choice.
+/// Node ids of one list, at most.
+const MOST_NAMED: usize = 1024;
 
 pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigError> {
     let price = Price {
@@ -59,6 +65,10 @@ pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigE
         close_window: Duration::from_secs(said.count("exit.close_window_secs")),
         policy: said.text("exit.policy").to_owned(),
         guests_max: said.count_u32("exit.guests_max"),
+        guests: GuestList {
+            allowed: nodes(said, "exit.guests_allowed")?,
+            banned: nodes(said, "exit.guests_banned")?,
+        },
         guest_rate_kbit: NonZeroU64::new(said.count("exit.guest_rate_kbit")),
         line_rate_kbit: NonZeroU64::new(said.count("exit.line_rate_kbit")),
         endpoints: said.endpoints("exit.endpoint")?,
@@ -71,6 +81,16 @@ pub(super) fn exit(said: &Said<'_>, token: &Token) -> Result<ExitConfig, ConfigE
         towers: usize::try_from(said.count("exit.towers")).unwrap_or(0),
         tower_step: said.money("exit.tower_step", token)?,
     })
+}
+
+/// Whole ids: of a beginning, anybody could make one.
+fn nodes(said: &Said<'_>, key: &'static str) -> Result<BTreeSet<NodeId>, ConfigError> {
+    let texts = said.texts(key);
+    let nodes: Result<BTreeSet<_>, _> = texts.iter().map(|it| it.parse()).collect();
+    match nodes {
+        Ok(nodes) if texts.len() <= MOST_NAMED => Ok(nodes),
+        Ok(_) | Err(_) => Err(said.bad(key, "at most 1024 node ids of 64 hex digits are needed")),
+    }
 }
 
 pub(super) fn consumer(said: &Said<'_>, token: &Token) -> Result<ConsumerConfig, ConfigError> {

@@ -8,7 +8,7 @@ use super::{Key, Kind, count, key};
 const MOST_KBIT: u64 = 1_000_000_000;
 
 /// By section.
-pub(super) const ROLES: [Key; 48] = [
+pub(super) const ROLES: [Key; 50] = [
     key(
         "exit.enabled",
         Kind::Switch,
@@ -80,6 +80,18 @@ pub(super) const ROLES: [Key; 48] = [
         count(1, 4096),
         "8",
         "Guests at the same time, at most.",
+    ),
+    key(
+        "exit.guests_allowed",
+        Kind::Texts,
+        "",
+        "Node ids, whole, of the only guests that are served, such as friends of a free exit, at most 1024; empty: everybody.",
+    ),
+    key(
+        "exit.guests_banned",
+        Kind::Texts,
+        "",
+        "Node ids, whole, of guests that are not served, at most 1024; a node can make itself another id.",
     ),
     key(
         "exit.guest_rate_kbit",

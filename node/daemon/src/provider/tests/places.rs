@@ -118,3 +118,45 @@ fn the_kernel_forgets_the_flows_of_a_guest_that_left() {
         assert_eq!(known(), 0, "forgotten");
     });
 }
+
+#[test]
+fn a_guest_that_is_kicked_is_told_and_gives_its_place_back() {
+    inside("a_guest_that_is_kicked", || async {
+        let mut bench = bench(1).await;
+        let (_guest, mut stream, answer) = bench.starts(2, 3, 7).await;
+        assert!(matches!(answer, SessionFrame::Ready(_)), "{answer:?}");
+        let whom = key(2).id().to_string();
+        let (session, node) = bench.shell.kick(&whom).await.unwrap();
+        assert_eq!((session.as_bytes(), node), (&[3; 16], key(2).id()));
+        let told = bench.hears(&mut stream).await;
+        assert!(
+            matches!(
+                told,
+                SessionFrame::Goodbye(Goodbye {
+                    reason: GoodbyeReason::Asked,
+                    ..
+                })
+            ),
+            "{told:?}"
+        );
+        assert!(bench.exit().guests.is_empty());
+        assert_eq!(bench.exit().admission.guests(), 0);
+        let again = bench.shell.kick(&whom).await.unwrap_err();
+        assert!(again.is(ErrorCode::NoSuchGuest), "{again}");
+    });
+}
+
+#[test]
+fn who_is_not_on_the_list_is_refused_as_banned() {
+    inside("who_is_not_on_the_list", || async {
+        let mut bench = Bench::with(|it| it.guests.allowed = [key(4).id()].into()).await;
+        let asked = request(3, &bench.exit().offer, 7);
+        let (_stranger, mut stream) = bench.asks(2, &asked).await;
+        let SessionFrame::Refusal(told) = bench.hears(&mut stream).await else {
+            panic!("refused");
+        };
+        assert_eq!(told.reason, warren_proto::RefusalReason::Banned);
+        let (_friend, _stream, answer) = bench.starts(4, 5, 8).await;
+        assert!(matches!(answer, SessionFrame::Ready(_)), "{answer:?}");
+    });
+}

@@ -345,3 +345,27 @@ fn a_voucher_of_another_channel_pays_for_nothing() {
         assert_eq!(exit.phase() == ProviderPhase::Closed, !is_taken);
     }
 }
+
+#[test]
+fn who_may_be_no_guest_is_granted_nothing_and_takes_no_place() {
+    let request = SessionRequest {
+        session: SessionId::from_bytes([1; 16]),
+        offer: offer().hash(),
+        price: offer().offer().price,
+        tunnel_key: TunnelPublicKey::from_bytes([7; 32]),
+        chain: offer().offer().chain,
+        resume: false,
+    };
+    let node = |n: u8| NodeKey::from_seed(&[n; 32]).id();
+    let guests = GuestList {
+        allowed: [node(1), node(2)].into(),
+        banned: [node(2)].into(),
+    };
+    let mut exit = admission().open_to(guests);
+    for stranger in [2, 3] {
+        let refused = exit.decide(&request, node(stranger), fresh(), NOON);
+        assert_eq!(refused.unwrap_err().reason, RefusalReason::Banned);
+    }
+    assert_eq!(exit.guests(), 0);
+    assert!(exit.decide(&request, node(1), fresh(), NOON).is_ok());
+}
