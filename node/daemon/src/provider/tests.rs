@@ -76,7 +76,7 @@ impl Bench {
         };
         let mut what = enable(now);
         change(&mut what);
-        bench.shell.enable(what).await.unwrap();
+        Box::pin(bench.shell.enable(what)).await.unwrap();
         bench
     }
 
