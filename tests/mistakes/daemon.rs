@@ -278,3 +278,24 @@ fn what_an_exit_lacks_is_named_by_its_check() {
     );
     daemon.stop();
 }
+
+#[test]
+fn what_a_node_is_fit_for_is_one_line_and_a_number() {
+    let home = Home::bare();
+    home.refused(&["status", "--check", "live"], 3, "W1103");
+    let daemon = home.start();
+    for (what, exit, line) in [
+        ("live", 0, "live: yes\n"),
+        ("ready", 12, "ready: no: no peer is connected\n"),
+        ("exit", 12, "exit: no: this node is no exit now\n"),
+        ("tunnel", 12, "tunnel: no: no tunnel is up\n"),
+    ] {
+        let told = home.run(&["status", "--check", what]);
+        assert_eq!((told.exit, told.out.as_str()), (exit, line), "{told:?}");
+        let told = home.ask(&["status", "--check", what]);
+        assert_eq!(told.exit, exit, "{told:?}");
+        let healthy = format!("\"healthy\":{}", exit == 0);
+        assert!(told.out.contains(&healthy), "{told:?}");
+    }
+    daemon.stop();
+}

@@ -125,7 +125,16 @@ impl Bench {
         tunnel_key: u8,
     ) -> (Overlay, SessionStream, SessionFrame) {
         let asked = request(session, &self.exit().offer, tunnel_key);
-        let (guest, mut stream) = self.asks(n, &asked).await;
+        self.begins(n, &asked).await
+    }
+
+    /// The same with a request of its own.
+    async fn begins(
+        &mut self,
+        n: u8,
+        asked: &SessionRequest,
+    ) -> (Overlay, SessionStream, SessionFrame) {
+        let (guest, mut stream) = self.asks(n, asked).await;
         let SessionFrame::Grant(grant) = self.hears(&mut stream).await else {
             panic!("granted");
         };
