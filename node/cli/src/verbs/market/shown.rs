@@ -1,6 +1,7 @@
 //! `warren exits show`: one exit, and why it stands where it stands.
 
 use warren_daemon::api::types::ExitShown;
+use warren_proto::Amount;
 
 use crate::page::Page;
 use crate::table::Table;
@@ -19,16 +20,7 @@ pub(super) fn page(it: &ExitShown) -> Page {
     let mut table = Table::new(&[]);
     reasons(it, &mut table);
     table.row(["price".to_owned(), text::price(&row.price)]);
-    let words = format!(
-        "{} ahead at {} a word, {} served unpaid at first",
-        it.prepay_units, it.unit_price, it.credit_units
-    );
-    table.row(["words".to_owned(), words]);
-    let risk = format!(
-        "at most {}: {} words paid ahead",
-        row.at_risk, it.prepay_units
-    );
-    table.row(["at risk".to_owned(), risk]);
+    at_risk(it, &mut table);
     table.row([
         "where".to_owned(),
         format!("{}, as it claims", text::place(&row.region)),
@@ -79,6 +71,25 @@ fn reasons(it: &ExitShown, table: &mut Table) {
     }
     let sum = format!("{:>5} points in all; fewer are better", it.exit.points);
     table.row([label, &sum]);
+}
+
+/// A word of a free exit has a worth too, and nobody pays it.
+fn at_risk(it: &ExitShown, table: &mut Table) {
+    let price = &it.exit.price;
+    if [&price.per_gib, &price.per_minute].map(|it| it.base_units) == [Amount::ZERO; 2] {
+        table.row(["at risk", "nothing: it is free"]);
+        return;
+    }
+    let words = format!(
+        "{} ahead at {} a word, {} served unpaid at first",
+        it.prepay_units, it.unit_price, it.credit_units
+    );
+    table.row(["words".to_owned(), words]);
+    let risk = format!(
+        "at most {}: {} words paid ahead",
+        it.exit.at_risk, it.prepay_units
+    );
+    table.row(["at risk".to_owned(), risk]);
 }
 
 fn paid(it: &ExitShown, table: &mut Table) {

@@ -73,6 +73,21 @@ fn one_exit_is_shown_with_why_it_stands_where_it_stands() {
     assert_eq!(json["schema"], "warren.exit/v1");
     assert_eq!(json["exit"]["reasons"][0]["by"], "round_trip");
 
+    for price in ["per_gib", "per_minute"] {
+        document["exit"]["price"][price]["base_units"] = "0".into();
+    }
+    document["chain_id"] = Value::Null;
+    let text = of(&document).text();
+    for line in [
+        "at risk     nothing: it is free\n",
+        "paid        nothing: it is free and has no chain\n",
+    ] {
+        assert!(
+            text.contains(line) && !text.contains("ahead"),
+            "{line}{text}"
+        );
+    }
+
     document["place"] = Value::Null;
     document["left_out"] = json!([{ "by": "full", "text": "no place is free" }]);
     let text = of(&document).text();
