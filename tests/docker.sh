@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The compose demo on a real engine: a consumer whose only way out is an exit, 64 MiB, paid and settled.
 # Uses the engine that runs; otherwise starts one of its own, in a network namespace of its own, so that
-# its bridges and firewall rules vanish with it. Prints `ok …` and `not ok …` lines; leaves nothing behind.
+# its bridges and firewall rules vanish with it. Prints `ok …` and `not ok …` lines; leaves nothing behind but the base
+# image, which the next run uses.
 # Needs root, docker.io, a compose, debootstrap (tests/install.sh docker).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,9 @@ say() { echo "docker: $*"; }
 work=$(mktemp -d /tmp/wr-docker.XXXXXX)
 engine= netns=
 project=wr-demo
+# An operator's own images have other names.
+export WARREN_IMAGE=wr-demo:local WARREN_PLAIN_IMAGE=wr-demo:plain
+image_of() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null || echo none; }
 
 # Both generations of compose read the same files.
 COMPOSE="docker-compose -p $project -f deploy/compose.demo.yml"
@@ -27,6 +31,7 @@ finish() {
         compose logs --no-color --tail 40 2>/dev/null | tail -n 200 || true
     fi
     docker info >/dev/null 2>&1 && compose down --volumes --timeout 5 >"$work/down.log" 2>&1
+    docker rmi $WARREN_IMAGE $WARREN_PLAIN_IMAGE >/dev/null 2>&1
     if [ -n "$engine" ]; then
         kill "$engine" 2>/dev/null || true
         for _ in $(seq 600); do kill -0 "$engine" 2>/dev/null || break; sleep 0.1; done
@@ -70,7 +75,13 @@ say "base image $base"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/warren/target}
 export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 cargo build --quiet --workspace --bins
+theirs=$(image_of warren:local)
 WARREN_BINARY=$CARGO_TARGET_DIR/debug/warren bash deploy/docker/build.sh "$base"
+built=$(image_of $WARREN_IMAGE)
+! WARREN_BINARY=/bin/false bash deploy/docker/build.sh "$base" >"$work/broken.log" 2>&1 ||
+    { echo "not ok a program that does not run is refused"; exit 1; }
+if [ "$(image_of $WARREN_IMAGE)" = "$built" ]; then echo "ok one that does not run replaces no image"; else echo "not ok the image is gone"; exit 1; fi
+if [ "$(image_of warren:local)" = "$theirs" ]; then echo "ok an operator's own image stays as it was"; else echo "not ok warren:local was replaced"; exit 1; fi
 
 # Containers take the device's own mode; not every machine lets others than root open it.
 export WARREN_TUN=/dev/net/tun

@@ -81,6 +81,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
     apt-get update -qq >/dev/null
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # Its package enables it for the next boot too, where its firewall would keep an exit's guests out.
+    if [[ " ${missing[*]} " == *" docker.io "* ]] && [ -d /run/systemd/system ]; then
+        systemctl disable --quiet docker.service docker.socket containerd.service || true
+        say "docker.io is not started at boot; systemctl enable docker, if you want it"
+    fi
 fi
 
 need_cargo() { have cargo || { echo "install: no cargo; see https://rustup.rs" >&2; exit 1; }; }

@@ -6,6 +6,14 @@
 #   LENDS=yes       becomes an exit at once: consents for the demo's owner
 set -eu
 
+# Of a file that is not there, an engine mounts a folder.
+config=${WARREN_CONFIG:-}
+if [ -d "$config" ]; then
+    echo "node.sh: $config is a folder: the file that is mounted there does not exist on the host. Remove the folder that the engine" \
+        "made of it there, put the file in its place (cp -n deploy/config/exit.toml deploy/exit.toml), and start again" >&2
+    exit 1
+fi
+
 home=${WARREN_HOME:-/var/lib/warren}
 # A start may be cut short between the two, so each is looked for by itself; one that is there is kept.
 wallet=${WARREN_WALLET__FILE:-$home/wallet.age}

@@ -3,7 +3,7 @@
 # an exit, and that the exit was paid and settled. Prints one `ok …` or `not ok …` line for each claim.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-compose=${COMPOSE:-docker compose -f deploy/compose.demo.yml}
+compose=${COMPOSE:-docker compose -p warren-demo -f deploy/compose.demo.yml}
 web=http://192.0.2.80
 
 on() { local service=$1; shift; $compose exec -T "$service" "$@" </dev/null; }
@@ -27,7 +27,8 @@ waits() {
     done
 }
 reaches_web() { on "$1" curl -fsS --max-time 5 -o /dev/null $web/sum 2>/dev/null; }
-cut_off() { ! reaches_web "$1"; }
+# It is there, and reaches nothing.
+cut_off() { on "$1" true && ! reaches_web "$1"; }
 # base_units NAME: the wei of the first money of that name.
 base_units() { tr -d '\n' | grep -oE "\"$1\": *\{[^}]*\}" | head -n 1 | grep -oE '"base_units": *"[0-9]+"' | tr -dc 0-9; }
 more_than_nothing() { [ -n "$1" ] && [ "$1" != 0 ]; }
@@ -63,7 +64,7 @@ used=$(warren consumer status)
 paid=$(base_units paid <<<"$used")
 claim "the consumer paid ($paid wei)" more_than_nothing "$paid"
 
-warren consumer down >/dev/null || true
+claim "the tunnel is taken down" warren consumer down >/dev/null
 claim "after down the consumer reaches nothing again" cut_off consumer
 
 claimed=0

@@ -87,6 +87,27 @@ fn the_service_is_what_the_first_steps_installed() {
     assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
 }
 
+/// Wallet and passphrase lie side by side in it.
+#[test]
+fn a_copy_is_readable_by_who_made_it_and_nobody_else() {
+    let text = fs::read_to_string(root().join("docs/operating.md")).expect("docs");
+    let makes =
+        |it: &&str| it.contains(">warren-backup.tgz") || it.contains("-czf warren-backup.tgz");
+    let lines: Vec<_> = text.lines().filter(makes).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in lines {
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = folder.path().join("warren-backup.tgz");
+        // Programs of the same names that write something instead of what they read.
+        let stubs = "docker() { echo copied; }; tar() { echo copied >\"$4\"; }; sudo() { shift 2; eval \"$1\"; }";
+        let line = line.replace("warren-backup.tgz", &copy.display().to_string());
+        let done = shell(&["-ec", &format!("umask 022; {stubs}; {line}")], &[]);
+        assert!(done.status.success(), "{line}: {done:?}");
+        let mode = fs::metadata(&copy).expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{line}");
+    }
+}
+
 #[test]
 fn a_container_makes_no_passphrase_for_a_wallet_that_has_one() {
     let home = tempfile::tempdir().expect("a folder");

@@ -9,6 +9,7 @@ mod view;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -122,7 +123,7 @@ impl World {
     }
 
     fn raise(&self) -> Result<(), WorldError> {
-        make_dir(&self.record.dir)?;
+        make_own_dir(&self.record.dir)?;
         let backbone = Namespace::create(self.namespace("backbone").name())?;
         forwarding(&backbone)?;
         for site in self.plan.sites() {
@@ -197,6 +198,17 @@ impl Drop for World {
     }
 }
 
+/// A folder that nobody made before, and nobody else looks into: its name can be guessed, and links in one that was
+/// there already would be followed as root.
+fn make_own_dir(path: &Path) -> Result<(), WorldError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.mode(0o700);
+    builder.create(path).map_err(|source| WorldError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn make_dir(path: &Path) -> Result<(), WorldError> {
     fs::create_dir_all(path).map_err(|source| WorldError::File {
         path: path.to_owned(),
@@ -225,4 +237,28 @@ fn default_route(namespace: &Namespace, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<()
     namespace
         .ip(&format!("route add default via {v6}"))
         .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_made_before_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, theirs) = (folder.path().join("own"), folder.path().join("theirs"));
+        make_own_dir(&own).unwrap();
+        assert_eq!(
+            fs::metadata(&own).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        symlink(&own, &theirs).unwrap();
+        for path in [&own, &theirs] {
+            assert!(make_own_dir(path).is_err(), "{}", path.display());
+        }
+    }
 }

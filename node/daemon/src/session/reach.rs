@@ -16,7 +16,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(5);
 
 /// What the last sessions say.
 ///
-/// Invariant: `missed` holds [`ENOUGH`] nodes at most, and none once somebody shook hands.
+/// Invariant: `missed` holds `ENOUGH` nodes at most, and none once somebody shook hands.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     missed: BTreeSet<NodeId>,

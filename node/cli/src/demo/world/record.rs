@@ -36,12 +36,12 @@ impl Record {
         let pid = std::process::id();
         let prefix = (0_u32..)
             .map(|serial| format!("wr-{label}-{pid:x}-{serial}"))
-            .find(|it| !record_path(it).exists())
+            .find(|it| !record_path(it).exists() && !files_path(it).exists())
             .unwrap_or_default();
         let record = Self {
             pid,
             started: start_ticks(pid).unwrap_or_default(),
-            dir: std::env::temp_dir().join(&prefix),
+            dir: files_path(&prefix),
             prefix,
         };
         record.write()?;
@@ -160,6 +160,11 @@ pub(super) fn remains_of(record: &Record) -> Remains {
             .collect(),
         ..Remains::default()
     }
+}
+
+/// Where the nodes of a world keep their files.
+fn files_path(prefix: &str) -> PathBuf {
+    std::env::temp_dir().join(prefix)
 }
 
 fn record_path(prefix: &str) -> PathBuf {
