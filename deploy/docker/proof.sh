@@ -64,7 +64,8 @@ used=$(warren consumer status)
 paid=$(base_units paid <<<"$used")
 claim "the consumer paid ($paid wei)" more_than_nothing "$paid"
 
-claim "the tunnel is taken down" warren consumer down >/dev/null
+goes_down() { warren consumer down >/dev/null; }
+claim "the tunnel is taken down" goes_down
 claim "after down the consumer reaches nothing again" cut_off consumer
 
 claimed=0
