@@ -40,7 +40,7 @@ mod sysctl;
 pub use caps::{Capability, held_capabilities, raise_ambient};
 pub use change::{Change, NftTable};
 pub use consumer::ConsumerHost;
-pub use control::{ControlError, adopt_control_uid, control_uid};
+pub use control::{ControlError, adopt_control_uid, as_owner, control_uid};
 pub use dns::{DnsSpec, DnsWay, ResolvedLink, own_name_servers};
 pub use error::HostError;
 pub use exit::ExitHost;

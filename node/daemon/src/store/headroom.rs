@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use nix::fcntl::posix_fallocate;
 use nix::sys::statvfs::statvfs;
+use warren_tunnel::host::as_owner;
 
 use crate::error::{ErrorCode, Problem};
 
@@ -55,7 +56,7 @@ impl Headroom {
     /// What the system says.
     pub fn free_bytes(&self) -> io::Result<u64> {
         let folder = self.ballast.parent().unwrap_or(&self.ballast);
-        let seen = statvfs(folder)?;
+        let seen = as_owner(|| statvfs(folder))?;
         Ok(seen.blocks_available().saturating_mul(seen.fragment_size()))
     }
 
@@ -63,6 +64,11 @@ impl Headroom {
     /// thrown off and there is space. False if the system does not say.
     #[must_use]
     pub fn takes_liabilities(&self) -> bool {
+        // Routers ask on control threads, for whom the home is closed.
+        as_owner(|| self.has_room())
+    }
+
+    fn has_room(&self) -> bool {
         let free = || self.free_bytes().unwrap_or(0);
         if !self.is_aboard() && free() >= self.wanted_bytes() {
             // Failing is an answer too: the line below gives it.
@@ -104,7 +110,8 @@ impl Headroom {
     /// Whether the ballast lies there, in its full length.
     #[must_use]
     pub fn is_aboard(&self) -> bool {
-        fs::metadata(&self.ballast).is_ok_and(|it| it.len() == self.limits.ballast_bytes)
+        let found = as_owner(|| fs::metadata(&self.ballast));
+        found.is_ok_and(|it| it.len() == self.limits.ballast_bytes)
     }
 
     /// Whether it holds all its blocks, too. On OpenZFS that is known some seconds after they were written.
@@ -159,7 +166,9 @@ fn fill(file: &mut File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+    use warren_tunnel::host::adopt_control_uid;
 
     use super::*;
 
@@ -191,6 +200,32 @@ mod tests {
             floor_bytes: free / 2,
         });
         assert!(poor.demand().is_err_and(|it| it.is(ErrorCode::DiskLow)));
+    }
+
+    /// A router asks on threads for whom the home of the standard first steps is closed.
+    #[test]
+    fn a_control_thread_sees_the_room_of_a_closed_home_and_stays_one() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("SKIPPED a_control_thread_sees_the_room: needs root for another user id");
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("home");
+        std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700)
+            .create(&folder)
+            .unwrap();
+        let small = Limits {
+            ballast_bytes: 1 << 20,
+            floor_bytes: 1 << 20,
+        };
+        let room = Headroom::new(folder.join("db.ballast"), small);
+        let asked = std::thread::spawn(move || {
+            adopt_control_uid().unwrap();
+            let closed = || fs::read_dir(&folder).is_err();
+            assert!(closed() && room.demand().is_ok() && room.is_aboard());
+            assert!(closed(), "it is a control thread again");
+        });
+        asked.join().unwrap();
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! is a property of one thread: threads that adopt [`control_uid`] make sockets the kill switch
 //! lets pass (`meta skuid`) and the routes keep out of the tunnel (`uidrange`).
 //!
-//! Trap: such a thread also opens *files* as that user. Keep disk work on other threads.
+//! Trap: such a thread also opens *files* as that user, for whom a home is closed. Keep disk work on other threads, or
+//! do it [`as_owner`].
 
-use nix::unistd::{Uid, setfsuid};
+use nix::unistd::{Uid, geteuid, setfsuid};
 
 use super::CONTROL_UID;
 
@@ -47,4 +48,26 @@ pub fn adopt_control_uid() -> Result<(), ControlError> {
         wanted: CONTROL_UID,
         now: now.as_raw(),
     })
+}
+
+/// Does disk work as the process's own user where the calling thread is a control thread; elsewhere just does it. A
+/// socket that is made meanwhile would not pass the kill switch.
+pub fn as_owner<T>(work: impl FnOnce() -> T) -> T {
+    // There is no such user: nothing changes, and the answer is who it is now (setfsuid(2)).
+    let now = setfsuid(Uid::from_raw(u32::MAX));
+    if now != Uid::from_raw(CONTROL_UID) {
+        return work();
+    }
+    let _again = Control;
+    setfsuid(geteuid());
+    work()
+}
+
+/// Makes the calling thread a control thread again.
+struct Control;
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        setfsuid(Uid::from_raw(CONTROL_UID));
+    }
 }

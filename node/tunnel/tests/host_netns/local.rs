@@ -66,7 +66,7 @@ fn try_private(consumer: &Namespace, addresses: [&str; 2]) {
     });
 }
 
-/// Which ports and protocols of the private networks the router saw, of both families.
+/// Which protocols and ports of the private networks the router saw, of both families, but for ICMPv6.
 fn seen_private(capture: &mut Capture, lab: &ConsumerLab) -> Vec<(u8, u16)> {
     for server in [net::SERVER4, net::SERVER6] {
         crate::probe::send_marked(&lab.consumer, server);
@@ -80,7 +80,8 @@ fn seen_private(capture: &mut Capture, lab: &ConsumerLab) -> Vec<(u8, u16)> {
     let mut ports: Vec<_> = seen
         .iter()
         .filter(|it| is_private(&it.destination))
-        .filter(|it| it.protocol != 58 || it.destination.is_ipv6())
+        // Neighbours ask for each other whenever they like.
+        .filter(|it| it.protocol != 58)
         .map(|it| (it.protocol, it.port))
         .collect();
     ports.sort_unstable();
