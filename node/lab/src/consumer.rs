@@ -130,7 +130,9 @@ impl World {
         let allowed = serving
             .and_then(|it| it.sessions.get(&session))
             .map_or(0, |it| it.allowed);
-        let rate = self.links.bytes_per_milli(me, exit);
+        // The sessions of an exit share its line: one that is quiet has its part too, so this is never too much.
+        let sessions = serving.map_or(1, |it| it.sessions.len().max(1));
+        let rate = self.links.bytes_per_milli(me, (exit, sessions));
         let millis = u64::try_from(now.since(buying.last_tick).as_millis()).unwrap_or(0);
         let active = buying.machine.phase() == ConsumerPhase::Active;
         let room = allowed.min(buying.wanted).saturating_sub(buying.passed);

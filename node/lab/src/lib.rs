@@ -8,7 +8,7 @@
 //! index, both session machines, admission, both channel machines, hash chains, vouchers and the
 //! contract (its real bytecode, in an EVM of this process) are the product's. What is not: libp2p
 //! and the tunnel. Offers travel by a flood over a random graph, frames over links with delay and
-//! loss, and inner traffic is a rate bounded by what the exit allows.
+//! loss, and inner traffic is a rate bounded by what the exit allows and by its line, which its sessions share.
 //!
 //! Start reading at [`World::run`].
 #![forbid(unsafe_code)]

@@ -36,9 +36,10 @@ impl LinkModel {
         way
     }
 
-    /// The least of both ends' rates, bytes per millisecond.
-    pub(crate) fn bytes_per_milli(&self, a: usize, b: usize) -> u64 {
-        self.rate(a).min(self.rate(b))
+    /// The least of `a`'s rate and a part of `b`'s, of so many who share it, bytes per millisecond.
+    pub(crate) fn bytes_per_milli(&self, a: usize, (b, sharers): (usize, usize)) -> u64 {
+        let sharers = u64::try_from(sharers).unwrap_or(u64::MAX).max(1);
+        self.rate(a).min(self.rate(b) / sharers)
     }
 
     fn rate(&self, node: usize) -> u64 {

@@ -241,3 +241,18 @@ fn what_a_run_leaves_is_whole_and_of_one_run() {
     assert_eq!(minutes, 0, "said before the run, not after");
     assert!(!ran.report_file.exists() && !ran.summary_file.exists());
 }
+
+/// Two exits, and guests whose own lines are no slower: together they get what the exits' lines carry, and no more.
+#[test]
+fn the_guests_of_an_exit_share_its_line() {
+    let mut scenario = scenario();
+    scenario.nodes.exit_percent = 10;
+    scenario.links.rate_min_mbit = 8;
+    scenario.links.rate_max_mbit = 8;
+    scenario.demand.pause_secs = 1;
+    scenario.faults.exit_crashes = 0;
+    let summary = run(&scenario, 3);
+    let line = u64::from(summary.exits) * 1_000_000 * summary.virtual_secs;
+    let carried = summary.bytes_delivered;
+    assert!((line / 4..=line).contains(&carried), "{carried} of {line}");
+}
